@@ -1,0 +1,122 @@
+"""Which options does ``python -m benchmarks`` have, and what does it do with them?"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks import report
+from benchmarks.machine import describe
+from benchmarks.peers import PEERS
+from benchmarks.processes import ROOT, ProcessFailed, hold_to_cores, launch
+from benchmarks.schedule import Settings, measure, measure_machine
+from benchmarks.workload import BASELINE, AnyWorkload
+from benchmarks.workloads import WORKLOADS
+
+DEFAULT_PEERS = "jax,torch,autograd,numpy"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    result = argparse.ArgumentParser(prog="python -m benchmarks", description="funcgrad beside its peers, timed here.")
+    result.add_argument("-k", metavar="NAME", action="append", help="workloads with NAME in their name (repeatable)")
+    result.add_argument("--peers", default=DEFAULT_PEERS, help=f"of {', '.join(PEERS)} (default {DEFAULT_PEERS})")
+    result.add_argument("--threads", type=int, default=2, help="cores and threads of every process (default 2)")
+    result.add_argument("--rounds", type=int, help="fresh processes per peer and workload (default 3; quick 1)")
+    result.add_argument("--seconds", type=float, help="of steady calls per process (default 0.5; quick 0.1)")
+    result.add_argument("--quick", action="store_true", help="one short round, without the largest workloads")
+    result.add_argument("--json", type=Path, help="default benchmarks/results/threadsN.json")
+    result.add_argument("--chart", type=Path, help="default: beside the JSON file, as PNG")
+    result.add_argument("--list", action="store_true", help="name the workloads and stop")
+    return result
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measures and reports; 1 if a peer failed or disagreed, 2 if an option is wrong."""
+    options = parser().parse_args(arguments)
+    if options.list:
+        print("\n".join(f"{name:24} {workload.summary}" for name, workload in WORKLOADS.items()))
+        return 0
+    try:
+        peers, workloads = chosen_peers(options.peers), chosen_workloads(options.k, options.quick)
+        hold_to_cores(options.threads)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    with tempfile.TemporaryDirectory() as folder:
+        rounds = options.rounds or (1 if options.quick else 3)
+        seconds = options.seconds or (0.1 if options.quick else 0.5)
+        settings = Settings(peers, options.threads, rounds, seconds, Path(folder))
+        try:
+            results, clean = _run(workloads, settings)
+        except ProcessFailed as error:
+            print(f"the harness cannot measure: {error}", file=sys.stderr)
+            return 1
+    _write(results, options.json or ROOT / "benchmarks" / "results" / f"threads{options.threads}.json", options.chart)
+    return 0 if clean else 1
+
+
+def chosen_peers(names: str) -> tuple[str, ...]:
+    """funcgrad and the named peers, without those that are not installed (a line says so).
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown.
+    """
+    wanted = list(dict.fromkeys([BASELINE, *filter(None, names.split(","))]))
+    if unknown := [name for name in wanted if name not in PEERS]:
+        raise ValueError(f"--peers: no peer is called {', '.join(unknown)}; there are {', '.join(PEERS)}")
+    for name in wanted:
+        if not PEERS[name].installed:
+            print(f"{name} is left out: no module named {PEERS[name].module}")
+    return tuple(name for name in wanted if PEERS[name].installed)
+
+
+def chosen_workloads(parts: Sequence[str] | None, quick: bool) -> list[AnyWorkload]:
+    """The workloads with one of ``parts`` in the name, all of them by default.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    named = [each for name, each in WORKLOADS.items() if not parts or any(part in name for part in parts)]
+    result = [each for each in named if each.quick or not quick]
+    if not result:
+        raise ValueError(f"-k: no workload matches; there are {', '.join(WORKLOADS)}")
+    return result
+
+
+def _run(workloads: Sequence[AnyWorkload], settings: Settings) -> tuple[dict[str, Any], bool]:
+    machine, limits = describe(settings.threads), measure_machine(settings, launch)
+    print(report.header(machine, limits), flush=True)
+    rows, clean = [], True
+    for workload in workloads:
+        outcome = measure(workload, settings, launch)
+        print(f"\n{report.table(outcome)}", flush=True)
+        rows.append(report.as_json(outcome))
+        clean &= not outcome.disagreements and not any(row.failure for row in outcome.rows)
+    options = {"rounds": settings.rounds, "seconds": settings.seconds, "peers": settings.peers}
+    return {"machine": machine, "limits": limits, "options": options, "workloads": rows}, clean
+
+
+def _write(results: dict[str, Any], file: Path, chart: Path | None) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(results, indent=1), encoding="utf-8")
+    # A process of its own: drawing needs matplotlib, measuring does not.
+    subprocess.run(
+        [sys.executable, "-m", "benchmarks.chart", file.resolve(), (chart or file.with_suffix(".png")).resolve()],
+        cwd=ROOT,
+        check=False,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,13 @@
+"""Which workloads are there?  In the order of the report."""
+
+from __future__ import annotations
+
+from benchmarks.workload import AnyWorkload, Workload
+from benchmarks.workloads import cross_entropy, dispatch, elementwise, logistic, mlp, starting
+
+WORKLOADS: dict[str, AnyWorkload] = {
+    workload.name: workload
+    for module in (mlp, elementwise, logistic, cross_entropy, dispatch, starting)
+    for workload in module.WORKLOADS
+}
+CALLS: dict[str, Workload] = {name: each for name, each in WORKLOADS.items() if isinstance(each, Workload)}

@@ -1,0 +1,32 @@
+"""Differentiable NumPy programs, compiled to native CPU code: `grad`, `jit`, `vmap` and the rest, with JAX's names.
+
+>>> import funcgrad as fg
+>>> import numpy as np
+>>> fg.grad(lambda x: np.sum(np.tanh(x)))(np.zeros(3))
+Array([1., 1., 1.])
+"""
+
+from funcgrad import errors, nn, numpy, tree, tree_util
+from funcgrad.api import eval_shape, grad, jvp, make_jaxpr, stop_gradient, value_and_grad, vjp, vmap
+from funcgrad.array import Array
+from funcgrad.runtime.dispatch import ShapeDtypeStruct, jit
+
+__version__ = "0.1.0"
+__all__ = [
+    "Array",
+    "ShapeDtypeStruct",
+    "errors",
+    "eval_shape",
+    "grad",
+    "jit",
+    "jvp",
+    "make_jaxpr",
+    "nn",
+    "numpy",
+    "stop_gradient",
+    "tree",
+    "tree_util",
+    "value_and_grad",
+    "vjp",
+    "vmap",
+]

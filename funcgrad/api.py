@@ -1,0 +1,500 @@
+"""What does a user call?  `grad`, `value_and_grad`, `vjp`, `jvp`, `vmap`, `make_jaxpr`, `eval_shape`, with JAX's signatures."""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import optree
+
+from funcgrad import tree
+from funcgrad.array import Array
+from funcgrad.dtypes import is_inexact
+from funcgrad.errors import at_line
+from funcgrad.ir.program import Program
+from funcgrad.ir.types import ArrayType
+from funcgrad.numpy import moveaxis
+from funcgrad.ops.comparison import stop_gradient as _stop_gradient
+from funcgrad.runtime.dispatch import ShapeDtypeStruct, leaf_types, trace_function
+from funcgrad.trace.frame import type_of
+from funcgrad.trace.tracer import Tracer
+from funcgrad.transform.jvp import jvp_values
+from funcgrad.transform.vjp import instantiate, vjp_values
+from funcgrad.transform.vmap import vmap_values
+
+
+def grad(
+    fun: Callable[..., Any],
+    argnums: int | Sequence[int] = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+    allow_int: bool = False,
+) -> Callable[..., Any]:
+    """The function that computes the gradient of `fun`, by reverse mode.
+
+    Parameters
+    ----------
+    fun
+        Takes arrays, scalars or pytrees of them; returns a real scalar (shape ``()``), or ``(scalar, aux)`` if `has_aux`.
+    argnums
+        Which positional argument(s) to differentiate by: an int, or a sequence of ints (then a tuple is returned).
+    has_aux
+        Whether `fun` returns a pair; the second part is handed through.
+    holomorphic
+        Promise that `fun` is holomorphic: complex inputs and output are then allowed.
+    allow_int
+        Allow integer and boolean inputs; their gradients are zeros of their own dtype.
+
+    Returns
+    -------
+    Callable
+        With `fun`'s arguments; returns a pytree like the argument(s) at `argnums`, same shapes and dtypes (and `aux`).
+
+    Raises
+    ------
+    TypeError
+        For integer or complex inputs, and for an output that is not a real scalar.
+    ValueError
+        For `argnums` that do not fit the arguments.
+
+    Notes
+    -----
+    Outside `jit` the arguments are known, so that `fun` may use ``if``, ``while``, ``float()`` and ``print`` on its values.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> fg.grad(np.tanh)(0.0)
+    Array(1.)
+    >>> fg.grad(lambda x, y: x * y, argnums=(0, 1))(2.0, 3.0)
+    (Array(3.), Array(2.))
+    """
+    both = value_and_grad(fun, argnums, has_aux, holomorphic, allow_int)
+
+    @functools.wraps(fun)
+    def gradient(*args: Any, **kwargs: Any) -> Any:
+        value, gradients = both(*args, **kwargs)
+        return (gradients, value[1]) if has_aux else gradients
+
+    return gradient
+
+
+def value_and_grad(
+    fun: Callable[..., Any],
+    argnums: int | Sequence[int] = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+    allow_int: bool = False,
+) -> Callable[..., Any]:
+    """The function that computes `fun` and its gradient in one pass; the parameters are those of `grad`.
+
+    Returns
+    -------
+    Callable
+        Returns ``(value, gradient)``, or ``((value, aux), gradient)`` if `has_aux`.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> fg.value_and_grad(lambda x: x * x)(3.0)
+    (Array(9.), Array(6.))
+    """
+    _check_callable(fun, "value_and_grad")
+
+    @functools.wraps(fun)
+    def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
+        numbers = _argument_numbers(argnums, len(args))
+        chosen = tuple(args[k] for k in numbers)
+        leaves, structure = tree.flatten(chosen)
+        _check_inputs(chosen, leaves, holomorphic, allow_int)
+        smooth = [is_inexact(type_of(x).dtype) for x in leaves]
+
+        def flat(*variables: Any) -> tuple[list[Any], Any]:
+            given = iter(variables)
+            full = tree.unflatten(structure, [next(given) if s else x for x, s in zip(leaves, smooth, strict=True)])
+            result = fun(*_replaced(args, numbers, full), **kwargs)
+            value, aux = _value_and_aux(result, has_aux)
+            return [value, *tree.leaves(aux)], tree.structure(aux)
+
+        with np.errstate(all="ignore"):
+            outputs, aux_structure, pullback = vjp_values(flat, [x for x, s in zip(leaves, smooth, strict=True) if s])
+            value = outputs[0]
+            _check_value(value, holomorphic)
+            cotangents = iter(pullback([type_of(value).dtype.type(1), *(None for _ in outputs[1:])]))
+        found = [
+            instantiate(next(cotangents), x) if s else np.zeros_like(x)
+            for x, s in zip(leaves, smooth, strict=True)
+        ]
+        value, *rest = owned([*outputs, *found], leaves)
+        aux, gradients = rest[: len(outputs) - 1], tree.unflatten(structure, rest[len(outputs) - 1 :])
+        picked = gradients if isinstance(argnums, Sequence) else gradients[0]
+        return ((value, tree.unflatten(aux_structure, aux)), picked) if has_aux else (value, picked)
+
+    return value_and_gradient
+
+
+def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
+    """The value of `fun` and its pullback.
+
+    Parameters
+    ----------
+    fun
+        Takes and returns arrays or pytrees of them.
+    *primals
+        Where to evaluate; leaves must be floating or complex.
+    has_aux
+        Whether `fun` returns ``(output, aux)``.
+
+    Returns
+    -------
+    tuple
+        ``(output, vjp_fun)`` or ``(output, vjp_fun, aux)``. ``vjp_fun(cotangent)``, for a pytree like the output, returns a tuple of
+        cotangents like `primals`; it may be called any number of times.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> y, pull = fg.vjp(lambda x: np.stack([x, x * x]), 3.0)
+    >>> pull(np.array([1.0, 1.0]))
+    (Array(7.),)
+    """
+    _check_callable(fun, "vjp")
+    leaves, structure = tree.flatten(primals)
+    _check_inputs(primals, leaves, True, False, "vjp")
+
+    def flat(*variables: Any) -> tuple[list[Any], Any]:
+        output = fun(*tree.unflatten(structure, variables))
+        if has_aux:
+            output, aux = _value_and_aux(output, True)
+            aux_leaves, aux_structure = tree.flatten(aux)
+            out_leaves, out_structure = tree.flatten(output)
+            return [*out_leaves, *aux_leaves], (out_structure, aux_structure, len(out_leaves))
+        out_leaves, out_structure = tree.flatten(output)
+        return out_leaves, (out_structure, None, len(out_leaves))
+
+    with np.errstate(all="ignore"):
+        outputs, (out_structure, aux_structure, count), pullback = vjp_values(flat, leaves)
+    types = [type_of(out) for out in outputs[:count]]
+
+    def vjp_fun(cotangent: Any) -> Any:
+        given, given_structure = tree.flatten(cotangent)
+        if given_structure != out_structure:
+            raise ValueError(
+                f"vjp: the cotangent has the structure {given_structure}, the output of the function {out_structure}{at_line()}"
+            )
+        cts = [_checked_cotangent(ct, t) for ct, t in zip(given, types, strict=True)]
+        with np.errstate(all="ignore"):
+            found = pullback([*cts, *(None for _ in outputs[count:])])
+        full = [instantiate(ct, x) for ct, x in zip(found, leaves, strict=True)]
+        return tree.unflatten(structure, owned(full, [*leaves, *given]))
+
+    results = owned(outputs, leaves)
+    output = tree.unflatten(out_structure, results[:count])
+    return (output, vjp_fun, tree.unflatten(aux_structure, results[count:])) if has_aux else (output, vjp_fun)
+
+
+def jvp(fun: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False) -> Any:
+    """The value of `fun` and its directional derivative, by forward mode.
+
+    Parameters
+    ----------
+    fun
+        Takes and returns arrays or pytrees of them.
+    primals, tangents
+        Two tuples of arguments of the same structure, shapes and dtypes.
+    has_aux
+        Whether `fun` returns ``(output, aux)``.
+
+    Returns
+    -------
+    tuple
+        ``(output, output tangent)``, or with `aux` behind.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> fg.jvp(lambda x: x * x, (3.0,), (1.0,))
+    (Array(9.), Array(6.))
+    """
+    _check_callable(fun, "jvp")
+    leaves, structure = tree.flatten(tuple(primals))
+    moves, moves_structure = tree.flatten(tuple(tangents))
+    if structure != moves_structure:
+        raise TypeError(f"jvp: primals have the structure {structure}, tangents {moves_structure}{at_line()}")
+    moves = [_checked_tangent(t, x) for x, t in zip(leaves, moves, strict=True)]
+    shape: dict[str, Any] = {}
+
+    def flat(*variables: Any) -> list[Any]:
+        output = fun(*tree.unflatten(structure, variables))
+        output, aux = _value_and_aux(output, has_aux)
+        out_leaves, shape["out"] = tree.flatten(output)
+        aux_leaves, shape["aux"] = tree.flatten(aux)
+        shape["count"] = len(out_leaves)
+        return [*out_leaves, *aux_leaves]
+
+    with np.errstate(all="ignore"):
+        outputs, out_moves = jvp_values(flat, leaves, moves)
+    count = shape["count"]
+    full = [instantiate(t, x) for x, t in zip(outputs[:count], out_moves[:count], strict=True)]
+    results = owned([*outputs, *full], [*leaves, *moves])
+    output = tree.unflatten(shape["out"], results[:count])
+    pushed = tree.unflatten(shape["out"], results[len(outputs) :])
+    return (output, pushed, tree.unflatten(shape["aux"], results[count : len(outputs)])) if has_aux else (output, pushed)
+
+
+def vmap(
+    fun: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0, axis_size: int | None = None
+) -> Callable[..., Any]:
+    """The function that applies `fun` to every example of a batch.
+
+    Parameters
+    ----------
+    fun
+        A function of one example.
+    in_axes
+        Which axis of each argument counts examples; None for arguments that are the same for all. An int, or a pytree that is a prefix of
+        the tuple of arguments. Keyword arguments are batched along axis 0.
+    out_axes
+        Where the batch axis stands in the outputs, likewise.
+    axis_size
+        The number of examples, where no argument tells.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> fg.vmap(np.dot, in_axes=(0, None))(np.eye(2), np.array([3.0, 4.0]))
+    Array([3., 4.])
+    """
+    _check_callable(fun, "vmap")
+
+    @functools.wraps(fun)
+    def batched(*args: Any, **kwargs: Any) -> Any:
+        leaves, structure = tree.flatten((args, kwargs))
+        axes = _leaf_axes(in_axes, args, kwargs)
+        size = _batch_size(leaves, axes, axis_size)
+        values = [x if a is None else _moved(x, a, 0) for x, a in zip(leaves, axes, strict=True)]
+        shape: dict[str, Any] = {}
+
+        def flat(*variables: Any) -> list[Any]:
+            inner_args, inner_kwargs = tree.unflatten(structure, variables)
+            out_leaves, shape["out"] = tree.flatten(fun(*inner_args, **inner_kwargs))
+            return out_leaves
+
+        with np.errstate(all="ignore"):
+            outputs = vmap_values(flat, size, values, [a is not None for a in axes])
+        wanted = tree.broadcast_prefix(out_axes, tree.unflatten(shape["out"], outputs))
+        placed = [_moved(x, 0, a) for x, a in zip(outputs, wanted, strict=True)]
+        return tree.unflatten(shape["out"], owned(placed, leaves))
+
+    return batched
+
+
+def make_jaxpr(fun: Callable[..., Any], static_argnums: int | Sequence[int] = ()) -> Callable[..., Program]:
+    """The function that returns the program of `fun` for given arguments, without running it.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> print(fg.make_jaxpr(lambda x: x + x)(1.0))
+    { lambda ; a:f64[]*. let
+        b:f64[]* = add a a
+      in (b,) }
+    """
+    _check_callable(fun, "make_jaxpr")
+    static = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
+
+    @functools.wraps(fun)
+    def make(*args: Any, **kwargs: Any) -> Program:
+        fixed = {k % len(args): args[k] for k in static}
+        moving = tuple(x for k, x in enumerate(args) if k not in fixed)
+
+        def call(*rest: Any, **named: Any) -> Any:
+            given = iter(rest)
+            return fun(*(fixed[k] if k in fixed else next(given) for k in range(len(args))), **named)
+
+        leaves, structure = tree.flatten((moving, kwargs))
+        return trace_function(call, structure, leaf_types("make_jaxpr", leaves, structure)).program
+
+    return make
+
+
+def eval_shape(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """The shapes and dtypes of what ``fun(*args, **kwargs)`` would return, without computing anything.
+
+    Arguments may be arrays or anything with ``shape`` and ``dtype``.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> fg.eval_shape(np.matmul, fg.ShapeDtypeStruct((2, 3), np.float32), np.ones((3, 4), np.float32))
+    ShapeDtypeStruct(shape=(2, 4), dtype=float32)
+    """
+    _check_callable(fun, "eval_shape")
+    leaves, structure = tree.flatten((args, kwargs))
+    traced = trace_function(fun, structure, leaf_types("eval_shape", leaves, structure))
+    return tree.unflatten(traced.out_structure, [ShapeDtypeStruct(t.shape, t.dtype) for t in traced.program.output_types])
+
+
+def stop_gradient(x: Any) -> Any:
+    """`x`, through which no derivative flows (a pytree of arrays).
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> fg.grad(lambda x: x * fg.stop_gradient(x))(3.0)
+    Array(3.)
+    """
+    return tree.map(lambda leaf: _stop_gradient(leaf) if type(leaf) is Tracer else leaf, x)
+
+
+# Checks and conversions ------------------------------------------------------------------------------------------------
+
+
+def _check_callable(fun: Any, name: str) -> None:
+    if not callable(fun):
+        raise TypeError(f"{name} takes a function, not {fun!r} of type {type(fun).__name__}{at_line()}")
+
+
+def _argument_numbers(argnums: int | Sequence[int], count: int) -> tuple[int, ...]:
+    try:
+        numbers = tuple(map(operator.index, argnums)) if isinstance(argnums, Sequence) else (operator.index(argnums),)
+    except TypeError:
+        raise TypeError(f"argnums must be an int or a sequence of ints, not {argnums!r}{at_line()}") from None
+    for k in numbers:
+        if not -count <= k < count:
+            raise ValueError(
+                f"differentiating with respect to argnums={argnums} requires at least {max(k + 1, -k)} positional arguments to be passed "
+                f"by the caller, but got only {count} positional arguments{at_line()}"
+            )
+    numbers = tuple(k % count for k in numbers)
+    if len(set(numbers)) != len(numbers):
+        raise ValueError(f"argnums={argnums} names an argument twice{at_line()}")
+    return numbers
+
+
+def _replaced(args: tuple[Any, ...], numbers: tuple[int, ...], values: tuple[Any, ...]) -> list[Any]:
+    full = list(args)
+    for k, value in zip(numbers, values, strict=True):
+        full[k] = value
+    return full
+
+
+def _check_inputs(chosen: Any, leaves: list[Any], holomorphic: bool, allow_int: bool, name: str = "grad") -> None:
+    for path, leaf in zip(tree.paths(chosen), leaves, strict=True):
+        where = f"argument {path[0]}{tree.key_string(path[1:])}"
+        try:
+            dtype = type_of(leaf).dtype
+        except TypeError as error:
+            raise TypeError(f"{name}: {where}: {error}{at_line()}") from None
+        if dtype.kind == "c" and not holomorphic:
+            raise TypeError(
+                f"{name} requires real-valued inputs, but {where} has dtype {dtype.name}. For holomorphic functions pass holomorphic=True; "
+                f"otherwise differentiate with respect to the real and imaginary parts.{at_line()}"
+            )
+        if not is_inexact(dtype) and not allow_int:
+            raise TypeError(
+                f"{name} requires real-valued inputs (floating dtypes), but {where} has dtype {dtype.name}. Convert it to a float "
+                f"(1.0 for 1, x.astype(float)), leave it out of argnums, or pass allow_int=True.{at_line()}"
+            )
+
+
+def _value_and_aux(result: Any, has_aux: bool) -> tuple[Any, Any]:
+    if not has_aux:
+        return result, None
+    if not isinstance(result, (tuple, list)) or len(result) != 2:
+        raise TypeError(f"with has_aux=True the function must return a pair (value, aux), not {type(result).__name__}{at_line()}")
+    return result[0], result[1]
+
+
+def _check_value(value: Any, holomorphic: bool) -> None:
+    leaves, structure = tree.flatten(value)
+    if len(leaves) != 1 or leaves[0] is not value:
+        raise TypeError(f"Gradient only defined for scalar-output functions. Output was a pytree: {structure}.{at_line()}")
+    try:
+        kind = type_of(value)
+    except TypeError:
+        raise TypeError(f"Gradient only defined for scalar-output functions. Output was: {value!r}.{at_line()}") from None
+    if kind.shape:
+        raise TypeError(
+            f"Gradient only defined for scalar-output functions. Output had shape: {kind.shape}. Reduce it (np.sum, np.mean), or use vjp.{at_line()}"
+        )
+    if not is_inexact(kind.dtype) or (kind.dtype.kind == "c" and not holomorphic):
+        raise TypeError(f"grad requires real-valued outputs (floating dtypes), but the output has dtype {kind.dtype.name}.{at_line()}")
+
+
+
+def _checked_cotangent(ct: Any, kind: ArrayType) -> Any:
+    have = type_of(ct)
+    if not is_inexact(kind.dtype):
+        return None
+    if have.shape != kind.shape or (have.dtype != kind.dtype and not have.weak):
+        raise ValueError(f"vjp: a cotangent has type {have}, the output of the function {kind}{at_line()}")
+    return kind.dtype.type(ct) if have.weak else ct
+
+
+def _checked_tangent(t: Any, x: Any) -> Any:
+    have, kind = type_of(t), type_of(x)
+    if not is_inexact(kind.dtype):
+        return None
+    if have.shape != kind.shape or (have.dtype != kind.dtype and not (have.weak or kind.weak)):
+        raise TypeError(f"jvp: primal and tangent must have equal types, but they are {kind} and {have}{at_line()}")
+    return t if type(t) is Tracer else np.asarray(t, kind.dtype)[()]
+
+
+def owned(values: Sequence[Any], inputs: Sequence[Any]) -> list[Any]:
+    """Results as the caller's own arrays: no views, none twice, none that is an input."""
+    taken = {id(x) for x in inputs}
+    results = []
+    for value in values:
+        if type(value) is Tracer:
+            results.append(value)
+            continue
+        array = np.asarray(value)
+        if array is value and (array.base is not None or id(value) in taken):
+            array = np.array(array)
+        taken.add(id(value))
+        results.append(array.view(Array))
+    return results
+
+
+def _leaf_axes(in_axes: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[int | None]:
+    """One axis (or None) for each leaf of ``(args, kwargs)``."""
+    prefix = in_axes if isinstance(in_axes, (int, type(None))) else tuple(in_axes)
+    try:
+        spread = optree.broadcast_prefix(prefix, args, none_is_leaf=True, namespace=tree.NAMESPACE)
+    except (ValueError, TypeError):
+        raise ValueError(
+            f"vmap: in_axes={in_axes!r} is neither an int nor a prefix of the {len(args)} positional arguments{at_line()}"
+        ) from None
+    present = optree.tree_leaves(args, none_is_leaf=True, namespace=tree.NAMESPACE)
+    axes = [a for a, x in zip(spread, present, strict=True) if x is not None]
+    for a in axes:
+        if a is not None and not isinstance(a, int):
+            raise TypeError(f"vmap: in_axes must hold ints and None, not {a!r}{at_line()}")
+    return [*axes, *(0 for _ in tree.leaves(kwargs))]
+
+
+def _batch_size(leaves: list[Any], axes: list[int | None], axis_size: int | None) -> int:
+    sizes: set[int] = set() if axis_size is None else {axis_size}
+    for x, a in zip(leaves, axes, strict=True):
+        if a is None:
+            continue
+        shape = type_of(x).shape
+        if not -len(shape) <= a < len(shape):
+            raise ValueError(f"vmap: axis {a} is out of bounds for an argument of shape {shape}{at_line()}")
+        sizes.add(shape[a])
+    if len(sizes) != 1:
+        found = ", ".join(map(str, sorted(sizes))) or "none: every in_axes is None, give axis_size"
+        raise ValueError(f"vmap: the arguments must agree on one number of examples; found {found}{at_line()}")
+    return sizes.pop()
+
+
+def _moved(x: Any, source: int, destination: int) -> Any:
+    return x if source == destination else moveaxis(x, source, destination)

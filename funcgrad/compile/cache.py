@@ -1,0 +1,206 @@
+"""Where does compiled code stay between processes?  A disk cache, addressed by content.
+
+The name of a file is the SHA-256 of everything that the code in it depends on: the key (the source), the CPU, the
+versions.  A file is a header (magic, length, SHA-256 of the payload) and a payload; it is written beside its place and
+moved there, and checked whenever it is read.  The payload is code that will run, so the directory must belong to the
+user, and nobody else may write to it.
+
+``FUNCGRAD_CACHE_DIR`` names the directory (else it is the platform's for caches), ``FUNCGRAD_CACHE=0`` turns it off.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import struct
+import sys
+import tempfile
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from funcgrad.compile import engine
+from funcgrad.errors import CacheWarning
+
+SWITCH, DIRECTORY = "FUNCGRAD_CACHE", "FUNCGRAD_CACHE_DIR"
+FORMAT = 1
+MAGIC = b"funcgrad"
+HEADER = struct.Struct("<8sIQ32s")  # magic, format, length and SHA-256 of the payload
+SUFFIX = ".o"
+LIMIT = 512 << 20  # bytes
+CHECK_EVERY = 64  # writes between two looks at the size of the whole
+STALE = 3600.0  # seconds after which another process's unfinished file is litter
+
+_lock = threading.Lock()
+_warned: set[str] = set()
+_writes = 0
+
+
+class Info(NamedTuple):
+    """The state of the cache: its directory (None while it is off), how many files, how many bytes."""
+
+    directory: Path | None
+    files: int
+    bytes: int
+
+
+def fetch(key: str, make: Callable[[], bytes]) -> bytes:
+    """The code for `key`, from the cache, or made (and kept).
+
+    Parameters
+    ----------
+    key
+        The source of the code: whatever determines the result of `make` but for the machine and the versions.
+    make
+        Called when the cache does not have it.
+
+    Returns
+    -------
+    bytes
+        The code.
+
+    Warns
+    -----
+    CacheWarning
+        Once per directory: it cannot be used.  The result is right nevertheless.
+    """
+    directory = _directory()
+    if directory is None or not _usable(directory):
+        return make()
+    path = directory / (_digest(key) + SUFFIX)
+    payload = _read(path)
+    if payload is None:
+        payload = make()
+        _write(path, payload)
+    return payload
+
+
+def info() -> Info:
+    """Where the cache is and what it holds."""
+    directory = _directory()
+    sizes = [] if directory is None else [status.st_size for _, status in _files(directory)]
+    return Info(directory, len(sizes), sum(sizes))
+
+
+def clear() -> None:
+    """Delete every file of the cache."""
+    directory = _directory()
+    for path, _ in [] if directory is None else list(_files(directory)):
+        with suppress(OSError):
+            path.unlink()
+
+
+def _directory() -> Path | None:
+    if os.environ.get(SWITCH, "1") == "0":
+        return None
+    if named := os.environ.get(DIRECTORY):
+        return Path(named)
+    home = Path.home()
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", home / "AppData" / "Local")) / "funcgrad" / "cache"
+    if sys.platform == "darwin":
+        return home / "Library" / "Caches" / "funcgrad"
+    return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "funcgrad"
+
+
+def _usable(directory: Path) -> bool:
+    """Make the directory if there is none; whether it is ours alone to write to."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = directory.stat()
+    except OSError as error:
+        return _refuse(directory, str(error))
+    if os.name == "posix":
+        if status.st_uid != os.geteuid():
+            return _refuse(directory, "it belongs to another user")
+        if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            return _refuse(directory, "other users may write to it")
+    return True
+
+
+def _refuse(directory: Path, reason: str) -> bool:
+    """Say, once, that the directory cannot be used; False."""
+    with _lock:
+        first = str(directory) not in _warned
+        _warned.add(str(directory))
+    if first:
+        warnings.warn(
+            f"funcgrad's cache directory {str(directory)!r} cannot be used: {reason}. Programs are compiled anew "
+            f"in each process. Set {DIRECTORY} to a directory of your own, or {SWITCH}=0 to do without.",
+            CacheWarning,
+            stacklevel=2,
+        )
+    return False
+
+
+def _digest(key: str) -> str:
+    return hashlib.sha256(f"{FORMAT}\n{engine.identity()}\n{key}".encode()).hexdigest()
+
+
+def _read(path: Path) -> bytes | None:
+    """The payload of a file; None where there is none, or a damaged one."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        _refuse(path.parent, str(error))
+        return None
+    payload = data[HEADER.size :]
+    if data[: HEADER.size] != _header(payload):
+        return None
+    with suppress(OSError):  # the time of the last use decides what goes first
+        os.utime(path)
+    return payload
+
+
+def _header(payload: bytes) -> bytes:
+    return HEADER.pack(MAGIC, FORMAT, len(payload), hashlib.sha256(payload).digest())
+
+
+def _write(path: Path, payload: bytes) -> None:
+    global _writes
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem[:16], suffix=".tmp")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(_header(payload) + payload)
+            os.replace(temporary, path)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(temporary)
+            raise
+    except OSError as error:
+        _refuse(path.parent, str(error))
+        return
+    with _lock:
+        _writes += 1
+        look = _writes % CHECK_EVERY == 0
+    if look:
+        _trim(path.parent)
+
+
+def _trim(directory: Path) -> None:
+    """Delete what was not used for longest, until a quarter of the limit is free, and what crashed processes left."""
+    files = sorted(_files(directory), key=lambda item: item[1].st_mtime)
+    newest = files[-1][1].st_mtime if files else 0.0
+    total = sum(status.st_size for _, status in files)
+    goal = LIMIT if total <= LIMIT else LIMIT * 3 // 4
+    for path, status in files:
+        litter = path.suffix == ".tmp" and status.st_mtime < newest - STALE
+        if total > goal or litter:
+            with suppress(OSError):
+                path.unlink()
+                total -= status.st_size
+
+
+def _files(directory: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+        for path in directory.iterdir():
+            if path.suffix in (SUFFIX, ".tmp"):
+                with suppress(OSError):
+                    yield path, path.stat()

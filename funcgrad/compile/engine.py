@@ -1,0 +1,207 @@
+"""How does LLVM IR become code that runs?  Optimisation, object code, linking: LLVM through llvmlite.
+
+The passes are LLVM's ``-O1`` with both vectorisers (``-O2`` took a tenth longer for equal code).  What costs
+compile time without paying at run time (interleaving, run-time unrolling) is turned off loop by loop, by what
+`compile.llvm` writes beside each loop.
+
+llvmlite guards every call with one lock.  The three calls that take long, parsing, optimising and emitting, go around
+it: each compilation has an LLVM context and a target machine of its own, so that nothing is shared between threads.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import os
+import threading
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+import llvmlite
+from llvmlite import binding
+from llvmlite.binding import ffi
+
+from funcgrad.compile import half
+
+CPU_VARIABLE = "FUNCGRAD_CPU"
+DEBUG_VARIABLE = "FUNCGRAD_DEBUG"
+_numbers = itertools.count()
+_linker_lock = threading.Lock()
+_lock = threading.Lock()
+
+
+class Library:
+    """Machine code in memory, for as long as this object lives."""
+
+    def __init__(self, name: str, tracker: binding.ResourceTracker) -> None:
+        self._name = name
+        self._trackers = {"": tracker}  # dropping any one of them unloads the library
+
+    def address(self, symbol: str) -> int:
+        """The address of a symbol that the library defines.
+
+        Raises
+        ------
+        RuntimeError
+            There is no such symbol, or the code refers to one that nobody defines.
+        """
+        with _lock:
+            if symbol not in self._trackers:
+                self._trackers[symbol] = _linker().lookup(self._name, symbol)
+            return int(self._trackers[symbol][symbol])
+
+
+def target() -> tuple[str, str]:
+    """The name and the features of the CPU to compile for.
+
+    That is the host's, unless the environment variable ``FUNCGRAD_CPU`` names another one that LLVM knows (``generic``
+    is the least of its family).
+    """
+    return _target(os.environ.get(CPU_VARIABLE, ""))
+
+
+def identity() -> str:
+    """What object code depends on besides its source: CPU, features, platform and versions."""
+    cpu, features = target()
+    version = ".".join(map(str, binding.llvm_version_info))
+    return f"{binding.get_process_triple()} {cpu} {features} LLVM {version} llvmlite {llvmlite.__version__}"
+
+
+def to_object(text: str, verify: bool = False) -> bytes:
+    """Compile a module of LLVM IR to object code.
+
+    Parameters
+    ----------
+    text
+        LLVM IR without a target.
+    verify
+        Have LLVM check the module first; the environment variable ``FUNCGRAD_DEBUG=1`` does so for all.
+
+    Returns
+    -------
+    bytes
+        An object file, for `load`.
+
+    Raises
+    ------
+    RuntimeError
+        LLVM does not accept the text.
+    """
+    machine, module = _optimised(text, verify)
+    return _emit(machine, module, 1)
+
+
+def optimised(text: str) -> str:
+    """The module after optimisation, as LLVM IR."""
+    return str(_optimised(text, True)[1])
+
+
+def assembly(text: str) -> str:
+    """The machine code of the module, as assembly text."""
+    machine, module = _optimised(text, True)
+    return _emit(machine, module, 0).decode()
+
+
+def load(image: bytes, symbols: Mapping[str, int] | None = None) -> Library:
+    """Link object code into this process.
+
+    Parameters
+    ----------
+    image
+        What `to_object` returned, in this process or in another one.
+    symbols
+        Addresses for symbols that the code refers to, besides those that the process knows (``memcpy``, ``fmod``, ...).
+
+    Returns
+    -------
+    Library
+        The code; it is unloaded with the object.
+    """
+    builder = binding.JITLibraryBuilder().add_object_img(image).add_current_process()
+    known = dict(symbols or {})
+    if not known.keys() & half.SYMBOLS and any(symbol.encode() in image for symbol in half.SYMBOLS):
+        known |= {symbol: _half().address(symbol) for symbol in half.SYMBOLS}
+    for name, address in known.items():
+        builder.import_symbol(name, address)
+    name = f"funcgrad{next(_numbers)}"
+    return Library(name, builder.link(_linker(), name))
+
+
+@cache
+def _target(wanted: str) -> tuple[str, str]:
+    if wanted:
+        return wanted, ""
+    return binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten()
+
+
+@cache
+def _initialise() -> None:
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
+
+
+def _linker() -> binding.LLJIT:
+    with _linker_lock:  # `cache` alone would let two threads make one each
+        return _made_linker()
+
+
+@cache
+def _made_linker() -> binding.LLJIT:
+    _initialise()
+    return binding.create_lljit_compiler(suppress_errors=True)
+
+
+@cache
+def _half() -> Library:
+    """The conversions of half precision, for CPUs (and code for CPUs) without an instruction for them."""
+    builder = binding.JITLibraryBuilder().add_object_img(to_object(half.TEXT))
+    return Library("funcgrad.half", builder.link(_linker(), "funcgrad.half"))
+
+
+@cache
+def _unlocked(name: str) -> Callable[..., Any]:
+    """A function of llvmlite's library that does not wait for the others."""
+    guarded = getattr(ffi.lib, name)
+    function: Callable[..., Any] = getattr(ctypes.CDLL(ffi.lib._name), name)
+    for attribute in ("argtypes", "restype"):
+        setattr(function, attribute, getattr(guarded, attribute))
+    return function
+
+
+def _optimised(text: str, verify: bool) -> tuple[binding.TargetMachine, binding.ModuleRef]:
+    _initialise()
+    context = binding.create_context()
+    with ffi.OutputString() as message:
+        module = binding.ModuleRef(_unlocked("LLVMPY_ParseAssembly")(context, text.encode(), message), context)
+        if message:
+            module.close()
+            raise RuntimeError(f"LLVM does not accept this IR: {message}\n{text}")
+    if verify or os.environ.get(DEBUG_VARIABLE, "0") not in ("", "0"):
+        module.verify()
+    cpu, features = target()
+    machine = binding.Target.from_triple(binding.get_process_triple()).create_target_machine(
+        cpu, features, opt=2, reloc="pic", codemodel="default", jit=True
+    )
+    module.triple = machine.triple
+    module.data_layout = str(machine.target_data)
+    options = binding.create_pipeline_tuning_options(speed_level=1)
+    options.loop_vectorization = options.slp_vectorization = True
+    options.loop_interleaving = options.loop_unrolling = True
+    builder = binding.create_pass_builder(machine, options)
+    passes = builder.getModulePassManager()
+    _unlocked("LLVMPY_RunNewModulePassManager")(passes, module, builder)
+    ffi.lib.LLVMPY_DisposeNewModulePassManger(passes)  # llvmlite 0.50 leaks it
+    passes.detach()  # so that a version that does not leak it frees it once
+    return machine, module
+
+
+def _emit(machine: binding.TargetMachine, module: binding.ModuleRef, kind: int) -> bytes:
+    with ffi.OutputString() as message:
+        memory = _unlocked("LLVMPY_TargetMachineEmitToMemory")(machine, module, kind, message)
+        if not memory:
+            raise RuntimeError(str(message))
+    try:
+        return ctypes.string_at(ffi.lib.LLVMPY_GetBufferStart(memory), ffi.lib.LLVMPY_GetBufferSize(memory))
+    finally:
+        ffi.lib.LLVMPY_DisposeMemoryBuffer(memory)

@@ -1,0 +1,330 @@
+"""How does a kernel read in LLVM IR?
+
+`print_kernel` writes one module: the entry point `name(bufs, ints, first, last)`, which looks its arguments up, and
+``@body``, which takes them as parameters, so that ``noalias`` can say which memory is whose.
+
+======== ==========================================================================================================
+``bufs`` a table of addresses; slot 0 holds the address of the call's status word (an i64, 0 while nothing failed)
+``ints`` i64s: the slot number in ``bufs`` of each of the kernel's buffers, then the values of its ``sizes``
+======== ==========================================================================================================
+
+Floating point is as written.  The one licence given is ``reassoc``, on the one addition or multiplication that a
+reduction repeats, so that it may run in lanes.  ``llvm.loop.vectorize.enable`` is not used: it would let LLVM
+reorder every floating-point recurrence in the loop.  Values are numbered in the order of their appearance, so that
+equal kernels print as equal texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from funcgrad.compile import vecmath
+from funcgrad.compile.emitters import EMITTERS, MEMORY, TYPES, literal, size_of
+from funcgrad.lower.loops import (
+    Branch,
+    Check,
+    Constant,
+    Instruction,
+    Kernel,
+    Load,
+    Loop,
+    Op,
+    Operand,
+    Store,
+    Value,
+    walk,
+)
+from funcgrad.lower.scalar import MATHEMATICS
+
+REORDERED = ("add", "mul")  # reductions that round: only they need a licence to run in lanes
+
+SHORT = 16  # iterations: constant loops up to here unroll
+LIGHT = 8  # instructions: reductions up to here are bound by the latency of one of them
+
+
+def print_kernel(kernel: Kernel, name: str) -> str:
+    """The LLVM module of `kernel`, whose entry point is called `name`.
+
+    Parameters
+    ----------
+    kernel
+        What to print.  It is trusted: every value is defined before its use and has the dtype that it says.
+    name
+        The symbol of the entry point.
+
+    Returns
+    -------
+    str
+        LLVM IR, without a target: `compile.engine` knows the machine.
+    """
+    return _Printer(kernel).module(name)
+
+
+class _Printer:
+    """One kernel being printed: the text so far, the names of its values, and the loops around the current point."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+        self.lines: list[str] = []
+        self.names: dict[Value, str] = {kernel.first: "%first", kernel.last: "%last"}
+        self.names |= {size: f"%s{k}" for k, size in enumerate(kernel.sizes)}
+        self.block = "entry"
+        self.temporaries = 0
+        self.labels = 0
+        self.metadata: list[str] = []
+        self.groups: list[int] = []  # access groups of the independent loops around the current point
+        self.group_lists: dict[tuple[int, ...], int] = {}
+        self.reordered: set[Value] = set()
+        self.mathematics: dict[tuple[str, str], None] = {}
+        self.flags: dict[str, str] = {}  # a check's code, as an operand -> where its failure is noted
+
+    def module(self, name: str) -> str:
+        """The whole text."""
+        kernel = self.kernel
+        outside = set(kernel.sizes)
+        for check in (i for i in walk(kernel.body) if isinstance(i, Check)):
+            if isinstance(check.code, Constant) or check.code in outside:
+                self.flags.setdefault(self.operand(check.code), f"%flag{len(self.flags)}")
+        for flag in self.flags.values():
+            self.line(f"{flag} = alloca i1")
+            self.line(f"store i1 false, ptr {flag}")
+        self.instructions(kernel.body)
+        self.report_flags()
+        self.line("ret void")
+        alias = "" if kernel.aliased else " noalias"
+        buffers = [f"ptr{alias} nocapture %b{k}" for k in range(len(kernel.buffers))]
+        sizes = [f"i64 %s{k}" for k in range(len(kernel.sizes))]
+        parameters = ", ".join(["ptr noalias nocapture %status", *buffers, *sizes, "i64 %first", "i64 %last"])
+        return "\n".join(
+            [
+                *self.entry(name),
+                f"define internal void @body({parameters}) noinline nounwind mustprogress {{",
+                "entry:",
+                *self.lines,
+                "}",
+                vecmath.definitions(self.mathematics),
+                *(f"!{k} = {node}" for k, node in enumerate(self.metadata)),
+                "",
+            ]
+        )
+
+    def entry(self, name: str) -> Iterator[str]:
+        """The function that finds the addresses and sizes and calls ``@body`` with them."""
+        kernel = self.kernel
+        yield f"define void @{name}(ptr %bufs, ptr %ints, i64 %first, i64 %last) nounwind {{"
+        yield "  %status = load ptr, ptr %bufs"
+        arguments = ["ptr %status"]
+        for k in range(len(kernel.buffers)):
+            yield f"  %p{k} = getelementptr inbounds i64, ptr %ints, i64 {k}"
+            yield f"  %n{k} = load i64, ptr %p{k}"
+            yield f"  %q{k} = getelementptr inbounds ptr, ptr %bufs, i64 %n{k}"
+            yield f"  %b{k} = load ptr, ptr %q{k}"
+            arguments.append(f"ptr %b{k}")
+        for k in range(len(kernel.sizes)):
+            yield f"  %r{k} = getelementptr inbounds i64, ptr %ints, i64 {len(kernel.buffers) + k}"
+            yield f"  %s{k} = load i64, ptr %r{k}"
+            arguments.append(f"i64 %s{k}")
+        yield f"  call void @body({', '.join([*arguments, 'i64 %first', 'i64 %last'])})"
+        yield "  ret void"
+        yield "}"
+
+    # text
+
+    def line(self, text: str) -> None:
+        self.lines.append("  " + text)
+
+    def emit(self, text: str) -> str:
+        """Append an instruction that yields a value; its new name."""
+        name = f"%t{self.temporaries}"
+        self.temporaries += 1
+        self.line(f"{name} = {text}")
+        return name
+
+    def call(self, intrinsic: str, result: str, *arguments: str) -> str:
+        """Call an intrinsic, such as ``llvm.floor.f32``; `arguments` carry their types.  LLVM declares it."""
+        return self.emit(f"call {result} @{intrinsic}({', '.join(arguments)})")
+
+    def function(self, name: str, dtype: str, arguments: Sequence[str]) -> str:
+        """Call one of `vecmath`'s functions."""
+        self.mathematics[name, dtype] = None
+        typed = ", ".join(f"{TYPES[dtype]} {argument}" for argument in arguments)
+        return self.emit(f"call {TYPES[dtype]} {vecmath.symbol(name, dtype)}({typed})")
+
+    def label(self, text: str) -> None:
+        """Start a basic block."""
+        self.lines.append(f"{text}:")
+        self.block = text
+
+    def fresh(self) -> int:
+        self.labels += 1
+        return self.labels
+
+    def node(self, text: str) -> int:
+        self.metadata.append(text)
+        return len(self.metadata) - 1
+
+    def operand(self, operand: Operand) -> str:
+        return literal(operand.value, operand.dtype) if isinstance(operand, Constant) else self.names[operand]
+
+    # instructions
+
+    def instructions(self, body: Iterable[Instruction]) -> None:
+        for instruction in body:
+            getattr(self, type(instruction).__name__.lower())(instruction)
+
+    def op(self, op: Op) -> None:
+        operands = [self.operand(operand) for operand in op.operands]
+        if op.name in MATHEMATICS:
+            self.names[op.result] = self.mathematical(op, operands)
+            return
+        dtypes = [operand.dtype for operand in op.operands]
+        licence = "reassoc " if op.result in self.reordered else ""
+        self.names[op.result] = EMITTERS[op.name](self, op.result.dtype, dtypes, operands, licence)
+
+    def mathematical(self, op: Op, operands: list[str]) -> str:
+        dtype = op.result.dtype
+        if dtype != "f2":
+            return self.function(op.name, dtype, operands)
+        wide = self.function(op.name, "f4", [self.emit(f"fpext half {operand} to float") for operand in operands])
+        return self.emit(f"fptrunc float {wide} to half")
+
+    def address(self, buffer: int, index: Operand) -> tuple[str, str, str]:
+        """The memory type, the address of an element, and what follows it in a load or a store."""
+        dtype = self.kernel.buffers[buffer].dtype
+        memory = MEMORY.get(dtype, TYPES[dtype])
+        address = self.emit(f"getelementptr inbounds {memory}, ptr %b{buffer}, i64 {self.operand(index)}")
+        return memory, address, f", align {size_of(dtype)}{self.access()}"
+
+    def access(self) -> str:
+        """The metadata that names the independent loops around this load or store."""
+        if not self.groups:
+            return ""
+        if len(self.groups) == 1:
+            return f", !llvm.access.group !{self.groups[0]}"
+        key = tuple(self.groups)
+        if key not in self.group_lists:
+            self.group_lists[key] = self.node(f"!{{{', '.join(f'!{group}' for group in key)}}}")
+        return f", !llvm.access.group !{self.group_lists[key]}"
+
+    def load(self, load: Load) -> None:
+        memory, address, suffix = self.address(load.buffer, load.index)
+        value = self.emit(f"load {memory}, ptr {address}{suffix}")
+        self.names[load.result] = self.emit(f"icmp ne i8 {value}, 0") if load.result.dtype == "b1" else value
+
+    def store(self, store: Store) -> None:
+        memory, address, suffix = self.address(store.buffer, store.index)
+        value = self.operand(store.value)
+        if store.value.dtype == "b1":
+            value = self.emit(f"zext i1 {value} to i8")
+        self.line(f"store {memory} {value}, ptr {address}{suffix}")
+
+    def loop(self, loop: Loop) -> None:
+        """Print a loop in rotated form: a guard, then a body that ends in the test, as LLVM's passes want it."""
+        number, before = self.fresh(), self.block
+        start, stop = self.operand(loop.start), self.operand(loop.stop)
+        guard = self.emit(f"icmp slt i64 {start}, {stop}")
+        self.line(f"br i1 {guard}, label %loop{number}, label %exit{number}")
+        self.label(f"loop{number}")
+        self.names[loop.index] = f"%i{number}"
+        for k, carry in enumerate(loop.carries):
+            self.names[carry.inner] = f"%c{number}.{k}"
+            if carry.reduction in REORDERED and carry.inner.dtype[0] == "f" and isinstance(carry.next, Value):
+                self.reordered.add(carry.next)
+        phis = len(self.lines)  # they name values that the body has yet to define
+        group = self.node("distinct !{}") if loop.independent else None
+        outer, self.groups = self.groups, self.groups if group is None else [*self.groups, group]
+        self.instructions(loop.body)
+        self.groups = outer
+        self.lines[phis:phis] = self.phis(loop, number, before, start)
+        self.line(f"%i{number}.next = add nsw i64 %i{number}, 1")
+        again = self.emit(f"icmp slt i64 %i{number}.next, {stop}")
+        latch, properties = self.block, self.properties(loop, group)
+        self.line(f"br i1 {again}, label %loop{number}, label %exit{number}, !llvm.loop !{properties}")
+        self.label(f"exit{number}")
+        for k, carry in enumerate(loop.carries):
+            initial, last = self.operand(carry.initial), self.operand(carry.next)
+            name = f"%x{number}.{k}"
+            self.line(f"{name} = phi {TYPES[carry.result.dtype]} [{initial}, %{before}], [{last}, %{latch}]")
+            self.names[carry.result] = name
+
+    def phis(self, loop: Loop, number: int, before: str, start: str) -> Iterator[str]:
+        """The loop's index and carries; called when the body is printed, in the block in which it ends."""
+        yield f"  %i{number} = phi i64 [{start}, %{before}], [%i{number}.next, %{self.block}]"
+        for k, carry in enumerate(loop.carries):
+            initial, following = self.operand(carry.initial), self.operand(carry.next)
+            kind = TYPES[carry.inner.dtype]
+            yield f"  %c{number}.{k} = phi {kind} [{initial}, %{before}], [{following}, %{self.block}]"
+
+    def properties(self, loop: Loop, group: int | None) -> int:
+        """The number of the metadata node that tells LLVM's loop passes about a loop.
+
+        Interleaving and run-time unrolling double the time to compile and gain nothing in a loop that maps, or that
+        computes much; a short reduction waits for its own last result, and a short constant loop should vanish.
+        """
+        own = len(self.metadata)
+        about = [f"!{own}"]
+        if group is not None:
+            about.append(f'!{{!"llvm.loop.parallel_accesses", !{group}}}')
+        if not _is_short(loop):
+            about.append('!{!"llvm.loop.unroll.disable"}')
+            if not _is_light_reduction(loop):
+                about.append('!{!"llvm.loop.interleave.count", i32 1}')
+        return self.node(f"distinct !{{{', '.join(about)}}}")
+
+    def branch(self, branch: Branch) -> None:
+        number = self.fresh()
+        condition = self.operand(branch.condition)
+        self.line(f"br i1 {condition}, label %then{number}, label %else{number}")
+        ends = []
+        for side, body, which in (("then", branch.then, 1), ("else", branch.orelse, 2)):
+            self.label(f"{side}{number}")
+            self.instructions(body)
+            ends.append((self.block, [self.operand(merge[which]) for merge in branch.merges]))
+            self.line(f"br label %join{number}")
+        self.label(f"join{number}")
+        (after_then, first), (after_else, second) = ends
+        for k, ((result, _, _), a, b) in enumerate(zip(branch.merges, first, second, strict=True)):
+            name = f"%m{number}.{k}"
+            self.line(f"{name} = phi {TYPES[result.dtype]} [{a}, %{after_then}], [{b}, %{after_else}]")
+            self.names[result] = name
+
+    def check(self, check: Check) -> None:
+        """Note a failure in a flag, which a vectorised loop can keep, where the code is known outside of all loops."""
+        condition, code = self.operand(check.condition), self.operand(check.code)
+        if code in self.flags:
+            flag = self.flags[code]
+            failed = self.emit(f"xor i1 {condition}, true")
+            before = self.emit(f"load i1, ptr {flag}")
+            self.line(f"store i1 {self.emit(f'or i1 {before}, {failed}')}, ptr {flag}")
+            return
+        self.report(self.emit(f"xor i1 {condition}, true"), code)
+
+    def report_flags(self) -> None:
+        for code, flag in self.flags.items():
+            self.report(self.emit(f"load i1, ptr {flag}"), code)
+
+    def report(self, failed: str, code: str) -> None:
+        """If `failed`, put `code` into the status word, unless this call (on any thread) has failed before."""
+        number = self.fresh()
+        self.line(f"br i1 {failed}, label %fail{number}, label %fine{number}")
+        self.label(f"fail{number}")
+        self.emit(f"cmpxchg ptr %status, i64 0, i64 {code} monotonic monotonic")
+        self.line(f"br label %fine{number}")
+        self.label(f"fine{number}")
+
+
+def _is_short(loop: Loop) -> bool:
+    return (
+        isinstance(loop.start, Constant)
+        and isinstance(loop.stop, Constant)
+        and loop.stop.value - loop.start.value <= SHORT
+    )
+
+
+def _is_light_reduction(loop: Loop) -> bool:
+    work = [instruction for instruction in walk(loop.body) if isinstance(instruction, Op)]
+    return (
+        any(carry.reduction for carry in loop.carries)
+        and len(work) <= LIGHT
+        and not any(op.name in MATHEMATICS for op in work)
+    )

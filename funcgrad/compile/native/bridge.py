@@ -1,0 +1,186 @@
+"""How does Python reach the native runtime?  One object that compiles it, links it and speaks to it."""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import functools
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from funcgrad.compile.compiler import native_library
+from funcgrad.compile.engine import Library
+from funcgrad.compile.native import blas, blocks, driver, fastcall, gemm, layout, pool, slowcall
+from funcgrad.compile.native.descriptor import Descriptor
+from funcgrad.compile.native.text import Module
+from funcgrad.compile.native.workers import Workers, available_cores
+
+Entry = Callable[[list[Any]], "list[Any] | int | None"]
+
+_METH_O = 8
+_ADDRESS, _WORD = ctypes.c_void_p, ctypes.c_int64
+_PYTHON_SYMBOLS = (
+    *("PyCapsule_GetPointer", "PyCapsule_GetContext", "PyCapsule_New", "PyErr_NoMemory", "PyEval_RestoreThread"),
+    *("PyEval_SaveThread", "PyList_New", "PyLong_AsLongLongAndOverflow", "PyLong_FromLongLong"),
+    *("PyObject_CallNoArgs", "PyTuple_GetItem", "Py_DecRef", "Py_IncRef"),
+)
+
+
+class _MethodDef(ctypes.Structure):
+    """CPython's ``PyMethodDef``."""
+
+    _fields_ = (("name", ctypes.c_char_p), ("function", _ADDRESS), ("flags", ctypes.c_int), ("doc", ctypes.c_char_p))
+
+
+class Runtime:
+    """The native runtime of this process; get it with `runtime`."""
+
+    def __init__(self, threads: int) -> None:
+        self._fast = layout.matches()
+        module = Module()
+        for part in (blocks, pool, driver, *((fastcall,) if self._fast else ())):
+            part.define(module)
+        self._library = native_library("runtime", str(module), _python_symbols() if self._fast else {})
+        # The code must outlive everything: results free their memory with it while the interpreter is taken down.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._library))
+        self.run_address = self._library.address("fg_run")
+        self.run: Callable[[int, int, int], int] = self._function("fg_run", _WORD, _ADDRESS, _WORD, _ADDRESS)
+        self._trim = self._function("fg_trim", None)
+        self._usage = self._function("fg_blocks_usage", _WORD, _WORD)
+        self._word = self._function("fg_pool_word", _WORD, _WORD)
+        self._threads = threads
+        self._workers = Workers(
+            self._function("fg_worker", None, _WORD),
+            self._function("fg_pool_resize", None, _WORD),
+            self._function("fg_pool_reset", None),
+        )
+        self._method = _MethodDef(b"entry", 0, _METH_O, b"Run a compiled program on a list of leaves.")
+        if self._fast:
+            self._prepare_entries()
+        self._survive_forks()
+        atexit.register(self._workers.stop)
+
+    # Threads ----------------------------------------------------------------------------------------------------
+
+    @property
+    def threads(self) -> int:
+        """How many threads share a kernel's pieces, the caller's included."""
+        return self._threads
+
+    def set_threads(self, count: int) -> None:
+        self._threads = count
+        if self._started():
+            self._workers.grow_or_shrink(count - 1)
+
+    def start_pool(self) -> None:
+        """Start the workers unless they run already."""
+        if not self._started():
+            self._workers.grow_or_shrink(self._threads - 1)
+
+    def _started(self) -> bool:
+        return bool(self._word(pool.STARTED))
+
+    def _survive_forks(self) -> None:
+        if hasattr(os, "register_at_fork"):  # absent where processes cannot fork
+            os.register_at_fork(after_in_child=self._function("fg_blocks_after_fork", None))
+            os.register_at_fork(after_in_child=self._workers.forget)
+
+    # Memory -----------------------------------------------------------------------------------------------------
+
+    def trim(self) -> None:
+        """Give memory that is kept for later results back to the system."""
+        self._trim()
+
+    def memory(self) -> dict[str, int]:
+        """Bytes of large blocks: in use, the fading peak of that, and kept for later."""
+        return {
+            "in_use": self._usage(blocks.IN_USE),
+            "peak": self._usage(blocks.PEAK),
+            "kept": self._usage(blocks.KEPT),
+        }
+
+    # Calls ------------------------------------------------------------------------------------------------------
+
+    @property
+    def fast(self) -> bool:
+        """Whether this interpreter's objects look as the fast call expects."""
+        return self._fast
+
+    def make_entry(self, descriptor: Descriptor) -> Entry:
+        if not self._fast:
+            return functools.partial(self.slow_call, descriptor)
+        words = descriptor.words
+        capsule = _capsule_new(words.ctypes.data, None, self._release_entry)
+        # The capsule's destructor gives this reference back.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(words))
+        _capsule_set_context(capsule, id(words))
+        entry: Entry = _function_new(ctypes.byref(self._method), (capsule, *descriptor.keep), None)
+        return entry
+
+    def slow_call(self, descriptor: Descriptor, leaves: Sequence[Any]) -> list[Any] | int:
+        if slowcall.is_parallel(descriptor):
+            self.start_pool()
+        return slowcall.call(self.run, descriptor, leaves)
+
+    def _prepare_entries(self) -> None:
+        self._method.function = self._library.address("fg_entry")
+        self._release_entry = self._library.address("fg_release_entry")
+        # Builtins point into the definition, and native code at the callable, until the process ends.
+        self._start = self.start_pool
+        for immortal in (self._method, self._start):
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(immortal))
+        objects = {
+            fastcall.Object.NONE: None,
+            fastcall.Object.TRUE: True,
+            fastcall.Object.LIST: list,
+            fastcall.Object.NDARRAY: np.ndarray,
+            fastcall.Object.START_POOL: self._start,
+        }
+        table = np.array([id(objects[which]) for which in fastcall.Object], np.int64)
+        self._function("fg_set_objects", None, _ADDRESS)(table.ctypes.data)
+
+    def _function(self, name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
+        return ctypes.CFUNCTYPE(result, *arguments)(self._library.address(name))
+
+
+@functools.cache
+def gemm_library() -> tuple[blas.Blas, Library]:
+    """The kernels that call BLAS, and the BLAS they call."""
+    found = blas.blas()
+    library = link_gemm(found)
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(library))
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=ctypes.CFUNCTYPE(None)(library.address("fg_blas_after_fork")))
+    return found, library
+
+
+def link_gemm(found: blas.Blas) -> Library:
+    """The kernels on a BLAS."""
+    module = Module()
+    gemm.define(module, found.controls)
+    return native_library("gemm", str(module), found.addresses)
+
+
+def default_threads() -> int:
+    """One per core that this process may use."""
+    return available_cores()
+
+
+def _python_symbols() -> dict[str, int]:
+    symbols = {name: blas.address_of(getattr(ctypes.pythonapi, name)) for name in _PYTHON_SYMBOLS}
+    table = blas.capsule_pointer(blas.NUMPY_CORE._ARRAY_API)
+    for symbol, index in (("fg_numpy_new", layout.NEW_FROM_DESCR), ("fg_numpy_set_base", layout.SET_BASE_OBJECT)):
+        symbols[symbol] = ctypes.c_int64.from_address(table + 8 * index).value
+    return symbols
+
+
+def _python_function(name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
+    return ctypes.PYFUNCTYPE(result, *arguments)((name, ctypes.pythonapi))
+
+
+_capsule_new = _python_function("PyCapsule_New", ctypes.py_object, _ADDRESS, ctypes.c_char_p, _ADDRESS)
+_capsule_set_context = _python_function("PyCapsule_SetContext", ctypes.c_int, ctypes.py_object, _ADDRESS)
+_function_new = _python_function("PyCFunction_NewEx", ctypes.py_object, _ADDRESS, ctypes.py_object, ctypes.c_void_p)

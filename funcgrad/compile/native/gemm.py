@@ -1,0 +1,283 @@
+"""How does a program multiply matrices?  Kernels that call BLAS, one thread per call, on batches or on ranges of rows.
+
+Their integers are, in the order of `Parameter`: three slots, the row-major problem
+``C[m, n] = alpha * op(A)[m, k] @ op(B)[k, n] + beta * C``, and per operand the distance between batch members and the
+offset of the first, in elements.  ``fg_gemm_f4`` and ``fg_gemm_f8`` run over the batch members ``first ... last``;
+``fg_gemm_rows_f4`` and ``fg_gemm_rows_f8`` over rows of C, those of all members one after another (``batch * m`` of
+them), so that the pool can share one product out.  A product whose inner dimension is the long one is shared out as a
+batch over blocks of k, whose members write partial sums.
+
+BLAS is column-major, so it is asked for ``C.T = op(B).T @ op(A).T``.  Numbers are handed over as addresses of 64-bit
+words: a routine that reads 32-bit integers, and one that reads 64-bit integers, both see the right number there on a
+little-endian machine, as do float32 and float64 scalars.
+
+BLAS's own threads stay out of it.  They wait for each other by spinning, which on a busy machine was seen to turn half
+a millisecond into twenty, and their number changes the last bits of a result.  While any kernel of ours runs, BLAS
+has one thread; then it has its own number again, for NumPy's products.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from enum import IntEnum
+
+from funcgrad.compile.native.text import Function, Module, Value
+
+Parameter = IntEnum(
+    "Parameter",
+    "SLOT_A SLOT_B SLOT_C M N K TRANS_A TRANS_B LDA LDB LDC ALPHA BETA "
+    "STRIDE_A STRIDE_B STRIDE_C OFFSET_A OFFSET_B OFFSET_C",
+    start=0,
+)
+
+DTYPES = {"f4": ("s", "float", 4), "f8": ("d", "double", 8)}
+"""dtype: (BLAS's letter, LLVM's type, bytes)."""
+
+ROUTINES = tuple(f"{letter}{routine}" for letter, _, _ in DTYPES.values() for routine in ("gemm", "gemv"))
+"""What BLAS must have; the external symbols are ``fg_sgemm``, ..."""
+
+_KERNEL = {"bufs": "ptr", "ints": "ptr", "first": "i64", "last": "i64"}
+_LOCK, _USERS, _SAVED = 0, 8, 16  # of the guard of BLAS's threads
+
+
+def integers(
+    slots: tuple[int, int, int],
+    sizes: tuple[int, int, int],
+    dtype: str,
+    *,
+    transposed: tuple[bool, bool] = (False, False),
+    leading: tuple[int, int, int] | None = None,
+    alpha: float = 1.0,
+    beta: float = 0.0,
+    strides: tuple[int, int, int] = (0, 0, 0),
+    offsets: tuple[int, int, int] = (0, 0, 0),
+) -> list[int]:
+    """The integers of one product, in the order of `Parameter`.
+
+    `slots`, `leading`, `strides` and `offsets` are those of A, B and C; `sizes` is (m, n, k).  Without `leading` the
+    stored matrices are contiguous.
+    """
+    m, n, k = sizes
+    plain = (m if transposed[0] else k, k if transposed[1] else n, n)
+    scalars = [_bits(value, dtype) for value in (alpha, beta)]
+    return [*slots, *sizes, *map(int, transposed), *(leading or plain), *scalars, *strides, *offsets]
+
+
+def _bits(value: float, dtype: str) -> int:
+    """A number of the dtype, as an integer whose low bytes it is."""
+    return int.from_bytes(struct.pack({"f4": "<f", "f8": "<d"}[dtype], value), "little", signed=True)
+
+
+def define(module: Module, controls: bool) -> None:
+    """Define the kernels; `controls`: whether ``fg_blas_get_threads`` and ``fg_blas_set_threads`` exist."""
+    _define_guard(module, controls)
+    for dtype in DTYPES:
+        _define_kernels(module, dtype)
+        _define_part(module, dtype)
+        _define_scale(module, dtype)
+
+
+def _define_kernels(module: Module, dtype: str) -> None:
+    with module.function(f"fg_gemm_{dtype}", "void", **_KERNEL) as f:
+        f.call("fg_blas_enter", returns="void")
+        with f.range(f.last - f.first) as step:
+            batch = f.first + step
+            f.call(f"fg_gemm_part_{dtype}", f.bufs, f.ints, batch, 0, _word(f, Parameter.M), returns="void")
+        f.call("fg_blas_leave", returns="void")
+        f.ret()
+    with module.function(f"fg_gemm_rows_{dtype}", "void", **_KERNEL) as f:
+        f.call("fg_blas_enter", returns="void")
+        m = _word(f, Parameter.M)
+        row = f.variable("i64", f.first)
+        with f.while_(lambda: row.get() < f.last):
+            batch = row.get() // m
+            within = row.get() - batch * m
+            here, wanted = m - within, f.last - row.get()
+            rows = f.select(here < wanted, here, wanted)
+            f.call(f"fg_gemm_part_{dtype}", f.bufs, f.ints, batch, within, rows, returns="void")
+            row.set(row.get() + rows)
+        f.call("fg_blas_leave", returns="void")
+        f.ret()
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Some rows of one member of the batch: the operands' addresses, and that of the number of rows."""
+
+    f: Function
+    letter: str
+    rows: Value
+    a: Value
+    b: Value
+    c: Value
+
+    def place(self, which: int) -> Value:
+        """The address of a parameter."""
+        return self.rows if which == Parameter.M else self.f.ints + 8 * which
+
+    def flag(self, which: int, inverted: bool = False) -> Value:
+        """The address of BLAS's ``'N'`` or ``'T'``."""
+        f = self.f
+        yes, no = ("N", "T") if inverted else ("T", "N")
+        chosen = f.select(_word(f, which).is_not(0), f.constant("i64", ord(yes)), f.constant("i64", ord(no)))
+        return f.variable("i64", chosen).place
+
+    def increment(self, trans: int, leading: int, column: bool) -> Value:
+        """The address of the distance between the elements of a vector: 1 or its leading dimension."""
+        f = self.f
+        one, far = f.constant("i64", 1), _word(f, leading)
+        transposed = _word(f, trans).is_not(0)
+        chosen = f.select(transposed, one, far) if column else f.select(transposed, far, one)
+        return f.variable("i64", chosen).place
+
+
+def _define_part(module: Module, dtype: str) -> None:
+    """``fg_gemm_part``: some rows of C, by the routine that fits."""
+    letter, _, size = DTYPES[dtype]
+    p = Parameter
+    parameters = {"bufs": "ptr", "ints": "ptr", "batch": "i64", "row": "i64", "rows": "i64"}
+    with module.function(f"fg_gemm_part_{dtype}", "void", **parameters) as f:
+        n = _word(f, p.N)
+        with f.if_((f.rows <= 0) | (n <= 0)):
+            f.ret()
+        a_row = f.select(_word(f, p.TRANS_A).is_(0), f.row * _word(f, p.LDA), f.row)
+        part = _Part(
+            f,
+            letter,
+            f.variable("i64", f.rows).place,
+            _operand(f, p.SLOT_A, p.OFFSET_A, p.STRIDE_A, size) + a_row * size,
+            _operand(f, p.SLOT_B, p.OFFSET_B, p.STRIDE_B, size),
+            _operand(f, p.SLOT_C, p.OFFSET_C, p.STRIDE_C, size) + f.row * _word(f, p.LDC) * size,
+        )
+        # BLAS refuses leading dimensions of 0, so an empty sum is ours.
+        with f.if_(_word(f, p.K) <= 0):
+            f.call(f"fg_scale_{dtype}", f.ints, part.c, f.rows, returns="void")
+            f.ret()
+        with f.if_(n.is_(1)):
+            _matrix_vector(part)
+            f.ret()
+        with f.if_(f.rows.is_(1)):
+            _vector_matrix(part)
+            f.ret()
+        _product(part)
+        f.ret()
+
+
+def _word(f: Function, which: int) -> Value:
+    return f.load(f.ints, 8 * which)
+
+
+def _operand(f: Function, slot: int, offset: int, stride: int, size: int) -> Value:
+    return f.load(f.bufs, _word(f, slot) * 8, "ptr") + (_word(f, offset) + f.batch * _word(f, stride)) * size
+
+
+def _product(part: _Part) -> None:
+    p, at = Parameter, part.place
+    part.f.call(
+        f"fg_{part.letter}gemm",
+        *(part.flag(p.TRANS_B), part.flag(p.TRANS_A)),
+        *(at(p.N), at(p.M), at(p.K), at(p.ALPHA), part.b, at(p.LDB), part.a, at(p.LDA), at(p.BETA), part.c, at(p.LDC)),
+        returns="void",
+    )
+
+
+def _matrix_vector(part: _Part) -> None:
+    """One column: ``c = op(A) @ b``, where BLAS sees a row-major A as its transpose."""
+    p = Parameter
+    stored_as_is = _word(part.f, p.TRANS_A).is_(0)
+    lengths = part.place(p.K), part.place(p.M)
+    matrix = part.flag(p.TRANS_A, inverted=True), stored_as_is, lengths, part.a, part.place(p.LDA)
+    _gemv(part, matrix, (part.b, part.increment(p.TRANS_B, p.LDB, column=True)), part.place(p.LDC))
+
+
+def _vector_matrix(part: _Part) -> None:
+    """One row: ``c = op(B).T @ a``; B's transpose is what BLAS sees anyway."""
+    p = Parameter
+    stored_as_is = _word(part.f, p.TRANS_B).is_(0)
+    lengths = part.place(p.N), part.place(p.K)
+    matrix = part.flag(p.TRANS_B), stored_as_is, lengths, part.b, part.place(p.LDB)
+    one = part.f.variable("i64", 1).place
+    _gemv(part, matrix, (part.a, part.increment(p.TRANS_A, p.LDA, column=False)), one)
+
+
+def _gemv(
+    part: _Part,
+    matrix: tuple[Value, Value, tuple[Value, Value], Value, Value],
+    vector: tuple[Value, Value],
+    c_increment: Value,
+) -> None:
+    """`matrix`: flag, whether it is stored untransposed, its column-major rows and columns then, address, leading."""
+    f, p = part.f, Parameter
+    flag, stored_as_is, (rows, columns), address, leading = matrix
+    f.call(
+        f"fg_{part.letter}gemv",
+        *(flag, f.select(stored_as_is, rows, columns), f.select(stored_as_is, columns, rows)),
+        *(part.place(p.ALPHA), address, leading, *vector, part.place(p.BETA), part.c, c_increment),
+        returns="void",
+    )
+
+
+def _define_scale(module: Module, dtype: str) -> None:
+    """``fg_scale(ints, c, rows)``: ``C *= beta``, and zero, whatever C holds, where beta is zero."""
+    _, real, size = DTYPES[dtype]
+    with module.function(f"fg_scale_{dtype}", "void", ints="ptr", c="ptr", rows="i64") as f:
+        beta = f.load(f.ints, 8 * Parameter.BETA, real)
+        zero = f.constant(real, "0.0")
+        is_zero = f.emit("i1", f"fcmp oeq {beta}, {zero.name}")
+        with f.range(f.rows) as row, f.range(_word(f, Parameter.N)) as column:
+            place = f.c + (row * _word(f, Parameter.LDC) + column) * size
+            scaled = f.emit(real, f"fmul {f.load(place, 0, real)}, {beta.name}")
+            f.store(f.select(is_zero, zero, scaled), place)
+        f.ret()
+
+
+def _define_guard(module: Module, controls: bool) -> None:
+    """``fg_blas_enter`` and ``fg_blas_leave``: BLAS has one thread while anyone is in between."""
+    with module.function("fg_blas_enter", "void") as f:
+        if controls:
+            guard = _lock(f)
+            with f.if_(f.load(guard, _USERS).is_(0)):
+                threads = f.call("fg_blas_get_threads", returns="i32")
+                f.store(f.cast_int(threads, "i64"), guard, _SAVED)
+                with f.if_(threads.is_not(1)):
+                    f.call("fg_blas_set_threads", f.constant("i32", 1), returns="void")
+            f.store(f.load(guard, _USERS) + 1, guard, _USERS)
+            f.atomic_store(0, guard, _LOCK)
+        f.ret()
+    with module.function("fg_blas_leave", "void") as f:
+        if controls:
+            guard = _lock(f)
+            f.store(f.load(guard, _USERS) - 1, guard, _USERS)
+            with f.if_(f.load(guard, _USERS).is_(0)):
+                _restore(f, guard)
+            f.atomic_store(0, guard, _LOCK)
+        f.ret()
+    with module.function("fg_blas_after_fork", "void") as f:
+        # Threads that the child does not have may have been in between.
+        if controls:
+            guard = _guard(f)
+            with f.if_(f.load(guard, _USERS) > 0):
+                _restore(f, guard)
+            f.store(0, guard, _USERS)
+            f.store(0, guard, _LOCK)
+        f.ret()
+
+
+def _guard(f: Function) -> Value:
+    return f.module.zeros(f, "fg_blas_guard", 64)
+
+
+def _lock(f: Function) -> Value:
+    guard = _guard(f)
+    with f.loop():
+        with f.if_(f.compare_exchange(guard, _LOCK, 0, 1)):
+            f.break_()
+        f.call("sched_yield", returns="i32")
+    return guard
+
+
+def _restore(f: Function, guard: Value) -> None:
+    saved = f.load(guard, _SAVED)
+    with f.if_(saved > 1):
+        f.call("fg_blas_set_threads", f.cast_int(saved, "i32"), returns="void")

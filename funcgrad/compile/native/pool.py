@@ -1,0 +1,186 @@
+"""How do several cores share one kernel?  Workers take pieces from a ticket; nobody waits for who has not begun.
+
+The ticket is one 64-bit word: the number of the job in its upper half, the next piece in its lower half.  A thread
+reads the ticket, then the job's fields, then takes the piece by compare-and-exchange: success proves that the job was
+still unfinished, hence that the fields belong to it.  (A plain fetch-and-add could take a piece of the next job
+with the fields of the last.)  The caller takes pieces like everyone else, and at the end waits only for pieces that
+another thread is in the middle of: on a busy machine it simply does all of them itself.
+
+Workers are Python threads that enter `fg_worker` without the GIL.  They spin for some tens of microseconds, then
+sleep on a condition variable.  A worker whose index is no longer below the wanted number returns.
+"""
+
+from __future__ import annotations
+
+import platform
+
+from funcgrad.compile.native.text import Function, Module, Value
+
+# The pool's state.  Words that several threads write have a cache line of their own.
+TICKET = 0
+DONE = 64
+BUSY = 128
+SLEEPERS = 192
+WORKERS, STARTED, PIECES, KERNEL, BUFS, INTS, TOTAL, CHUNK = range(256, 256 + 64, 8)
+MUTEX, CONDITION, SIZE = 384, 512, 640  # room for any platform's pthread objects
+
+_NO_PIECE = 0xFFFFFFFF
+
+SPINS = 600
+"""How often an idle worker looks at the ticket before it sleeps: 20 to 50 microseconds of `pause`."""
+
+PATIENCE = 500
+"""How often a caller looks for the end of others' pieces before it starts to yield its core."""
+
+_RELAX = {
+    "x86_64": ("llvm.x86.sse2.pause", ()),
+    "AMD64": ("llvm.x86.sse2.pause", ()),
+    "aarch64": ("llvm.aarch64.isb", (15,)),
+    "arm64": ("llvm.aarch64.isb", (15,)),
+}
+
+
+def state(f: Function) -> Value:
+    return f.module.zeros(f, "fg_pool", SIZE)
+
+
+def define(module: Module) -> None:
+    """Define ``fg_share`` (run one kernel in pieces) and what Python needs to run the pool."""
+    _define_take(module)
+    _define_share(module)
+    _define_worker(module)
+    _define_control(module)
+
+
+def relax(f: Function) -> None:
+    """Tell the core that this is a waiting loop."""
+    intrinsic = _RELAX.get(platform.machine())
+    if intrinsic is not None:
+        f.call(intrinsic[0], *(f.constant("i32", n) for n in intrinsic[1]), returns="void")
+
+
+def _define_take(module: Module) -> None:
+    """``fg_take(job)``: do one piece of that job; 1 when there was one."""
+    with module.function("fg_take", "i64", job="i64") as f:
+        pool = state(f)
+        with f.loop():
+            ticket = f.atomic_load(pool, TICKET)
+            with f.if_((ticket >> 32).is_not(f.job)):
+                f.ret(0)
+            piece = ticket & _NO_PIECE
+            with f.if_(piece >= f.atomic_load(pool, PIECES)):
+                f.ret(0)
+            fields = [f.atomic_load(pool, at) for at in (KERNEL, BUFS, INTS, TOTAL, CHUNK)]
+            with f.if_(f.compare_exchange(pool, TICKET, ticket, ticket + 1)):
+                kernel, bufs, ints = (f.pointer(v) for v in fields[:3])
+                _run_piece(f, kernel, bufs, ints, piece, fields[3], fields[4])
+                f.atomic("add", pool, DONE, 1)
+                f.ret(1)
+
+
+def _run_piece(f: Function, kernel: Value, bufs: Value, ints: Value, piece: Value, total: Value, chunk: Value) -> None:
+    first = piece * chunk
+    rest = total - first
+    last = f.select(rest < chunk, total, first + chunk)
+    f.call(kernel, bufs, ints, first, last, returns="void")
+
+
+def _define_share(module: Module) -> None:
+    """``fg_share(kernel, ints, total, chunk, bufs)``: all pieces, on whatever threads are there."""
+    with module.function("fg_share", "void", kernel="ptr", ints="ptr", total="i64", chunk="i64", bufs="ptr") as f:
+        pool = state(f)
+        pieces = (f.total + f.chunk - 1) // f.chunk
+        with f.if_((f.load(pool, WORKERS) > 0) & (pieces < _NO_PIECE)), f.if_(f.compare_exchange(pool, BUSY, 0, 1)):
+            # No ticket is good while the fields change: a worker may hold the last job's exhausted one and read
+            # the new number of pieces.
+            job = (f.load(pool, TICKET) >> 32) + 1
+            f.atomic_store((job << 32) | _NO_PIECE, pool, TICKET)
+            fields = {KERNEL: f.kernel, BUFS: f.bufs, INTS: f.ints, TOTAL: f.total, CHUNK: f.chunk, PIECES: pieces}
+            for at, value in fields.items():
+                f.atomic_store(f.cast_int(value, "i64"), pool, at)
+            f.atomic_store(0, pool, DONE)
+            job = (job + 1) & _NO_PIECE
+            f.atomic_store(job << 32, pool, TICKET)
+            with f.if_(f.atomic_load(pool, SLEEPERS) > 0):
+                f.call("fg_wake", pieces, returns="void")
+            with f.while_(lambda: f.call("fg_take", job).is_not(0)):
+                pass
+            _wait(f, pool, pieces)
+            f.atomic_store(0, pool, BUSY)
+            f.ret()
+        with f.range(pieces) as piece:
+            _run_piece(f, f.kernel, f.bufs, f.ints, piece, f.total, f.chunk)
+        f.ret()
+
+
+def _wait(f: Function, pool: Value, pieces: Value) -> None:
+    looks = f.variable("i64", 0)
+    with f.while_(lambda: f.atomic_load(pool, DONE) < pieces):
+        relax(f)
+        looks.set(looks.get() + 1)
+        with f.if_(looks.get() > PATIENCE):
+            f.call("sched_yield", returns="i32")
+
+
+def _define_worker(module: Module) -> None:
+    """``fg_worker(index)``: take pieces until the pool is made smaller."""
+    with module.function("fg_worker", "void", index="i64") as f:
+        pool = state(f)
+        last = f.variable("i64", -1)  # a job may be going on already
+        spins = f.variable("i64", 0)
+        with f.loop():
+            with f.if_(f.index >= f.atomic_load(pool, WORKERS)):
+                f.ret()
+            job = f.atomic_load(pool, TICKET) >> 32
+            with f.if_(job.is_not(last.get())):
+                with f.while_(lambda: f.call("fg_take", job).is_not(0)):
+                    pass
+                last.set(job)
+                spins.set(0)
+            relax(f)
+            spins.set(spins.get() + 1)
+            with f.if_(spins.get() > SPINS):
+                f.call("fg_sleep", f.index, last.get(), returns="void")
+                spins.set(0)
+    with module.function("fg_sleep", "void", index="i64", last="i64") as f:
+        # Announce first, look second; the caller publishes first, looks for sleepers second: one sees the other.
+        pool = state(f)
+        f.call("pthread_mutex_lock", pool + MUTEX, returns="i32")
+        f.atomic("add", pool, SLEEPERS, 1)
+        idle = (f.atomic_load(pool, TICKET) >> 32).is_(f.last)
+        with f.if_(idle & (f.index < f.atomic_load(pool, WORKERS))):
+            f.call("pthread_cond_wait", pool + CONDITION, pool + MUTEX, returns="i32")
+        f.atomic("sub", pool, SLEEPERS, 1)
+        f.call("pthread_mutex_unlock", pool + MUTEX, returns="i32")
+        f.ret()
+
+
+def _define_control(module: Module) -> None:
+    with module.function("fg_wake", "void", pieces="i64") as f:
+        pool = state(f)
+        f.call("pthread_mutex_lock", pool + MUTEX, returns="i32")
+        one = f.pieces.is_(2)
+        f.choose(
+            one,
+            lambda: f.call("pthread_cond_signal", pool + CONDITION, returns="i32"),
+            lambda: f.call("pthread_cond_broadcast", pool + CONDITION, returns="i32"),
+        )
+        f.call("pthread_mutex_unlock", pool + MUTEX, returns="i32")
+        f.ret()
+    with module.function("fg_pool_reset", "void") as f:
+        # At the start, and in a forked child: no worker, no job, new locks.  The job's number is kept.
+        pool = state(f)
+        ticket = f.load(pool, TICKET)
+        f.call("llvm.memset.p0.i64", pool, f.constant("i8", 0), SIZE, f.constant("i1", 0), returns="void")
+        f.atomic_store(ticket, pool, TICKET)
+        f.call("pthread_mutex_init", pool + MUTEX, f.constant("ptr", 0), returns="i32")
+        f.call("pthread_cond_init", pool + CONDITION, f.constant("ptr", 0), returns="i32")
+        f.ret()
+    with module.function("fg_pool_resize", "void", workers="i64") as f:
+        pool = state(f)
+        f.atomic_store(f.workers, pool, WORKERS)
+        f.atomic_store(1, pool, STARTED)
+        f.call("fg_wake", 1 << 30, returns="void")
+        f.ret()
+    with module.function("fg_pool_word", "i64", at="i64") as f:
+        f.ret(f.atomic_load(state(f) + f.at))

@@ -1,0 +1,79 @@
+"""How are e**x, 2**x, e**x - 1 and the logistic function computed?
+
+x = n*ln(2) + r with |r| <= ln(2)/2, and e**r = 1 + r + r**2 * P(r).  2**n is built from its bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from funcgrad.compile.vecmath.builder import Builder, Value
+from funcgrad.compile.vecmath.constants import LN2, LOG2E, by_format, pair
+
+LEAST = -104.0, -746.0  # e**x is 0 from here on, in float and in double
+
+
+class Reduced(NamedTuple):
+    """x = n*ln(2) + r + r_low; k has n in its low bits."""
+
+    n: Value
+    k: Value
+    r: Value
+    r_low: Value
+
+
+def reduce(f: Builder, x: Value, x_low: Value | None = None) -> Reduced:
+    """Split x (+ x_low) into a multiple of ln(2) and a rest."""
+    high, low = pair(f, LN2)
+    n, k = f.nearest(x, LOG2E)
+    rest = f.fma(n, -high, x)
+    correction = n * low if x_low is None else f.fma(n, low, -x_low)
+    r = rest - correction
+    return Reduced(n, k, r, (rest - r) - correction)
+
+
+def exp_reduced(f: Builder, r: Value) -> Value:
+    """e**r for |r| <= ln(2)/2."""
+    return f.fma(r * r, f.polynomial(r, "exp"), r) + 1.0
+
+
+def exp(f: Builder, x: Value) -> Value:
+    x = f.at_least(f.at_most(x, by_format(f, 89.0, 710.0)), by_format(f, *LEAST))
+    n, k, r, _ = reduce(f, x)
+    return f.scale(exp_reduced(f, r), n, k)
+
+
+def exp2(f: Builder, x: Value) -> Value:
+    x = f.at_least(f.at_most(x, by_format(f, 129.0, 1025.0)), by_format(f, -151.0, -1076.0))
+    n, k = f.nearest(x)
+    return f.scale(exp2_reduced(f, x - n), n, k)
+
+
+def exp2_reduced(f: Builder, r: Value) -> Value:
+    """2**r for |r| <= 1/2."""
+    return f.fma(r, f.polynomial(r, "exp2"), 1.0)
+
+
+def expm1(f: Builder, x: Value) -> Value:
+    y = f.at_least(f.at_most(x, by_format(f, 88.8, 709.9)), by_format(f, -20.0, -40.0))
+    _, k, r, r_low = reduce(f, y)
+    # 2**n (e**r - 1) + (2**n - 1), all of it halved because 2**1024 is not a number
+    power = f.power_of_two(k, -1)
+    total, error = f.sum2_ordered(power - 0.5, power * r)
+    result = total + f.fma(power, f.fma(r * r, f.polynomial(r, "exp"), r_low), error)
+    tiny = f.abs(x) < by_format(f, 2.0**-26, 2.0**-55)
+    return f.select(tiny, x, result + result)
+
+
+def logistic(f: Builder, x: Value) -> Value:
+    # e**-|x| / (1 + e**-|x|) for negative x: neither side overflows or cancels
+    e = exp(f, -f.abs(x))
+    numerator, denominator = f.select(x < 0.0, e, 1.0), 1.0 + e
+    inverse = 1.0 / denominator
+    quotient = numerator * inverse
+    rest = f.fma(-quotient, denominator, numerator) - quotient * (e - (denominator - 1.0))
+    return f.fma(rest, inverse, quotient)
+
+
+FUNCTIONS: dict[str, Callable[..., Value]] = {"exp": exp, "exp2": exp2, "expm1": expm1, "logistic": logistic}

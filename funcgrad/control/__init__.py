@@ -1,0 +1,1 @@
+"""Structured primitives: operations that hold programs."""

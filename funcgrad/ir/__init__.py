@@ -1,0 +1,1 @@
+"""The typed intermediate representation: types, primitives, programs, their text, their rules, their reference meaning."""

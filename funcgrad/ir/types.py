@@ -1,0 +1,73 @@
+"""What is known of a value before it is computed?  Its shape, its dtype, and whether it is weak."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from funcgrad import dtypes
+
+SHORT = {"bool": "bool", "int": "i", "uint": "u", "float": "f", "complex": "c"}
+
+
+class ArrayType(NamedTuple):
+    """The type of an array (a 0-d one for a scalar).
+
+    Attributes
+    ----------
+    shape
+        The extents.
+    dtype
+        In native byte order.
+    weak
+        Whether the value stems from Python scalars alone, so that it takes the dtype of what it meets.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    weak: bool = False
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        size = 1
+        for extent in self.shape:
+            size *= extent
+        return size
+
+    @property
+    def nbytes(self) -> int:
+        """The number of bytes."""
+        return self.size * self.dtype.itemsize
+
+    def with_shape(self, shape: tuple[int, ...]) -> ArrayType:
+        """This type with another shape (and not weak)."""
+        return ArrayType(shape, self.dtype)
+
+    def __str__(self) -> str:
+        """JAX's notation: ``f32[3,4]``; a weak type has a ``*``: ``f64[]*``."""
+        kind = self.dtype.name.rstrip("0123456789")
+        name = SHORT.get(kind, kind) + ("" if kind == "bool" else str(self.dtype.itemsize * 8))
+        return f"{name}[{','.join(map(str, self.shape))}]" + ("*" if self.weak else "")
+
+
+def type_of_value(value: Any) -> ArrayType:
+    """The type of a NumPy array or scalar, or of a Python scalar (a weak type).
+
+    Raises
+    ------
+    TypeError
+        For anything else, and for arrays of objects, strings, dates, ...
+    """
+    if isinstance(value, (np.ndarray, np.generic)):
+        return ArrayType(value.shape, dtypes.check_supported(value.dtype))
+    dtype = dtypes.WEAK.get(type(value))
+    if dtype is None:
+        raise TypeError(f"{value!r} of type {type(value).__name__} is not an array or a number")
+    return ArrayType((), dtype, weak=dtype.kind != "b")

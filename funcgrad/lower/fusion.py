@@ -1,0 +1,329 @@
+"""Which roots share a kernel?  A walk over the equations that stores only what must be, and groups what has the same loops.
+
+A root joins the latest group over the same domain at whose position everything that it reads is at hand: stored before, computed in
+the same row, or lazy. A value that takes expensive instructions is computed once: when several kernels would, it is stored and the walk begins
+anew.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+from funcgrad.errors import SourceLocation
+from funcgrad.ir.program import Atom, Equation, Program, Var
+from funcgrad.lower.graph import DEEPEST, Graph, Stored
+from funcgrad.lower.index import ZERO, Affine, Shape, Strided, axis, contiguous_strides, squeezed
+from funcgrad.lower.loops import Operand
+from funcgrad.lower.products import Product, fold_product, is_fold, match_product
+from funcgrad.lower.roots import Group, Root, fold_root, natural_index, store_root
+from funcgrad.lower.values import Expressions, NotHere
+from funcgrad.lower.writer import Writer
+
+LOOK_BACK = 12  # groups that a root may join
+HEAVIEST = 600  # instructions of one kernel
+ROUNDS = 3
+
+Steps = list[Group | Product]
+
+
+class Unsupported(Exception):
+    """The program has an operation or a dtype that kernels do not know."""
+
+
+class Fusion:
+    """One walk.
+
+    Attributes
+    ----------
+    steps
+        Groups and library products, in the order in which they run.
+    outputs
+        For each output of the program, the variable whose buffer it is.
+    codes
+        The equations that can fail, in the order of their codes (from 1).
+    """
+
+    def __init__(self, program: Program, forced: frozenset[Var]) -> None:
+        self.graph = Graph(program)
+        self.forced = forced
+        self.steps: Steps = []
+        self.outputs: list[Var] = []
+        self.codes: list[Equation] = []
+        self.checked: set[Equation] = set()
+        self.costly: dict[Var, dict[int, int]] = {}  # for each costly lazy variable: how often which step computes it
+
+    def run(self) -> Fusion:
+        """Walk over the program."""
+        for equation in self.graph.program.equations:
+            if self.graph.is_lazy(equation):
+                self._lazy(equation)
+            else:
+                self._place(equation)
+        for equation in self.graph.program.equations:
+            if equation.primitive.effect and equation not in self.checked:
+                self.ensure(equation.outputs[0])
+        claimed: set[Var] = set()
+        for atom in self.graph.program.outputs:
+            self.outputs.append(self._output(atom, claimed))
+        return self
+
+    def code_of(self, equation: Equation) -> int:
+        """The status that tells of a failure in `equation`."""
+        if equation not in self.codes:
+            self.codes.append(equation)
+        return self.codes.index(equation) + 1
+
+    # Equations ---------------------------------------------------------------------------------------------------------
+
+    def _lazy(self, equation: Equation) -> None:
+        (var,) = equation.outputs
+        self.graph.depths[var] = self.graph.depth_of(equation)
+        if var in self.forced or self.graph.depths[var] > DEEPEST:
+            self.store(var)
+
+    def _place(self, equation: Equation) -> None:
+        name = equation.primitive.name
+        handler: Callable[[Equation], None] | None = HANDLERS.get(name)
+        if handler is None:
+            raise Unsupported(name)
+        handler(self, equation)
+
+    def fold(self, equation: Equation) -> None:
+        """A reduction."""
+        self.add(fold_root(equation))
+
+    def reshape(self, equation: Equation) -> None:
+        """A reshape that regroups elements is the same buffer read otherwise."""
+        (operand,), (var,) = equation.inputs, equation.outputs
+        assert isinstance(operand, Var)
+        self.ensure(operand)
+        self.graph.stored[var] = self.graph.stored[operand]
+
+    def product(self, equation: Equation) -> None:
+        """A product by loops or by the library."""
+        if is_fold(equation):
+            self.add(fold_product(equation))
+            return
+        product, missing = match_product(equation, self.graph, len(self.steps))
+        for var in missing:
+            self.store(var)
+        if product is None:
+            product, _ = match_product(equation, self.graph, len(self.steps))
+        assert product is not None
+        self.graph.stored[product.out] = Stored(product.out, len(self.steps))
+        self.steps.append(product)
+
+    def concatenate(self, equation: Equation) -> None:
+        """Each part is stored where it belongs."""
+        (var,) = equation.outputs
+        along, start, last = equation.params["dimension"], 0, -1
+        strides = contiguous_strides(var.type.shape)
+        for part in equation.inputs:
+            target = Strided(start * strides[along], part.type.shape, strides)
+            last = max(last, self.add(store_root(var, part, target)))
+            start += part.type.shape[along]
+        self.graph.stored[var] = Stored(var, last)
+
+    def pad(self, equation: Equation) -> None:
+        """The border first, everywhere, then what it surrounds."""
+        operand, value = equation.inputs
+        (var,) = equation.outputs
+        config, shape = equation.params["padding_config"], operand.type.shape
+        border = Root("store", squeezed(var.type.shape), None, var, ((value, ()),), target=None)
+        border.target = Strided(0, border.domain, contiguous_strides(border.domain))
+        position = self.add(border)
+        first, counts = zip(*itertools.starmap(_visible, zip(shape, var.type.shape, config, strict=True)), strict=True) if shape else ((), ())
+        if 0 not in counts:
+            inner = _inner_root(var, operand, first, counts, config)
+            position = self.add(inner, after=position)
+        self.graph.stored[var] = Stored(var, position)
+
+    def scatter_add(self, equation: Equation) -> None:
+        """A copy of the operand, then a loop over the updates, one after the other."""
+        operand, updates, *indices = equation.inputs
+        (var,) = equation.outputs
+        self.add(store_root(var, operand))
+        domain = squeezed(updates.type.shape)
+        index = natural_index(updates.type.shape)
+        count = len(indices[0].type.shape)
+        lines = dict(zip(equation.params["axes"], indices, strict=True))
+        rest = iter(index[count:])
+        places = tuple((lines[k], index[:count]) if k in lines else next(rest) for k in range(len(var.type.shape)))
+        root = Root("scatter", domain, None, var, ((updates, index),), "add", places=places)
+        group = Group(domain, None, len(self.steps))
+        self._probe(root, group, False)
+        group.roots.append(root)
+        self.steps.append(group)
+        self.graph.stored[var] = Stored(var, group.position)
+
+    # Stores --------------------------------------------------------------------------------------------------------------
+
+    def ensure(self, atom: Atom) -> None:
+        """Store a value that is not stored yet."""
+        if isinstance(atom, Var) and atom not in self.graph.stored:
+            self.store(atom)
+
+    def store(self, var: Var) -> None:
+        """Store a lazy value."""
+        self.graph.stored[var] = Stored(var, self.add(store_root(var)))
+
+    def _output(self, atom: Atom, claimed: set[Var]) -> Var:
+        """The variable whose buffer is this output: nobody else's."""
+        if isinstance(atom, Var):
+            self.ensure(atom)
+            root = self.graph.stored[atom].root
+            given = root in self.graph.program.constants or root in self.graph.program.inputs
+            if not given and root not in claimed:
+                claimed.add(root)
+                return root
+        copy = Var(atom.type)
+        self.graph.stored[copy] = Stored(copy, self.add(store_root(copy, atom)))
+        claimed.add(copy)
+        return copy
+
+    # Groups --------------------------------------------------------------------------------------------------------------
+
+    def add(self, root: Root, after: int = -1) -> int:
+        """Put a root into a group; the position of its step."""
+        position = self._join(root, after)
+        if position is None:
+            group = Group(root.domain, root.rows, len(self.steps))
+            self._note(self._probe(root, group, False), group)
+            group.roots.append(root)
+            self.steps.append(group)
+            position = group.position
+        if root.kind != "store":
+            self.graph.stored[root.var] = Stored(root.var, position)
+        return position
+
+    def _join(self, root: Root, after: int) -> int | None:
+        groups = (step for step in reversed(self.steps) if isinstance(step, Group))
+        for group in itertools.islice(groups, LOOK_BACK):
+            if group.position <= after:
+                return None
+            fits, in_rows = _fits(root, group)
+            if not fits or group.weight > HEAVIEST:
+                continue
+            before = group.rows
+            if not in_rows and root.rows is not None:
+                group.rows = root.rows
+            try:
+                expressions = self._probe(root, group, in_rows)
+            except NotHere:
+                group.rows = before
+                continue
+            (group.in_rows if in_rows else group.roots).append(root)
+            self._note(expressions, group)
+            return group.position
+        return None
+
+    def _probe(self, root: Root, group: Group, in_rows: bool) -> Expressions:
+        """Write the root's elements for trial: raises `NotHere` if the group cannot compute it."""
+        writer = Writer()
+        extents = group.domain[: group.rows] if in_rows else group.domain
+
+        def iterations(depth: int) -> int:
+            count = 1
+            for n in extents[:depth]:
+                count *= n
+            return count
+
+        expressions = Expressions(writer, self.graph, group, self.code_of, iterations)
+        for k in range(len(extents)):
+            expressions.symbols[k] = writer.open()
+        for other in group.roots:
+            if other.kind in ("row", "arg"):
+                value: Operand = writer.fresh(other.dtype, other.rows or 0)
+                expressions.row_values[other.var] = (natural_index(other.var.type.shape), value)
+        for atom, index in root.operands:
+            expressions.element(atom, index)
+        for place in root.places or ():
+            if not isinstance(place, Affine):
+                expressions.place(*place)
+        return expressions
+
+    def _note(self, expressions: Expressions, group: Group) -> None:
+        group.weight += expressions.writer.instructions
+        self.checked |= expressions.checked
+        for var, iterations in expressions.costly.items():
+            self.costly.setdefault(var, {})[group.position] = iterations
+
+    def again(self) -> frozenset[Var]:
+        """The costly values that would be computed by several kernels, or far more often than they have elements."""
+        found = set()
+        for var, places in self.costly.items():
+            once = max(var.type.size, 1)
+            if var not in self.graph.stored and (len(places) > 1 or any(n > 2 * once for n in places.values())):
+                found.add(var)
+        return frozenset(found)
+
+
+def _fits(root: Root, group: Group) -> tuple[bool, bool]:
+    """Whether a root may share the group's loops, and whether only those over rows."""
+    if any(other.kind == "scatter" for other in group.roots):
+        return False, False
+    if root.domain == group.domain:
+        settled = root.rows is None or group.rows is None or root.rows == group.rows
+        return settled and not (group.in_rows and root.rows not in (None, group.rows)), False
+    rows = group.rows
+    in_rows = bool(rows) and root.domain == group.domain[:rows] and root.kind in ("store", "full")
+    return in_rows, in_rows
+
+
+def _visible(n: int, extent: int, config: tuple[int, int, int]) -> tuple[int, int]:
+    """Of an axis that is padded (or cut): the first element that is seen, and how many are."""
+    low, _, interior = config
+    step = interior + 1
+    first = max(0, -(low // step)) if low < 0 else 0
+    last = min(n - 1, (extent - 1 - low) // step)
+    return first, max(last - first + 1, 0)
+
+
+def _inner_root(var: Var, operand: Atom, first: Any, counts: Shape, config: Any) -> Root:
+    """Store the visible part of a padded operand in its place."""
+    strides = contiguous_strides(var.type.shape)
+    domain = squeezed(counts)
+    numbers = iter(range(len(domain)))
+    symbols = [ZERO if n == 1 else axis(next(numbers)) for n in counts]
+    index = tuple(s.scaled(1, f) for s, f in zip(symbols, first, strict=True))
+    steps = [k + 1 for *_, k in config]
+    offset = sum((low + f * k) * s for (low, _, _), f, k, s in zip(config, first, steps, strides, strict=True))
+    kept = tuple(s * k for s, k, n in zip(strides, steps, counts, strict=True) if n != 1)
+    return Root("store", domain, None, var, ((operand, index),), target=Strided(offset, domain, kept))
+
+
+HANDLERS: dict[str, Callable[[Any, Equation], None]] = {
+    **dict.fromkeys(
+        ("reduce_sum", "reduce_prod", "reduce_max", "reduce_min", "reduce_and", "reduce_or", "argmax", "argmin"), Fusion.fold
+    ),
+    "reshape": Fusion.reshape,
+    "dot_general": Fusion.product,
+    "concatenate": Fusion.concatenate,
+    "pad": Fusion.pad,
+    "scatter_add": Fusion.scatter_add,
+}
+
+
+def fuse(program: Program) -> Fusion:
+    """The steps of a simplified program.
+
+    Raises
+    ------
+    Unsupported
+        For operations that have no kernel.
+    """
+    forced: frozenset[Var] = frozenset()
+    for _ in range(ROUNDS):
+        fusion = Fusion(program, forced).run()
+        more = fusion.again()
+        if not more:
+            break
+        forced |= more
+    return fusion
+
+
+def failure(equation: Equation) -> tuple[str, SourceLocation | None]:
+    """What the failure of a check means, and the user's line."""
+    return f"index is out of bounds for axis with size {equation.params['size']}", equation.source

@@ -1,0 +1,66 @@
+"""What is stored, and what is only an expression?  The facts about a program that fusion and kernels share.
+
+An equation is *lazy* when its elements can be computed wherever they are needed: elementwise operations, views, iota and gather. Everything
+else has a place in the list of steps. A lazy value is stored when a library product, an output or too many kernels need it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from funcgrad.ir.program import Atom, Equation, Program, Var
+from funcgrad.lower.index import is_view
+
+DEEPEST = 100  # operations in a row that are computed anew wherever they are needed, before one is stored
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Where a value lies: the variable whose buffer it shares (in C order), and the step after which it is there."""
+
+    root: Var
+    position: int
+
+
+@dataclass(slots=True)
+class Graph:
+    """A program under lowering.
+
+    Attributes
+    ----------
+    program
+        The simplified program.
+    producers
+        The equation that defines each variable.
+    stored
+        Variables that have a buffer: inputs and constants (position -1), and what steps have written.
+    depths
+        For lazy variables, the length of the longest chain of operations since the last stored value.
+    """
+
+    program: Program
+    producers: dict[Var, Equation] = field(default_factory=dict)
+    stored: dict[Var, Stored] = field(default_factory=dict)
+    depths: dict[Var, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for equation in self.program.equations:
+            for v in equation.outputs:
+                self.producers[v] = equation
+        for v in (*self.program.inputs, *self.program.constants):
+            self.stored[v] = Stored(v, -1)
+
+    def is_lazy(self, equation: Equation) -> bool:
+        """Whether elements of the result can be computed one by one."""
+        primitive = equation.primitive
+        return primitive.scalar is not None or primitive.name in ("gather", "iota") or is_view(equation)
+
+    def depth_of(self, equation: Equation) -> int:
+        """The length of the chain of operations that ends with `equation`."""
+        below = (self.depths.get(a, 0) for a in equation.inputs if isinstance(a, Var) and a not in self.stored)
+        return 1 + max(below, default=0)
+
+    def is_stored(self, atom: Atom, position: int) -> bool:
+        """Whether the value lies in a buffer before step `position`."""
+        place = self.stored.get(atom) if isinstance(atom, Var) else None
+        return place is not None and place.position < position

@@ -1,0 +1,159 @@
+"""What is a kernel?  Loops, scalar instructions, loads and stores, in single-assignment form.
+
+A `Kernel` is the unit that is printed (as Python by `lower.python`, as LLVM IR by `compile.llvm`), compiled
+and cached.  It knows dtypes and the shape of its loops but no sizes: every extent and stride that is not a
+small constant is one of its integer parameters.
+
+Scalar types are NumPy's short codes, ``"f4"``, ``"i8"``, ``"b1"``, ...; index arithmetic has the type ``"i8"``.
+Buffers are flat: an instruction addresses ``buffer[index]`` with one index, counted in elements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+INDEX = "i8"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Value:
+    """A scalar that one instruction defines (or a parameter of the kernel); compared by identity."""
+
+    number: int
+    dtype: str
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A scalar known when the kernel is made; `value` is a Python bool, int or float."""
+
+    value: bool | int | float
+    dtype: str
+
+
+Operand = Value | Constant
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Op:
+    """``result = name(*operands)``, one of the instructions in `lower.scalar.INSTRUCTIONS`."""
+
+    result: Value
+    name: str
+    operands: tuple[Operand, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Load:
+    """``result = buffers[buffer][index]``."""
+
+    result: Value
+    buffer: int
+    index: Operand
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Store:
+    """``buffers[buffer][index] = value``."""
+
+    buffer: int
+    index: Operand
+    value: Operand
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Carry:
+    """A scalar that a loop hands from one iteration to the next.
+
+    ``inner = initial`` before the first iteration, ``inner = next`` after each; ``result`` is the last `inner`.
+    `reduction` names the associative instruction (``"add"``, ``"mul"``, ``"max"``, ``"min"``, ``"and"``, ``"or"``) when `next` is
+    that instruction applied to `inner`: only such a carry may be evaluated in lanes.
+    """
+
+    inner: Value
+    initial: Operand
+    next: Operand
+    result: Value
+    reduction: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Loop:
+    """``for index in range(start, stop)``.
+
+    `independent` promises that, but for `carries`, no iteration reads what another one writes.
+    """
+
+    index: Value
+    start: Operand
+    stop: Operand
+    body: tuple[Instruction, ...]
+    carries: tuple[Carry, ...] = ()
+    independent: bool = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Branch:
+    """``if condition: then`` ``else: orelse``; each merge ``(result, a, b)`` is `a` after `then` and `b` after `orelse`."""
+
+    condition: Operand
+    then: tuple[Instruction, ...]
+    orelse: tuple[Instruction, ...] = ()
+    merges: tuple[tuple[Value, Operand, Operand], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Check:
+    """Unless `condition`, the call fails: the first `code` (a value, > 0) to do so is kept in the call's status word."""
+
+    condition: Operand
+    code: Operand
+
+
+Instruction = Op | Load | Store | Loop | Branch | Check
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """One array parameter: its element type, and whether the kernel writes to it."""
+
+    dtype: str
+    written: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kernel:
+    """A function of buffers and integers, to be run over the range ``first <= i < last`` of its outermost loop.
+
+    Attributes
+    ----------
+    buffers
+        The array parameters.
+    sizes
+        The integer parameters (extents, strides, offsets, codes of checks): values of dtype ``"i8"``.
+    first, last
+        The range of this call.  Disjoint ranges may run on different threads.
+    body
+        The instructions.
+    aliased
+        Whether a written buffer may be one of the others (an update in place, always at the same index).
+    """
+
+    buffers: tuple[Buffer, ...]
+    sizes: tuple[Value, ...]
+    first: Value
+    last: Value
+    body: tuple[Instruction, ...]
+    aliased: bool = False
+
+
+def walk(body: tuple[Instruction, ...]) -> Iterator[Instruction]:
+    """Every instruction of `body`, those of inner loops and branches included, in order."""
+    for instruction in body:
+        yield instruction
+        if isinstance(instruction, Loop):
+            yield from walk(instruction.body)
+        elif isinstance(instruction, Branch):
+            yield from walk(instruction.then)
+            yield from walk(instruction.orelse)

@@ -1,0 +1,125 @@
+"""What is to be run?  Steps in order, and for every buffer where it lies: argument, constant, result, or a place in the arena.
+
+A temporary occupies its place in the arena from the step that writes it to the last one that reads it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from funcgrad.errors import SourceLocation
+from funcgrad.ir.program import Equation, Program, Var
+from funcgrad.lower.fusion import Fusion, Unsupported, failure, fuse
+from funcgrad.lower.kernels import GroupWriter, KernelStep, draft_group, write_group
+from funcgrad.lower.products import Product
+from funcgrad.lower.roots import Group
+
+ALIGNMENT = 64
+NATIVE = frozenset("b1 i1 i2 i4 i8 u1 u2 u4 u8 f2 f4 f8".split())
+
+
+@dataclass(slots=True)
+class Plan:
+    """A lowered program.
+
+    Attributes
+    ----------
+    program
+        The simplified program.
+    steps
+        Kernel calls and library products, in order.
+    outputs
+        For each output, the variable whose buffer it is.
+    offsets
+        For each temporary, its place in the arena, in bytes.
+    arena_bytes
+        The size of the arena.
+    failures
+        For each status code (from 1), what it means and the user's line.
+    """
+
+    program: Program
+    steps: list[KernelStep | Product]
+    outputs: tuple[Var, ...]
+    offsets: dict[Var, int]
+    arena_bytes: int
+    failures: list[tuple[str, SourceLocation | None]]
+
+
+def make_plan(program: Program) -> Plan:
+    """Lower a simplified program.
+
+    Raises
+    ------
+    Unsupported
+        For dtypes and operations that have no kernels.
+    """
+    for v in (*program.inputs, *program.constants, *(v for equation in program.equations for v in equation.outputs)):
+        if v.type.dtype.str[1:] not in NATIVE:
+            raise Unsupported(v.type.dtype.name)
+    fusion = fuse(program)
+    steps = _write(fusion)
+    given = {*program.inputs, *program.constants, *fusion.outputs}
+    offsets, size = _arena(_lifetimes(steps, given))
+    return Plan(program, steps, tuple(fusion.outputs), offsets, size, [failure(e) for e in fusion.codes])
+
+
+def _write(fusion: Fusion) -> list[KernelStep | Product]:
+    """Every group as kernels; what a row folds is stored only if some step or output reads it."""
+    drafts: dict[Group, GroupWriter] = {}
+    needed: set[Var] = set(fusion.outputs)
+
+    def code_of(equation: Equation) -> int:
+        return fusion.code_of(equation)
+
+    for step in fusion.steps:
+        if isinstance(step, Group):
+            draft = drafts[step] = draft_group(step, fusion.graph, code_of)
+            written = {root.var for root in step.roots}
+            needed.update(v for v in draft.writer.keys if v not in written)
+        else:
+            needed |= {step.x.var, step.y.var}
+    steps: list[KernelStep | Product] = []
+    for step in fusion.steps:
+        if isinstance(step, Group):
+            steps += write_group(step, fusion.graph, code_of, drafts[step], needed)
+        else:
+            steps.append(step)
+    return steps
+
+
+def buffers_of(step: KernelStep | Product) -> Sequence[Var]:
+    """The buffers that a step reads and writes."""
+    return step.buffers if isinstance(step, KernelStep) else (step.x.var, step.y.var, step.out)
+
+
+def _lifetimes(steps: Sequence[KernelStep | Product], given: set[Var]) -> dict[Var, tuple[int, int]]:
+    """First and last step of every temporary."""
+    lives: dict[Var, tuple[int, int]] = {}
+    for number, step in enumerate(steps):
+        for v in buffers_of(step):
+            if v not in given:
+                lives[v] = (lives.get(v, (number, number))[0], number)
+    return lives
+
+
+def _arena(lives: dict[Var, tuple[int, int]]) -> tuple[dict[Var, int], int]:
+    """Places for temporaries, large ones first, each in the lowest gap that is free during its life."""
+    placed: list[tuple[int, int, int, int]] = []  # offset, end, first, last
+    offsets: dict[Var, int] = {}
+    size = 0
+    for v, (first, last) in sorted(lives.items(), key=lambda item: -item[0].type.nbytes):
+        need = math.ceil(max(v.type.nbytes, 1) / ALIGNMENT) * ALIGNMENT
+        offset = 0
+        for low, high, f, t in sorted(p for p in placed if p[2] <= last and first <= p[3]):
+            if low - offset >= need:
+                break
+            offset = max(offset, high)
+        placed.append((offset, offset + need, first, last))
+        offsets[v] = offset
+        size = max(size, offset + need)
+    return offsets, size
+
+

@@ -1,0 +1,177 @@
+"""How is a product of arrays computed?  By BLAS where the operands lie right for it, by loops where that is as good.
+
+A product of a matrix and a vector reads each element of the matrix once, whoever computes it: as a fold it shares a kernel with what
+comes before and after (a residual and its gradient in one pass over the data). Many tiny products are loops of constant length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from funcgrad.dtypes import code
+from funcgrad.ir.program import Atom, Equation, Var
+from funcgrad.lower.graph import Graph
+from funcgrad.lower.index import Index, Shape, Strided, axis, is_view, strided, through_view
+from funcgrad.lower.roots import Root, make_fold
+from funcgrad.ops.contraction import free_axes
+
+TINY = 512  # multiplications of one product of a batch, below which loops beat a call
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """An operand as BLAS sees it: a stack of row-major matrices, perhaps transposed."""
+
+    var: Var
+    offset: int
+    transposed: bool
+    leading: int
+    stride: int
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """``out[b] = x[b] @ y[b]``: one library call for each member of the batch."""
+
+    out: Var
+    x: Matrix
+    y: Matrix
+    m: int
+    n: int
+    k: int
+    batch: int
+
+    @property
+    def dtype(self) -> str:
+        """``"f4"`` or ``"f8"``."""
+        return code(self.out.type.dtype)
+
+
+@dataclass(frozen=True, slots=True)
+class Dimensions:
+    """The axes of a `dot_general` by role, for each operand."""
+
+    batch: tuple[Shape, Shape]
+    free: tuple[Shape, Shape]
+    summed: tuple[Shape, Shape]
+
+    @staticmethod
+    def of(equation: Equation) -> Dimensions:
+        """From the equation's parameters."""
+        (cx, cy), (bx, by) = equation.params["dimension_numbers"]
+        x, y = equation.inputs
+        return Dimensions((bx, by), (free_axes(x.type.ndim, cx, bx), free_axes(y.type.ndim, cy, by)), (cx, cy))
+
+    def extent(self, operand: Atom, which: int, role: str) -> int:
+        """The number of index combinations of a role."""
+        return int(np.prod([operand.type.shape[k] for k in getattr(self, role)[which]], dtype=int))
+
+
+def is_fold(equation: Equation) -> bool:
+    """Whether loops compute the product, rather than the library."""
+    x, y = equation.inputs
+    d = Dimensions.of(equation)
+    m, n = d.extent(x, 0, "free"), d.extent(y, 1, "free")
+    k, batch = d.extent(x, 0, "summed"), d.extent(x, 0, "batch")
+    return code(x.type.dtype) not in ("f4", "f8") or m <= 1 or n <= 1 or (batch > 1 and m * n * k <= TINY)
+
+
+def fold_product(equation: Equation) -> Root:
+    """The product as a sum over the contracted axes."""
+    x, y = equation.inputs
+    (out,) = equation.outputs
+    d = Dimensions.of(equation)
+    if not d.batch[0] and not d.free[1]:
+        return _matrix_vector(out, x, y, d.summed[0], d.summed[1])
+    if not d.batch[0] and not d.free[0]:
+        return _matrix_vector(out, y, x, d.summed[1], d.summed[0])
+    shapes = x.type.shape, y.type.shape
+    roles = [(d.batch[0], 0), (d.free[0], 0), (d.free[1], 1), (d.summed[0], 0)]
+    shape = tuple(shapes[which][k] for axes, which in roles for k in axes)
+    nb, nx, ny = len(d.batch[0]), len(d.free[0]), len(d.free[1])
+
+    def operands(index: Index) -> Any:
+        batch, rest = index[:nb], index[nb + nx + ny :]
+        left = _placed(len(shapes[0]), (d.batch[0], batch), (d.free[0], index[nb : nb + nx]), (d.summed[0], rest))
+        right = _placed(len(shapes[1]), (d.batch[1], batch), (d.free[1], index[nb + nx : nb + nx + ny]), (d.summed[1], rest))
+        return (x, left), (y, right)
+
+    return make_fold("reduce_sum", out, shape, tuple(range(nb + nx + ny, len(shape))), operands)
+
+
+def _matrix_vector(out: Var, matrix: Atom, vector: Atom, folded: Shape, order: Shape) -> Root:
+    def operands(index: Index) -> Any:
+        return (matrix, index), (vector, _placed(len(order), (order, tuple(index[k] for k in folded))))
+
+    return make_fold("reduce_sum", out, matrix.type.shape, folded, operands)
+
+
+def _placed(ndim: int, *parts: tuple[Shape, Index]) -> Index:
+    found = {k: i for axes, index in parts for k, i in zip(axes, index, strict=True)}
+    return tuple(found[k] for k in range(ndim))
+
+
+# Library calls -----------------------------------------------------------------------------------------------------------
+
+
+def match_product(equation: Equation, graph: Graph, position: int) -> tuple[Product | None, list[Var]]:
+    """The library call, or None and the operands that must be stored (contiguously) first."""
+    x, y = equation.inputs
+    d = Dimensions.of(equation)
+    left = _matrix(x, graph, position, d.batch[0], d.free[0], d.summed[0])
+    right = _matrix(y, graph, position, d.batch[1], d.summed[1], d.free[1])
+    if left is None or right is None:
+        return None, [a for a, found in ((x, left), (y, right)) if found is None and isinstance(a, Var)]
+    sizes = d.extent(x, 0, "free"), d.extent(y, 1, "free"), d.extent(x, 0, "summed"), d.extent(x, 0, "batch")
+    return Product(equation.outputs[0], left, right, *sizes), []
+
+
+def _matrix(atom: Atom, graph: Graph, position: int, batch: Shape, rows: Shape, columns: Shape) -> Matrix | None:
+    found = as_strided(atom, graph, position)
+    if found is None:
+        return None
+    var, view = found
+    groups = [_walk(view, axes) for axes in (batch, rows, columns)]
+    if any(g is None for g in groups):
+        return None
+    (_, stride), (m, row), (n, column) = groups  # type: ignore[misc]
+    if column in (1, 0) and (n == 1 or column == 1) and (m == 1 or row >= n):
+        return Matrix(var, view.offset, False, row if m > 1 else max(n, 1), stride)
+    if (m == 1 or row == 1) and (n == 1 or column >= m):
+        return Matrix(var, view.offset, True, column if n > 1 else max(m, 1), stride)
+    return None
+
+
+def _walk(view: Strided, axes: Sequence[int]) -> tuple[int, int] | None:
+    """Extent and stride of several axes walked through as one, in their order; None when no single stride does it."""
+    extent, stride = 1, 0
+    for k in reversed(axes):
+        n, s = view.shape[k], view.strides[k]
+        if n == 1:
+            continue
+        if extent == 1:
+            extent, stride = n, s
+        elif s == stride * extent:
+            extent *= n
+        else:
+            return None
+    return extent, stride
+
+
+def as_strided(atom: Atom, graph: Graph, position: int) -> tuple[Var, Strided] | None:
+    """The buffer that a value lies in, and how; None when it is not stored, or not as it stands."""
+    index: Index = tuple(axis(k) for k in range(len(atom.type.shape)))
+    shape = atom.type.shape
+    while isinstance(atom, Var):
+        if graph.is_stored(atom, position):
+            return graph.stored[atom].root, strided(index, atom.type.shape, shape)
+        equation = graph.producers[atom]
+        if not is_view(equation):
+            return None
+        index = through_view(equation, index)
+        atom = equation.inputs[0]
+    return None

@@ -1,0 +1,243 @@
+"""How does a lowered program read as Python?  One function per kernel, and ``run``, which calls them in order.
+
+The source is self-contained: ``exec`` it and call ``run(*arrays)``. It runs as it stands, slowly, and is what tests hold against the native
+code; every kernel function also compiles under ``numba.njit``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from funcgrad.dtypes import code
+from funcgrad.ir.program import Var
+from funcgrad.lower.kernels import KernelStep
+from funcgrad.lower.loops import (
+    Branch,
+    Check,
+    Constant,
+    Instruction,
+    Kernel,
+    Load,
+    Loop,
+    Op,
+    Operand,
+    Store,
+    Value,
+)
+from funcgrad.lower.plan import Plan
+from funcgrad.lower.products import Matrix, Product
+from funcgrad.lower.scalar import INSTRUCTIONS
+
+NAMES = {
+    "b1": "np.bool_", "i1": "np.int8", "i2": "np.int16", "i4": "np.int32", "i8": "np.int64",
+    "u1": "np.uint8", "u2": "np.uint16", "u4": "np.uint32", "u8": "np.uint64",
+    "f2": "np.float16", "f4": "np.float32", "f8": "np.float64",
+}  # fmt: skip
+
+HELPERS = {
+    "erf": "def erf(x):\n    return type(x)(math.erf(x))\n",
+    "erfc": "def erfc(x):\n    return type(x)(math.erfc(x))\n",
+    "logistic": (
+        "def logistic(x):\n    e = np.exp(-abs(x))\n    one = type(x)(1)\n    return one / (one + e) if x >= 0 else e / (one + e)\n"
+    ),
+    "quotient": (
+        "def quotient(x, y):  # truncates; -1 (all bits) for a divisor of 0\n"
+        "    if y == 0:\n        return type(x)(~type(x)(0))\n"
+        "    q = abs(int(x)) // abs(int(y))\n"
+        "    return np.int64(q if (x < 0) == (y < 0) else -q).astype(type(x))\n"
+    ),
+    "remainder": (
+        "def remainder(x, y):  # the sign of x; x itself for an integer divisor of 0\n"
+        "    return x if y == 0 and isinstance(x, np.integer) else np.fmod(x, y)\n"
+    ),
+    "shift_left": (
+        "def shift_left(x, n):\n    width = 8 * x.dtype.itemsize\n    return np.left_shift(x, n) if 0 <= n < width else type(x)(0)\n"
+    ),
+    "shift_right": (
+        "def shift_right(x, n):\n    width = 8 * x.dtype.itemsize\n"
+        "    return np.right_shift(x, n if 0 <= n < width else type(x)(width - 1)) if 0 <= n < width or x < 0 else type(x)(0)\n"
+    ),
+    "bit_count": "def bit_count(x):\n    return type(x)(int(x).bit_count())\n",
+    "bitcast": "def bitcast(x, dtype):\n    return np.asarray(x).view(dtype)[()]\n",
+    "saturated": (
+        "def saturated(x, dtype):  # a float as an integer: saturates, NaN becomes 0\n"
+        "    limits = np.iinfo(dtype)\n"
+        "    return dtype(0) if x != x else dtype(limits.max if x >= limits.max else limits.min if x <= limits.min else int(x))\n"
+    ),
+}
+
+
+def print_plan(plan: Plan) -> str:
+    """The Python source of a plan."""
+    bodies: dict[str, str] = {}  # the name of each distinct kernel, by its text under no name
+    names: dict[int, str] = {}
+    for step in plan.steps:
+        if isinstance(step, KernelStep):
+            names[id(step)] = bodies.setdefault(print_kernel(step.kernel, ""), f"kernel_{len(bodies)}")
+    kernels = [body.replace("def (", f"def {name}(", 1) for body, name in bodies.items()]
+    text = "\n\n".join([*kernels, _run(plan, names)])
+    used = [source for name, source in HELPERS.items() if f"{name}(" in text]
+    return "\n\n".join(["import math\n\nimport numpy as np\n", *used, text])
+
+
+# Kernels -----------------------------------------------------------------------------------------------------------------
+
+
+def print_kernel(kernel: Kernel, name: str) -> str:
+    """The Python source of one kernel: its buffers, its sizes, and the range of its outermost loop are the arguments."""
+    return _KernelPrinter(kernel).text(name)
+
+
+class _KernelPrinter:
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+        self.names: dict[Value, str] = {kernel.first: "first", kernel.last: "last"}
+        self.names |= {v: f"n{number}" for number, v in enumerate(kernel.sizes)}
+        self.lines: list[str] = []
+        self.counts = {"i": 0, "v": 0, "s": 0}
+
+    def text(self, name: str) -> str:
+        buffers = [f"{'out' if b.written else 'x'}{number}" for number, b in enumerate(self.kernel.buffers)]
+        self.buffers = buffers
+        sizes = [self.names[v] for v in self.kernel.sizes]
+        head = f"def {name}({', '.join([*buffers, *sizes, 'first', 'last', 'status'])}):"
+        self.block(self.kernel.body, "    ")
+        return "\n".join([head, *(self.lines or ["    pass"]), ""])
+
+    def fresh(self, value: Value, kind: str) -> str:
+        self.names[value] = f"{kind}{self.counts[kind]}"
+        self.counts[kind] += 1
+        return self.names[value]
+
+    def operand(self, x: Operand) -> str:
+        return self.names[x] if isinstance(x, Value) else _constant(x)
+
+    def block(self, body: Sequence[Instruction], indent: str) -> None:
+        for instruction in body:
+            PRINTERS[type(instruction)](self, instruction, indent)
+
+    def op(self, instruction: Op, indent: str) -> None:
+        operands = [self.operand(x) for x in instruction.operands]
+        dtype = NAMES[instruction.result.dtype]
+        name = instruction.name
+        saturates = name == "cast" and instruction.operands[0].dtype[0] == "f" and instruction.result.dtype[0] in "iu"
+        spelling = "saturated({0}, {dtype})" if saturates else INSTRUCTIONS[name].python
+        text = spelling.format(*map(_grouped, operands) if spelling[0] in "{-~" else operands, dtype=dtype)
+        self.lines.append(f"{indent}{self.fresh(instruction.result, 'v')} = {text}")
+
+    def load(self, instruction: Load, indent: str) -> None:
+        place = f"{self.buffers[instruction.buffer]}[{self.operand(instruction.index)}]"
+        self.lines.append(f"{indent}{self.fresh(instruction.result, 'v')} = {place}")
+
+    def store(self, instruction: Store, indent: str) -> None:
+        place = f"{self.buffers[instruction.buffer]}[{self.operand(instruction.index)}]"
+        self.lines.append(f"{indent}{place} = {self.operand(instruction.value)}")
+
+    def loop(self, loop: Loop, indent: str) -> None:
+        for carry in loop.carries:
+            name = self.fresh(carry.inner, "s")
+            self.lines.append(f"{indent}{name} = {self.operand(carry.initial)}")
+        start = self.operand(loop.start)
+        bounds = self.operand(loop.stop) if start == "0" else f"{start}, {self.operand(loop.stop)}"
+        self.lines.append(f"{indent}for {self.fresh(loop.index, 'i')} in range({bounds}):")
+        before = len(self.lines)
+        self.block(loop.body, indent + "    ")
+        if loop.carries:
+            left = ", ".join(self.names[c.inner] for c in loop.carries)
+            right = ", ".join(self.operand(c.next) for c in loop.carries)
+            self.lines.append(f"{indent}    {left} = {right}")
+        if len(self.lines) == before:
+            self.lines.append(f"{indent}    pass")
+        for carry in loop.carries:
+            self.names[carry.result] = self.names[carry.inner]
+
+    def branch(self, branch: Branch, indent: str) -> None:
+        names = [self.fresh(result, "s") for result, _, _ in branch.merges]
+        for head, body, which in ((f"if {self.operand(branch.condition)}:", branch.then, 1), ("else:", branch.orelse, 2)):
+            self.lines.append(indent + head)
+            self.block(body, indent + "    ")
+            for name, merge in zip(names, branch.merges, strict=True):
+                self.lines.append(f"{indent}    {name} = {self.operand(merge[which])}")  # type: ignore[arg-type]
+            if not body and not names:
+                self.lines.append(f"{indent}    pass")
+
+    def check(self, instruction: Check, indent: str) -> None:
+        self.lines.append(f"{indent}if not {self.operand(instruction.condition)} and status[0] == 0:")
+        self.lines.append(f"{indent}    status[0] = {self.operand(instruction.code)}")
+
+
+PRINTERS: dict[type, Any] = {
+    Op: _KernelPrinter.op,
+    Load: _KernelPrinter.load,
+    Store: _KernelPrinter.store,
+    Loop: _KernelPrinter.loop,
+    Branch: _KernelPrinter.branch,
+    Check: _KernelPrinter.check,
+}
+
+
+def _constant(x: Constant) -> str:
+    if x.dtype in ("i8", "b1"):
+        return repr(x.value)
+    value = f'"{x.value}"' if isinstance(x.value, float) and not np.isfinite(x.value) else repr(x.value)
+    return f"{NAMES[x.dtype]}({value})"
+
+
+def _grouped(text: str) -> str:
+    return text if text.isidentifier() or "(" in text or text.lstrip("-").isdigit() else f"({text})"
+
+
+# The driver ---------------------------------------------------------------------------------------------------------------
+
+
+def _run(plan: Plan, names: dict[int, str]) -> str:
+    program = plan.program
+    buffers: dict[Var, str] = {v: f"a{number}" for number, v in enumerate(program.inputs)}
+    lines = [f"def run({', '.join(buffers.values())}):"]
+    lines += [
+        f"    {name} = np.ascontiguousarray({name}, {NAMES[code(v.type.dtype)]}).reshape(-1)  # {v.type}"
+        for v, name in buffers.items()
+    ]
+    lines.append("    status = np.zeros(1, np.int64)")
+    for number, (v, value) in enumerate(program.constants.items()):
+        buffers[v] = f"c{number}"
+        lines.append(f"    c{number} = np.array({value.tolist()!r}, {NAMES[code(v.type.dtype)]}).reshape(-1)")
+    for v in (*plan.outputs, *plan.offsets):
+        buffers[v] = f"b{len(buffers)}"
+        lines.append(f"    {buffers[v]} = np.empty({v.type.size}, {NAMES[code(v.type.dtype)]})  # {v.type}")
+    for step in plan.steps:
+        if isinstance(step, KernelStep):
+            lines += _kernel_call(step, names[id(step)], buffers)
+        else:
+            lines.append(_product_call(step, buffers))
+    lines += ["    if status[0]:", f"        raise IndexError({[m for m, _ in plan.failures]!r}[status[0] - 1])"]
+    results = [f"{buffers[v]}.reshape({a.type.shape})" for v, a in zip(plan.outputs, program.outputs, strict=True)]
+    return "\n".join([*lines, f"    return ({''.join(r + ', ' for r in results)})", ""])
+
+
+def _kernel_call(step: KernelStep, name: str, buffers: dict[Var, str]) -> list[str]:
+    arguments = ", ".join([*(buffers[v] for v in step.buffers), *map(str, step.sizes)])
+    joined = f"{arguments}, " if arguments else ""
+    if not step.chunk:
+        return [f"    {name}({joined}0, {step.total}, status)"]
+    return [
+        f"    for start in range(0, {step.total}, {step.chunk}):  # pieces may run on several threads",
+        f"        {name}({joined}start, min(start + {step.chunk}, {step.total}), status)",
+    ]
+
+
+def _product_call(step: Product, buffers: dict[Var, str]) -> str:
+    left = _matrix(step.x, step.batch, step.m, step.k, buffers)
+    right = _matrix(step.y, step.batch, step.k, step.n, buffers)
+    return f"    {buffers[step.out]}[:] = np.matmul({left}, {right}).reshape(-1)"
+
+
+def _matrix(x: Matrix, batch: int, rows: int, columns: int, buffers: dict[Var, str]) -> str:
+    strides = (1, x.leading) if x.transposed else (x.leading, 1)
+    size = f"{buffers[x.var]}.itemsize"
+    shape = f"({batch}, {rows}, {columns})"
+    steps = f"({x.stride} * {size}, {strides[0]} * {size}, {strides[1]} * {size})"
+    return f"np.lib.stride_tricks.as_strided({buffers[x.var]}[{x.offset}:], {shape}, {steps})"

@@ -1,0 +1,83 @@
+"""Which instructions does a kernel have?  One table: name, Python spelling, and the type of the result.
+
+Each row gives the Python text of the instruction (what `lower.python` prints; NumPy scalars in, NumPy scalar out)
+and how its result type follows from its operands.  `compile.llvm` has the machine's side of the same names.
+
+Meaning: integers wrap; ``max`` and ``min`` return NaN when either operand is NaN; ``quotient`` and ``remainder`` truncate
+towards zero (C's ``/`` and ``%``/``fmod``; for integers a divisor of zero gives quotient -1 and remainder the dividend, as in XLA);
+a shift by the width or more gives 0 (or the sign); ``cast`` of a float to an integer saturates and sends NaN to 0;
+``rint`` rounds halves to even.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SAME, BOOL, GIVEN = "same", "bool", "given"  # as the last operand, "b1", or as the instruction's result says
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """How an instruction reads in Python, and its result type (`SAME`, `BOOL` or `GIVEN`)."""
+
+    python: str
+    result: str = SAME
+
+
+def _call(name: str, arity: int = 1, result: str = SAME) -> Spelling:
+    return Spelling(f"{name}({', '.join(f'{{{i}}}' for i in range(arity))})", result)
+
+
+INSTRUCTIONS: dict[str, Spelling] = {
+    # arithmetic
+    "add": Spelling("{0} + {1}"),
+    "sub": Spelling("{0} - {1}"),
+    "mul": Spelling("{0} * {1}"),
+    "div": Spelling("{0} / {1}"),
+    "quotient": _call("quotient", 2),
+    "remainder": _call("remainder", 2),
+    "neg": Spelling("-{0}"),
+    "abs": _call("abs"),
+    "max": _call("np.maximum", 2),
+    "min": _call("np.minimum", 2),
+    "sqrt": _call("np.sqrt"),
+    "floor": _call("np.floor"),
+    "ceil": _call("np.ceil"),
+    "rint": _call("np.rint"),
+    "trunc": _call("np.trunc"),
+    "copysign": _call("np.copysign", 2),
+    # comparison and choice
+    "eq": Spelling("{0} == {1}", BOOL),
+    "ne": Spelling("{0} != {1}", BOOL),
+    "lt": Spelling("{0} < {1}", BOOL),
+    "le": Spelling("{0} <= {1}", BOOL),
+    "gt": Spelling("{0} > {1}", BOOL),
+    "ge": Spelling("{0} >= {1}", BOOL),
+    "select": Spelling("{1} if {0} else {2}"),
+    # bits
+    "and": Spelling("{0} & {1}"),
+    "or": Spelling("{0} | {1}"),
+    "xor": Spelling("{0} ^ {1}"),
+    "not": Spelling("~{0}"),
+    "shl": _call("shift_left", 2),
+    "shr": _call("shift_right", 2),  # arithmetic for signed types, logical for unsigned ones
+    "popcount": _call("bit_count"),
+    "cast": Spelling("{dtype}({0})", GIVEN),
+    "bitcast": Spelling("bitcast({0}, {dtype})", GIVEN),
+    # mathematics, emitted as polynomials
+    **{
+        name: _call(f"np.{name}")
+        for name in (
+            "exp exp2 expm1 log log2 log10 log1p sin cos tan sinh cosh tanh cbrt arcsin arccos arctan arcsinh arccosh arctanh"
+        ).split()
+    },
+    "arctan2": _call("np.arctan2", 2),
+    "pow": _call("np.power", 2),
+    "logistic": _call("logistic"),
+    "erf": _call("erf"),
+    "erfc": _call("erfc"),
+}
+MATHEMATICS = frozenset(
+    "exp exp2 expm1 log log2 log10 log1p sin cos tan sinh cosh tanh cbrt arcsin arccos arctan arcsinh arccosh arctanh "
+    "arctan2 pow logistic erf erfc".split()
+)

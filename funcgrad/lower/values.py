@@ -1,0 +1,184 @@
+"""How is one element computed?  Expressions, written into a kernel where they are needed, each once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from funcgrad.dtypes import code
+from funcgrad.ir.program import Atom, Equation, Literal, Var
+from funcgrad.lower.graph import Graph
+from funcgrad.lower.index import Affine, Index, axis, flat, is_view, through_view
+from funcgrad.lower.loops import INDEX, Constant, Operand, Value
+from funcgrad.lower.roots import Group
+from funcgrad.lower.writer import EXPENSIVE, Writer
+
+FOR_BOOL = {"max": "or", "min": "and", "add": "or", "mul": "and"}
+
+
+class NotHere(Exception):
+    """A value that the kernel cannot have yet: it is complete only after this kernel, or made by a later one."""
+
+
+class Expressions:
+    """Writes the elements of lazy values into one kernel.
+
+    Attributes
+    ----------
+    costly
+        The lazy variables that took an expensive instruction.
+    checked
+        The equations that can fail.
+    positions
+        Every affine expression that became an index: what decides which loop axes can be merged.
+    """
+
+    def __init__(
+        self,
+        writer: Writer,
+        graph: Graph,
+        group: Group,
+        code_of: Callable[[Equation], int],
+        iterations: Callable[[int], int],
+    ) -> None:
+        self.writer = writer
+        self.graph = graph
+        self.group = group
+        self.code_of = code_of
+        self.iterations = iterations
+        self.symbols: dict[int, Value] = {}
+        self.absorbed: frozenset[int] = frozenset()
+        self.row_values: dict[Var, tuple[Index, Operand]] = {}
+        self.costly: dict[Var, int] = {}
+        self.checked: set[Equation] = set()
+        self.positions: list[Affine] = []
+        self._memo: dict[tuple[Var, Index], Operand] = {}
+        self._places: dict[Affine, Operand] = {}
+        self._equation: Equation | None = None
+
+    # What primitives' `scalar` declarations call -------------------------------------------------------------------------
+
+    def __call__(self, name: str, *operands: Operand) -> Operand:
+        """The value of an instruction."""
+        if operands[0].dtype == "b1":
+            name = FOR_BOOL.get(name, name)
+        if name in EXPENSIVE and self._equation is not None:
+            var = self._equation.outputs[0]
+            self.costly[var] = max(self.costly.get(var, 0), self.iterations(self.writer.depth(*operands)))
+        return self.writer.op(name, *operands)
+
+    def constant(self, value: bool | int | float, dtype: str) -> Operand:
+        """A number."""
+        kind = dtype[0]
+        return Constant(float(value) if kind == "f" else bool(value) if kind == "b" else int(value), dtype)
+
+    def cast(self, x: Operand, dtype: str) -> Operand:
+        """A conversion."""
+        return self.writer.cast(x, dtype)
+
+    def size(self, number: int) -> Operand:
+        """An extent."""
+        return self.writer.size(number)
+
+    def check(self, condition: Operand) -> None:
+        """Let the call fail, as the equation at hand, unless `condition`."""
+        assert self._equation is not None
+        self.checked.add(self._equation)
+        self.writer.check(condition, self.writer.size(self.code_of(self._equation), kind="code"))
+
+    # Elements ------------------------------------------------------------------------------------------------------------
+
+    def element(self, atom: Atom, index: Index) -> Operand:
+        """The element of `atom` at `index`."""
+        if isinstance(atom, Literal):
+            return self.constant(atom.value.item(), code(atom.type.dtype))
+        key = (atom, index)
+        found = self._memo.get(key)
+        if found is None:
+            found = self._memo[key] = self._compute(atom, index)
+        return found
+
+    def forget(self, depth: int) -> None:
+        """Forget what was computed inside loops deeper than `depth`: they are closed."""
+        self._memo = {key: value for key, value in self._memo.items() if self.writer.depth(value) <= depth}
+        self._places = {key: value for key, value in self._places.items() if self.writer.depth(value) <= depth}
+
+    def position(self, expression: Affine) -> Operand:
+        """An affine expression of the loop axes as a value."""
+        self.positions.append(expression)
+        found = self._places.get(expression)
+        if found is None:
+            found = self._places[expression] = self._position(expression)
+        return found
+
+    def _position(self, expression: Affine) -> Operand:
+        kept = tuple((s, c) for s, c in expression.terms if not (isinstance(s, int) and s in self.absorbed))
+        return self.writer.affine(Affine(kept, expression.constant), self.symbols)
+
+    def _compute(self, var: Var, index: Index) -> Operand:
+        row = self.row_values.get(var)
+        if row is not None:
+            return self._row_value(var, index, row)
+        place = self.graph.stored.get(var)
+        if place is not None and place.position < self.group.position:
+            buffer = self.writer.buffer(place.root, code(var.type.dtype))
+            return self.writer.load(buffer, self.position(flat(index, var.type.shape)))
+        equation = self.graph.producers.get(var)
+        if equation is None or not self.graph.is_lazy(equation):
+            raise NotHere
+        return self._lazy(equation, index)
+
+    def _row_value(self, var: Var, index: Index, row: tuple[Index, Operand]) -> Operand:
+        expected, value = row
+        wide = [k for k, n in enumerate(var.type.shape) if n != 1]
+        if [index[k] for k in wide] != [expected[k] for k in wide]:
+            raise NotHere
+        return value
+
+    def _lazy(self, equation: Equation, index: Index) -> Operand:
+        if is_view(equation):
+            return self.element(equation.inputs[0], through_view(equation, index))
+        name, params = equation.primitive.name, equation.params
+        if name == "iota":
+            place = self.position(index[params["dimension"]])
+            return self.cast(place, code(params["dtype"]))
+        if name == "gather":
+            return self._gather(equation, index)
+        operands = [self.element(a, index if a.type.shape else ()) for a in equation.inputs]
+        outer, self._equation = self._equation, equation
+        result = self._apply(equation, operands)
+        self._equation = outer
+        return result
+
+    def _apply(self, equation: Equation, operands: list[Operand]) -> Operand:
+        scalar: Any = equation.primitive.scalar
+        if isinstance(scalar, str):
+            return self(scalar, *operands)
+        dtype = code(equation.inputs[0].type.dtype)
+        return scalar(self, dtype, *operands, **equation.params)  # type: ignore[no-any-return]
+
+    def _gather(self, equation: Equation, index: Index) -> Operand:
+        operand, *indices = equation.inputs
+        axes = equation.params["axes"]
+        count = len(indices[0].type.shape)
+        rest = iter(index[count:])
+        lines = dict(zip(axes, (self.place(i, index[:count]) for i in indices), strict=True))
+        full = tuple(lines[k] if k in lines else next(rest) for k in range(len(operand.type.shape)))
+        return self.element(operand, full)
+
+    def place(self, atom: Atom, index: Index) -> Affine:
+        """The element of an index array, as an expression of loop axes where it is one."""
+        while isinstance(atom, Var) and not self.graph.is_stored(atom, self.group.position):
+            equation = self.graph.producers.get(atom)
+            if equation is None:
+                break
+            if equation.primitive.name == "iota":
+                return index[equation.params["dimension"]]
+            if not is_view(equation):
+                break
+            index = through_view(equation, index)
+            atom = equation.inputs[0]
+        value = self.element(atom, index)
+        if isinstance(value, Constant):
+            return Affine((), int(value.value))
+        return axis(self.cast(value, INDEX))  # type: ignore[arg-type]

@@ -1,0 +1,160 @@
+"""How is a kernel written?  Instructions at the loop depth where they belong, sizes as parameters, buffers by slot."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from funcgrad.lower.index import Affine
+from funcgrad.lower.loops import (
+    INDEX,
+
+    Buffer,
+    Carry,
+    Check,
+    Constant,
+    Instruction,
+    Kernel,
+    Load,
+    Loop,
+    Op,
+    Operand,
+    Store,
+    Value,
+)
+from funcgrad.lower.scalar import GIVEN, INSTRUCTIONS, MATHEMATICS, SAME
+
+SMALL = 16  # sizes up to this one are written into the kernel, so that its loops unroll; larger ones are parameters
+EXPENSIVE = MATHEMATICS | {"div", "sqrt", "remainder", "quotient"}
+
+
+class Writer:
+    """Collects one kernel.
+
+    Every instruction is put into the block of the innermost loop that it depends on: what does not vary in a loop stands before it.
+    """
+
+    def __init__(self) -> None:
+        self.first = Value(0, INDEX)
+        self.last = Value(1, INDEX)
+        self.blocks: list[list[Instruction]] = [[]]
+        self.buffers: list[Buffer] = []
+        self.keys: list[Any] = []  # whose buffer each one is
+        self.size_values: list[int] = []
+        self.instructions = 0
+        self._sizes: dict[tuple[str, int], Value] = {}
+        self._depths: dict[Value, int] = {}
+        self._numbers = 1
+
+    # Values ----------------------------------------------------------------------------------------------------------
+
+    def fresh(self, dtype: str, depth: int) -> Value:
+        """A new value that is known from loop depth `depth` on."""
+        self._numbers += 1
+        value = Value(self._numbers, dtype)
+        self._depths[value] = depth
+        return value
+
+    def depth(self, *operands: Operand) -> int:
+        """The depth of the innermost loop that the operands depend on."""
+        return max((self._depths.get(x, 0) for x in operands if isinstance(x, Value)), default=0)
+
+    def size(self, number: int, kind: str = "size") -> Operand:
+        """An integer known when the program is: a constant if it is small, else a parameter of the kernel."""
+        if kind == "size" and -SMALL <= number <= SMALL:
+            return Constant(number, INDEX)
+        value = self._sizes.get((kind, number))
+        if value is None:
+            value = self._sizes[kind, number] = self.fresh(INDEX, 0)
+            self.size_values.append(number)
+        return value
+
+    def buffer(self, key: Any, dtype: str, written: bool = False) -> int:
+        """The number of the buffer of `key`."""
+        for number, (known, buffer) in enumerate(zip(self.keys, self.buffers, strict=True)):
+            if known is key:
+                if written and not buffer.written:
+                    self.buffers[number] = Buffer(dtype, True)
+                return number
+        self.keys.append(key)
+        self.buffers.append(Buffer(dtype, written))
+        return len(self.keys) - 1
+
+    # Instructions ----------------------------------------------------------------------------------------------------
+
+    def op(self, name: str, *operands: Operand, dtype: str | None = None) -> Operand:
+        """The value of an instruction."""
+        rule = INSTRUCTIONS[name].result
+        result_dtype = dtype if rule == GIVEN else operands[-1].dtype if rule == SAME else "b1"
+        assert result_dtype is not None
+        depth = self.depth(*operands)
+        result = self.fresh(result_dtype, depth)
+        self.put(Op(result, name, operands), depth)
+        return result
+
+    def put(self, instruction: Instruction, depth: int) -> None:
+        """Append an instruction at a depth."""
+        self.instructions += 1
+        self.blocks[depth].append(instruction)
+
+    def load(self, buffer: int, index: Operand) -> Operand:
+        """An element."""
+        depth = self.depth(index)
+        result = self.fresh(self.buffers[buffer].dtype, depth)
+        self.put(Load(result, buffer, index), depth)
+        return result
+
+    def store(self, buffer: int, index: Operand, value: Operand) -> None:
+        """Write an element, in the innermost open loop."""
+        self.put(Store(buffer, index, value), len(self.blocks) - 1)
+
+    def check(self, condition: Operand, code: Operand) -> None:
+        """Let the call fail unless `condition`."""
+        self.put(Check(condition, code), self.depth(condition))
+
+    def cast(self, x: Operand, dtype: str) -> Operand:
+        """`x` as another type."""
+        if x.dtype == dtype:
+            return x
+        if isinstance(x, Constant) and dtype[0] in "iuf":
+            return Constant(float(x.value) if dtype[0] == "f" else int(x.value), dtype)
+        return self.op("cast", x, dtype=dtype)
+
+    def affine(self, expression: Affine, symbols: dict[int, Value]) -> Operand:
+        """The value of an affine expression, `symbols` being the indices of the loop axes."""
+        result: Operand | None = Constant(expression.constant, INDEX) if expression.constant else None
+        if result is not None:
+            result = self.size(expression.constant)
+        for symbol, coefficient in expression.terms:
+            value: Operand = symbols[symbol] if isinstance(symbol, int) else symbol
+            term = value if coefficient == 1 else self.op("mul", value, self.size(coefficient))
+            result = term if result is None else self.op("add", result, term)
+        return Constant(0, INDEX) if result is None else result
+
+    # Loops -----------------------------------------------------------------------------------------------------------
+
+    def open(self) -> Value:
+        """Begin the body of a loop; its index."""
+        self.blocks.append([])
+        return self.fresh(INDEX, len(self.blocks) - 1)
+
+    def carried(self, dtype: str) -> Value:
+        """The inner value of a carry of the loop that is open."""
+        return self.fresh(dtype, len(self.blocks) - 1)
+
+    def close(self, index: Value, start: Operand, stop: Operand, carries: list[Carry], independent: bool = True) -> None:
+        """End the body of the innermost loop."""
+        body = tuple(self.blocks.pop())
+        self.put(Loop(index, start, stop, body, tuple(carries), independent), len(self.blocks) - 1)
+
+    def result(self, dtype: str) -> Value:
+        """The result of a carry of the loop about to be closed: known outside of it."""
+        return self.fresh(dtype, len(self.blocks) - 2)
+
+    def kernel(self) -> Kernel:
+        """What was written."""
+        assert len(self.blocks) == 1
+        return Kernel(
+            tuple(self.buffers), tuple(self._sizes.values()), self.first, self.last, tuple(self.blocks[0])
+        )
+
+

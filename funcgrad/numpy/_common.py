@@ -1,0 +1,192 @@
+"""How do NumPy's rules meet primitives?  Promotion, broadcasting, axes, and the choice between NumPy itself and tracing."""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+from funcgrad import dtypes
+from funcgrad.array import as_array
+from funcgrad.errors import TracerIntegerConversionError, at_line
+from funcgrad.ir.types import ArrayType
+from funcgrad.ops.comparison import convert
+from funcgrad.ops.shape import broadcast_in_dim
+from funcgrad.trace.frame import type_of
+from funcgrad.trace.tracer import Tracer, functions, known
+
+F = TypeVar("F", bound=Callable[..., Any])
+Shape = tuple[int, ...]
+_SCALARS = frozenset({bool, int, float, complex})
+_PYTHON: dict[str, type] = {"b": bool, "i": int, "f": float, "c": complex}
+
+
+def has_tracer(values: Sequence[Any]) -> bool:
+    """Whether there is a tracer among the values, or in a list or tuple among them."""
+    for x in values:
+        kind = type(x)
+        if kind is Tracer or (kind in (list, tuple) and has_tracer(x)):
+            return True
+    return False
+
+
+def implements(reference: Callable[..., Any]) -> Callable[[F], F]:
+    """The decorated function stands for NumPy's `reference` on tracers; on anything else NumPy itself is called."""
+
+    def decorate(traced: F) -> F:
+        @functools.wraps(reference, assigned=("__name__", "__qualname__"), updated=())
+        def function(*args: Any, **kwargs: Any) -> Any:
+            if has_tracer(args) or (kwargs and has_tracer(tuple(kwargs.values()))):
+                return traced(*args, **kwargs)
+            return wrap(reference(*args, **kwargs), args)
+
+        del function.__wrapped__
+        function.__doc__ = document(reference)
+        function.__module__ = "funcgrad.numpy"
+        functions[reference] = function
+        return function  # type: ignore[return-value]
+
+    return decorate
+
+
+def document(reference: Any) -> str:
+    """The docstring of a function that means what NumPy's does."""
+    name = reference.__name__
+    return (
+        f"NumPy's `numpy.{name}`, differentiable and traceable.\n\n"
+        f"Takes arrays, scalars and traced arrays, and promotes dtypes as NumPy 2 does; see :func:`numpy.{name}` for the parameters.\n"
+        "Results are arrays of their own (`funcgrad.Array`), never views of an argument."
+    )
+
+
+def wrap(result: Any, arguments: Sequence[Any] = ()) -> Any:
+    """NumPy's result as an `Array` of its own: not a view, and not one of `arguments` (arrays in a tuple or list likewise)."""
+    if isinstance(result, (tuple, list)):
+        return type(result)(wrap(x, arguments) for x in result)
+    if isinstance(result, np.ndarray):
+        own = result.base is None and result.flags.owndata and not any(result is x for x in arguments)
+        return as_array(result if own else result.copy())
+    return as_array(result) if isinstance(result, np.generic) else result
+
+
+def operand(x: Any, name: str) -> Any:
+    """`x` as a tracer, NumPy array or Python scalar; lists become arrays."""
+    if type(x) is Tracer or isinstance(x, (np.ndarray, np.generic, bool, int, float, complex)):
+        return x
+    if isinstance(x, (list, tuple)):
+        return methods_array(x)
+    raise TypeError(f"{name} does not accept {x!r} of type {type(x).__name__}: arrays and numbers are{at_line()}")
+
+
+def methods_array(x: Any) -> Any:
+    """A list of numbers and tracers as one array."""
+    return functions[np.array](x)
+
+
+def cast(x: Any, dtype: np.dtype) -> Any:
+    """`x` with another dtype (Python scalars checked for overflow, as in NumPy); never weak."""
+    if type(x) is not Tracer:
+        return dtype.type(x) if type(x) in _SCALARS else np.asarray(x).astype(dtype, copy=False)
+    return x if x.type.dtype == dtype and not x.type.weak else convert(x, dtype=dtype)
+
+
+def promoted(name: str, *xs: Any, weak: bool = False) -> list[Any]:
+    """Operands brought to their common dtype; if `weak`, operands that are all weak stay so."""
+    xs = tuple(operand(x, name) for x in xs)
+    types = [type_of(x) for x in xs]
+    dtype, all_weak = dtypes.promote((t.dtype, t.weak) for t in types)
+    if all_weak and weak:
+        return [cast_weakly(x, dtype) for x in xs]
+    if all_weak:
+        return [cast(x, dtype) for x in xs]
+    return [x if t.dtype == dtype and type(x) is Tracer else cast(x, dtype) for x, t in zip(xs, types, strict=True)]
+
+
+def cast_weakly(x: Any, dtype: np.dtype) -> Any:
+    """`x` with another dtype, weak if it was."""
+    kind = type_of(x)
+    if kind.dtype == dtype:
+        return x
+    if not kind.weak:
+        return cast(x, dtype)
+    return convert(x, dtype=dtype, weak=True) if type(x) is Tracer else _PYTHON[dtype.kind](x)
+
+
+def broadcast(name: str, *xs: Any) -> list[Any]:
+    """Operands brought to a common shape; 0-d ones stay as they are."""
+    shapes = [type_of(x).shape for x in xs]
+    if len({s for s in shapes if s}) <= 1:
+        return list(xs)
+    shape = broadcast_shape(name, *shapes)
+    return [x if not s else broadcast_to(x, shape) for x, s in zip(xs, shapes, strict=True)]
+
+
+def broadcast_shape(name: str, *shapes: Shape) -> Shape:
+    """The common shape, or NumPy's error with the function's name and the user's line."""
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError:
+        listed = " ".join(map(str, shapes))
+        message = f"{name}: operands could not be broadcast together with shapes {listed}{at_line()}"
+        raise ValueError(message) from None
+
+
+def broadcast_to(x: Any, shape: Shape) -> Any:
+    """`x` repeated along new and size-1 axes."""
+    have = type_of(x).shape
+    if have == shape:
+        return x
+    first = len(shape) - len(have)
+    return broadcast_in_dim(x, shape=shape, broadcast_dimensions=tuple(range(first, len(shape))))
+
+
+def axis_number(axis: Any, ndim: int, name: str) -> int:
+    """A checked, non-negative axis."""
+    try:
+        number = operator.index(axis)
+    except TracerIntegerConversionError:
+        raise
+    except TypeError:
+        raise TypeError(f"{name}: an axis is an integer, not {axis!r}{at_line()}") from None
+    if not -ndim <= number < ndim:
+        raise np.exceptions.AxisError(f"{name}: axis {number} is out of bounds for array of dimension {ndim}{at_line()}")
+    return number % ndim
+
+
+def axis_numbers(axis: Any, ndim: int, name: str) -> Shape:
+    """Checked, sorted axes from an int, a sequence of ints, or None for all."""
+    if axis is None:
+        return tuple(range(ndim))
+    axes = [axis_number(a, ndim, name) for a in (axis if isinstance(axis, (tuple, list)) else (axis,))]
+    if len(set(axes)) != len(axes):
+        raise ValueError(f"{name}: duplicate value in 'axis' {axis}{at_line()}")
+    return tuple(sorted(axes))
+
+
+def static_shape(shape: Any, name: str) -> Shape:
+    """A shape as a tuple of ints."""
+    extents = tuple(shape) if isinstance(shape, (tuple, list, np.ndarray)) else (shape,)
+    try:
+        return tuple(operator.index(n) for n in extents)
+    except TracerIntegerConversionError:
+        raise
+    except TypeError:
+        raise TypeError(f"{name}: a shape is an integer or a tuple of integers, not {shape!r}{at_line()}") from None
+
+
+def dtype_of(dtype: Any) -> np.dtype:
+    """A dtype from whatever NumPy takes for one."""
+    return dtypes.check_supported(np.dtype(dtype))
+
+
+def concrete(x: Any) -> Any:
+    """The known value of a tracer, anything else as it is; None for an unknown tracer."""
+    return known(x) if type(x) is Tracer else x
+
+
+def kind_of(x: Any) -> ArrayType:
+    """The type of an operand."""
+    return type_of(x)

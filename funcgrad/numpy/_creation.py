@@ -1,0 +1,149 @@
+"""NumPy's functions that make arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from funcgrad.errors import at_line
+from funcgrad.numpy._common import cast, document, dtype_of, has_tracer, implements, operand, static_shape, wrap
+from funcgrad.numpy._shapes import stack
+from funcgrad.ops.comparison import convert
+from funcgrad.ops.shape import broadcast_in_dim
+from funcgrad.trace.frame import type_of
+from funcgrad.trace.tracer import Tracer
+
+
+@implements(np.array)
+def array(object: Any, dtype: Any = None, *, copy: bool | None = True, order: str | None = None, ndmin: int = 0) -> Any:
+    """An array from numbers, arrays and traced arrays, nested in lists."""
+    x = _assemble(object)
+    x = convert(x, dtype=type_of(x).dtype) if type_of(x).weak else x
+    x = x if dtype is None else cast(x, dtype_of(dtype))
+    return np.reshape(x, (1,) * (ndmin - type_of(x).ndim) + type_of(x).shape) if type_of(x).ndim < ndmin else x
+
+
+def _assemble(x: Any) -> Any:
+    return stack([_assemble(item) for item in x]) if isinstance(x, (list, tuple)) else operand(x, "array")
+
+
+@implements(np.asarray)
+def asarray(a: Any, dtype: Any = None, order: str | None = None, *, copy: bool | None = None) -> Any:
+    """As `array`."""
+    return array(a, dtype)
+
+
+def _like(x: Any, shape: Any, dtype: Any) -> tuple[tuple[int, ...], np.dtype]:
+    kind = type_of(x)
+    return (kind.shape if shape is None else static_shape(shape, "like")), (kind.dtype if dtype is None else dtype_of(dtype))
+
+
+@implements(np.zeros_like)
+def zeros_like(a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None) -> Any:
+    """Zeros in the shape and dtype of `a`."""
+    return np.zeros(*_like(a, shape, dtype))
+
+
+@implements(np.ones_like)
+def ones_like(a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None) -> Any:
+    """Ones in the shape and dtype of `a`."""
+    return np.ones(*_like(a, shape, dtype))
+
+
+@implements(np.empty_like)
+def empty_like(prototype: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None) -> Any:
+    """Zeros in the shape and dtype of `prototype`."""
+    return np.zeros(*_like(prototype, shape, dtype))
+
+
+@implements(np.full_like)
+def full_like(a: Any, fill_value: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None) -> Any:
+    """`fill_value` in the shape and dtype of `a`."""
+    extents, kind = _like(a, shape, dtype)
+    value = cast(operand(fill_value, "full_like"), kind)
+    return broadcast_in_dim(value, shape=extents, broadcast_dimensions=()) if not type_of(value).shape else np.broadcast_to(value, extents)
+
+
+@implements(np.full)
+def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
+    """An array filled with one value."""
+    value = operand(fill_value, "full")
+    value = cast(value, type_of(value).dtype if dtype is None else dtype_of(dtype))
+    return np.broadcast_to(value, static_shape(shape, "full"))
+
+
+@implements(np.linspace)
+def linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, retstep: bool = False, dtype: Any = None, axis: int = 0) -> Any:
+    """Evenly spaced numbers between two traced ends."""
+    steps = max(num - 1 if endpoint else num, 1)
+    start, stop = start + 0.0, stop + 0.0
+    line = (np.arange(num) / steps).astype(result_type(start, stop))
+    shaped = line.reshape((num,) + (1,) * max(np.ndim(start), np.ndim(stop)))
+    out = start + shaped * (stop - start)
+    if endpoint and num > 1:  # the end is met exactly
+        out = np.where(np.arange(num).reshape(np.shape(shaped)) == num - 1, stop, out)
+    out = np.moveaxis(out, 0, axis) if axis else out
+    out = out if dtype is None else cast(out, dtype_of(dtype))
+    return (out, (stop - start) / steps) if retstep else out
+
+
+@implements(np.meshgrid)
+def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = "xy") -> tuple[Any, ...]:
+    """Coordinate matrices from coordinate vectors."""
+    if indexing not in ("xy", "ij"):
+        raise ValueError(f"meshgrid: indexing is 'xy' or 'ij', not {indexing!r}{at_line()}")
+    n = len(xi)
+    places = [1, 0, *range(2, n)] if indexing == "xy" and n > 1 else list(range(n))
+    lines = [np.reshape(x, tuple(-1 if k == place else 1 for k in range(n))) for x, place in zip(xi, places, strict=True)]
+    return tuple(lines) if sparse else tuple(np.broadcast_arrays(*lines))
+
+
+@implements(np.copy)
+def copy(a: Any) -> Any:
+    """The same array: traced arrays are never written to."""
+    return a
+
+
+@implements(np.shape)
+def shape(a: Any) -> tuple[int, ...]:
+    """The extents."""
+    return type_of(a).shape
+
+
+@implements(np.ndim)
+def ndim(a: Any) -> int:
+    """The number of axes."""
+    return type_of(a).ndim
+
+
+@implements(np.size)
+def size(a: Any, axis: int | None = None) -> int:
+    """The number of elements."""
+    return type_of(a).size if axis is None else type_of(a).shape[axis]
+
+
+@implements(np.result_type)
+def result_type(*xs: Any) -> np.dtype:
+    """The dtype that NumPy's promotion gives."""
+    kinds = [type_of(x) for x in xs if type(x) is Tracer]
+    marks = [1.0 if k.dtype.kind == "f" else 1 if k.dtype.kind == "i" else True for k in kinds if k.weak]
+    return np.result_type(*(x for x in xs if type(x) is not Tracer), *(k.dtype for k in kinds if not k.weak), *marks)
+
+
+def _eager(reference: Any) -> Any:
+    """A function of known arguments only: NumPy's result as an `Array`."""
+
+    def function(*args: Any, **kwargs: Any) -> Any:
+        if has_tracer(args):
+            args = tuple(x.__index__() if type(x) is Tracer else x for x in args)
+        return wrap(reference(*args, **kwargs))
+
+    function.__name__ = function.__qualname__ = reference.__name__
+    function.__module__ = "funcgrad.numpy"
+    function.__doc__ = document(reference)
+    return function
+
+
+zeros, ones, empty = _eager(np.zeros), _eager(np.ones), _eager(np.empty)
+arange, eye, identity, tri = map(_eager, (np.arange, np.eye, np.identity, np.tri))

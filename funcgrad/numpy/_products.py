@@ -1,0 +1,195 @@
+"""NumPy's products of arrays: dot, matmul, tensordot, inner, outer, vdot, and einsum."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+
+from funcgrad.errors import at_line
+from funcgrad.numpy._common import axis_number, broadcast_shape, cast, implements, operand, promoted
+from funcgrad.numpy._common import broadcast_to as _broadcast_to
+from funcgrad.numpy._shapes import transpose
+from funcgrad.ops.arithmetic import mul
+from funcgrad.ops.comparison import ne
+from funcgrad.ops.contraction import dot_general
+from funcgrad.ops.reduction import reduce_sum
+from funcgrad.ops.shape import reshape
+from funcgrad.trace.frame import type_of
+
+Axes = tuple[int, ...]
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _contract(name: str, x: Any, y: Any, cx: Axes, cy: Axes) -> Any:
+    sx, sy = type_of(x).shape, type_of(y).shape
+    if [sx[k] for k in cx] != [sy[k] for k in cy]:
+        raise ValueError(f"{name}: shapes {sx} and {sy} do not fit: axes {cx} and {cy} differ in size{at_line()}")
+    return dot_general(x, y, dimension_numbers=((cx, cy), ((), ())))
+
+
+def _of_bools(product: F) -> F:
+    """A product also of booleans: whether some pair is true in both."""
+
+    @functools.wraps(product)
+    def function(*args: Any, **kwargs: Any) -> Any:
+        arrays = [k for k, x in enumerate(args[:2] if product.__name__ == "tensordot" else args) if not isinstance(x, str)]
+        if any(type_of(operand(args[k], product.__name__)).dtype != np.bool_ for k in arrays):
+            return product(*args, **kwargs)
+        numbers = [cast(x, np.dtype(np.float32)) if k in arrays else x for k, x in enumerate(args)]
+        return ne(product(*numbers, **kwargs), np.float32(0))
+
+    return function  # type: ignore[return-value]
+
+
+@implements(np.matmul)
+@_of_bools
+def matmul(x1: Any, x2: Any, /) -> Any:
+    """The matrix product, over stacks of matrices with broadcasting; a 1-d operand is a row or a column."""
+    x, y = promoted("matmul", x1, x2)
+    sx, sy = type_of(x).shape, type_of(y).shape
+    if not sx or not sy:
+        raise ValueError(f"matmul: an operand is 0-d (shapes {sx} and {sy}): use * for scalars{at_line()}")
+    if len(sx) <= 2 and len(sy) <= 2:
+        return _contract("matmul", x, y, (len(sx) - 1,), (max(len(sy) - 2, 0),))
+    x = reshape(x, shape=(1, *sx)) if len(sx) == 1 else x
+    y = reshape(y, shape=(*sy, 1)) if len(sy) == 1 else y
+    out = _stacked(x, y, sx, sy)
+    shape = type_of(out).shape
+    kept = (*shape[:-2], *(shape[-2:-1] if len(sx) > 1 else ()), *(shape[-1:] if len(sy) > 1 else ()))
+    return out if kept == shape else reshape(out, shape=kept)
+
+
+def _stacked(x: Any, y: Any, sx: Any, sy: Any) -> Any:
+    tx, ty = type_of(x).shape, type_of(y).shape
+    if tx[-1] != ty[-2]:
+        raise ValueError(f"matmul: shapes {sx} and {sy} do not fit: {tx[-1]} columns against {ty[-2]} rows{at_line()}")
+    if len(ty) == 2:  # one matrix for a whole stack: the stack is one tall matrix
+        return dot_general(x, y, dimension_numbers=(((len(tx) - 1,), (0,)), ((), ())))
+    stack = broadcast_shape("matmul", tx[:-2], ty[:-2])
+    x, y = _broadcast_to(x, (*stack, *tx[-2:])), _broadcast_to(y, (*stack, *ty[-2:]))
+    n = len(stack)
+    lead = tuple(range(n))
+    return dot_general(x, y, dimension_numbers=(((n + 1,), (n,)), (lead, lead)))
+
+
+@implements(np.dot)
+@_of_bools
+def dot(a: Any, b: Any, out: None = None) -> Any:
+    """The sum product over the last axis of `a` and the last but one of `b`."""
+    if out is not None:
+        raise TypeError(f"dot: out= would write into an array: traced functions are pure{at_line()}")
+    x, y = promoted("dot", a, b)
+    nx, ny = type_of(x).ndim, type_of(y).ndim
+    if not nx or not ny:
+        return mul(x, y)
+    return _contract("dot", x, y, (nx - 1,), (max(ny - 2, 0),))
+
+
+@implements(np.inner)
+@_of_bools
+def inner(a: Any, b: Any, /) -> Any:
+    """The sum product over the last axes."""
+    x, y = promoted("inner", a, b)
+    nx, ny = type_of(x).ndim, type_of(y).ndim
+    return mul(x, y) if not nx or not ny else _contract("inner", x, y, (nx - 1,), (ny - 1,))
+
+
+@implements(np.vdot)
+@_of_bools
+def vdot(a: Any, b: Any, /) -> Any:
+    """The inner product of all elements."""
+    x, y = promoted("vdot", a, b)
+    return _contract("vdot", reshape(x, shape=(type_of(x).size,)), reshape(y, shape=(type_of(y).size,)), (0,), (0,))
+
+
+@implements(np.outer)
+def outer(a: Any, b: Any, out: None = None) -> Any:
+    """All products of an element of `a` and one of `b`."""
+    x, y = promoted("outer", a, b)
+    n, m = type_of(x).size, type_of(y).size
+    shape = (n, m)
+    return np.multiply(_broadcast_to(reshape(x, shape=(n, 1)), shape), _broadcast_to(reshape(y, shape=(1, m)), shape))
+
+
+@implements(np.tensordot)
+@_of_bools
+def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
+    """The sum product over pairs of axes."""
+    x, y = promoted("tensordot", a, b)
+    nx, ny = type_of(x).ndim, type_of(y).ndim
+    if isinstance(axes, (int, np.integer)):
+        if not 0 <= axes <= min(nx, ny):
+            raise ValueError(f"tensordot: {axes} axes do not fit operands with {nx} and {ny} axes{at_line()}")
+        return _contract("tensordot", x, y, tuple(range(nx - int(axes), nx)), tuple(range(int(axes))))
+    left, right = ((k,) if isinstance(k, (int, np.integer)) else tuple(k) for k in axes)
+    return _contract(
+        "tensordot", x, y, tuple(axis_number(k, nx, "tensordot") for k in left), tuple(axis_number(k, ny, "tensordot") for k in right)
+    )
+
+
+@implements(np.einsum)
+@_of_bools
+def einsum(subscripts: str, /, *operands: Any, **kwargs: Any) -> Any:
+    """Einstein's summation, pair by pair in the order that `numpy.einsum_path` finds."""
+    xs = promoted("einsum", *operands)
+    inputs, output = _parse(subscripts, [type_of(x).ndim for x in xs])
+    terms = list(zip(inputs, xs, strict=True))
+    views = [np.broadcast_to(np.float64(0), type_of(x).shape) for x in xs]
+    path = np.einsum_path(",".join(inputs) + "->" + output, *views, optimize="greedy")[0][1:]
+    for pair in path:
+        chosen = [terms.pop(k) for k in sorted(pair, reverse=True)]
+        needed = set(output).union(*(labels for labels, _ in terms))
+        while len(chosen) > 1:
+            (lx, x), (ly, y) = chosen.pop(), chosen.pop()
+            keep = needed.union(*(labels for labels, _ in chosen))
+            chosen.append(_pair(*_summed(lx, x, keep | set(ly)), *_summed(ly, y, keep | set(lx)), keep))
+        terms.append(_summed(*chosen[0], needed))
+    labels, x = terms[0]
+    return transpose(x, [labels.index(c) for c in output]) if labels != output else x
+
+
+def _parse(subscripts: str, ndims: list[int]) -> tuple[list[str], str]:
+    """Explicit subscripts, an ellipsis spelled out by fresh letters."""
+    text = subscripts.replace(" ", "")
+    left, arrow, right = text.partition("->")
+    inputs = left.split(",")
+    fresh = [c for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" if c not in text]
+    most = max((n - len(t.replace("...", "")) for t, n in zip(inputs, ndims, strict=True) if "..." in t), default=0)
+    dots = "".join(fresh[:most])
+    spelled = []
+    for t, n in zip(inputs, ndims, strict=True):
+        count = n - len(t.replace("...", ""))
+        spelled.append(t.replace("...", dots[most - count :] if count else ""))
+        if len(spelled[-1]) != n:
+            raise ValueError(f"einsum: '{t}' does not fit an operand with {n} axes{at_line()}")
+    if arrow:
+        return spelled, right.replace("...", dots)
+    counted = "".join(spelled)
+    return spelled, dots + "".join(sorted(c for c in set(counted) if counted.count(c) == 1 and c not in dots))
+
+
+def _summed(labels: str, x: Any, needed: set[str]) -> tuple[str, Any]:
+    """Diagonals taken, and labels that nobody needs summed away."""
+    for c in sorted({c for c in labels if labels.count(c) > 1}):
+        i, j = labels.index(c), labels.rindex(c)
+        n = type_of(x).ndim
+        x = np.diagonal(x, 0, i, j)
+        labels = "".join(labels[k] for k in range(n) if k not in (i, j)) + c
+    gone = tuple(k for k, c in enumerate(labels) if c not in needed)
+    return "".join(c for c in labels if c in needed), reduce_sum(x, axes=gone) if gone else x
+
+
+def _pair(lx: str, x: Any, ly: str, y: Any, keep: set[str]) -> tuple[str, Any]:
+    both = [c for c in lx if c in ly]
+    batch = [c for c in both if c in keep]
+    summed = [c for c in both if c not in keep]
+    where_x, where_y = lx.index, ly.index
+    numbers = (
+        (tuple(map(where_x, summed)), tuple(map(where_y, summed))),
+        (tuple(map(where_x, batch)), tuple(map(where_y, batch))),
+    )
+    labels = "".join([*batch, *(c for c in lx if c not in both), *(c for c in ly if c not in both)])
+    return labels, dot_general(x, y, dimension_numbers=numbers)

@@ -1,0 +1,429 @@
+"""NumPy's elementwise functions: tables from ufunc to primitive, and those that are composed."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from funcgrad import dtypes
+from funcgrad.errors import at_line
+from funcgrad.numpy._common import broadcast, cast, cast_weakly, document, has_tracer, implements, operand, promoted, wrap
+from funcgrad.ops import arithmetic as ar
+from funcgrad.ops import comparison as co
+from funcgrad.ops import transcendental as tr
+from funcgrad.trace.frame import type_of
+from funcgrad.trace.tracer import Tracer, ufuncs
+
+Traced = Callable[..., Any]
+namespace: dict[str, Any] = {}
+operators: dict[str, Traced] = {}  # the same functions as Python's operators mean them: all-weak operands stay weak
+
+
+def ufunc(reference: np.ufunc, traced: Traced, *aliases: str) -> None:
+    """Export `traced` under the names of `reference`; on known arrays NumPy's own loop runs."""
+
+    @functools.wraps(reference, assigned=("__name__",), updated=())
+    def function(*args: Any, **kwargs: Any) -> Any:
+        if not has_tracer(args):
+            return wrap(reference(*args, **kwargs))
+        dtype = kwargs.pop("dtype", None)
+        if any(v is not None and v is not True for v in kwargs.values()):
+            raise TypeError(f"numpy.{reference.__name__}: {', '.join(kwargs)} cannot be used on traced arrays{at_line()}")
+        if dtype is not None:
+            args = tuple(cast(operand(x, reference.__name__), np.dtype(dtype)) for x in args)
+        return strong(traced(*args))
+
+    del function.__wrapped__
+    function.__doc__ = document(reference)
+    function.__module__ = "funcgrad.numpy"
+    function.__qualname__ = reference.__name__
+    ufuncs[reference] = function
+    operators[reference.__name__] = traced
+    for name in (reference.__name__, *aliases):
+        namespace[name] = function
+
+
+def strong(x: Any) -> Any:
+    """NumPy's functions return NumPy scalars: what comes out of them is not weak."""
+    return co.convert(x, dtype=x.type.dtype) if type(x) is Tracer and x.type.weak else x
+
+
+def _floating(name: str, primitive: Any) -> Traced:
+    def traced(x: Any) -> Any:
+        x = operand(x, name)
+        return primitive(_inexact(x))
+
+    return traced
+
+
+def _inexact(x: Any) -> Any:
+    kind = type_of(x)
+    dtype = dtypes.to_inexact(kind.dtype)
+    return x if kind.dtype == dtype else co.convert(x, dtype=dtype)
+
+
+def _same(name: str, primitive: Any, bools: bool = True) -> Traced:
+    """A function of operands of one dtype; without a loop for `bools`, NumPy takes int8."""
+
+    def traced(*xs: Any) -> Any:
+        xs = tuple(broadcast(name, *promoted(name, *xs, weak=True)))
+        return primitive(*(xs if bools else map(_small, xs)))
+
+    return traced
+
+
+def _small(x: Any) -> Any:
+    return co.convert(x, dtype=np.dtype(np.int8)) if _is_bool(x) else x
+
+
+def _beyond(x: Any, y: Any) -> int:
+    """Whether the Python int `y` lies above (1) or below (-1) what the integer dtype of `x` holds; 0 if it does not."""
+    kind = type_of(x).dtype
+    if type(y) is not int or kind.kind not in "iu" or type_of(x).weak:
+        return 0
+    limits = np.iinfo(kind)
+    return (y > limits.max) - (y < limits.min)
+
+
+def _comparison(reference: np.ufunc, primitive: Any) -> Traced:
+    name = reference.__name__
+
+    def traced(x: Any, y: Any) -> Any:
+        x, y = operand(x, name), operand(y, name)
+        right, left = _beyond(x, y), _beyond(y, x)
+        if right or left:  # NumPy compares by value where the dtype cannot hold the number
+            return np.full(type_of(x if right else y).shape, reference(left, right))
+        return primitive(*broadcast(name, *promoted(name, x, y, weak=True)))
+
+    return traced
+
+
+def _floating_pair(name: str, function: Any) -> Traced:
+    def traced(x: Any, y: Any) -> Any:
+        return function(*broadcast(name, *_inexact_pair(operand(x, name), operand(y, name))))
+
+    return traced
+
+
+CATEGORY = {"b": 0, "i": 1, "u": 1, "f": 2, "c": 3}
+
+
+def _inexact_pair(x: Any, y: Any) -> list[Any]:
+    """Operands in the smallest float dtype that each of them fits, as NumPy chooses the loop of a float function."""
+    types = [type_of(v) for v in (x, y)]
+    strong = max((CATEGORY[t.dtype.kind] for t in types if not t.weak), default=-1)
+    if any(CATEGORY[t.dtype.kind] > strong for t in types if t.weak):  # a Python number beyond the arrays' kind has its default dtype
+        dtype = dtypes.to_inexact(dtypes.promote((t.dtype, t.weak) for t in types)[0])
+    else:
+        dtype, _ = dtypes.promote((dtypes.to_inexact(t.dtype), t.weak) for t in types)
+    return [cast_weakly(v, dtype) for v in (x, y)]
+
+
+# Composed functions --------------------------------------------------------------------------------------------------
+
+
+def _is_bool(*xs: Any) -> bool:
+    return all(type_of(x).dtype == np.bool_ for x in xs)
+
+
+def _arithmetic(name: str, primitive: Any, for_bool: Any) -> Traced:
+    def traced(x: Any, y: Any) -> Any:
+        x, y = broadcast(name, *promoted(name, x, y, weak=True))
+        if not _is_bool(x):
+            return primitive(x, y)
+        if for_bool is None:
+            raise TypeError(f"numpy boolean {name}, the `-` operator, is not supported: use logical_xor instead{at_line()}")
+        return for_bool(x, y)
+
+    return traced
+
+
+def _true_divide(x: Any, y: Any) -> Any:
+    x, y = promoted("true_divide", x, y, weak=True)
+    if type_of(x).dtype.kind in "biu":
+        x, y = (cast_weakly(v, np.dtype(np.float64)) for v in (x, y))
+    return ar.div(*broadcast("true_divide", x, y))
+
+
+def _divmod_parts(name: str, x: Any, y: Any) -> tuple[Any, Any]:
+    """Floor division and the remainder with the divisor's sign, as Python and NumPy define them."""
+    x, y = broadcast(name, *promoted(name, x, y, weak=True))
+    dtype = type_of(x).dtype
+    if dtype.kind == "b":
+        x, y, dtype = _small(x), _small(y), np.dtype(np.int8)
+    zero = dtype.type(0)
+    r = ar.rem(x, y)
+    wrong = co.and_(co.ne(r, zero), co.ne(co.lt(r, zero), co.lt(y, zero)))
+    if dtype.kind == "f":
+        quotient = (x - r) / y
+        down = co.select(wrong, quotient, quotient - dtype.type(1))
+        floor = ar.floor(down)
+        nearest = co.select(co.gt(down - floor, dtype.type(0.5)), floor, floor + dtype.type(1))
+        void = co.eq(y, zero)
+        return co.select(void, nearest, x / y), co.select(wrong, r, r + y)
+    void = co.eq(y, zero)
+    q = co.select(wrong, ar.div(x, y), ar.div(x, y) - dtype.type(1))
+    return co.select(void, q, zero), co.select(void, co.select(wrong, r, r + y), zero)
+
+
+def _fmod(x: Any, y: Any) -> Any:
+    """The remainder with the sign of the dividend; 0 for an integer divisor of 0."""
+    x, y = broadcast("fmod", *map(_small, promoted("fmod", x, y, weak=True)))
+    zero = type_of(y).dtype.type(0)
+    r = ar.rem(x, y)
+    return r if type_of(y).dtype.kind == "f" else co.select(co.eq(y, zero), r, zero)
+
+
+def _reciprocal(x: Any) -> Any:
+    (x,) = map(_small, promoted("reciprocal", x, weak=True))
+    return ar.div(type_of(x).dtype.type(1), x)
+
+
+def _positive(x: Any) -> Any:
+    x = operand(x, "positive")
+    if _is_bool(x):
+        raise TypeError(f"ufunc 'positive' is not defined for booleans: use x.astype(int){at_line()}")
+    return x
+
+
+def _power(x: Any, y: Any) -> Any:
+    static = y if isinstance(y, (int, np.integer)) and not isinstance(y, bool) else None
+    kind = type_of(operand(x, "power"))
+    if static is not None and (kind.dtype.kind in "fc" or static >= 0) and abs(int(static)) <= 64:
+        (x,) = promoted("power", x, weak=True) if isinstance(y, int) else promoted("power", x, y)[:1]
+        return ar.integer_pow(x, y=int(static)) if not _is_bool(x) else _power(_small(x), y)
+    x, y = map(_small, promoted("power", x, y, weak=True))
+    if type_of(x).dtype.kind in "iu":
+        raise TypeError(
+            f"numpy.power of two integer arrays is not supported on traced arrays: convert one to float, or use a Python int exponent{at_line()}"
+        )
+    return ar.pow_(*broadcast("power", x, y))
+
+
+def _logaddexp(x: Any, y: Any) -> Any:
+    """log(exp x + exp y) = max + log1p(exp(-|x - y|)); the difference is NaN for equal infinities, where x + y is right."""
+    difference = ar.sub(x, y)
+    finite = ar.max_(x, y) + tr.log1p(tr.exp(-ar.abs_(difference)))
+    return co.select(co.ne(difference, difference), finite, ar.add(x, y))
+
+
+def _hypot(x: Any, y: Any) -> Any:
+    """sqrt(x² + y²) scaled by the larger one, so that squares cannot overflow."""
+    a, b = ar.abs_(x), ar.abs_(y)
+    big, small = ar.max_(a, b), ar.min_(a, b)
+    zero, one = type_of(big).dtype.type(0), type_of(big).dtype.type(1)
+    void = co.eq(big, zero)
+    ratio = small / co.select(void, big, one)
+    return co.select(co.not_(ar.is_finite(big)), big * ar.sqrt(one + ratio * ratio), big)
+
+
+def _copysign(x: Any, y: Any) -> Any:
+    one = type_of(x).dtype.type(1)
+    negative = co.or_(co.lt(y, one * 0), co.lt(one / y, one * 0))
+    return co.select(co.ne(negative, co.lt(x, one * 0)), x, -x)
+
+
+def _rounding(name: str, primitive: Any) -> Traced:
+    def traced(x: Any) -> Any:
+        x = operand(x, name)
+        return x if type_of(x).dtype.kind in "biu" else primitive(x)
+
+    return traced
+
+
+def _class_test(name: str, test: Callable[[Any], Any], for_exact: bool) -> Traced:
+    def traced(x: Any) -> Any:
+        x = operand(x, name)
+        kind = type_of(x)
+        return np.full(kind.shape, for_exact) if kind.dtype.kind in "biu" else test(x)
+
+    return traced
+
+
+def _truth(x: Any) -> Any:
+    kind = type_of(x)
+    return x if kind.dtype == np.bool_ else co.ne(x, kind.dtype.type(0))
+
+
+def _logical(name: str, primitive: Any) -> Traced:
+    def traced(*xs: Any) -> Any:
+        return primitive(*broadcast(name, *(_truth(operand(x, name)) for x in xs)))
+
+    return traced
+
+
+def _sign_bit(x: Any) -> Any:
+    zero = type_of(x).dtype.type(0)
+    return co.or_(co.lt(x, zero), co.lt((zero + 1) / x, zero)) if type_of(x).dtype.kind == "f" else co.lt(x, zero)
+
+
+def _scaled(factor: float) -> Callable[[Any], Any]:
+    return lambda x: ar.mul(x, type_of(x).dtype.type(factor))
+
+
+def _absolute(x: Any) -> Any:
+    x = operand(x, "absolute")
+    return x if type_of(x).dtype.kind in "bu" else ar.abs_(x)
+
+
+def _negative(x: Any) -> Any:
+    x = operand(x, "negative")
+    if _is_bool(x):
+        raise TypeError(f"the numpy boolean negative, the `-` operator, is not supported: use ~x or logical_not{at_line()}")
+    return ar.neg(x)
+
+
+FLOATING: dict[np.ufunc, Any] = {
+    np.exp: tr.exp, np.exp2: tr.exp2, np.expm1: tr.expm1, np.log: tr.log, np.log2: tr.log2, np.log10: tr.log10, np.log1p: tr.log1p,
+    np.sin: tr.sin, np.cos: tr.cos, np.tan: tr.tan, np.arcsin: tr.asin, np.arccos: tr.acos, np.arctan: tr.atan,
+    np.sinh: tr.sinh, np.cosh: tr.cosh, np.tanh: tr.tanh, np.arcsinh: tr.asinh, np.arccosh: tr.acosh, np.arctanh: tr.atanh,
+    np.sqrt: ar.sqrt, np.cbrt: ar.cbrt, np.rint: ar.round_,
+    np.deg2rad: _scaled(np.pi / 180), np.rad2deg: _scaled(180 / np.pi), np.fabs: ar.abs_,
+}  # fmt: skip
+COMPARISONS: dict[np.ufunc, Any] = {
+    np.equal: co.eq, np.not_equal: co.ne, np.less: co.lt, np.less_equal: co.le, np.greater: co.gt, np.greater_equal: co.ge,
+}  # fmt: skip
+BITWISE: dict[np.ufunc, Any] = {
+    np.bitwise_and: co.and_, np.bitwise_or: co.or_, np.bitwise_xor: co.xor, np.invert: co.not_, np.left_shift: co.shift_left, np.right_shift: co.shift_right,
+}  # fmt: skip
+SHIFTS = {np.left_shift, np.right_shift}
+FLOATING_PAIRS: dict[np.ufunc, Any] = {
+    np.arctan2: tr.atan2, np.logaddexp: _logaddexp, np.hypot: _hypot, np.copysign: _copysign,
+}  # fmt: skip
+ALIASES = {
+    "arcsin": ("asin",), "arccos": ("acos",), "arctan": ("atan",), "arcsinh": ("asinh",), "arccosh": ("acosh",), "arctanh": ("atanh",),
+    "arctan2": ("atan2",), "deg2rad": ("radians",), "rad2deg": ("degrees",), "invert": ("bitwise_invert", "bitwise_not"),
+    "left_shift": ("bitwise_left_shift",), "right_shift": ("bitwise_right_shift",),
+}  # fmt: skip
+
+
+def _install() -> None:
+    for reference, primitive in FLOATING.items():
+        ufunc(reference, _floating(reference.__name__, primitive), *ALIASES.get(reference.__name__, ()))
+    for reference, primitive in COMPARISONS.items():
+        ufunc(reference, _comparison(reference, primitive))
+    for reference, primitive in BITWISE.items():
+        ufunc(reference, _same(reference.__name__, primitive, bools=reference not in SHIFTS), *ALIASES.get(reference.__name__, ()))
+    for reference, function in FLOATING_PAIRS.items():
+        ufunc(reference, _floating_pair(reference.__name__, function), *ALIASES.get(reference.__name__, ()))
+    ufunc(np.add, _arithmetic("add", ar.add, co.or_))
+    ufunc(np.subtract, _arithmetic("subtract", ar.sub, None))
+    ufunc(np.multiply, _arithmetic("multiply", ar.mul, co.and_))
+    ufunc(np.true_divide, _true_divide, "true_divide")
+    ufunc(np.floor_divide, lambda x, y: _divmod_parts("floor_divide", x, y)[0])
+    ufunc(np.remainder, lambda x, y: _divmod_parts("remainder", x, y)[1], "mod")
+    ufunc(np.divmod, lambda x, y: _divmod_parts("divmod", x, y))
+    ufunc(np.fmod, _fmod)
+    ufunc(np.power, _power, "pow")
+    ufunc(np.float_power, lambda x, y: _power(*(cast(operand(v, "float_power"), np.dtype(np.float64)) for v in (x, y))))
+    ufunc(np.maximum, _same("maximum", ar.max_))
+    ufunc(np.minimum, _same("minimum", ar.min_))
+    ufunc(np.fmax, lambda x, y: _ignoring_nan("fmax", ar.max_, x, y))
+    ufunc(np.fmin, lambda x, y: _ignoring_nan("fmin", ar.min_, x, y))
+    ufunc(np.negative, _negative)
+    ufunc(np.positive, _positive)
+    ufunc(np.absolute, _absolute, "abs")
+    ufunc(np.sign, _same("sign", ar.sign))
+    ufunc(np.square, _same("square", ar.square, bools=False))
+    ufunc(np.reciprocal, _reciprocal)
+    ufunc(np.heaviside, _floating_pair("heaviside", _heaviside))
+    for reference, primitive in ((np.floor, ar.floor), (np.ceil, ar.ceil), (np.trunc, ar.trunc)):
+        ufunc(reference, _rounding(reference.__name__, primitive))
+    ufunc(np.isfinite, _class_test("isfinite", ar.is_finite, True))
+    ufunc(np.isnan, _class_test("isnan", lambda x: co.ne(x, x), False))
+    ufunc(np.isinf, _class_test("isinf", lambda x: co.eq(ar.abs_(x), type_of(x).dtype.type(np.inf)), False))
+    ufunc(np.signbit, lambda x: _sign_bit(operand(x, "signbit")))
+    ufunc(np.logical_and, _logical("logical_and", co.and_))
+    ufunc(np.logical_or, _logical("logical_or", co.or_))
+    ufunc(np.logical_xor, _logical("logical_xor", co.xor))
+    ufunc(np.logical_not, _logical("logical_not", co.not_))
+
+
+def _ignoring_nan(name: str, primitive: Any, x: Any, y: Any) -> Any:
+    x, y = broadcast(name, *promoted(name, x, y, weak=True))
+    return co.select(co.ne(x, x), co.select(co.ne(y, y), primitive(x, y), x), y)
+
+
+def _heaviside(x: Any, at_zero: Any) -> Any:
+    dtype = type_of(x).dtype
+    step = co.select(co.gt(x, dtype.type(0)), dtype.type(0), dtype.type(1))
+    return co.select(co.ne(x, x), co.select(co.eq(x, dtype.type(0)), step, at_zero), x)
+
+
+_install()
+namespace["divide"] = namespace["true_divide"] = ufuncs[np.true_divide]
+operators["true_divide"] = operators[np.true_divide.__name__]
+
+
+@implements(np.where)
+def where(condition: Any, x: Any = None, y: Any = None, /) -> Any:
+    """Choose elements from `x` where `condition` holds, else from `y`."""
+    if x is None or y is None:
+        raise TypeError(f"numpy.where with one argument has a result whose size depends on values: give all three{at_line()}")
+    x, y = promoted("where", x, y)
+    return co.select(*broadcast("where", _truth(operand(condition, "where")), y, x))
+
+
+@implements(np.clip)
+def clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
+    """Limit the elements to an interval."""
+    low, high = (a_min if min is None else min), (a_max if max is None else max)
+    if low is not None:
+        a = ufuncs[np.maximum](a, low)
+    return a if high is None else ufuncs[np.minimum](a, high)
+
+
+@implements(np.sinc)
+def sinc(x: Any) -> Any:
+    """sin(pi x) / (pi x), and 1 at 0 (the derivatives there are right too: the quotient is never formed)."""
+    x = operand(x, "sinc")
+    x = cast(x, np.dtype(np.float64)) if type_of(x).dtype.kind in "biu" else x
+    dtype = type_of(x).dtype
+    void = co.eq(x, dtype.type(0))
+    y = dtype.type(np.pi) * co.select(void, x, dtype.type(1))
+    near = x * x * dtype.type(-(np.pi**2) / 6) + dtype.type(1)
+    return co.select(void, tr.sin(y) / y, near)
+
+
+@implements(np.nan_to_num)
+def nan_to_num(x: Any, copy: bool = True, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Any:
+    """NaN and infinities replaced by numbers."""
+    kind = type_of(x)
+    if kind.dtype.kind in "biu":
+        return x
+    limits, of = np.finfo(kind.dtype), kind.dtype.type
+    x = co.select(co.ne(x, x), x, of(nan))
+    x = co.select(co.eq(x, of(np.inf)), x, of(limits.max if posinf is None else posinf))
+    return co.select(co.eq(x, of(-np.inf)), x, of(limits.min if neginf is None else neginf))
+
+
+@implements(np.round)
+def round(a: Any, decimals: int = 0) -> Any:
+    """Round to `decimals` places, halves to even."""
+    kind = type_of(a)
+    if kind.dtype == np.bool_:
+        if decimals:
+            raise TypeError(f"round: booleans have no decimal places{at_line()}")
+        return ar.round_(cast(a, np.dtype(np.float16)))
+    if kind.dtype.kind in "iu":
+        rounded = round(cast(a, np.dtype(np.float64)), decimals) if decimals < 0 else a
+        return cast(rounded, kind.dtype)
+    if not decimals:
+        return ar.round_(a)
+    scale = kind.dtype.type(10.0 ** abs(decimals))
+    return ar.round_(a * scale) / scale if decimals > 0 else ar.round_(a / scale) * scale
+
+
+@implements(np.real)
+def real(val: Any) -> Any:
+    """The real part."""
+    return val
+
+
+@implements(np.imag)
+def imag(val: Any) -> Any:
+    """The imaginary part."""
+    return np.zeros(type_of(val).shape, type_of(val).dtype)

@@ -1,0 +1,133 @@
+"""Which operations on elements are arithmetic?  Sums, products, powers, roots, rounding, extrema."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from funcgrad.dtypes import ALL, FLOATS, INEXACT, NUMBERS, REALS
+from funcgrad.ops.families import elementwise, operation, to_bool
+
+
+def _quotient(x: Any, y: Any) -> Any:
+    """True division for floats; for integers truncation (a divisor of zero gives -1, as in XLA)."""
+    dtype = np.result_type(x)
+    if dtype.kind in "fc":
+        return np.divide(x, y)
+    safe = np.where(y == 0, dtype.type(1), y)
+    floor = np.floor_divide(x, safe)
+    inexact = (floor * safe != x) & ((np.asarray(x) < 0) != (safe < 0))
+    return np.where(y == 0, np.invert(dtype.type(0)), floor + inexact.astype(dtype))
+
+
+def _remainder(x: Any, y: Any) -> Any:
+    """The remainder with the sign of the dividend (C's fmod and %); a divisor of integer zero gives the dividend."""
+    dtype = np.result_type(x)
+    return np.fmod(x, y) if dtype.kind == "f" else np.where(y == 0, x, np.fmod(x, np.where(y == 0, dtype.type(1), y)))
+
+
+def _div_scalar(emit: Any, dtype: str, x: Any, y: Any) -> Any:
+    return emit("div" if dtype[0] == "f" else "quotient", x, y)
+
+
+def _sign_scalar(emit: Any, dtype: str, x: Any) -> Any:
+    zero, one = emit.constant(0, dtype), emit.constant(1, dtype)
+    positive = emit("select", emit("gt", x, zero), one, x)  # x itself where it is 0, -0 or NaN
+    return positive if dtype[0] == "u" else emit("select", emit("lt", x, zero), emit.constant(-1, dtype), positive)
+
+
+def _integer_power(x: Any, *, y: int) -> Any:
+    """NumPy's power where it has one; wrapping for integers."""
+    return np.power(x, np.result_type(x).type(y)) if y >= 0 else 1 / np.power(x, np.result_type(x).type(-y))
+
+
+def _integer_power_scalar(emit: Any, dtype: str, x: Any, *, y: int) -> Any:
+    """Repeated squaring: at most two products for each binary digit."""
+    result, square, n = None, x, abs(y)
+    while n:
+        if n & 1:
+            result = square if result is None else emit("mul", result, square)
+        n >>= 1
+        square = emit("mul", square, square) if n else square
+    one = emit.constant(1, dtype)
+    return one if result is None else emit("div", one, result) if y < 0 else result
+
+
+def _reciprocal_root_scalar(emit: Any, dtype: str, x: Any) -> Any:
+    return emit("div", emit.constant(1, dtype), emit("sqrt", x))
+
+
+def _is_finite_scalar(emit: Any, dtype: str, x: Any) -> Any:
+    return emit("lt", emit("abs", x), emit.constant(float("inf"), dtype))
+
+
+def _share(x: Any, y: Any, wins: Any) -> Any:
+    """1 where `x` is the extremum of the two, 1/2 at ties, 0 elsewhere."""
+    dtype = np.result_type(x) if not hasattr(x, "type") else x.dtype
+    one, half, zero = dtype.type(1), dtype.type(0.5), dtype.type(0)
+    return operation("select")(wins, operation("select")(operation("eq")(x, y), zero, half), one)
+
+
+def _power_base(t: Any, out: Any, x: Any, y: Any) -> Any:
+    """d x**y / dx = y x**(y-1), and 0 for y = 0 also where x**(-1) is infinite."""
+    dtype = t.dtype
+    flat = operation("eq")(y, dtype.type(0))
+    return t * operation("select")(flat, y * pow_(x, operation("select")(flat, y - 1, dtype.type(1))), dtype.type(0))
+
+
+def _power_exponent(t: Any, out: Any, x: Any, y: Any) -> Any:
+    """d x**y / dy = x**y log x, and 0 for x = 0 <= y (where 0 log 0 would be NaN)."""
+    dtype = t.dtype
+    void = operation("eq")(x, dtype.type(0))
+    log = operation("log")(operation("select")(void, x, dtype.type(1)))
+    return t * (out * log)
+
+
+neg = elementwise("neg", np.negative, NUMBERS, (lambda t, out, x: -t,), "neg")
+add = elementwise("add", np.add, NUMBERS, (lambda t, out, x, y: t, lambda t, out, x, y: t), "add")
+sub = elementwise("sub", np.subtract, NUMBERS, (lambda t, out, x, y: t, lambda t, out, x, y: -t), "sub")
+mul = elementwise("mul", np.multiply, NUMBERS, (lambda t, out, x, y: t * y, lambda t, out, x, y: t * x), "mul")
+div = elementwise(
+    "div", _quotient, NUMBERS, (lambda t, out, x, y: t / y, lambda t, out, x, y: -(t * (out / y))), _div_scalar
+)
+trunc = elementwise("trunc", np.trunc, FLOATS, (None,), "trunc")
+rem = elementwise(
+    "rem", _remainder, REALS, (lambda t, out, x, y: t, lambda t, out, x, y: -(t * trunc(x / y))), "remainder"
+)
+max_ = elementwise(
+    "max",
+    np.maximum,
+    ALL,
+    (lambda t, out, x, y: t * _share(x, y, x > y), lambda t, out, x, y: t * _share(y, x, y > x)),
+    "max",
+)
+min_ = elementwise(
+    "min",
+    np.minimum,
+    ALL,
+    (lambda t, out, x, y: t * _share(x, y, x < y), lambda t, out, x, y: t * _share(y, x, y < x)),
+    "min",
+)
+abs_ = elementwise("abs", np.abs, REALS, (lambda t, out, x: t * sign(x),), "abs")
+sign = elementwise("sign", np.sign, REALS, (None,), _sign_scalar)
+floor = elementwise("floor", np.floor, FLOATS, (None,), "floor")
+ceil = elementwise("ceil", np.ceil, FLOATS, (None,), "ceil")
+round_ = elementwise("round", np.rint, FLOATS, (None,), "rint")  # halves to even
+is_finite = elementwise("is_finite", np.isfinite, FLOATS, None, _is_finite_scalar, result=to_bool, operands=1)
+square = elementwise(
+    "square", np.square, NUMBERS, (lambda t, out, x: t * (2 * x),), lambda emit, dtype, x: emit("mul", x, x)
+)
+integer_pow = elementwise(
+    "integer_pow",
+    _integer_power,
+    NUMBERS,
+    (lambda t, out, x, *, y: t * (y * integer_pow(x, y=y - 1)) if y else 0 * t,),
+    _integer_power_scalar,
+)
+pow_ = elementwise("pow", np.power, INEXACT, (_power_base, _power_exponent), "pow")
+sqrt = elementwise("sqrt", np.sqrt, INEXACT, (lambda t, out, x: t / (2 * out),), "sqrt")
+rsqrt = elementwise(
+    "rsqrt", lambda x: 1 / np.sqrt(x), FLOATS, (lambda t, out, x: t * (out / x) * -0.5,), _reciprocal_root_scalar
+)
+cbrt = elementwise("cbrt", np.cbrt, FLOATS, (lambda t, out, x: t / (3 * (out * out)),), "cbrt")

@@ -1,0 +1,309 @@
+"""How do a primitive's rules follow from its family?  One declaration in, typing, JVP, VJP and batching out.
+
+Rules read like mathematics: they are ordinary functions of arrays, applied to whatever the transformation holds.
+
+=================  =====================================================  ===========================================
+family             declared                                               derived
+=================  =====================================================  ===========================================
+elementwise        ``partials``: for each operand ``(t, out, *operands)   JVP, VJP, batching, kernels
+                   -> t * d out / d operand``
+linear             ``transpose``: cotangent to cotangent                  JVP (the primitive itself), VJP
+bilinear           two transposes                                         the product rule, both ways
+nondifferentiable  by name                                                zero
+=================  =====================================================  ===========================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from funcgrad.dtypes import DType
+from funcgrad.ir.primitive import Primitive, Pullback, Values, registry
+from funcgrad.ir.types import ArrayType
+from funcgrad.trace.frame import bind, type_of
+
+Partial = Callable[..., Any]
+
+
+class Operation(Primitive):
+    """A primitive that is called like the function it is: ``sin(x)`` binds it and gives its only output."""
+
+    __slots__ = ()
+
+    def __call__(self, *inputs: Any, **params: Any) -> Any:
+        """The output for arrays, scalars or tracers (their shapes and dtypes must fit; nothing is promoted)."""
+        outputs = bind(self, *inputs, **params)
+        return outputs if self.multiple else outputs[0]
+
+
+def operation(name: str) -> Operation:
+    """The operation registered under `name`: for rules that stand above its declaration."""
+    return registry[name]  # type: ignore[return-value]
+
+
+# Elementwise ---------------------------------------------------------------------------------------------------------
+
+
+def elementwise(
+    name: str,
+    reference: Callable[..., Any],
+    dtypes: frozenset[DType],
+    partials: Sequence[Partial | None] | None,
+    scalar: Any,
+    *,
+    result: Callable[[DType], DType] | None = None,
+    operands: int | None = None,
+) -> Operation:
+    """Declare an operation on elements.
+
+    Parameters
+    ----------
+    name, reference
+        See `Primitive`.
+    dtypes
+        What the operands may be; they all have the same dtype.
+    partials
+        One function for each operand, ``(t, out, *operands, **params) -> t * d out / d operand`` (None: zero everywhere); or None:
+        nondifferentiable.
+    scalar
+        The instruction of `lower.scalar` that computes one element, or a function ``(emit, dtype, *operands, **params) -> value`` that composes
+        several, ``emit(name, *operands)`` being the value of an instruction.
+    result
+        The dtype of the result, from the operands' (default: the same).
+    operands
+        Their number, where `partials` does not tell.
+    """
+
+    def infer(*types: ArrayType, **params: Any) -> ArrayType:
+        shape = _common_shape(name, types)
+        dtype = _common_dtype(name, types, dtypes)
+        if result:
+            return ArrayType(shape, result(dtype))
+        return ArrayType(shape, dtype, all(t.weak for t in types))
+
+    primitive = Operation(
+        name=name,
+        family="elementwise" if partials else "nondifferentiable",
+        reference=reference,
+        infer=infer,
+        jvp=_elementwise_jvp(partials) if partials else None,
+        vjp=_elementwise_vjp(partials) if partials else None,
+        scalar=scalar,
+        operands=len(partials) if partials else operands,
+    )
+    _install_elementwise(primitive)
+    return primitive
+
+
+def _install_elementwise(primitive: Primitive) -> None:
+    def jvp(inputs: Values, tangents: Values, params: dict[str, Any]) -> tuple[Values, Values]:
+        return declared_jvp(primitive, inputs, tangents, params)  # type: ignore[misc]
+
+    def vjp(inputs: Values, wanted: Sequence[bool], params: dict[str, Any]) -> tuple[Values, Pullback]:
+        return declared_vjp(primitive, inputs, wanted, params)  # type: ignore[misc]
+
+    def batch(size: int, inputs: Values, batched: Sequence[bool], params: dict[str, Any]) -> tuple[Values, tuple[bool, ...]]:
+        return bind(primitive, *align_batched(size, inputs, batched), **params), (True,)
+
+    declared_jvp, declared_vjp = primitive.jvp, primitive.vjp
+    if declared_jvp:
+        primitive.jvp, primitive.vjp = jvp, vjp
+    primitive.batch = batch
+
+
+def _elementwise_jvp(partials: Sequence[Partial | None]) -> Callable[..., Any]:
+    def jvp(primitive: Primitive, inputs: Values, tangents: Values, params: dict[str, Any]) -> tuple[Values, Values]:
+        (out,) = bind(primitive, *inputs, **params)
+        total = None
+        for partial, t in zip(partials, tangents, strict=True):
+            if partial is not None and t is not None:
+                term = partial(fill(t, type_of(out).shape), out, *inputs, **params)
+                total = term if total is None else total + term
+        return (out,), (total,)
+
+    return jvp
+
+
+def _elementwise_vjp(partials: Sequence[Partial | None]) -> Callable[..., Any]:
+    def vjp(primitive: Primitive, inputs: Values, wanted: Sequence[bool], params: dict[str, Any]) -> tuple[Values, Pullback]:
+        (out,) = bind(primitive, *inputs, **params)
+
+        def pullback(cotangents: Values) -> Values:
+            (ct,) = cotangents
+            return tuple(
+                collapse(partial(ct, out, *inputs, **params), type_of(x).shape) if w and partial else None
+                for partial, x, w in zip(partials, inputs, wanted, strict=True)
+            )
+
+        return (out,), pullback
+
+    return vjp
+
+
+def _common_shape(name: str, types: Sequence[ArrayType]) -> tuple[int, ...]:
+    shape: tuple[int, ...] = ()
+    for t in types:
+        if t.shape and shape and t.shape != shape:
+            raise TypeError(f"{name}: operands have shapes {shape} and {t.shape}; they must be equal, or ()")
+        shape = t.shape or shape
+    return shape
+
+
+def _common_dtype(name: str, types: Sequence[ArrayType], allowed: frozenset[DType]) -> DType:
+    dtype = types[0].dtype
+    if any(t.dtype != dtype for t in types):
+        raise TypeError(f"{name}: operands have dtypes {', '.join(t.dtype.name for t in types)}; they must be equal")
+    if dtype not in allowed:
+        raise TypeError(f"{name} does not accept dtype {dtype.name}")
+    return dtype
+
+
+# Shapes of operands --------------------------------------------------------------------------------------------------
+
+
+def fill(x: Any, shape: tuple[int, ...]) -> Any:
+    """A scalar as an array of `shape`; an array as it is."""
+    have = type_of(x).shape
+    return x if have == shape else operation("broadcast_in_dim")(x, shape=shape, broadcast_dimensions=())
+
+
+def collapse(ct: Any, shape: tuple[int, ...]) -> Any:
+    """The transpose of `fill`: a cotangent summed to a scalar where the operand was one."""
+    have = type_of(ct).shape
+    return ct if have == shape else operation("reduce_sum")(ct, axes=tuple(range(len(have))))
+
+
+def align_batched(size: int, inputs: Values, batched: Sequence[bool]) -> list[Any]:
+    """Operands of an elementwise primitive with the batch axis in front: equal shapes, or scalars that are not batched."""
+    shapes = [type_of(x).shape[1:] if b else type_of(x).shape for x, b in zip(inputs, batched, strict=True)]
+    full = (size, *max(shapes, key=len))
+    aligned = []
+    for x, b, shape in zip(inputs, batched, shapes, strict=True):
+        if type_of(x).shape == full or not (b or shape):
+            aligned.append(x)
+        else:
+            kept = (0, *range(1, len(shape) + 1)) if b else tuple(range(1, len(shape) + 1))
+            aligned.append(operation("broadcast_in_dim")(x, shape=full, broadcast_dimensions=kept))
+    return aligned
+
+
+# Linear --------------------------------------------------------------------------------------------------------------
+
+
+def linear(
+    name: str,
+    reference: Callable[..., Any],
+    infer: Callable[..., ArrayType],
+    transpose: Callable[..., Any],
+    batch: Callable[..., Any],
+) -> Operation:
+    """Declare an operation of one operand (or several alike, as in concatenate) that is linear.
+
+    Parameters
+    ----------
+    name, reference, infer
+        See `Primitive`.
+    transpose
+        ``transpose(ct, *input_types, **params) -> cotangent`` (a tuple for several operands).
+    batch
+        ``batch(size, x, **params) -> array``, x with the batch axis in front (for several operands: all of them batched).
+    """
+
+    def jvp(inputs: Values, tangents: Values, params: dict[str, Any]) -> tuple[Values, Values]:
+        out = bind(primitive, *inputs, **params)
+        if all(t is None for t in tangents):
+            return out, (None,)
+        filled = [zeros_like(x) if t is None else t for x, t in zip(inputs, tangents, strict=True)]
+        return out, bind(primitive, *filled, **params)
+
+    def vjp(inputs: Values, wanted: Sequence[bool], params: dict[str, Any]) -> tuple[Values, Pullback]:
+        types = tuple(map(type_of, inputs))
+
+        def pullback(cotangents: Values) -> Values:
+            result = transpose(cotangents[0], *types, **params)
+            return result if isinstance(result, tuple) else (result,)
+
+        return bind(primitive, *inputs, **params), pullback
+
+    primitive = Operation(
+        name=name, family="linear", reference=reference, infer=infer, jvp=jvp, vjp=vjp, batch=batched_by(batch)
+    )
+    return primitive
+
+
+def batched_by(rule: Callable[..., Any]) -> Callable[..., Any]:
+    """A batching rule for a primitive whose operands must all be batched: those that are not are repeated."""
+
+    def batch(size: int, inputs: Values, batched: Sequence[bool], params: dict[str, Any]) -> tuple[Values, tuple[bool, ...]]:
+        full = [x if b else repeat(x, size) for x, b in zip(inputs, batched, strict=True)]
+        return (rule(size, *full, **params),), (True,)
+
+    return batch
+
+
+def repeat(x: Any, size: int) -> Any:
+    """`x` with a new axis of `size` in front."""
+    shape = type_of(x).shape
+    dims = tuple(range(1, len(shape) + 1))
+    return operation("broadcast_in_dim")(x, shape=(size, *shape), broadcast_dimensions=dims)
+
+
+def zeros_like(x: Any) -> Any:
+    """Zeros of the type of `x`, as a broadcast scalar: no memory until somebody needs it."""
+    t = type_of(x)
+    return np.broadcast_to(t.dtype.type(0), t.shape)
+
+
+# Bilinear and nondifferentiable --------------------------------------------------------------------------------------
+
+
+def bilinear(
+    name: str,
+    reference: Callable[..., Any],
+    infer: Callable[..., ArrayType],
+    transposes: tuple[Callable[..., Any], Callable[..., Any]],
+    batch: Callable[..., Any],
+) -> Operation:
+    """Declare a product: linear in each of two operands.
+
+    ``transposes[k](ct, other, types, **params)`` is the cotangent of operand k; `batch` is as in `Primitive`.
+    """
+
+    def jvp(inputs: Values, tangents: Values, params: dict[str, Any]) -> tuple[Values, Values]:
+        (x, y), (tx, ty) = inputs, tangents
+        terms = [bind(primitive, tx, y, **params)[0]] if tx is not None else []
+        terms += [bind(primitive, x, ty, **params)[0]] if ty is not None else []
+        total = None if not terms else terms[0] if len(terms) == 1 else terms[0] + terms[1]
+        return bind(primitive, x, y, **params), (total,)
+
+    def vjp(inputs: Values, wanted: Sequence[bool], params: dict[str, Any]) -> tuple[Values, Pullback]:
+        x, y = inputs
+        types = (type_of(x), type_of(y))
+
+        def pullback(cotangents: Values) -> Values:
+            (ct,) = cotangents
+            left = transposes[0](ct, y, types, **params) if wanted[0] else None
+            right = transposes[1](ct, x, types, **params) if wanted[1] else None
+            return left, right
+
+        return bind(primitive, x, y, **params), pullback
+
+    primitive = Operation(name=name, family="bilinear", reference=reference, infer=infer, jvp=jvp, vjp=vjp, batch=batch)
+    return primitive
+
+
+def nondifferentiable(
+    name: str, reference: Callable[..., Any], infer: Callable[..., Any], batch: Callable[..., Any], *, multiple: bool = False
+) -> Operation:
+    """Declare an operation through which no derivative flows."""
+    return Operation(
+        name=name, family="nondifferentiable", reference=reference, infer=infer, batch=batched_by(batch), multiple=multiple
+    )
+
+
+def to_bool(dtype: DType) -> DType:
+    """The dtype of comparisons."""
+    return np.dtype(np.bool_)

@@ -1,0 +1,258 @@
+"""Which operations move elements without changing them?  Broadcast, reshape, transpose, slice, reverse, pad, concatenate, iota."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from funcgrad.dtypes import DType
+from funcgrad.ir.types import ArrayType
+from funcgrad.ops.families import linear, nondifferentiable, operation
+
+Shape = tuple[int, ...]
+
+
+def _check(condition: bool, message: str) -> None:
+    if not condition:
+        raise TypeError(message)
+
+
+# broadcast_in_dim: operand axis k becomes axis broadcast_dimensions[k]; an extent of 1 is repeated -----------------------
+
+
+def _broadcast(x: Any, *, shape: Shape, broadcast_dimensions: Shape) -> Any:
+    x = np.asarray(x)
+    expanded = [1] * len(shape)
+    for axis, extent in zip(broadcast_dimensions, x.shape, strict=True):
+        expanded[axis] = extent
+    return np.broadcast_to(x.reshape(expanded), shape)
+
+
+def _broadcast_infer(x: ArrayType, *, shape: Shape, broadcast_dimensions: Shape) -> ArrayType:
+    ordered = list(broadcast_dimensions) == sorted(set(broadcast_dimensions)) and len(broadcast_dimensions) == x.ndim
+    _check(ordered, f"broadcast_in_dim: axes {broadcast_dimensions} do not fit an operand of shape {x.shape}")
+    fits = all(extent in (1, shape[axis]) for axis, extent in zip(broadcast_dimensions, x.shape, strict=True))
+    _check(fits, f"broadcast_in_dim: shape {x.shape} does not broadcast to {shape} along {broadcast_dimensions}")
+    return x.with_shape(shape)
+
+
+def _broadcast_transpose(ct: Any, x: ArrayType, *, shape: Shape, broadcast_dimensions: Shape) -> Any:
+    kept = {axis for axis, extent in zip(broadcast_dimensions, x.shape, strict=True) if extent == shape[axis]}
+    summed = tuple(axis for axis in range(len(shape)) if axis not in kept)
+    if summed:
+        ct = operation("reduce_sum")(ct, axes=summed)
+    return reshape(ct, shape=x.shape) if len(kept) != x.ndim else ct
+
+
+def _broadcast_batch(size: int, x: Any, *, shape: Shape, broadcast_dimensions: Shape) -> Any:
+    dims = (0, *(axis + 1 for axis in broadcast_dimensions))
+    return broadcast_in_dim(x, shape=(size, *shape), broadcast_dimensions=dims)
+
+
+broadcast_in_dim = linear("broadcast_in_dim", _broadcast, _broadcast_infer, _broadcast_transpose, _broadcast_batch)
+
+
+# reshape -------------------------------------------------------------------------------------------------------------
+
+
+def _reshape_infer(x: ArrayType, *, shape: Shape) -> ArrayType:
+    out = x.with_shape(shape)
+    _check(out.size == x.size, f"reshape: cannot reshape an array of shape {x.shape} ({x.size} elements) into {shape}")
+    return out
+
+
+reshape = linear(
+    "reshape",
+    lambda x, *, shape: np.reshape(x, shape),
+    _reshape_infer,
+    lambda ct, x, *, shape: reshape(ct, shape=x.shape),
+    lambda size, x, *, shape: reshape(x, shape=(size, *shape)),
+)
+
+
+# transpose -----------------------------------------------------------------------------------------------------------
+
+
+def _transpose_infer(x: ArrayType, *, permutation: Shape) -> ArrayType:
+    _check(
+        sorted(permutation) == list(range(x.ndim)), f"transpose: {permutation} is no permutation of the axes of {x.shape}"
+    )
+    return x.with_shape(tuple(x.shape[axis] for axis in permutation))
+
+
+transpose = linear(
+    "transpose",
+    lambda x, *, permutation: np.transpose(x, permutation),
+    _transpose_infer,
+    lambda ct, x, *, permutation: transpose(ct, permutation=tuple(int(axis) for axis in np.argsort(permutation))),
+    lambda size, x, *, permutation: transpose(x, permutation=(0, *(axis + 1 for axis in permutation))),
+)
+
+
+# slice: start <= index < limit in steps of strides > 0 -----------------------------------------------------------------
+
+
+def _slice(x: Any, *, start_indices: Shape, limit_indices: Shape, strides: Shape) -> Any:
+    return x[tuple(map(slice, start_indices, limit_indices, strides))]
+
+
+def _slice_infer(x: ArrayType, *, start_indices: Shape, limit_indices: Shape, strides: Shape) -> ArrayType:
+    inside = len(start_indices) == len(limit_indices) == len(strides) == x.ndim and all(
+        0 <= a <= b <= n and s > 0 for a, b, s, n in zip(start_indices, limit_indices, strides, x.shape, strict=True)
+    )
+    _check(inside, f"slice: {start_indices}:{limit_indices}:{strides} does not lie in an array of shape {x.shape}")
+    return x.with_shape(tuple(-(-(b - a) // s) for a, b, s in zip(start_indices, limit_indices, strides, strict=True)))
+
+
+def _slice_transpose(ct: Any, x: ArrayType, *, start_indices: Shape, limit_indices: Shape, strides: Shape) -> Any:
+    config = []
+    for n, a, s, m in zip(x.shape, start_indices, strides, ct.shape, strict=True):
+        used = (m - 1) * s + 1 if m else 0
+        config.append((a, n - a - used, s - 1))
+    return pad(ct, ct.dtype.type(0), padding_config=tuple(config))
+
+
+def _slice_batch(size: int, x: Any, *, start_indices: Shape, limit_indices: Shape, strides: Shape) -> Any:
+    return slice_(
+        x, start_indices=(0, *start_indices), limit_indices=(size, *limit_indices), strides=(1, *strides)
+    )
+
+
+slice_ = linear("slice", _slice, _slice_infer, _slice_transpose, _slice_batch)
+
+
+# rev -----------------------------------------------------------------------------------------------------------------
+
+
+def _rev_infer(x: ArrayType, *, dimensions: Shape) -> ArrayType:
+    _check(all(0 <= axis < x.ndim for axis in dimensions), f"rev: axes {dimensions} do not fit shape {x.shape}")
+    return x
+
+
+rev = linear(
+    "rev",
+    lambda x, *, dimensions: np.flip(x, dimensions),
+    _rev_infer,
+    lambda ct, x, *, dimensions: rev(ct, dimensions=dimensions),
+    lambda size, x, *, dimensions: rev(x, dimensions=tuple(axis + 1 for axis in dimensions)),
+)
+
+
+# pad: (low, high, interior) for each axis; low and high may be negative (they cut) ------------------------------------------
+
+Config = tuple[tuple[int, int, int], ...]
+
+
+def _padded_extent(n: int, config: tuple[int, int, int]) -> int:
+    low, high, interior = config
+    return low + high + n + max(n - 1, 0) * interior
+
+
+def _pad(x: Any, value: Any, *, padding_config: Config) -> Any:
+    full = np.full([max(low, 0) + max(high, 0) + n + max(n - 1, 0) * k for n, (low, high, k) in zip(x.shape, padding_config, strict=True)], value, x.dtype)
+    inner = tuple(
+        slice(max(low, 0), max(low, 0) + n + max(n - 1, 0) * k, k + 1)
+        for n, (low, high, k) in zip(x.shape, padding_config, strict=True)
+    )
+    full[inner] = x
+    cut = tuple(slice(max(-low, 0), n - max(-high, 0)) for n, (low, high, _) in zip(full.shape, padding_config, strict=True))
+    return full[cut]
+
+
+def _pad_infer(x: ArrayType, value: ArrayType, *, padding_config: Config) -> ArrayType:
+    _check(value.shape == () and value.dtype == x.dtype, f"pad: the value has type {value}, the operand {x}")
+    _check(len(padding_config) == x.ndim, f"pad: {padding_config} does not fit shape {x.shape}")
+    shape = tuple(map(_padded_extent, x.shape, padding_config))
+    _check(all(n >= 0 for n in shape), f"pad: {padding_config} leaves less than nothing of shape {x.shape}")
+    return x.with_shape(shape)
+
+
+def _pad_transpose(ct: Any, x: ArrayType, value: ArrayType, *, padding_config: Config) -> tuple[Any, Any]:
+    zero = ct.dtype.type(0)
+    opened = pad(ct, zero, padding_config=tuple((-low, -high, 0) for low, high, _ in padding_config))
+    inner = slice_(
+        opened,
+        start_indices=(0,) * x.ndim,
+        limit_indices=opened.shape,
+        strides=tuple(k + 1 for *_, k in padding_config),
+    )
+    everything = operation("reduce_sum")(ct, axes=tuple(range(x.ndim)))
+    return inner, everything - operation("reduce_sum")(inner, axes=tuple(range(x.ndim)))
+
+
+def _pad_batch(size: int, x: Any, value: Any, *, padding_config: Config) -> Any:
+    # The value differs from example to example: pad with zeros, then add the value where there is padding.
+    config = ((0, 0, 0), *padding_config)
+    zero = x.dtype.type(0)
+    inside = pad(np.ones(x.shape, np.bool_), np.bool_(False), padding_config=config)
+    spread = broadcast_in_dim(value, shape=inside.shape, broadcast_dimensions=(0,))
+    return operation("select")(inside, spread, pad(x, zero, padding_config=config))
+
+
+pad = linear("pad", _pad, _pad_infer, _pad_transpose, _pad_batch)
+
+
+def _pad_batch_any(size: int, inputs: Any, batched: Sequence[bool], params: dict[str, Any]) -> Any:
+    if not batched[1]:
+        config = ((0, 0, 0), *params["padding_config"])
+        return (pad(*inputs, padding_config=config),), (True,)
+    return _pad_batch_all(size, inputs, batched, params)
+
+
+_pad_batch_all, pad.batch = pad.batch, _pad_batch_any
+
+
+# concatenate ---------------------------------------------------------------------------------------------------------
+
+
+def _concatenate_infer(*types: ArrayType, dimension: int) -> ArrayType:
+    first = types[0]
+    rest = {(t.shape[:dimension], t.shape[dimension + 1 :], t.dtype) for t in types}
+    _check(
+        len(rest) == 1 and 0 <= dimension < first.ndim,
+        f"concatenate: {', '.join(map(str, types))} do not fit along axis {dimension}",
+    )
+    extent = sum(t.shape[dimension] for t in types)
+    return first.with_shape((*first.shape[:dimension], extent, *first.shape[dimension + 1 :]))
+
+
+def _concatenate_transpose(ct: Any, *types: ArrayType, dimension: int) -> tuple[Any, ...]:
+    parts, start = [], 0
+    for t in types:
+        stop = start + t.shape[dimension]
+        low = tuple(start if axis == dimension else 0 for axis in range(t.ndim))
+        high = tuple(stop if axis == dimension else n for axis, n in enumerate(t.shape))
+        parts.append(slice_(ct, start_indices=low, limit_indices=high, strides=(1,) * t.ndim))
+        start = stop
+    return tuple(parts)
+
+
+concatenate = linear(
+    "concatenate",
+    lambda *xs, dimension: np.concatenate(xs, dimension),
+    _concatenate_infer,
+    _concatenate_transpose,
+    lambda size, *xs, dimension: concatenate(*xs, dimension=dimension + 1),
+)
+
+
+# iota ----------------------------------------------------------------------------------------------------------------
+
+
+def _iota(*, dtype: DType, shape: Shape, dimension: int) -> Any:
+    line = np.arange(shape[dimension]).astype(dtype)
+    return _broadcast(line, shape=shape, broadcast_dimensions=(dimension,))
+
+
+def _iota_infer(*, dtype: DType, shape: Shape, dimension: int) -> ArrayType:
+    _check(0 <= dimension < len(shape), f"iota: shape {shape} has no axis {dimension}")
+    return ArrayType(shape, dtype)
+
+
+def _no_operand(size: int, **params: Any) -> Any:
+    raise AssertionError("iota has no operand to be batched")
+
+
+iota = nondifferentiable("iota", _iota, _iota_infer, _no_operand)

@@ -1,0 +1,336 @@
+"""What happens when a jitted function is called?  Trace once per types, compile once per program, then go straight to native code."""
+
+from __future__ import annotations
+
+import functools
+import operator
+import threading
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from funcgrad import tree
+from funcgrad.array import Array
+from funcgrad.control.call import call
+from funcgrad.errors import DonatedBufferError, at_line
+from funcgrad.ir.program import Program
+from funcgrad.ir.types import ArrayType
+from funcgrad.runtime.executable import Executable, executable_for
+from funcgrad.runtime.stages import Lowered, lower_program
+from funcgrad.trace.builder import trace
+from funcgrad.trace.frame import bind, type_of
+from funcgrad.trace.tracer import Tracer
+
+
+class ShapeDtypeStruct:
+    """The shape and dtype of an array that does not exist (yet).
+
+    >>> import numpy as np
+    >>> ShapeDtypeStruct((2, 3), np.float32)
+    ShapeDtypeStruct(shape=(2, 3), dtype=float32)
+    """
+
+    __slots__ = ("dtype", "shape")
+
+    def __init__(self, shape: Iterable[int], dtype: Any) -> None:
+        self.shape = tuple(map(operator.index, shape))
+        self.dtype = np.dtype(dtype)
+
+    def __repr__(self) -> str:
+        return f"ShapeDtypeStruct(shape={self.shape}, dtype={self.dtype.name})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ShapeDtypeStruct) and (self.shape, self.dtype) == (other.shape, other.dtype)
+
+    def __hash__(self) -> int:
+        return hash((self.shape, self.dtype))
+
+
+class Traced(NamedTuple):
+    """A function's program, the structure of its output, and the outer tracers that are the program's first inputs."""
+
+    program: Program
+    out_structure: tree.TreeDef
+    captures: tuple[Tracer, ...]
+
+
+def trace_function(fun: Callable[..., Any], structure: tree.TreeDef, types: Sequence[ArrayType]) -> Traced:
+    """Trace ``fun(*args, **kwargs)``, where ``(args, kwargs)`` has `structure` and leaves of `types`."""
+    out: list[tree.TreeDef] = []
+
+    def flat(*variables: Tracer) -> list[Any]:
+        args, kwargs = tree.unflatten(structure, variables)
+        leaves, out_structure = tree.flatten(fun(*args, **kwargs))
+        out.append(out_structure)
+        for path, leaf in zip(out_structure.paths(), leaves, strict=True):
+            _check_output(path, leaf, fun)
+        return leaves
+
+    with np.errstate(all="ignore"):
+        program, captures = trace(flat, types)
+    return Traced(program, out[0], captures)
+
+
+def _check_output(path: tuple[Any, ...], leaf: Any, fun: Any) -> None:
+    try:
+        type_of(leaf)
+    except TypeError as error:
+        where = f" at {tree.key_string(path)}" if path else ""
+        name = getattr(fun, "__name__", repr(fun))
+        raise TypeError(f"{name} must return arrays and numbers (or pytrees of them), but{where}: {error}{at_line()}") from None
+
+
+def leaf_types(name: str, leaves: Sequence[Any], structure: tree.TreeDef) -> list[ArrayType]:
+    """The types of the leaves of ``(args, kwargs)``, or a `TypeError` that names the one that is no array."""
+    types = []
+    for number, leaf in enumerate(leaves):
+        if isinstance(leaf, DonatedArray):
+            raise DonatedBufferError(DonatedArray.message.format(at_line()))
+        try:
+            described = isinstance(leaf, ShapeDtypeStruct)
+            types.append(ArrayType(leaf.shape, leaf.dtype) if described else type_of(leaf))
+        except TypeError as error:
+            (part, *path) = structure.paths()[number]
+            where = f"argument {path[0]}" if part == 0 else f"argument {path[0]!r}"
+            raise TypeError(
+                f"{name}: {where}{tree.key_string(tuple(path[1:]))}: {error}. Mark arguments that are not arrays as static "
+                f"(static_argnums, static_argnames), or register the class as a pytree.{at_line()}"
+            ) from None
+    return types
+
+
+class DonatedArray(np.ndarray):
+    """What an array becomes when it has been given away: every use of it is refused."""
+
+    __slots__ = ()
+    message = (
+        "This array was given away through donate_argnums: its memory may hold something else now. Use the function's result instead, or do not "
+        "donate the argument.{}"
+    )
+
+    def _refuse(self, *args: Any, **kwargs: Any) -> Any:
+        raise DonatedBufferError(self.message.format(at_line()))
+
+    __array_ufunc__ = __array_function__ = __getitem__ = __setitem__ = __repr__ = __str__ = __iter__ = __float__ = __bool__ = _refuse
+    sum = mean = copy = astype = reshape = tolist = item = _refuse
+
+
+class JitFunction:
+    """A function that is compiled on its first call for each combination of argument types; made by `jit`."""
+
+    def __init__(
+        self,
+        fun: Callable[..., Any],
+        static_argnums: Sequence[int],
+        static_argnames: Sequence[str],
+        donate_argnums: Sequence[int],
+    ) -> None:
+        functools.update_wrapper(self, fun)
+        self._fun = fun
+        self._static_numbers = tuple(static_argnums)
+        self._static_names = frozenset(static_argnames)
+        self._donated = tuple(donate_argnums)
+        self._plain = not (self._static_numbers or self._static_names or self._donated)
+        self._ready: dict[Hashable, list[tuple[Callable[..., Any], Callable[..., Any]]]] = {}
+        self._traced: dict[Hashable, tuple[Traced, Executable]] = {}
+        self._lock = threading.RLock()
+
+    def __repr__(self) -> str:
+        return f"<jit of {self._fun!r}>"
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else functools.partial(self, instance)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The function's value for the arguments, computed natively."""
+        if not self._plain:
+            return self._call_special(args, kwargs)
+        leaves, structure = tree.flatten((args, kwargs))
+        for entry, unflatten in self._ready.get(structure, ()):
+            results = entry(leaves)
+            if type(results) is list:
+                return unflatten(results)
+        return self._call_any(self._fun, leaves, structure, structure)
+
+    def _call_special(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        fun, args, kwargs, key = self._without_statics(args, kwargs)
+        leaves, structure = tree.flatten((args, kwargs))
+        full_key = (structure, key)
+        for entry, unflatten in self._ready.get(full_key, ()):
+            results = entry(leaves)
+            if type(results) is list:
+                break
+        else:
+            return self._donate(self._call_any(fun, leaves, structure, full_key), args)
+        return self._donate(unflatten(results), args)
+
+    def _donate(self, result: Any, args: tuple[Any, ...]) -> Any:
+        for number in self._donated:
+            for leaf in tree.leaves(args[number]) if -len(args) <= number < len(args) else ():
+                if type(leaf) is Array:
+                    leaf.__class__ = DonatedArray  # type: ignore[assignment]
+        return result
+
+    def _without_statics(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The function of the arguments that are not static, those arguments, and what the static ones are."""
+        if not (self._static_numbers or self._static_names):
+            return self._fun, args, kwargs, ()
+        numbers = {k % len(args) for k in self._static_numbers if -len(args) <= k < len(args)}
+        fixed = tuple((k, args[k]) for k in sorted(numbers))
+        named = tuple((name, kwargs[name]) for name in sorted(self._static_names & kwargs.keys()))
+        for which, value in (*fixed, *named):
+            _check_hashable(which, value)
+        moving = tuple(x for k, x in enumerate(args) if k not in numbers)
+        rest = {name: value for name, value in kwargs.items() if name not in self._static_names}
+        count = len(args)
+
+        def fun(*given: Any, **keywords: Any) -> Any:
+            values = iter(given)
+            known = dict(fixed)
+            full = [known[k] if k in known else next(values) for k in range(count)]
+            return self._fun(*full, **keywords, **dict(named))
+
+        key = (count, tuple((k, type(v), v) for k, v in (*fixed, *named)))
+        return functools.wraps(self._fun)(fun), moving, rest, key
+
+    def _call_any(self, fun: Callable[..., Any], leaves: list[Any], structure: tree.TreeDef, key: Hashable) -> Any:
+        """The slow path: tracers among the arguments, types not seen before, arrays that must be copied first."""
+        types = leaf_types(f"jit of {getattr(fun, '__name__', 'a function')}", leaves, structure)
+        if any(type(x) is Tracer for x in leaves):
+            traced, _ = self._find(fun, structure, types, key)
+            outputs = bind(call, *traced.captures, *leaves, program=traced.program, name=self._name)
+            return tree.unflatten(traced.out_structure, outputs)
+        traced, executable = self._find(fun, structure, types, key)
+        if traced.captures:
+            outputs = bind(call, *traced.captures, *leaves, program=traced.program, name=self._name)
+            return tree.unflatten(traced.out_structure, outputs)
+        results, entry = executable(leaves)
+        if entry is not None:
+            self._remember(key, entry, traced)
+        return tree.unflatten(traced.out_structure, results)
+
+    @property
+    def _name(self) -> str:
+        return getattr(self._fun, "__name__", "function")
+
+    def _find(self, fun: Callable[..., Any], structure: tree.TreeDef, types: list[ArrayType], key: Hashable) -> tuple[Traced, Executable]:
+        full_key = (key, tuple(types))
+        found = self._traced.get(full_key)
+        if found is None:
+            with self._lock:
+                found = self._traced.get(full_key)
+                if found is None:
+                    traced = trace_function(fun, structure, types)
+                    found = (traced, executable_for(traced.program))
+                    if not traced.captures:
+                        self._traced[full_key] = found
+        return found
+
+    def _remember(self, key: Hashable, entry: Callable[[list[Any]], Any], traced: Traced) -> None:
+        """Put a native entry in front of those that are tried first."""
+        unflatten = functools.partial(tree.unflatten, traced.out_structure)
+        with self._lock:
+            others = [pair for pair in self._ready.get(key, ()) if pair[0] is not entry]
+            self._ready[key] = [(entry, unflatten), *others[:7]]
+
+    def trace(self, *args: Any, **kwargs: Any) -> Traced:
+        """The program for these arguments."""
+        fun, args, kwargs, _ = self._without_statics(args, kwargs)
+        leaves, structure = tree.flatten((args, kwargs))
+        return trace_function(fun, structure, leaf_types(f"jit of {self._name}", leaves, structure))
+
+    def lower(self, *args: Any, **kwargs: Any) -> Lowered:
+        """The program for these arguments (arrays or `ShapeDtypeStruct`), ready to be looked at or compiled.
+
+        >>> import funcgrad as fg
+        >>> print(fg.jit(lambda x: x * 2).lower(1.0).as_text())
+        { lambda ; a:f64[]*. let
+            b:f64[]* = mul a 2.0:f64[]*
+          in (b,) }
+        """
+        fun, args, kwargs, _ = self._without_statics(args, kwargs)
+        leaves, structure = tree.flatten((args, kwargs))
+        traced = trace_function(fun, structure, leaf_types(f"jit of {self._name}", leaves, structure))
+        return lower_program(traced.program, structure, traced.out_structure)
+
+    def clear_cache(self) -> None:
+        """Forget every program of this function."""
+        with self._lock:
+            self._ready.clear()
+            self._traced.clear()
+
+
+def _check_hashable(which: int | str, value: Any) -> None:
+    try:
+        hash(value)
+    except TypeError:
+        raise ValueError(
+            f"jit: static argument {which!r} is not hashable: {value!r} of type {type(value).__name__}. Pass a tuple instead of a list (or make it "
+            f"a traced argument).{at_line()}"
+        ) from None
+
+
+def _sequence(value: Any, kind: type, name: str) -> tuple[Any, ...]:
+    if value is None:
+        return ()
+    items = (value,) if isinstance(value, kind) else tuple(value)
+    for item in items:
+        if not isinstance(item, kind):
+            raise TypeError(f"jit: {name} takes {kind.__name__}s, not {item!r}{at_line()}")
+    return items
+
+
+def jit(
+    fun: Callable[..., Any] | None = None,
+    *,
+    static_argnums: int | Sequence[int] | None = None,
+    static_argnames: str | Iterable[str] | None = None,
+    donate_argnums: int | Sequence[int] | None = None,
+) -> Any:
+    """Compile a function to native code on its first call.
+
+    Parameters
+    ----------
+    fun
+        A pure function of arrays, numbers, and pytrees of them. Left out, a decorator is returned.
+    static_argnums, static_argnames
+        Positional numbers and keyword names of arguments that are Python values: hashable, and compiled for anew.
+    donate_argnums
+        Positional numbers of arguments that the caller gives away: `funcgrad.Array` leaves of them must not be used again (a use raises
+        `DonatedBufferError`); plain NumPy arrays stay usable.
+
+    Returns
+    -------
+    JitFunction
+        With `fun`'s signature, and the method ``lower``. Results are `Array` objects of their own.
+
+    Raises
+    ------
+    ValueError
+        If a static argument is not hashable.
+    TypeError
+        If an argument is no array, number or pytree of them.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> @fg.jit
+    ... def norm(x):
+    ...     return np.sqrt(np.sum(x * x))
+    >>> norm(np.array([3.0, 4.0]))
+    Array(5.)
+    """
+    if fun is None:
+        return functools.partial(
+            jit, static_argnums=static_argnums, static_argnames=static_argnames, donate_argnums=donate_argnums
+        )
+    if not callable(fun):
+        raise TypeError(f"jit takes a function, not {fun!r} of type {type(fun).__name__}{at_line()}")
+    return JitFunction(
+        fun,
+        _sequence(static_argnums, int, "static_argnums"),
+        _sequence(static_argnames, str, "static_argnames"),
+        _sequence(donate_argnums, int, "donate_argnums"),
+    )

@@ -1,0 +1,177 @@
+"""What runs a program?  `Executable`: its kernels, compiled; a native entry per kind of arguments; and the way around it.
+
+Programs with dtypes or operations that have no kernels (complex numbers) are run by NumPy, equation by equation.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from funcgrad.array import Array
+from funcgrad.compile.compiler import compile_kernels
+from funcgrad.compile.native import ArrayInput, Entry, Output, ScalarInput, Step, describe, gemm_address, gemm_integers, make_entry, slow_call
+from funcgrad.control.call import call
+from funcgrad.errors import at_line
+from funcgrad.ir.interpret import interpret
+from funcgrad.ir.program import Program, Var
+from funcgrad.lower.fusion import Unsupported
+from funcgrad.lower.kernels import KernelStep
+from funcgrad.lower.plan import Plan, make_plan
+from funcgrad.lower.products import Product
+from funcgrad.simplify import simplify
+
+SPLIT_FLOPS = 4e6  # multiplications and additions of a product that is worth sharing out
+ROWS = 64  # of a product, at least, for each piece
+MOST_PIECES = 4
+SCALARS = (bool, int, float)
+
+
+class Executable:
+    """A compiled program.
+
+    Attributes
+    ----------
+    program
+        As traced.
+    plan
+        As lowered; None when NumPy runs the program.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        simplified = simplify(program)
+        self.plan: Plan | None
+        try:
+            self.plan = make_plan(simplified)
+        except Unsupported:
+            self.plan, self._simplified = None, simplified
+            return
+        self._slots, self._template = _slots(self.plan)
+        self._steps = _native_steps(self.plan, self._slots)
+        self._entries: dict[tuple[type | None, ...], tuple[Entry, Any]] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, leaves: Sequence[Any]) -> tuple[list[Any], Callable[[list[Any]], Any] | None]:
+        """The results for known arguments, and the native entry for arguments of the same kinds."""
+        if self.plan is None:
+            return self._interpret(leaves), None
+        entry, descriptor = self.entry_for(leaves)
+        results = entry(list(leaves))
+        if type(results) is list:
+            return results, entry
+        if results is None:
+            results = slow_call(descriptor, leaves)
+        if type(results) is list:
+            return results, None
+        message, line = self.plan.failures[results - 1]
+        raise IndexError(f"{message}{at_line(line)}")
+
+    def entry_for(self, leaves: Sequence[Any]) -> tuple[Entry, Any]:
+        """The native entry for arguments of these kinds: arrays, or Python or NumPy scalars of exactly these types."""
+        kinds = tuple(None if isinstance(x, np.ndarray) else type(x) for x in leaves)
+        found = self._entries.get(kinds)
+        if found is None:
+            with self._lock:
+                found = self._entries.get(kinds)
+                if found is None:
+                    found = self._entries[kinds] = self._make_entry(kinds)
+        return found
+
+    def _make_entry(self, kinds: tuple[type | None, ...]) -> tuple[Entry, Any]:
+        plan = self.plan
+        assert plan is not None
+        inputs: list[ArrayInput | ScalarInput] = []
+        for v, kind in zip(plan.program.inputs, kinds, strict=True):
+            slot, dtype = self._slots[v], v.type.dtype
+            scalar = kind is not None and (kind in SCALARS or issubclass(kind, np.generic))
+            inputs.append(ScalarInput(slot, kind, dtype) if scalar and kind else ArrayInput(slot, dtype, v.type.shape))
+        pairs = zip(plan.outputs, plan.program.outputs, strict=True)
+        outputs = [Output(self._slots[v], a.type.dtype, a.type.shape) for v, a in pairs]
+        heavy = any(step.chunk for step in self._steps) or sum(v.type.size for v in self._slots) > 4096
+        descriptor = describe(
+            inputs, outputs, self._template, self._steps, plan.arena_bytes, release_gil=heavy, result_type=Array
+        )
+        return make_entry(descriptor), descriptor
+
+    def _interpret(self, leaves: Sequence[Any]) -> list[Any]:
+        inputs = [np.asarray(x, v.type.dtype) for x, v in zip(leaves, self._simplified.inputs, strict=True)]
+        try:
+            results = interpret(self._simplified, inputs)
+        except IndexError as error:
+            raise IndexError(f"{error}{at_line()}") from None
+        return [np.array(x).view(Array) for x in results]
+
+
+def _slots(plan: Plan) -> tuple[dict[Var, int], list[Any]]:
+    """A number for every buffer, and what is known of its address (see `native.describe`)."""
+    slots: dict[Var, int] = {}
+    template: list[Any] = [None]
+    for v in (*plan.program.inputs, *plan.outputs):
+        slots[v] = len(template)
+        template.append(None)
+    for v, value in plan.program.constants.items():
+        slots[v] = len(template)
+        template.append(np.ascontiguousarray(value))
+    for v, offset in plan.offsets.items():
+        slots[v] = len(template)
+        template.append(offset)
+    return slots, template
+
+
+def _native_steps(plan: Plan, slots: dict[Var, int]) -> list[Step]:
+    kernels = [step.kernel for step in plan.steps if isinstance(step, KernelStep)]
+    addresses = iter(compile_kernels(kernels))
+    steps = []
+    for step in plan.steps:
+        if isinstance(step, KernelStep):
+            integers = [*(slots[v] for v in step.buffers), *step.sizes]
+            steps.append(Step(next(addresses), integers, step.total, step.chunk))
+        else:
+            steps.append(_product_step(step, slots))
+    return steps
+
+
+def _product_step(product: Product, slots: dict[Var, int]) -> Step:
+    """A library product, cut into bands of rows (as its size says) when it is worth several threads."""
+    m, n, k, x, y = product.m, product.n, product.k, product.x, product.y
+    integers = gemm_integers(
+        (slots[x.var], slots[y.var], slots[product.out]),
+        (m, n, k),
+        product.dtype,
+        transposed=(x.transposed, y.transposed),
+        leading=(x.leading, y.leading, n),
+        strides=(x.stride, y.stride, m * n),
+        offsets=(x.offset, y.offset, 0),
+    )
+    rows = product.batch * m
+    pieces = min(MOST_PIECES, rows // ROWS)
+    if 2.0 * rows * n * k < SPLIT_FLOPS or pieces < 2:
+        return Step(gemm_address(product.dtype), integers, product.batch, 0)
+    return Step(gemm_address(product.dtype, rows=True), integers, rows, -(-rows // pieces))
+
+
+@functools.lru_cache(maxsize=1024)
+def executable_for(program: Program) -> Executable:
+    """The executable of a program, kept."""
+    return Executable(program)
+
+
+def _evaluate(*inputs: Any, program: Program, name: str) -> tuple[Any, ...]:
+    """A call outside of any trace: compiled."""
+    types = [v.type for v in program.inputs]
+    leaves = [x if isinstance(x, np.ndarray) else t.dtype.type(x) for x, t in zip(inputs, types, strict=True)]
+    results, _ = executable_for(program)(leaves)
+    return tuple(results)
+
+
+call.evaluate = _evaluate
+
+
+def clear() -> None:
+    """Forget every executable."""
+    executable_for.cache_clear()

@@ -1,0 +1,156 @@
+"""What can be seen of a compilation?  `Lowered` and `Compiled`: a program's listings, its costs, and its machine code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from funcgrad import tree
+from funcgrad.compile import engine
+from funcgrad.compile.llvm import print_kernel
+from funcgrad.ir.program import Program
+from funcgrad.lower.fusion import Unsupported
+from funcgrad.lower.kernels import KernelStep
+from funcgrad.lower.loops import Op, walk
+from funcgrad.lower.plan import Plan, buffers_of, make_plan
+from funcgrad.lower.products import Product
+from funcgrad.lower.python import print_plan
+from funcgrad.lower.writer import EXPENSIVE
+from funcgrad.runtime.executable import Executable, executable_for
+from funcgrad.simplify import simplify
+
+
+class Lowered:
+    """A function's program for given argument types; made by ``jit(f).lower(*args)``."""
+
+    def __init__(self, program: Program, in_structure: tree.TreeDef, out_structure: tree.TreeDef) -> None:
+        self.program = program
+        self._in_structure = in_structure
+        self._out_structure = out_structure
+        self._plan: Plan | None = None
+
+    @property
+    def plan(self) -> Plan:
+        """The kernels and buffers.
+
+        Raises
+        ------
+        Unsupported
+            If NumPy runs the program because there are no kernels for its dtypes.
+        """
+        if self._plan is None:
+            self._plan = make_plan(simplify(self.program))
+        return self._plan
+
+    def as_text(self, dialect: str = "ir") -> str:
+        """The program as text.
+
+        Parameters
+        ----------
+        dialect
+            ``"ir"``: as traced. ``"simplified"``: as it is lowered. ``"python"``: the kernels as Python source that runs.
+            ``"llvm"``: the kernels as LLVM IR, as emitted. ``"optimized"`` and ``"assembly"``: what LLVM makes of it for this CPU.
+        """
+        printers = {
+            "ir": lambda: str(self.program),
+            "simplified": lambda: str(simplify(self.program)),
+            "python": lambda: print_plan(self.plan),
+            "llvm": lambda: self._kernels(lambda text: text),
+            "optimized": lambda: self._kernels(engine.optimised),
+            "assembly": lambda: self._kernels(engine.assembly),
+        }
+        if dialect not in printers:
+            raise ValueError(f"as_text: dialect must be one of {', '.join(map(repr, printers))}, not {dialect!r}")
+        return printers[dialect]()
+
+    def _kernels(self, form: Any) -> str:
+        kernels = [step.kernel for step in self.plan.steps if isinstance(step, KernelStep)]
+        texts = [print_kernel(kernel, f"kernel_{number}") for number, kernel in enumerate(kernels)]
+        return "\n".join(form(text) for text in texts)
+
+    def cost_analysis(self) -> dict[str, Any]:
+        """What a call costs.
+
+        Returns
+        -------
+        dict
+            ``"flops"``: additions and multiplications of products, and arithmetic instructions of kernels;
+            ``"transcendentals"``: divisions, roots and mathematical functions among these;
+            ``"bytes accessed"``: what kernels and products read and write, each buffer once per step;
+            ``"kernels"`` and ``"products"``: how many steps there are.
+        """
+        flops = transcendentals = bytes_accessed = kernels = 0
+        for step in self.plan.steps:
+            bytes_accessed += sum(v.type.nbytes for v in set(buffers_of(step)))
+            if isinstance(step, Product):
+                flops += 2 * step.batch * step.m * step.n * step.k
+            else:
+                kernels += 1
+                arithmetic, costly = _instruction_counts(step)
+                flops, transcendentals = flops + arithmetic, transcendentals + costly
+        return {
+            "flops": flops,
+            "transcendentals": transcendentals,
+            "bytes accessed": bytes_accessed,
+            "kernels": kernels,
+            "products": len(self.plan.steps) - kernels,
+        }
+
+    def memory_analysis(self) -> dict[str, int]:
+        """The bytes of arguments, results, constants and temporaries, and of all together at the peak."""
+        program = self.plan.program
+        sizes = {
+            "argument_size_in_bytes": sum(t.nbytes for t in program.input_types),
+            "output_size_in_bytes": sum(t.nbytes for t in program.output_types),
+            "constant_size_in_bytes": sum(value.nbytes for value in program.constants.values()),
+            "temp_size_in_bytes": self.plan.arena_bytes,
+        }
+        return sizes | {"peak_size_in_bytes": sum(sizes.values())}
+
+    def compile(self) -> Compiled:
+        """The program, compiled."""
+        return Compiled(self, executable_for(self.program))
+
+
+class Compiled:
+    """A compiled program; it takes arguments of exactly the types that it was lowered for."""
+
+    def __init__(self, lowered: Lowered, executable: Executable) -> None:
+        self._lowered = lowered
+        self._executable = executable
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The function's value."""
+        leaves, structure = tree.flatten((args, kwargs))
+        if structure != self._lowered._in_structure:
+            raise TypeError(f"this program was compiled for arguments of the structure {self._lowered._in_structure}, not {structure}")
+        results, _ = self._executable(leaves)
+        return tree.unflatten(self._lowered._out_structure, results)
+
+    def as_text(self, dialect: str = "optimized") -> str:
+        """See `Lowered.as_text`."""
+        return self._lowered.as_text(dialect)
+
+    def cost_analysis(self) -> dict[str, Any]:
+        """See `Lowered.cost_analysis`."""
+        return self._lowered.cost_analysis()
+
+    def memory_analysis(self) -> dict[str, int]:
+        """See `Lowered.memory_analysis`."""
+        return self._lowered.memory_analysis()
+
+
+def _instruction_counts(step: KernelStep) -> tuple[int, int]:
+    """Arithmetic and expensive instructions of one call, each counted once per point of the group's domain (an upper bound)."""
+    points = 1
+    for n in step.group.domain if step.group else ():
+        points *= n
+    names = [i.name for i in walk(step.kernel.body) if isinstance(i, Op) and i.result.dtype[0] == "f"]
+    return points * len(names), points * sum(name in EXPENSIVE for name in names)
+
+
+def lower_program(program: Program, in_structure: tree.TreeDef, out_structure: tree.TreeDef) -> Lowered:
+    """A traced program, ready to be looked at or compiled."""
+    return Lowered(program, in_structure, out_structure)
+
+
+__all__ = ["Compiled", "Lowered", "Unsupported", "lower_program"]

@@ -1,0 +1,90 @@
+"""How is a program rebuilt?  A `Rewriter` appends equations to a new program, and merges those that are the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from funcgrad.errors import SourceLocation
+from funcgrad.ir.primitive import Primitive
+from funcgrad.ir.program import Atom, Equation, Literal, Program, Var
+from funcgrad.ir.types import ArrayType
+
+
+class Rewriter:
+    """A program under construction.
+
+    Attributes
+    ----------
+    env
+        What stands for each variable of the old program.
+    producers
+        The equation of each new variable: what the identities look at.
+    """
+
+    def __init__(self, constants: Mapping[Var, np.ndarray]) -> None:
+        self.equations: list[Equation] = []
+        self.constants = dict(constants)
+        self.env: dict[Var, Atom] = {}
+        self.producers: dict[Var, Equation] = {}
+        self._seen: dict[Any, tuple[Var, ...]] = {}
+
+    def read(self, atom: Atom) -> Atom:
+        """What stands for an atom of the old program."""
+        return self.env.get(atom, atom) if isinstance(atom, Var) else atom
+
+    def emit(
+        self, primitive: Primitive, inputs: Sequence[Atom], params: Mapping[str, Any], source: SourceLocation | None
+    ) -> tuple[Var, ...]:
+        """The outputs of an equation, perhaps of one that was there before."""
+        key = (primitive.name, tuple(map(_identity, inputs)), tuple(sorted(params.items(), key=lambda item: item[0])))
+        found = self._seen.get(key)
+        if found is not None:
+            return found
+        types = primitive.output_types(tuple(a.type for a in inputs), dict(params))
+        outputs = tuple(map(Var, types))
+        equation = Equation(primitive, tuple(inputs), outputs, params, source)
+        self.equations.append(equation)
+        self._seen[key] = outputs
+        for v in outputs:
+            self.producers[v] = equation
+        return outputs
+
+    def define(self, atom: Atom, *names: str) -> Equation | None:
+        """The equation that makes `atom`, if its primitive is one of `names`."""
+        equation = self.producers.get(atom) if isinstance(atom, Var) else None
+        return equation if equation is not None and equation.primitive.name in names else None
+
+    def scalar(self, atom: Atom) -> Any:
+        """The number that every element of `atom` is known to be, or None."""
+        if isinstance(atom, Literal):
+            return atom.value
+        equation = self.define(atom, "broadcast_in_dim")
+        if equation is None:
+            return None
+        source = equation.inputs[0]
+        return source.value if isinstance(source, Literal) else None
+
+
+def _identity(atom: Atom) -> Any:
+    """Equal for atoms that are the same value: literals by their bits, variables by themselves."""
+    return (atom.value.tobytes(), atom.type.dtype) if isinstance(atom, Literal) else atom
+
+
+def literal(value: Any, dtype: np.dtype) -> Literal:
+    """A number in a program."""
+    return Literal(dtype.type(value), ArrayType((), dtype))
+
+
+def live(program: Program) -> Program:
+    """`program` without the equations and constants that nothing reads."""
+    needed = {a for a in program.outputs if isinstance(a, Var)}
+    kept = []
+    for equation in reversed(program.equations):
+        if equation.primitive.effect or any(v in needed for v in equation.outputs):
+            kept.append(equation)
+            needed.update(a for a in equation.inputs if isinstance(a, Var))
+    constants = {v: value for v, value in program.constants.items() if v in needed}
+    return Program(program.inputs, tuple(reversed(kept)), program.outputs, constants)

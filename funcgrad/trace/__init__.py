@@ -1,0 +1,1 @@
+"""From Python functions to programs: frames, tracers, and the builder of programs."""

@@ -1,0 +1,116 @@
+"""How does running a function give a program?  A builder appends one equation for each operation on its tracers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from funcgrad.errors import UnexpectedTracerError, user_location
+from funcgrad.ir.primitive import Primitive, Values, registry
+from funcgrad.ir.program import Atom, Equation, Literal, Program, Var
+from funcgrad.ir.types import ArrayType
+from funcgrad.trace.frame import Frame, bind, type_of
+from funcgrad.trace.tracer import Tracer, leak_message
+
+
+class Builder(Frame):
+    """Collects the equations of one program, and the outer values that it captures.
+
+    Attributes
+    ----------
+    captures
+        Tracers of outer frames that the program reads, with the variable that stands for each, by id.
+    constants
+        Known arrays that the program reads.
+    """
+
+    __slots__ = ("_known", "captures", "constants", "equations")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.equations: list[Equation] = []
+        self.captures: dict[int, tuple[Tracer, Var]] = {}
+        self.constants: dict[Var, np.ndarray] = {}
+        self._known: dict[int, tuple[Any, Var]] = {}  # by id; the array is kept so that its id stays its own
+
+    def process(self, primitive: Primitive, inputs: Values, params: dict[str, Any]) -> Values:
+        """Append an equation."""
+        atoms = tuple(map(self.atom, inputs))
+        types = primitive.output_types(tuple(a.type for a in atoms), params)
+        outputs = tuple(map(Var, types))
+        self.equations.append(Equation(primitive, atoms, outputs, params, user_location()))
+        return tuple(Tracer(self, v.type, v) for v in outputs)
+
+    def below(self, tracer: Tracer) -> Any:
+        """Nothing: a program has no values."""
+        return None
+
+    def explain(self) -> str:
+        """Remedies inside `jit`."""
+        return (
+            "Inside jit (and other functions that are traced to programs) values are not known. Use numpy.where, lax.select or lax.cond to choose "
+            "between values, or make the argument static (static_argnums, static_argnames) if it is a Python value."
+        )
+
+    def parameter(self, type: ArrayType) -> Tracer:
+        """A tracer for a new input of the program."""
+        return Tracer(self, type, Var(type))
+
+    def atom(self, x: Any) -> Atom:
+        """What stands for `x` in an equation: its variable, a literal, a constant or a capture."""
+        if type(x) is Tracer:
+            if x.frame is self:
+                return x.payload  # type: ignore[no-any-return]
+            if not x.frame.active:
+                raise UnexpectedTracerError(leak_message("A traced function"))
+            captured = self.captures.get(id(x))
+            if captured is None:
+                captured = self.captures[id(x)] = (x, Var(x.type))
+            return captured[1]
+        kind = type_of(x)
+        if not kind.shape:
+            return Literal(kind.dtype.type(x), kind)
+        return self._constant(x, kind)
+
+    def _constant(self, x: np.ndarray, kind: ArrayType) -> Atom:
+        if x.size and not any(x.strides):  # a broadcast scalar, as absent cotangents are
+            spread = registry["broadcast_in_dim"]
+            return bind(spread, self._scalar(x.flat[0]), shape=kind.shape, broadcast_dimensions=())[0].payload  # type: ignore[no-any-return]
+        entry = self._known.get(id(x))
+        if entry is None:
+            entry = self._known[id(x)] = (x, Var(kind))
+            self.constants[entry[1]] = np.array(x, dtype=kind.dtype, order="C")  # a copy: the caller may write to `x` later
+        return entry[1]
+
+    def _scalar(self, x: np.generic) -> Tracer:
+        kind = type_of(x)
+        return Tracer(self, kind, Literal(x, kind))
+
+    def program(self, inputs: Sequence[Tracer], outputs: Sequence[Any]) -> Program:
+        """The program from `inputs` to `outputs`; captured outer values become its first inputs, in order of `captures`."""
+        atoms = tuple(map(self.atom, outputs))
+        parameters = (*(v for _, v in self.captures.values()), *(t.payload for t in inputs))
+        return Program(parameters, tuple(self.equations), atoms, self.constants)
+
+
+def trace(function: Callable[..., Sequence[Any]], types: Sequence[ArrayType]) -> tuple[Program, tuple[Tracer, ...]]:
+    """The program of `function`, which takes and returns flat sequences, and the outer tracers that it captured.
+
+    The captured values are the first inputs of the program, the function's own arguments follow.
+    """
+    with Builder() as builder:
+        parameters = [builder.parameter(t) for t in types]
+        program = builder.program(parameters, function(*parameters))
+        return program, tuple(x for x, _ in builder.captures.values())
+
+
+def evaluate(program: Program, arguments: Sequence[Any], apply: Callable[..., Values]) -> list[Any]:
+    """Run the equations of `program` through `apply(primitive, *inputs, **params)`, e.g. `bind`, on any kind of values."""
+    env: dict[Var, Any] = dict(zip(program.inputs, arguments, strict=True))
+    env.update(program.constants)
+    for equation in program.equations:
+        inputs = [a.value if type(a) is Literal else env[a] for a in equation.inputs]  # type: ignore[index]
+        env.update(zip(equation.outputs, apply(equation.primitive, *inputs, **equation.params), strict=True))
+    return [a.value if type(a) is Literal else env[a] for a in program.outputs]  # type: ignore[index]

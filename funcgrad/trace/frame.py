@@ -1,0 +1,84 @@
+"""Who handles an operation?  The frame of the innermost transformation among its operands.
+
+Each running transformation has a `Frame`.  A `Tracer` belongs to one frame and stands for a value of the frame
+below: an array, or a tracer of an outer frame.  `bind` applies a primitive: to arrays at once, by NumPy; to
+tracers, as the highest frame among them says (the builder appends an equation, reverse mode also notes a pullback,
+`vmap` applies a batching rule, ...), whereby the frame below is asked in turn.  So transformations nest to any depth, in
+any order, and a perturbation of one is never taken for another's.
+"""
+
+from __future__ import annotations
+
+import threading
+from types import TracebackType
+from typing import Any
+
+from funcgrad.errors import UnexpectedTracerError
+from funcgrad.ir.primitive import Primitive, Values
+from funcgrad.ir.types import ArrayType, type_of_value
+from funcgrad.trace.tracer import Tracer, leak_message
+
+
+class _Depth(threading.local):
+    level = 0
+
+
+_depth = _Depth()
+
+
+class Frame:
+    """One running transformation; a context manager, active inside its ``with`` block."""
+
+    __slots__ = ("active", "level")
+
+    def __init__(self) -> None:
+        self.active = False
+        self.level = 0
+
+    def __enter__(self) -> Any:
+        _depth.level += 1
+        self.level = _depth.level
+        self.active = True
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        _depth.level -= 1
+        self.active = False
+
+    def process(self, primitive: Primitive, inputs: Values, params: dict[str, Any]) -> Values:
+        """The outputs of `primitive` as this frame sees them; some of `inputs` are its tracers."""
+        raise NotImplementedError
+
+    def below(self, tracer: Tracer) -> Any:
+        """The value of the frame below that `tracer` stands for, or None when it is not known."""
+        raise NotImplementedError
+
+    def explain(self) -> str:
+        """What to do instead, when a known value was needed; ends an error message."""
+        raise NotImplementedError
+
+
+def bind(primitive: Primitive, *inputs: Any, **params: Any) -> Values:
+    """Apply a primitive; the outputs are always a tuple."""
+    frame = None
+    for x in inputs:
+        if type(x) is Tracer and (frame is None or x.frame.level > frame.level):
+            frame = x.frame
+    if frame is None:
+        return primitive.compute(inputs, params)
+    if not frame.active:
+        raise UnexpectedTracerError(leak_message(primitive.name))
+    return frame.process(primitive, inputs, params)
+
+
+def weak_outputs(primitive: Primitive, inputs: Values, params: dict[str, Any]) -> tuple[bool, ...] | None:
+    """Which outputs are weak (see `ArrayType`); None when none can be."""
+    types = tuple(map(type_of, inputs))
+    if not any(t.weak for t in types):
+        return None
+    return tuple(t.weak for t in primitive.output_types(types, params))
+
+
+def type_of(value: Any) -> ArrayType:
+    """The type of a tracer, an array or a Python scalar."""
+    return value.type if type(value) is Tracer else type_of_value(value)

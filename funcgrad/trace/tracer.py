@@ -1,0 +1,259 @@
+"""What does a traced function hold in its hands?  `Tracer`: an array's operators, methods and protocols, without an array.
+
+The meaning of the operators is NumPy's and lives in `funcgrad.numpy`, which fills the table `methods`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from funcgrad.errors import (
+    ConcretizationTypeError,
+    TracerArrayConversionError,
+    TracerBoolConversionError,
+    TracerIntegerConversionError,
+    UnexpectedTracerError,
+    at_line,
+)
+from funcgrad.ir.types import ArrayType
+
+if TYPE_CHECKING:
+    from funcgrad.trace.frame import Frame
+
+methods: dict[str, Callable[..., Any]] = {}  # by NumPy's name: "add", "sum", "reshape", ...
+ufuncs: dict[np.ufunc, Callable[..., Any]] = {}  # what replaces a NumPy ufunc called on tracers
+functions: dict[Callable[..., Any], Callable[..., Any]] = {}  # what replaces a NumPy function called on tracers
+
+
+class Tracer:
+    """A value under transformation.
+
+    It has a type (`shape`, `dtype`) but, as long as a program is being made, no elements.  All operators, methods and NumPy
+    functions work on it; ``if``, ``while``, ``float()``, ``int()``, ``len(range(...))`` and the like work where its value is known: under
+    `grad`, `vjp`, `jvp` and `linearize` outside `jit`.
+    """
+
+    __slots__ = ("__weakref__", "frame", "payload", "type")
+    __array_priority__ = 1000
+
+    def __init__(self, frame: Frame, type: ArrayType, payload: Any) -> None:
+        self.frame = frame
+        self.type = type
+        self.payload = payload
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The extents."""
+        return self.type.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The dtype."""
+        return self.type.dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.type.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return self.type.size
+
+    @property
+    def nbytes(self) -> int:
+        """The number of bytes."""
+        return self.type.nbytes
+
+    @property
+    def itemsize(self) -> int:
+        """The number of bytes of one element."""
+        return self.type.dtype.itemsize
+
+    @property
+    def T(self) -> Any:
+        """The array with its axes reversed."""
+        return methods["transpose"](self)
+
+    @property
+    def mT(self) -> Any:
+        """The array with its last two axes exchanged."""
+        return methods["matrix_transpose"](self)
+
+    @property
+    def real(self) -> Any:
+        """The real part."""
+        return methods["real"](self)
+
+    @property
+    def imag(self) -> Any:
+        """The imaginary part."""
+        return methods["imag"](self)
+
+    @property
+    def flat(self) -> Any:
+        """Not to be had: tracers have no memory to walk through."""
+        raise TypeError(f"a traced array has no .flat: use x.ravel(){at_line()}")
+
+    def __len__(self) -> int:
+        if not self.type.shape:
+            raise TypeError("len() of unsized object")
+        return self.type.shape[0]
+
+    def __iter__(self) -> Iterator[Any]:
+        if not self.type.shape:
+            raise TypeError(f"iteration over a 0-d array{at_line()}")
+        return (self[i] for i in range(self.type.shape[0]))
+
+    def __getitem__(self, index: Any) -> Any:
+        return methods["getitem"](self, index)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise TypeError(
+            "Traced arrays cannot be written to: functions under transformation are pure. Instead of x[i] = v write "
+            f"x = np.where(mask, v, x), with a mask that is true at i.{at_line()}"
+        )
+
+    def __repr__(self) -> str:
+        value = known(self) if self.frame.active else None
+        return f"Tracer<{self.type}>" + ("" if value is None else f" with value {value!r}")
+
+    def __format__(self, spec: str) -> str:
+        if not spec:
+            return repr(self)
+        return format(_need(self, ConcretizationTypeError, f"format(..., {spec!r})"), spec)
+
+    def __hash__(self) -> int:
+        raise TypeError(f"unhashable type: a traced array cannot be a dictionary key or a member of a set{at_line()}")
+
+    def __bool__(self) -> bool:
+        return bool(_need(self, TracerBoolConversionError, "a condition (if, while, and, or, not, assert)"))
+
+    def __float__(self) -> float:
+        return float(_need(self, ConcretizationTypeError, "float()"))
+
+    def __int__(self) -> int:
+        return int(_need(self, ConcretizationTypeError, "int()"))
+
+    def __complex__(self) -> complex:
+        return complex(_need(self, ConcretizationTypeError, "complex()"))
+
+    def __index__(self) -> int:
+        value = _need(self, TracerIntegerConversionError, "a Python index or a size")
+        return value.__index__()  # type: ignore[no-any-return]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        raise TracerArrayConversionError(
+            f"A traced array of type {self.type} was handed to a function that needs a real NumPy array. NumPy's own functions work on "
+            f"traced arrays (np.sin(x), np.sum(x), ...); writing into a NumPy array, math.*, and compiled libraries do not: build the result with "
+            f"np.stack, np.concatenate or np.where, and use np.sin for math.sin.{at_line()}"
+        )
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        replacement = ufuncs.get(ufunc)
+        if replacement is None or method != "__call__":
+            call = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
+            raise TypeError(f"np.{call} has no counterpart for traced arrays{at_line()}")
+        if kwargs.pop("out", None) is not None:
+            raise TypeError(
+                f"np.{ufunc.__name__}(..., out=...) and in-place operators on NumPy arrays would write a traced value into an array: "
+                f"write x = x + y instead of x += y.{at_line()}"
+            )
+        return replacement(*inputs, **kwargs)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        replacement = functions.get(function)
+        if replacement is None:
+            name = f"{getattr(function, '__module__', 'numpy')}.{getattr(function, '__name__', function)}"
+            raise TypeError(f"{name} has no counterpart for traced arrays{at_line()}")
+        return replacement(*args, **kwargs)
+
+    def item(self, *args: int) -> Any:
+        """The Python number, where the value is known."""
+        return _need(self, ConcretizationTypeError, ".item()").item(*args)
+
+    def tolist(self) -> Any:
+        """Nested lists of Python numbers, where the value is known."""
+        return _need(self, ConcretizationTypeError, ".tolist()").tolist()
+
+
+def _operator(name: str, reflected: bool = False) -> Callable[[Any, Any], Any]:
+    def forward(self: Any, other: Any) -> Any:
+        return methods[name](self, other) if _is_operand(other) else NotImplemented
+
+    def backward(self: Any, other: Any) -> Any:
+        return methods[name](other, self) if _is_operand(other) else NotImplemented
+
+    return backward if reflected else forward
+
+
+def _is_operand(x: Any) -> bool:
+    return isinstance(x, (Tracer, np.ndarray, np.generic, int, float, complex))
+
+
+def _method(name: str) -> Callable[..., Any]:
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return methods[name](self, *args, **kwargs)
+
+    method.__name__ = name
+    method.__doc__ = f"NumPy's ``ndarray.{name}``."
+    return method
+
+
+BINARY = {
+    "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "true_divide", "floordiv": "floor_divide", "mod": "remainder",
+    "divmod": "divmod", "pow": "power", "matmul": "matmul", "and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor",
+    "lshift": "left_shift", "rshift": "right_shift",
+}  # fmt: skip
+COMPARISONS = {"lt": "less", "le": "less_equal", "eq": "equal", "ne": "not_equal", "gt": "greater", "ge": "greater_equal"}
+UNARY = {"neg": "negative", "pos": "positive", "abs": "absolute", "invert": "invert"}
+METHODS = (
+    "all any argmax argmin astype clip conj conjugate copy dot flatten max mean min prod ravel repeat reshape round squeeze std sum "
+    "swapaxes take transpose var"
+).split()
+
+for _python, _numpy in BINARY.items():
+    setattr(Tracer, f"__{_python}__", _operator(_numpy))
+    setattr(Tracer, f"__r{_python}__", _operator(_numpy, reflected=True))
+for _python, _numpy in COMPARISONS.items():
+    setattr(Tracer, f"__{_python}__", _operator(_numpy))
+for _python, _numpy in UNARY.items():
+    setattr(Tracer, f"__{_python}__", _method(_numpy))
+for _name in METHODS:
+    setattr(Tracer, _name, _method(_name))
+
+
+def leak_message(what: str) -> str:
+    """The message for a tracer used after its trace."""
+    return (
+        f"{what} was given a traced value whose trace has ended: it was kept in a global, an attribute or a closure while its "
+        f"function was traced. Return the value from the function instead.{at_line()}"
+    )
+
+
+def known(value: Any) -> Any:
+    """The array that `value` is or carries, or None where there is none yet."""
+    while type(value) is Tracer:
+        if not value.frame.active:
+            raise UnexpectedTracerError(leak_message("An operation"))
+        value = value.frame.below(value)
+    return value
+
+
+def _need(tracer: Tracer, error: type[TypeError], use: str) -> Any:
+    """The known value of `tracer`, or `error` with the remedy."""
+    value: Any = tracer
+    while type(value) is Tracer:
+        if not value.frame.active:
+            raise UnexpectedTracerError(leak_message(use))
+        below = value.frame.below(value)
+        if below is None:
+            raise error(
+                f"A traced value of type {tracer.type} was used as {use}, which needs a known value. {value.frame.explain()}{at_line()}"
+            )
+        value = below
+    return value

@@ -1,0 +1,1 @@
+"""Transformations: reverse mode, forward mode, batching, and the split of known from unknown."""

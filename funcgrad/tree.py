@@ -1,0 +1,165 @@
+"""What is a pytree?  Nested tuples, lists, dicts, named tuples and registered classes: a thin face on `optree`.
+
+``None`` is an empty tree, as in JAX; dictionaries are visited in the order of their sorted keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any, TypeVar
+
+import optree
+from optree import PyTreeSpec
+
+T = TypeVar("T")
+NAMESPACE = "funcgrad"
+TreeDef = PyTreeSpec
+
+
+def flatten(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> tuple[list[Any], TreeDef]:
+    """The leaves of `tree`, in order, and its structure.
+
+    >>> leaves, structure = flatten({"b": 1, "a": (2, None)})
+    >>> leaves
+    [2, 1]
+    """
+    return optree.tree_flatten(tree, is_leaf, namespace=NAMESPACE)
+
+
+def unflatten(treedef: TreeDef, leaves: Iterable[Any]) -> Any:
+    """The tree of structure `treedef` that holds `leaves`."""
+    return optree.tree_unflatten(treedef, leaves)
+
+
+def leaves(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[Any]:
+    """The leaves of `tree`, in order."""
+    return optree.tree_leaves(tree, is_leaf, namespace=NAMESPACE)
+
+
+def structure(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> TreeDef:
+    """The structure of `tree`: equal for trees that differ in their leaves only."""
+    return optree.tree_structure(tree, is_leaf, namespace=NAMESPACE)
+
+
+def map(f: Callable[..., Any], tree: Any, *rest: Any, is_leaf: Callable[[Any], bool] | None = None) -> Any:
+    """`f` applied leaf by leaf to one or more trees of one structure.
+
+    >>> map(lambda p, g: p - g, {"w": 3, "b": 2}, {"w": 1, "b": 1})
+    {'w': 2, 'b': 1}
+    """
+    return optree.tree_map(f, tree, *rest, is_leaf=is_leaf, namespace=NAMESPACE)
+
+
+def map_with_path(f: Callable[..., Any], tree: Any, *rest: Any, is_leaf: Callable[[Any], bool] | None = None) -> Any:
+    """As `map`, with the path of the leaf (a tuple of keys and indices) as the first argument of `f`."""
+    return optree.tree_map_with_path(f, tree, *rest, is_leaf=is_leaf, namespace=NAMESPACE)
+
+
+def paths(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[tuple[Any, ...]]:
+    """The path of every leaf: a tuple of keys and indices."""
+    return optree.tree_paths(tree, is_leaf, namespace=NAMESPACE)
+
+
+def key_string(path: tuple[Any, ...]) -> str:
+    """A path as Python would write it.
+
+    >>> key_string(("layers", 0))
+    "['layers'][0]"
+    """
+    return "".join(f"[{key!r}]" for key in path)
+
+
+def reduce(f: Callable[[T, Any], T], tree: Any, *initial: T, is_leaf: Callable[[Any], bool] | None = None) -> T:
+    """`f` folded over the leaves of `tree`, from the left."""
+    return optree.tree_reduce(f, tree, *initial, is_leaf=is_leaf, namespace=NAMESPACE)
+
+
+def all(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> bool:
+    """Whether every leaf is true."""
+    return optree.tree_all(tree, is_leaf, namespace=NAMESPACE)
+
+
+def transpose(outer: TreeDef, inner: TreeDef, tree: Any) -> Any:
+    """A tree of trees turned inside out."""
+    return optree.tree_transpose(outer, inner, tree)
+
+
+def broadcast_prefix(prefix: Any, tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[Any]:
+    """One entry of `prefix` for each leaf of `tree`; `prefix` may stop at any level of it."""
+    return optree.broadcast_prefix(prefix, tree, is_leaf, namespace=NAMESPACE)
+
+
+def register_pytree_node(
+    nodetype: type[T],
+    flatten_func: Callable[[T], tuple[Iterable[Any], Hashable]],
+    unflatten_func: Callable[[Any, Iterable[Any]], T],
+) -> None:
+    """Make `nodetype` a node of pytrees.
+
+    Parameters
+    ----------
+    nodetype
+        The class.
+    flatten_func
+        ``flatten_func(node) -> (children, aux)`` with a hashable `aux`.
+    unflatten_func
+        ``unflatten_func(aux, children) -> node``.
+
+    Raises
+    ------
+    ValueError
+        If the class is registered already.
+    """
+
+    def unflatten_children(aux: Any, children: Iterable[Any]) -> T:
+        return unflatten_func(aux, tuple(children))
+
+    optree.register_pytree_node(nodetype, flatten_func, unflatten_children, namespace=NAMESPACE)  # type: ignore[arg-type]
+
+
+def register_pytree_node_class(cls: type[T]) -> type[T]:
+    """Class decorator: the class has ``tree_flatten(self)`` and ``tree_unflatten(cls, aux, children)``.
+
+    >>> @register_pytree_node_class
+    ... class Pair:
+    ...     def __init__(self, a, b): self.a, self.b = a, b
+    ...     def tree_flatten(self): return (self.a, self.b), None
+    ...     @classmethod
+    ...     def tree_unflatten(cls, aux, children): return cls(*children)
+    >>> leaves(Pair(1, 2))
+    [1, 2]
+    """
+    register_pytree_node(cls, lambda node: node.tree_flatten(), cls.tree_unflatten)  # type: ignore[attr-defined]
+    return cls
+
+
+def register_dataclass(
+    nodetype: type[T], data_fields: Iterable[str] | None = None, meta_fields: Iterable[str] | None = None
+) -> type[T]:
+    """Make a dataclass a node of pytrees: `data_fields` are its children, `meta_fields` part of its structure.
+
+    By default every field is data unless it was made by ``dataclasses.field(metadata={"static": True})``.
+
+    >>> import dataclasses
+    >>> @register_dataclass
+    ... @dataclasses.dataclass
+    ... class Layer:
+    ...     w: float
+    ...     name: str = dataclasses.field(metadata={"static": True})
+    >>> map(lambda v: v * 2, Layer(3.0, "dense"))
+    Layer(w=6.0, name='dense')
+    """
+    fields = nodetype.__dataclass_fields__.values()  # type: ignore[attr-defined]
+    meta = (
+        [f.name for f in fields if f.metadata.get("static", False)] if meta_fields is None else list(meta_fields)
+    )
+    data = [f.name for f in fields if f.init and f.name not in meta] if data_fields is None else list(data_fields)
+
+    def flatten_fields(node: T) -> tuple[tuple[Any, ...], Hashable]:
+        return tuple(getattr(node, name) for name in data), tuple(getattr(node, name) for name in meta)
+
+    def unflatten_fields(aux: Any, children: Iterable[Any]) -> T:
+        return nodetype(**dict(zip(data, children, strict=True)), **dict(zip(meta, aux, strict=True)))
+
+    register_pytree_node(nodetype, flatten_fields, unflatten_fields)
+    return nodetype

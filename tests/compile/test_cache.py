@@ -1,0 +1,195 @@
+"""Does the disk cache keep code, and never get in the way?"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from funcgrad.compile import cache, engine
+from funcgrad.errors import CacheWarning
+
+POSIX = pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
+
+
+@pytest.fixture
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv(cache.DIRECTORY, str(tmp_path / "cache"))
+    monkeypatch.delenv(cache.SWITCH, raising=False)
+    return tmp_path / "cache"
+
+
+class Maker:
+    """Counts its calls."""
+
+    def __init__(self, payload: bytes = b"code") -> None:
+        self.payload, self.calls = payload, 0
+
+    def __call__(self) -> bytes:
+        self.calls += 1
+        return self.payload
+
+
+def test_made_once(directory: Path) -> None:
+    make = Maker()
+    assert [cache.fetch("key", make) for _ in range(3)] == [b"code"] * 3
+    assert make.calls == 1
+    assert cache.fetch("another key", make) == b"code"
+    assert make.calls == 2
+    assert cache.info() == (directory, 2, 2 * (cache.HEADER.size + 4))
+
+
+def test_the_key_names_the_machine_and_the_versions(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make = Maker()
+    cache.fetch("key", make)
+    monkeypatch.setenv(engine.CPU_VARIABLE, "generic")
+    cache.fetch("key", make)
+    monkeypatch.setattr(cache, "FORMAT", cache.FORMAT + 1)
+    cache.fetch("key", make)
+    assert make.calls == 3
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: b"",
+        lambda data: data[:10],
+        lambda data: data[:-1],
+        lambda data: data + b"x",
+        lambda data: data[:-1] + b"X",
+        lambda data: b"X" + data[1:],
+        lambda data: bytes(len(data)),
+    ],
+)
+def test_a_damaged_file_is_replaced(directory: Path, damage: Callable[[bytes], bytes]) -> None:
+    make = Maker()
+    cache.fetch("key", make)
+    (path,) = directory.iterdir()
+    path.write_bytes(damage(path.read_bytes()))
+    assert cache.fetch("key", make) == b"code"
+    assert cache.fetch("key", make) == b"code"
+    assert make.calls == 2
+    assert list(directory.iterdir()) == [path]
+
+
+def test_off(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(cache.SWITCH, "0")
+    make = Maker()
+    assert [cache.fetch("key", make), cache.fetch("key", make)] == [b"code"] * 2
+    assert make.calls == 2
+    assert not directory.exists()
+    assert cache.info() == (None, 0, 0)
+    cache.clear()
+
+
+def test_clear(directory: Path) -> None:
+    make = Maker()
+    cache.fetch("key", make)
+    (directory / "notes.txt").write_text("not ours")
+    cache.clear()
+    assert [path.name for path in directory.iterdir()] == ["notes.txt"]
+    cache.fetch("key", make)
+    assert make.calls == 2
+
+
+def works_and_says_so_once(match: str) -> None:
+    make = Maker()
+    with pytest.warns(CacheWarning, match=match) as caught:
+        assert cache.fetch("key", make) == b"code"
+    assert len(caught) == 1
+    assert cache.DIRECTORY in str(caught[0].message)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert cache.fetch("another key", make) == b"code"
+    assert make.calls == 2
+
+
+def test_a_directory_that_is_a_file(directory: Path) -> None:
+    directory.write_text("")
+    works_and_says_so_once("exists")
+
+
+def test_a_directory_that_cannot_be_written(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(cache.tempfile, "mkstemp", refuse)
+    works_and_says_so_once("Permission denied")
+
+
+def test_a_full_disk_leaves_no_litter(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(cache.os, "replace", refuse)
+    works_and_says_so_once("No space left")
+    assert list(directory.iterdir()) == []
+
+
+@POSIX
+@pytest.mark.parametrize("mode", [0o770, 0o707, 0o777])
+def test_a_directory_that_others_may_write_to(directory: Path, mode: int) -> None:
+    directory.mkdir()
+    directory.chmod(mode)
+    works_and_says_so_once("other users may write")
+    assert list(directory.iterdir()) == []
+
+
+@POSIX
+def test_a_directory_of_someone_else(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    owner = os.geteuid()
+    monkeypatch.setattr(cache.os, "geteuid", lambda: owner + 1)
+    works_and_says_so_once("another user")
+
+
+@POSIX
+def test_a_new_directory_is_private(directory: Path) -> None:
+    cache.fetch("key", Maker())
+    assert directory.stat().st_mode & 0o777 == 0o700
+    (path,) = directory.iterdir()
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def test_what_was_not_used_for_longest_goes_first(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = cache.HEADER.size + 4
+    monkeypatch.setattr(cache, "LIMIT", 4 * size)
+    monkeypatch.setattr(cache, "CHECK_EVERY", 1)
+    make = Maker()
+    seen: set[Path] = set()
+    order = []
+    for k in range(4):
+        cache.fetch(f"key {k}", make)
+        (path,) = set(directory.iterdir()) - seen
+        os.utime(path, (1000 + k, 1000 + k))
+        seen.add(path)
+        order.append(path)
+    cache.fetch("key 0", make)  # used: now the newest
+    cache.fetch("key 4", make)
+    assert make.calls == 5
+    left = set(directory.iterdir())
+    assert order[0] in left and order[3] in left
+    assert order[1] not in left and order[2] not in left
+
+
+def test_litter_of_a_crashed_process_is_swept(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "CHECK_EVERY", 1)
+    directory.mkdir(mode=0o700)
+    litter = directory / "half.tmp"
+    litter.write_bytes(b"half a file")
+    os.utime(litter, (1000, 1000))
+    cache.fetch("key", Maker())
+    assert not litter.exists()
+
+
+@pytest.mark.skipif(os.name != "posix" or os.uname().sysname != "Linux", reason="the rule is Linux's")
+def test_the_default_directory_is_the_platforms(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv(cache.DIRECTORY, raising=False)
+    monkeypatch.delenv(cache.SWITCH, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache.info().directory == tmp_path / "funcgrad"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache.info().directory == tmp_path / ".cache" / "funcgrad"

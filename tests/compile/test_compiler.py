@@ -1,0 +1,119 @@
+"""Is each kernel compiled once, whoever asks for it?"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from funcgrad.compile import cache, compiler, engine
+from funcgrad.compile.compiler import canonical, compile_kernels, native_library, symbol_of
+from funcgrad.lower.loops import Constant, Kernel
+from tests.compile.builder import elementwise, run
+
+
+def scaled(factor: float) -> Kernel:
+    return elementwise(lambda b, x: b.op("mul", x, Constant(factor, "f8")), ["f8"], "f8")
+
+
+@pytest.fixture
+def compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The texts that LLVM compiles, starting from empty caches."""
+    texts: list[str] = []
+    original = engine.to_object
+
+    def recording(text: str) -> bytes:
+        texts.append(text)
+        return original(text)
+
+    monkeypatch.setattr(engine, "to_object", recording)
+    monkeypatch.setenv(cache.DIRECTORY, str(tmp_path / "cache"))
+    monkeypatch.delenv(cache.SWITCH, raising=False)
+    kept = dict(compiler._entries)
+    compiler.clear()
+    yield texts
+    compiler.clear()
+    compiler._entries.update(kept)
+
+
+def check(address: int, factor: float) -> None:
+    x, out = np.arange(10.0), np.zeros(10)
+    assert run(address, [x, out], [], 0, 10) == 0
+    np.testing.assert_array_equal(out, factor * x)
+
+
+def test_many_kernels(compiled: list[str]) -> None:
+    addresses = compile_kernels([scaled(k) for k in range(6)])
+    for k, address in enumerate(addresses):
+        check(address, k)
+    assert len(compiled) == 6
+    assert compile_kernels([]) == []
+
+
+def test_equal_kernels_are_compiled_once(compiled: list[str]) -> None:
+    first, second, other = compile_kernels([scaled(2.0), scaled(2.0), scaled(3.0)])
+    assert first == second != other
+    assert compile_kernels([scaled(3.0)]) == [other]
+    assert len(compiled) == 2
+
+
+def test_the_disk_keeps_them(compiled: list[str]) -> None:
+    compile_kernels([scaled(2.0)])
+    compiler.clear()
+    (address,) = compile_kernels([scaled(2.0)])
+    check(address, 2.0)
+    assert len(compiled) == 1
+
+
+def test_threads_that_ask_at_once_share_one_compilation(compiled: list[str]) -> None:
+    barrier = threading.Barrier(8)
+    results: list[list[int]] = []
+
+    def ask() -> None:
+        barrier.wait()
+        results.append(compile_kernels([scaled(k) for k in range(3)]))
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 8 and all(result == results[0] for result in results)
+    assert len(compiled) == 3
+
+
+def test_a_failure_is_raised_and_not_remembered(compiled: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "load", lambda *_: (_ for _ in ()).throw(RuntimeError("no memory")))
+        with pytest.raises(RuntimeError, match="no memory"):
+            compile_kernels([scaled(2.0), scaled(3.0)])
+    addresses = compile_kernels([scaled(2.0), scaled(3.0)])
+    check(addresses[1], 3.0)
+
+
+def test_symbols_carry_the_hash(compiled: list[str]) -> None:
+    compile_kernels([scaled(2.0)])
+    symbol = symbol_of(canonical(scaled(2.0)))
+    assert f"define void @{symbol}(" in compiled[0]
+    assert symbol != symbol_of(canonical(scaled(3.0)))
+
+
+def test_modules_written_by_hand_are_cached_too(compiled: list[str]) -> None:
+    text = (
+        "declare i64 @fg_outside(i64)\ndefine i64 @fg_twice(i64 %x) {\n"
+        "  %y = call i64 @fg_outside(i64 %x)\n  %z = add i64 %y, %y\n  ret i64 %z\n}\n"
+    )
+    function = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)
+    for offset in (1, 2):  # the code is the same for every address that it is linked to
+        outside = function(lambda x, offset=offset: x + offset)
+        address = ctypes.cast(outside, ctypes.c_void_p).value
+        assert address is not None
+        library = native_library("test", text, {"fg_outside": address})
+        assert function(library.address("fg_twice"))(5) == 2 * (5 + offset)
+    assert len(compiled) == 1
+    with pytest.raises(RuntimeError, match="'broken'"):
+        native_library("broken", "define nonsense")

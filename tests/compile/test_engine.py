@@ -1,0 +1,98 @@
+"""Does IR become code that can be called, linked and read?"""
+
+from __future__ import annotations
+
+import ctypes
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from funcgrad.compile import engine
+from funcgrad.compile.llvm import print_kernel
+from tests.compile.builder import elementwise, run
+
+SQUARE = "define i64 @square(i64 %x) {\n  %y = mul i64 %x, %x\n  ret i64 %y\n}\n"
+CALLER = (
+    "declare i64 @helper(i64)\ndefine i64 @twice(i64 %x) {\n"
+    "  %y = call i64 @helper(i64 %x)\n  %z = add i64 %y, %y\n  ret i64 %z\n}\n"
+)
+FUNCTION = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)
+
+
+def test_code_runs() -> None:
+    library = engine.load(engine.to_object(SQUARE))
+    assert FUNCTION(library.address("square"))(12) == 144
+    assert library.address("square") == library.address("square")
+
+
+def test_symbols_link_one_library_to_another() -> None:
+    square = engine.load(engine.to_object(SQUARE))
+    caller = engine.load(engine.to_object(CALLER), {"helper": square.address("square")})
+    assert FUNCTION(caller.address("twice"))(3) == 18
+
+
+def test_libraries_may_define_equal_symbols() -> None:
+    first = engine.load(engine.to_object(SQUARE))
+    second = engine.load(engine.to_object(SQUARE.replace("mul", "add")))
+    assert FUNCTION(first.address("square"))(5) == 25
+    assert FUNCTION(second.address("square"))(5) == 10
+
+
+def test_a_dropped_library_takes_no_other_with_it() -> None:
+    kept = engine.load(engine.to_object(SQUARE))
+    address = kept.address("square")
+    for _ in range(20):
+        dropped = engine.load(engine.to_object(SQUARE))
+        assert dropped.address("square") != address
+        del dropped
+    assert FUNCTION(address)(7) == 49
+
+
+def test_unknown_symbols_are_errors() -> None:
+    with pytest.raises(RuntimeError, match="cube"):
+        engine.load(engine.to_object(SQUARE)).address("cube")
+    with pytest.raises(RuntimeError, match="twice"):
+        engine.load(engine.to_object(CALLER)).address("twice")
+
+
+def test_bad_text_is_an_error_that_shows_it() -> None:
+    with pytest.raises(RuntimeError, match="expected type") as raised:
+        engine.to_object("define nonsense")
+    assert "define nonsense" in str(raised.value)
+
+
+def test_object_code_is_the_same_on_every_thread() -> None:
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(engine.to_object, [SQUARE] * 40))) == 1
+
+
+def test_people_can_read_it() -> None:
+    assert "square:" in engine.assembly(SQUARE)
+    assert "mul i64 %x, %x" in engine.optimised(SQUARE)
+
+
+def test_another_cpu_can_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = engine.identity()
+    monkeypatch.setenv(engine.CPU_VARIABLE, "generic")
+    assert engine.target() == ("generic", "")
+    assert engine.identity() != host
+    assert FUNCTION(engine.load(engine.to_object(SQUARE)).address("square"))(3) == 9
+
+
+@pytest.mark.parametrize("cpu", ["", "generic"])
+def test_half_precision_needs_no_instructions_for_it(cpu: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(engine.CPU_VARIABLE, cpu)
+    halves = np.arange(1 << 16, dtype="u2").view("f2")
+    floats = halves.astype("f4")
+    with np.errstate(all="ignore"):
+        middles = (floats[:-1] + floats[1:]) / 2
+        steps = [np.nextafter(middles, np.float32(end)) for end in (-np.inf, np.inf)]
+    values = np.concatenate([floats, *steps, middles, np.float32([65519.9, 65520.0, 1e30, -1e30, 1e-45])])
+    for source, result in ((halves, "f4"), (values, "f2")):
+        kernel = elementwise(lambda b, x, to=result: b.op("cast", x, dtype=to), [source.dtype.str[1:]], result)
+        out = np.zeros(source.size, result)
+        library = engine.load(engine.to_object(print_kernel(kernel, "kernel")))
+        run(library.address("kernel"), [source, out], [], 0, source.size)
+        with np.errstate(all="ignore"):
+            np.testing.assert_array_equal(out, source.astype(result))

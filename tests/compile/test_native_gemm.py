@@ -1,0 +1,153 @@
+"""Does the matrix product kernel compute what NumPy does, for every shape, transposition and batch?"""
+
+from __future__ import annotations
+
+import ctypes
+
+import numpy as np
+import pytest
+
+from funcgrad.compile import native
+from funcgrad.compile.native import blas, bridge, gemm
+
+PRECISION = {"f4": 1e-6, "f8": 1e-14}
+
+
+def product(kernel, a, b, c, *, trans_a=0, trans_b=0, alpha=1.0, beta=0.0, pieces=None):
+    """Call a kernel on batched C-contiguous matrices, over the batch or over `pieces`; changes `c`."""
+    (batch, m, n), dtype = c.shape, c.dtype.str[1:]
+    k = a.shape[1] if trans_a else a.shape[2]
+    strides = tuple(x.shape[1] * x.shape[2] for x in (a, b, c))
+    options = {"transposed": (trans_a, trans_b), "alpha": alpha, "beta": beta, "strides": strides}
+    ints = np.array(native.gemm_integers((1, 2, 3), (m, n, k), dtype, **options), np.int64)
+    assert len(ints) == len(gemm.Parameter)
+    status = np.zeros(1, np.int64)
+    bufs = np.array([x.ctypes.data for x in (status, a, b, c)], np.int64)
+    call = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)(kernel)
+    for first, last in pieces or [(0, batch)]:
+        call(bufs.ctypes.data, ints.ctypes.data, first, last)
+    assert status[0] == 0
+
+
+def operand(rng, batch, rows, columns, transposed, dtype):
+    return rng.standard_normal((batch, *((columns, rows) if transposed else (rows, columns)))).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("trans_a", [0, 1])
+@pytest.mark.parametrize("trans_b", [0, 1])
+@pytest.mark.parametrize(("alpha", "beta"), [(1.0, 0.0), (0.5, 2.0)])
+def test_all_shapes(dtype, trans_a, trans_b, alpha, beta):
+    rng = np.random.default_rng(0)
+    kernel = native.gemm_address(dtype)
+    for batch, m, n, k in [(b, m, n, k) for b in (1, 3) for m in (0, 1, 5) for n in (0, 1, 7) for k in (0, 1, 33)]:
+        a, b = operand(rng, batch, m, k, trans_a, dtype), operand(rng, batch, k, n, trans_b, dtype)
+        # With beta = 0 the old content must not matter, whatever it is.
+        c = np.full((batch, m, n), np.nan if beta == 0 else 1.5, dtype)
+        expected = alpha * (a.swapaxes(1, 2) if trans_a else a).astype("f8") @ (b.swapaxes(1, 2) if trans_b else b)
+        expected += 0 if beta == 0 else beta * c
+        product(kernel, a, b, c, trans_a=trans_a, trans_b=trans_b, alpha=alpha, beta=beta)
+        np.testing.assert_allclose(c, expected, rtol=0, atol=40 * PRECISION[dtype], err_msg=f"{batch, m, n, k}")
+
+
+def test_offsets_and_leading_dimensions_address_blocks_of_larger_arrays():
+    rng = np.random.default_rng(1)
+    a, b, c = (rng.standard_normal((1, 6, 8)) for _ in range(3))
+    kept = c.copy()
+    places = {"leading": (8, 8, 8), "offsets": (8 + 1, 2, 16 + 5)}
+    ints = native.gemm_integers((1, 2, 3), (2, 3, 4), "f8", **places)
+    status = np.zeros(1, np.int64)
+    bufs = np.array([x.ctypes.data for x in (status, a, b, c)], np.int64)
+    call = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+    call(native.gemm_address("f8"))(bufs.ctypes.data, np.array(ints, np.int64).ctypes.data, 0, 1)
+    kept[0, 2:4, 5:8] = a[0, 1:3, 1:5] @ b[0, 0:4, 2:5]
+    np.testing.assert_allclose(c, kept, rtol=0, atol=1e-14)
+
+
+def test_infinities_and_nans_pass_through_products_with_vectors():
+    a = np.array([[[1.0, np.inf], [np.nan, 2.0]]])
+    b = np.array([[[0.0], [1.0]]])
+    c = np.zeros((1, 2, 1))
+    product(native.gemm_address("f8"), a, b, c)
+    np.testing.assert_array_equal(c[0, :, 0], [np.inf, np.nan])
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("trans_a", [0, 1])
+@pytest.mark.parametrize("trans_b", [0, 1])
+@pytest.mark.parametrize("n", [1, 9])
+@pytest.mark.parametrize("k", [0, 4])
+def test_rows_may_be_cut_anywhere(dtype, trans_a, trans_b, n, k):
+    rng = np.random.default_rng(3)
+    batch, m = 3, 7
+    a, b = operand(rng, batch, m, k, trans_a, dtype), operand(rng, batch, k, n, trans_b, dtype)
+    whole, cut = (np.full((batch, m, n), 2.0, dtype) for _ in range(2))
+    product(native.gemm_address(dtype), a, b, whole, trans_a=trans_a, trans_b=trans_b, beta=1.0)
+    pieces = [(0, 1), (1, 5), (5, 16), (16, 16), (16, 21)]
+    kernel = native.gemm_address(dtype, rows=True)
+    product(kernel, a, b, cut, trans_a=trans_a, trans_b=trans_b, beta=1.0, pieces=pieces)
+    np.testing.assert_allclose(cut, whole, rtol=0, atol=40 * PRECISION[dtype])
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_the_pool_shares_a_product_out(threads, dtype):
+    before = native.threads()
+    native.set_threads(threads)
+    rng = np.random.default_rng(4)
+    a, b = operand(rng, 2, 100, 30, False, dtype), operand(rng, 1, 30, 40, True, dtype)
+    ints = native.gemm_integers((1, 2, 3), (100, 40, 30), dtype, transposed=(False, True), strides=(3000, 0, 4000))
+    step = native.Step(native.gemm_address(dtype, rows=True), ints, 200, 16)
+    inputs = [native.ArrayInput(slot, x.dtype, x.shape) for slot, x in ((1, a), (2, b))]
+    outputs = [native.Output(3, a.dtype, (2, 100, 40))]
+    entry = native.make_entry(native.describe(inputs, outputs, [None] * 4, [step]))
+    results = [entry([a, b])[0] for _ in range(20)]
+    expected = a.astype("f8") @ b[0].T.astype("f8")
+    np.testing.assert_allclose(results[0], expected, rtol=0, atol=40 * PRECISION[dtype])
+    assert all(np.array_equal(r, results[0]) for r in results)
+    native.set_threads(before)
+
+
+def test_no_rows_at_all():
+    c = np.empty((2, 0, 3))
+    product(native.gemm_address("f8", rows=True), np.empty((2, 0, 4)), np.empty((2, 4, 3)), c, pieces=[(0, 0)])
+
+
+@pytest.mark.parametrize("source", ["_from_numpy", "_from_scipy", "_from_capsules"])
+def test_every_source_of_blas_computes_the_same(source):
+    found = getattr(blas, source)()
+    if found is None:
+        pytest.skip("this NumPy or SciPy is built on another BLAS")
+    library = bridge.link_gemm(found)
+    rng = np.random.default_rng(2)
+    a, b = rng.standard_normal((2, 9, 4)), rng.standard_normal((2, 4, 5))
+    c = np.empty((2, 9, 5))
+    product(library.address("fg_gemm_f8"), a, b, c)
+    np.testing.assert_allclose(c, a @ b, rtol=0, atol=1e-14)
+
+
+def test_blas_has_one_thread_inside_and_its_own_number_afterwards():
+    seen, threads = [], [6]
+    get = ctypes.CFUNCTYPE(ctypes.c_int32)(lambda: threads[-1])
+    put = ctypes.CFUNCTYPE(None, ctypes.c_int32)(threads.append)
+    multiply = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 13)(lambda *_: seen.append(threads[-1]))
+    addresses = {f"fg_{name}": blas.address_of(multiply) for name in gemm.ROUTINES}
+    controls = {"fg_blas_get_threads": blas.address_of(get), "fg_blas_set_threads": blas.address_of(put)}
+    fake = blas.Blas("fake", 64, addresses | controls)
+    library = bridge.link_gemm(fake)
+    a = np.ones((2, 3, 3))
+    product(library.address("fg_gemm_f8"), a, a, a.copy())
+    assert seen == [1, 1]
+    assert threads == [6, 1, 6]
+
+
+def test_numpys_own_threads_are_left_alone():
+    found = blas.blas()
+    if not found.controls:
+        pytest.skip("this BLAS does not tell its number of threads")
+    count = ctypes.CFUNCTYPE(ctypes.c_int32)(found.addresses["fg_blas_get_threads"])
+    before = count()
+    native.set_threads(native.threads())
+    a = np.ones((1, 50, 50))
+    product(native.gemm_address("f8"), a, a, a.copy())
+    assert count() == before

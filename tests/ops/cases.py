@@ -1,0 +1,352 @@
+"""Which cases is every primitive tested with?  THE table: one row or more for each registered primitive.
+
+A row says how operands are drawn (off the singularities, so that derivatives can be checked), for which dtypes, with which parameters, and how
+many units in the last place a compiled value and a derivative may be off.  `test_consistency` runs every check over every row.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+import funcgrad as fg
+from funcgrad.ir.primitive import Primitive, registry
+
+FLOATS = "f2 f4 f8"
+SIGNED = "i1 i2 i4 i8"
+UNSIGNED = "u1 u2 u4 u8"
+INTEGERS = f"{SIGNED} {UNSIGNED}"
+REALS = f"{INTEGERS} {FLOATS}"
+ALL = f"b1 {REALS}"
+SHAPE = (3, 18)  # the last extent is one that kernels do not know, the first one that they may
+INT64 = np.dtype(np.int64)
+
+
+class Draw:
+    """Random operands of one dtype; the same ones in every run."""
+
+    def __init__(self, name: str, dtype: np.dtype) -> None:
+        self.rng = np.random.default_rng(zlib.crc32(f"{name} {dtype}".encode()))
+        self.dtype = dtype
+
+    def between(self, shape: tuple[int, ...], low: float, high: float) -> np.ndarray:
+        """Numbers in [low, high]; for unsigned dtypes those that are not negative."""
+        if self.dtype.kind == "b":
+            return self.rng.random(shape) < 0.5
+        if self.dtype.kind in "iu":
+            first = 0 if self.dtype.kind == "u" else int(np.ceil(low))
+            return np.asarray(self.rng.integers(first, max(int(high), first + 1) + 1, shape)).astype(self.dtype)
+        return np.asarray(self.rng.uniform(low, high, shape)).astype(self.dtype)
+
+    def normal(self, *shape: int) -> np.ndarray:
+        """Numbers around 0, none of them near it."""
+        return self.off(shape, 0.2, 3)
+
+    def off(self, shape: tuple[int, ...], low: float, high: float) -> np.ndarray:
+        """Numbers of magnitude in [low, high], of either sign."""
+        size = self.between(shape, low, high)
+        return size if self.dtype.kind in "bu" else np.where(self.rng.random(shape) < 0.5, -size, size).astype(self.dtype)
+
+    def off_integers(self, shape: tuple[int, ...], high: float) -> np.ndarray:
+        """Numbers that are neither near an integer nor near the middle of two."""
+        whole = self.rng.integers(-int(high), int(high), shape)
+        return np.asarray(whole + self.rng.choice([0.3, 0.7], shape) + self.rng.uniform(-0.1, 0.1, shape)).astype(self.dtype)
+
+    def distinct(self, *shape: int) -> np.ndarray:
+        """Numbers no two of which are near each other."""
+        size = int(np.prod(shape))
+        if self.dtype.kind in "biu":
+            return self.normal(*shape)
+        return (self.rng.permutation(size).reshape(shape) / 16 - size / 37).astype(self.dtype)
+
+    def near_one(self, *shape: int) -> np.ndarray:
+        """Numbers of magnitude near 1, of either sign: many of them have a product."""
+        return self.off(shape, 0.75, 1.33)
+
+    def positions(self, shape: tuple[int, ...], size: int) -> np.ndarray:
+        """Indices into an axis of `size`."""
+        return self.rng.integers(0, size, shape)
+
+    def bools(self, *shape: int) -> np.ndarray:
+        """Truth values."""
+        return self.rng.random(shape) < 0.5
+
+
+Sampler = Callable[[Draw, tuple[int, ...]], np.ndarray]
+
+
+def within(low: float, high: float) -> Sampler:
+    """Operands in [low, high]."""
+    return lambda draw, shape: draw.between(shape, low, high)
+
+
+def off(low: float, high: float) -> Sampler:
+    """Operands of magnitude in [low, high]."""
+    return lambda draw, shape: draw.off(shape, low, high)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the table.
+
+    Attributes
+    ----------
+    name
+        The primitive.
+    operands
+        Draws the operands.
+    dtypes
+        Of the operands (of the first one that is drawn, where they differ).
+    params
+        The parameters of the equation, from the dtype.
+    ulps
+        How far a compiled value may be from the reference, in units of the last place (of the largest summand, in sums).
+    slope_ulps
+        The same for derivatives in a lower precision against float64.
+    analytic
+        Whether the reference takes complex operands and is analytic there, so that its derivative is found by a complex step.
+    samplers
+        For operations on elements: of each operand; they are also tested with special values and other shapes.
+    variant
+        Tells rows of one primitive apart.
+    """
+
+    name: str
+    operands: Callable[[Draw], tuple[Any, ...]]
+    dtypes: str = FLOATS
+    params: Callable[[np.dtype], Mapping[str, Any]] = field(default=lambda dtype: {})
+    ulps: float = 0
+    slope_ulps: float = 8
+    analytic: bool = True
+    samplers: tuple[Sampler, ...] = ()
+    variant: str = ""
+
+    @property
+    def primitive(self) -> Primitive:
+        """The primitive of the row."""
+        return registry[self.name]
+
+    def call(self, dtype: np.dtype) -> Callable[..., Any]:
+        """The primitive as a function of its operands."""
+        primitive, params = self.primitive, self.params(dtype)
+        return lambda *operands: primitive(*operands, **params)  # type: ignore[operator]
+
+    def reference(self, dtype: np.dtype) -> Callable[..., Any]:
+        """The NumPy reference as a function of the operands."""
+        primitive, params = self.primitive, self.params(dtype)
+
+        def reference(*operands: Any) -> Any:
+            with np.errstate(all="ignore"):
+                out = primitive.reference(*operands, **params)
+            return out[0] if primitive.multiple else out
+
+        return reference
+
+    def draw(self, dtype: np.dtype) -> tuple[Any, ...]:
+        """Operands of the row."""
+        return self.operands(Draw(f"{self.name} {self.variant}", dtype))
+
+    def __str__(self) -> str:
+        return f"{self.name}-{self.variant}" if self.variant else self.name
+
+
+def elements(name: str, dtypes: str, *samplers: Sampler, **options: Any) -> Row:
+    """A row of an operation on elements."""
+    return Row(name, lambda draw: tuple(s(draw, SHAPE) for s in samplers), dtypes, samplers=samplers, **options)
+
+
+def fixed(**params: Any) -> Callable[[np.dtype], Mapping[str, Any]]:
+    """Parameters that do not depend on the dtype."""
+    return lambda dtype: params
+
+
+def arrays(*shapes: tuple[int, ...]) -> Callable[[Draw], tuple[Any, ...]]:
+    """Operands of the given shapes."""
+    return lambda draw: tuple(draw.normal(*shape) for shape in shapes)
+
+
+def _select(draw: Draw, shape: tuple[int, ...] = SHAPE) -> tuple[Any, ...]:
+    return draw.bools(*shape), draw.normal(*SHAPE), draw.normal(*SHAPE)
+
+
+def _gathered(draw: Draw, *index: int) -> tuple[Any, ...]:
+    return draw.normal(5, 18, 2), draw.positions(index, 18)
+
+
+def _gathered_twice(draw: Draw) -> tuple[Any, ...]:
+    return draw.normal(5, 18, 2), draw.positions((4, 3), 5), draw.positions((4, 3), 2)
+
+
+def _scattered(draw: Draw) -> tuple[Any, ...]:
+    return draw.normal(5, 18, 2), draw.normal(7, 5, 2), draw.positions((7,), 18)
+
+
+def _scattered_twice(draw: Draw) -> tuple[Any, ...]:
+    return draw.normal(5, 18, 2), draw.normal(4, 3, 18), draw.positions((4, 3), 5), draw.positions((4, 3), 2)
+
+
+def _jit_params(dtype: np.dtype) -> Mapping[str, Any]:
+    x = np.ones(SHAPE, dtype)
+    return {"program": fg.make_jaxpr(lambda x, y: x * y + x)(x, x), "name": "inner"}
+
+
+def _converts() -> list[Row]:
+    return [
+        Row(
+            "convert_element_type",
+            arrays(SHAPE),
+            ALL,
+            (lambda to: lambda dtype: {"dtype": np.dtype(to)})(to),
+            analytic=False,
+            samplers=(off(0.2, 3),),
+            variant=to,
+        )
+        for to in ALL.split()
+    ]
+
+
+def _reductions(name: str, dtypes: str, sampler: Callable[..., Any] = Draw.normal, **options: Any) -> list[Row]:
+    table = (("middle", (4, 18, 3), (1,)), ("outer", (4, 18, 3), (0, 2)), ("last", (3, 37), (1,)), ("all", (5, 7), (0, 1)))
+    return [
+        Row(name, (lambda shape: lambda draw: (sampler(draw, *shape),))(shape), dtypes, fixed(axes=axes), variant=variant, **options)
+        for variant, shape, axes in table
+    ]
+
+
+def _dot(variant: str, x: tuple[int, ...], y: tuple[int, ...], contracted: Any, batch: Any = ((), ())) -> Row:
+    numbers = (contracted, batch)
+    return Row(
+        "dot_general", arrays(x, y), REALS, fixed(dimension_numbers=numbers), ulps=8, slope_ulps=32, variant=variant
+    )
+
+
+BROADCAST = fixed(shape=(2, 3, 18), broadcast_dimensions=(1, 2))
+ROWS: tuple[Row, ...] = (
+    # arithmetic
+    elements("neg", REALS, off(0.2, 3)),
+    elements("add", REALS, off(0.2, 3), off(0.2, 3)),
+    elements("sub", REALS, off(0.2, 3), off(0.2, 3)),
+    elements("mul", REALS, off(0.2, 3), off(0.2, 3)),
+    elements("div", REALS, off(0.2, 3), off(0.5, 3)),
+    elements("rem", REALS, off(0.2, 3), off(1.1, 3), analytic=False),
+    elements("max", ALL, off(0.2, 3), off(0.2, 3)),
+    elements("min", ALL, off(0.2, 3), off(0.2, 3)),
+    elements("abs", REALS, off(0.2, 3), analytic=False),
+    elements("sign", REALS, off(0.2, 3), analytic=False),
+    *(elements(name, FLOATS, lambda draw, shape: draw.off_integers(shape, 4), analytic=False) for name in "trunc floor ceil round".split()),
+    elements("is_finite", FLOATS, off(0.2, 3)),
+    elements("square", REALS, off(0.2, 3)),
+    *(elements("integer_pow", REALS, off(0.2, 3), params=fixed(y=y), ulps=3, variant=str(y)) for y in (0, 1, 2, 3, 7)),
+    *(elements("integer_pow", FLOATS, off(0.5, 2), params=fixed(y=y), ulps=4, slope_ulps=12, variant=str(y)) for y in (-1, -2, -5)),
+    elements("pow", FLOATS, within(0.3, 3), off(0.2, 3), ulps=3),
+    elements("sqrt", FLOATS, within(0.2, 3)),
+    elements("rsqrt", FLOATS, within(0.2, 3), ulps=1),
+    elements("cbrt", FLOATS, off(0.2, 3), ulps=3, analytic=False),
+    # comparison, bits, choice, conversion
+    *(elements(name, ALL, off(0.2, 3), off(0.2, 3)) for name in "eq ne lt le gt ge".split()),
+    *(elements(name, f"b1 {INTEGERS}", off(0, 100), off(0, 100)) for name in "and or xor".split()),
+    elements("not", f"b1 {INTEGERS}", off(0, 100)),
+    *(elements(name, INTEGERS, off(0, 100), within(0, 9)) for name in ("shift_left", "shift_right")),
+    Row("select", _select, ALL),
+    Row("select", lambda draw: _select(draw, ()), FLOATS, variant="one condition"),
+    Row("select", lambda draw: (draw.bools(*SHAPE), draw.normal(), draw.normal(*SHAPE)), FLOATS, variant="one case"),
+    *_converts(),
+    elements("stop_gradient", ALL, off(0.2, 3)),
+    # transcendental
+    elements("exp", FLOATS, off(0.2, 2), ulps=3),
+    elements("exp2", FLOATS, off(0.2, 2), ulps=3),
+    elements("expm1", FLOATS, off(0.2, 2), ulps=3, slope_ulps=16),
+    elements("log", FLOATS, within(0.2, 3), ulps=3),
+    elements("log2", FLOATS, within(0.2, 3), ulps=3),
+    elements("log10", FLOATS, within(0.2, 3), ulps=3),
+    elements("log1p", FLOATS, within(-0.6, 3), ulps=3),
+    elements("sin", FLOATS, off(0.2, 3), ulps=3),
+    elements("cos", FLOATS, off(0.2, 3), ulps=3),
+    elements("tan", FLOATS, off(0.2, 1.2), ulps=4, slope_ulps=16),
+    elements("asin", FLOATS, off(0.2, 0.8), ulps=3),
+    elements("acos", FLOATS, off(0.2, 0.8), ulps=3),
+    elements("atan", FLOATS, off(0.2, 3), ulps=3),
+    elements("atan2", FLOATS, off(0.2, 3), off(0.2, 3), ulps=3, analytic=False),
+    elements("sinh", FLOATS, off(0.2, 2), ulps=4),
+    elements("cosh", FLOATS, off(0.2, 2), ulps=4),
+    elements("tanh", FLOATS, off(0.2, 1.2), ulps=4, slope_ulps=24),  # 1 - tanh x loses digits
+    elements("asinh", FLOATS, off(0.2, 3), ulps=4),
+    elements("acosh", FLOATS, within(1.2, 3), ulps=4),
+    elements("atanh", FLOATS, off(0.2, 0.8), ulps=4),
+    elements("logistic", FLOATS, off(0.2, 3), ulps=4, analytic=False),
+    elements("erf", FLOATS, off(0.2, 2), ulps=3, slope_ulps=16),
+    elements("erfc", FLOATS, off(0.2, 2), ulps=4, slope_ulps=16),
+    # shape
+    Row("broadcast_in_dim", arrays((3, 18)), ALL, BROADCAST, variant="new axis"),
+    Row("broadcast_in_dim", arrays((1, 18)), FLOATS, BROADCAST, variant="extent 1"),
+    Row("broadcast_in_dim", arrays(()), FLOATS, fixed(shape=(2, 18), broadcast_dimensions=()), variant="scalar"),
+    Row("broadcast_in_dim", arrays((2, 1)), FLOATS, fixed(shape=(2, 0), broadcast_dimensions=(0, 1)), variant="empty"),
+    Row("reshape", arrays((3, 18)), ALL, fixed(shape=(2, 27))),
+    Row("reshape", arrays((1,)), FLOATS, fixed(shape=()), variant="scalar"),
+    Row("reshape", arrays((0, 3)), FLOATS, fixed(shape=(3, 0, 2)), variant="empty"),
+    Row("transpose", arrays((2, 3, 18)), ALL, fixed(permutation=(2, 0, 1))),
+    Row("transpose", arrays((18, 17)), FLOATS, fixed(permutation=(1, 0)), variant="matrix"),
+    Row("slice", arrays((5, 18)), ALL, fixed(start_indices=(1, 2), limit_indices=(4, 17), strides=(1, 3))),
+    Row("slice", arrays((5, 18)), FLOATS, fixed(start_indices=(1, 2), limit_indices=(4, 2), strides=(2, 1)), variant="empty"),
+    Row("rev", arrays((3, 18)), ALL, fixed(dimensions=(1,))),
+    Row("rev", arrays((3, 18)), FLOATS, fixed(dimensions=(0, 1)), variant="both"),
+    Row("pad", arrays((3, 18), ()), ALL, fixed(padding_config=((1, 2, 0), (0, 3, 0)))),
+    Row("pad", arrays((3, 18), ()), FLOATS, fixed(padding_config=((1, 0, 2), (-2, -3, 1))), slope_ulps=64, variant="interior and cut"),
+    Row("pad", arrays((0, 18), ()), FLOATS, fixed(padding_config=((1, 1, 2), (0, 0, 0))), slope_ulps=64, variant="empty"),
+    Row("concatenate", arrays((3, 18), (2, 18), (1, 18)), ALL, fixed(dimension=0)),
+    Row("concatenate", arrays((3, 18), (3, 0), (3, 5)), FLOATS, fixed(dimension=1), variant="last axis"),
+    *(Row("iota", lambda draw: (), "f8", (lambda to: lambda dtype: {"dtype": np.dtype(to), "shape": (3, 18), "dimension": 1})(to), variant=to) for to in REALS.split()),
+    # contraction
+    _dot("vectors", (18,), (18,), ((0,), (0,))),
+    _dot("matrices", (3, 18), (18, 5), ((1,), (0,))),
+    _dot("transposed", (18, 3), (5, 18), ((0,), (1,))),
+    _dot("outer", (3,), (18,), ((), ())),
+    _dot("batched", (2, 3, 18), (18, 2, 5), ((2,), (0,)), ((0,), (1,))),
+    _dot("two axes", (3, 18, 4), (5, 4, 3), ((2, 0), (1, 2))),
+    _dot("nothing to sum", (3, 0), (0, 5), ((1,), (0,))),
+    # indexing
+    Row("check_index", lambda draw: (draw.rng.integers(-18, 18, SHAPE),), "i8", fixed(size=18)),
+    Row("gather", lambda draw: _gathered(draw, 4, 3), ALL, fixed(axes=(1,))),
+    Row("gather", _gathered_twice, FLOATS, fixed(axes=(0, 2)), variant="two axes"),
+    Row("gather", lambda draw: _gathered(draw), FLOATS, fixed(axes=(1,)), variant="one element"),
+    Row("gather", lambda draw: _gathered(draw, 0), FLOATS, fixed(axes=(1,)), variant="empty"),
+    Row("scatter_add", lambda draw: (draw.normal(18, 2), draw.normal(7, 2), draw.positions((7,), 18)), REALS, fixed(axes=(0,)), ulps=8),
+    Row("scatter_add", _scattered, FLOATS, fixed(axes=(1,)), ulps=8, variant="middle axis"),
+    Row("scatter_add", _scattered_twice, FLOATS, fixed(axes=(0, 2)), ulps=8, variant="two axes"),
+    # reduction
+    *_reductions("reduce_sum", REALS, ulps=8),
+    *_reductions("reduce_prod", REALS, Draw.near_one, ulps=40, slope_ulps=80),
+    *_reductions("reduce_max", ALL, Draw.distinct, analytic=False),
+    *_reductions("reduce_min", ALL, Draw.distinct, analytic=False),
+    Row("reduce_sum", arrays((3, 0)), FLOATS, fixed(axes=(1,)), variant="empty"),
+    Row("reduce_prod", arrays((3, 0)), FLOATS, fixed(axes=(1,)), variant="empty"),
+    *(Row(name, lambda draw: (draw.bools(4, 18),), "b1", fixed(axes=axes), variant=str(axes)) for name in ("reduce_and", "reduce_or") for axes in ((0,), (1,), (0, 1))),
+    *(Row(name, arrays((4, 18, 3)), ALL, fixed(axis=axis, index_dtype=INT64), variant=str(axis)) for name in ("argmax", "argmin") for axis in (0, 1, 2)),
+    # structured
+    Row("jit", arrays(SHAPE, SHAPE), FLOATS, _jit_params, ulps=1),
+)
+
+SPECIAL_FLOATS = (0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 1.5, 2.5, -2.5, 3.0, 17.25, -104.0, np.inf, -np.inf, np.nan)
+
+
+def special_values(dtype: np.dtype) -> np.ndarray:
+    """The numbers at which implementations differ: zeros, infinities, NaN, extremes, halves."""
+    if dtype.kind == "b":
+        return np.array([False, True])
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        return np.array([0, 1, 2, 3, 7, limits.max, limits.max - 1, limits.min, *((-1, -2, -7) if dtype.kind == "i" else ())], dtype)
+    limits = np.finfo(dtype)
+    ends = (limits.max, limits.min, limits.tiny, -limits.tiny, limits.smallest_subnormal, limits.eps, 1 + limits.eps, 1 - limits.eps)
+    return np.array([*SPECIAL_FLOATS, *ends], dtype)
+
+
+def special_operands(row: Row, dtype: np.dtype) -> tuple[np.ndarray, ...]:
+    """Every combination of special values, as 1-d operands."""
+    values = special_values(dtype)
+    grids = np.meshgrid(*[values] * len(row.samplers), indexing="ij")
+    return tuple(np.ascontiguousarray(g.reshape(-1)) for g in grids)

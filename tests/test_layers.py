@@ -1,0 +1,226 @@
+"""Do imports only point upwards in the order of the layers?
+
+`LAYERS` is the order of the pipeline: a file of funcgrad may import what stands above its own layer, and any file of its
+own package.  `EXTERNAL` says where a package from outside may be imported, `LATE` which imports may stand inside a function.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[1] / "funcgrad"
+FACE = "__init__"  # funcgrad/__init__.py: below everything, so that nothing imports it
+
+LAYERS = (
+    *("errors", "config", "dtypes", "tree", "tree_util", "array"),
+    *("ir", "trace", "ops", "transform", "control"),
+    *("lax", "numpy", "scipy", "nn", "random", "optim"),
+    *("simplify", "lower", "compile", "runtime", "interop"),
+    *("api", "debug", "testing", FACE),
+)
+
+# package: where it may be imported (paths, or folders with everything in them); any other package needs a row
+EXTERNAL = {
+    "numpy": ("",),
+    "optree": ("tree.py", "tree_util.py"),
+    "llvmlite": ("compile/", "interop/"),
+    "numba": ("compile/", "interop/"),
+    "scipy": ("compile/", "scipy/", "ops/transcendental.py", "ops/special.py", "ops/linalg.py", "ops/fft.py"),
+}
+
+# (file, module): why this import may stand inside a function
+LATE: dict[tuple[str, str], str] = {}
+
+
+class Import(NamedTuple):
+    """One import of `target` (a dotted name) in the file at `path` (relative to the package), at `line`."""
+
+    path: str
+    line: int
+    target: str
+    late: bool
+
+
+class Importer(ast.NodeVisitor):
+    """Collects the imports of one file, those written as calls included."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.depth = 0
+        self.found: list[Import] = []
+
+    def add(self, node: ast.AST, target: str) -> None:
+        self.found.append(Import(self.path, node.lineno, target, self.depth > 0))
+
+    def visit_Import(self, node: ast.Import) -> None:
+        for alias in node.names:
+            self.add(node, alias.name)
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        base = node.module or ""
+        if node.level:
+            package = ("funcgrad", *Path(self.path).parts[:-1])
+            base = ".".join((*package[: len(package) - node.level + 1], *filter(None, [node.module])))
+        for alias in node.names:
+            self.add(node, f"{base}.{alias.name}")
+
+    def visit_Call(self, node: ast.Call) -> None:
+        name = ast.unparse(node.func)
+        if name in ("__import__", "import_module", "importlib.import_module"):
+            known = node.args and isinstance(node.args[0], ast.Constant)
+            self.add(node, str(node.args[0].value) if known else "<computed>")
+        self.generic_visit(node)
+
+    def inside(self, node: ast.AST) -> None:
+        self.depth += 1
+        self.generic_visit(node)
+        self.depth -= 1
+
+    visit_FunctionDef = visit_AsyncFunctionDef = visit_Lambda = inside
+
+
+def imports(path: str, source: str) -> list[Import]:
+    importer = Importer(path)
+    importer.visit(ast.parse(source))
+    return importer.found
+
+
+def layer_of(path: str) -> str:
+    """The layer of a file: its folder or its own name."""
+    return Path(path).parts[0].removesuffix(".py")
+
+
+def layer_named(target: str) -> str:
+    """The layer that ``funcgrad.a.b`` or ``from funcgrad import a`` names; a name that is no layer is the package's face."""
+    parts = target.split(".")
+    return parts[1] if len(parts) > 1 and parts[1] in LAYERS else FACE
+
+
+def matches(target: str, module: str) -> bool:
+    return target == module or target.startswith(f"{module}.")
+
+
+def broken_rules(found: Import) -> Iterator[str]:
+    """What is wrong with an import, one sentence per broken rule."""
+    own, package = layer_of(found.path), found.target.split(".")[0]
+    if found.late and not any(path == found.path and matches(found.target, module) for path, module in LATE):
+        yield "stands inside a function: move it to the top of the file, or into LATE with the reason"
+    if package == "funcgrad":
+        other = layer_named(found.target)
+        if own in LAYERS and other != own and LAYERS.index(other) > LAYERS.index(own):
+            yield f"points down: {own} may import only the layers above it, and {other} stands below"
+    elif package == "<computed>":
+        if not found.late:
+            yield "has a computed name, which no rule can check"
+    elif package not in sys.stdlib_module_names:
+        places = EXTERNAL.get(package)
+        if places is None:
+            yield f"is no dependency of funcgrad: {package} has no row in EXTERNAL"
+        elif not found.path.startswith(places):
+            yield f"is out of place: {package} is imported in {', '.join(places)} only"
+
+
+def violations(path: str, source: str) -> list[str]:
+    """One line for each broken rule: the file, the line, the import, the rule."""
+    lines = []
+    if layer_of(path) not in LAYERS:
+        lines.append(f"funcgrad/{path}: {layer_of(path)} is no layer: give it a place in LAYERS")
+    for found in imports(path, source):
+        lines += [f"funcgrad/{path}:{found.line}: import of {found.target} {rule}" for rule in broken_rules(found)]
+    return lines
+
+
+def files() -> dict[str, str]:
+    return {str(p.relative_to(ROOT).as_posix()): p.read_text(encoding="utf-8") for p in sorted(ROOT.rglob("*.py"))}
+
+
+def test_every_import_keeps_the_order_of_the_layers():
+    found = [line for path, source in files().items() for line in violations(path, source)]
+    assert not found, "\n" + "\n".join(found)
+
+
+def test_every_exception_in_the_list_of_late_imports_is_used():
+    late = {
+        (found.path, found.target) for path, source in files().items() for found in imports(path, source) if found.late
+    }
+    unused = [key for key in LATE if not any(path == key[0] and matches(target, key[1]) for path, target in late)]
+    assert not unused
+
+
+PLANTED = {
+    "down": (
+        "ir/program.py",
+        "import os\nfrom funcgrad.lower import loops",
+        "funcgrad/ir/program.py:2: import of funcgrad.lower",
+    ),
+    "down, as a name": ("tree.py", "from funcgrad import api", "tree.py:1: import of funcgrad.api points down"),
+    "down, relative": (
+        "ir/program.py",
+        "from ..lower.loops import Loop",
+        "import of funcgrad.lower.loops.Loop points down",
+    ),
+    "down, for types only": (
+        "ops/a.py",
+        "if TYPE_CHECKING:\n    from funcgrad.api import jit",
+        "a.py:2: .* points down",
+    ),
+    "down, in the band": (
+        "numpy/linalg.py",
+        "import funcgrad.scipy.linalg",
+        "numpy may import only .* scipy stands below",
+    ),
+    "the face": (
+        "ops/a.py",
+        "import funcgrad as fg",
+        "ops may import only the layers above it, and __init__ stands below",
+    ),
+    "late": (
+        "api.py",
+        "def jit():\n    from funcgrad import ir",
+        "api.py:2: import of funcgrad.ir stands inside a function",
+    ),
+    "late, as a call": (
+        "api.py",
+        "def jit():\n    importlib.import_module('json')",
+        "import of json stands inside a function",
+    ),
+    "late, computed": ("api.py", "f = lambda name: __import__(name)", "import of <computed> stands inside a function"),
+    "computed": ("api.py", "importlib.import_module(name)", "import of <computed> has a computed name"),
+    "numba": ("runtime/threads.py", "import numba.core", "numba is imported in compile/, interop/ only"),
+    "llvmlite": ("lower/loops.py", "from llvmlite import binding", "llvmlite is imported in compile/, interop/ only"),
+    "scipy": ("ops/arithmetic.py", "import scipy.special", "scipy is imported in compile/, scipy/"),
+    "a stranger": ("testing.py", "import jax", "jax has no row in EXTERNAL"),
+    "no layer": ("utils.py", "", "utils is no layer: give it a place in LAYERS"),
+}
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_planted_violation_is_found(name):
+    path, source, message = PLANTED[name]
+    (line,) = violations(path, source)
+    assert re.search(message, line), line
+
+
+ALLOWED = {
+    "up": ("api.py", "from funcgrad.transform.vjp import vjp\nfrom funcgrad import dtypes, ir"),
+    "the same package": (
+        "ops/arithmetic.py",
+        "from funcgrad.ops import family\nfrom . import shape\nfrom .family import linear",
+    ),
+    "the package above": ("compile/llvm.py", "from ..lower.loops import Kernel\nimport llvmlite.binding as llvm"),
+    "the standard library": ("errors.py", "from __future__ import annotations\nimport os.path"),
+    "NumPy, not funcgrad.numpy": ("dtypes.py", "import numpy.linalg"),
+    "the face": ("__init__.py", "from funcgrad.api import jit\nfrom funcgrad import numpy, testing"),
+}
+
+
+@pytest.mark.parametrize("name", ALLOWED)
+def test_an_import_in_order_is_accepted(name):
+    assert violations(*ALLOWED[name]) == []
