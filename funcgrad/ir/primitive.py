@@ -18,6 +18,10 @@ Pullback = Callable[[Values], Values]
 registry: dict[str, Primitive] = {}
 
 
+def _lookup(name: str) -> Primitive:
+    return registry[name]
+
+
 @dataclass(eq=False, slots=True, kw_only=True)
 class Primitive:
     """An operation of the IR.
@@ -73,7 +77,7 @@ class Primitive:
         return self.name
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (registry.__getitem__, (self.name,))
+        return (_lookup, (self.name,))
 
     def output_types(self, types: tuple[ArrayType, ...], params: dict[str, Any]) -> tuple[ArrayType, ...]:
         """The types of the outputs, always a tuple."""

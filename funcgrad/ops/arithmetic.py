@@ -33,7 +33,8 @@ def _div_scalar(emit: Any, dtype: str, x: Any, y: Any) -> Any:
 
 def _sign_scalar(emit: Any, dtype: str, x: Any) -> Any:
     zero, one = emit.constant(0, dtype), emit.constant(1, dtype)
-    positive = emit("select", emit("gt", x, zero), one, x)  # x itself where it is 0, -0 or NaN
+    other = emit("select", emit("eq", x, zero), zero, x)  # -0 becomes 0, NaN stays
+    positive = emit("select", emit("gt", x, zero), one, other)
     return positive if dtype[0] == "u" else emit("select", emit("lt", x, zero), emit.constant(-1, dtype), positive)
 
 

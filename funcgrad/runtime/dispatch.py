@@ -100,6 +100,9 @@ def leaf_types(name: str, leaves: Sequence[Any], structure: tree.TreeDef) -> lis
     return types
 
 
+Ready = tuple[Callable[[list[Any]], Any], Callable[[list[Any]], Any]]  # a native entry, and what makes the output of its results
+
+
 class DonatedArray(np.ndarray):
     """What an array becomes when it has been given away: every use of it is refused."""
 
@@ -132,7 +135,8 @@ class JitFunction:
         self._static_names = frozenset(static_argnames)
         self._donated = tuple(donate_argnums)
         self._plain = not (self._static_numbers or self._static_names or self._donated)
-        self._ready: dict[Hashable, list[tuple[Callable[..., Any], Callable[..., Any]]]] = {}
+        self._direct: tuple[Ready, ...] = ()
+        self._ready: dict[Hashable, tuple[Ready, ...]] = {}
         self._traced: dict[Hashable, tuple[Traced, Executable]] = {}
         self._lock = threading.RLock()
 
@@ -146,24 +150,31 @@ class JitFunction:
         """The function's value for the arguments, computed natively."""
         if not self._plain:
             return self._call_special(args, kwargs)
-        leaves, structure = tree.flatten((args, kwargs))
-        for entry, unflatten in self._ready.get(structure, ()):
+        if not kwargs:
+            for entry, finish in self._direct:  # arguments that are all leaves: no pytree to take apart
+                results = entry([*args])
+                if type(results) is list:
+                    return finish(results)
+        leaves, structure = tree.flatten((args, kwargs) if kwargs else args)
+        for entry, finish in self._ready.get(structure, ()):
             results = entry(leaves)
             if type(results) is list:
-                return unflatten(results)
-        return self._call_any(self._fun, leaves, structure, structure)
+                return finish(results)
+        if not kwargs:
+            leaves, structure = tree.flatten((args, kwargs))
+        return self._call_any(self._fun, leaves, structure, structure, args, kwargs)
 
     def _call_special(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         fun, args, kwargs, key = self._without_statics(args, kwargs)
         leaves, structure = tree.flatten((args, kwargs))
         full_key = (structure, key)
-        for entry, unflatten in self._ready.get(full_key, ()):
+        for entry, finish in self._ready.get(full_key, ()):
             results = entry(leaves)
             if type(results) is list:
                 break
         else:
             return self._donate(self._call_any(fun, leaves, structure, full_key), args)
-        return self._donate(unflatten(results), args)
+        return self._donate(finish(results), args)
 
     def _donate(self, result: Any, args: tuple[Any, ...]) -> Any:
         for number in self._donated:
@@ -194,7 +205,15 @@ class JitFunction:
         key = (count, tuple((k, type(v), v) for k, v in (*fixed, *named)))
         return functools.wraps(self._fun)(fun), moving, rest, key
 
-    def _call_any(self, fun: Callable[..., Any], leaves: list[Any], structure: tree.TreeDef, key: Hashable) -> Any:
+    def _call_any(
+        self,
+        fun: Callable[..., Any],
+        leaves: list[Any],
+        structure: tree.TreeDef,
+        key: Hashable,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
         """The slow path: tracers among the arguments, types not seen before, arrays that must be copied first."""
         types = leaf_types(f"jit of {getattr(fun, '__name__', 'a function')}", leaves, structure)
         if any(type(x) is Tracer for x in leaves):
@@ -207,7 +226,7 @@ class JitFunction:
             return tree.unflatten(traced.out_structure, outputs)
         results, entry = executable(leaves)
         if entry is not None:
-            self._remember(key, entry, traced)
+            self._remember(key, (entry, _finisher(traced.out_structure)), leaves, args, kwargs)
         return tree.unflatten(traced.out_structure, results)
 
     @property
@@ -227,12 +246,14 @@ class JitFunction:
                         self._traced[full_key] = found
         return found
 
-    def _remember(self, key: Hashable, entry: Callable[[list[Any]], Any], traced: Traced) -> None:
+    def _remember(self, key: Hashable, pair: Ready, leaves: list[Any], args: tuple[Any, ...], kwargs: Any) -> None:
         """Put a native entry in front of those that are tried first."""
-        unflatten = functools.partial(tree.unflatten, traced.out_structure)
         with self._lock:
-            others = [pair for pair in self._ready.get(key, ()) if pair[0] is not entry]
-            self._ready[key] = [(entry, unflatten), *others[:7]]
+            if not kwargs and len(args) == len(leaves) and all(map(operator.is_, args, leaves)):
+                self._direct = _in_front(pair, self._direct)
+                return
+            quick = tree.structure(args) if args and not kwargs else key
+            self._ready[quick] = _in_front(pair, self._ready.get(quick, ()))
 
     def trace(self, *args: Any, **kwargs: Any) -> Traced:
         """The program for these arguments."""
@@ -257,8 +278,18 @@ class JitFunction:
     def clear_cache(self) -> None:
         """Forget every program of this function."""
         with self._lock:
+            self._direct = ()
             self._ready.clear()
             self._traced.clear()
+
+
+def _in_front(pair: Ready, pairs: Sequence[Ready]) -> tuple[Ready, ...]:
+    return (pair, *(other for other in pairs if other[0] is not pair[0]))[:8]
+
+
+def _finisher(structure: tree.TreeDef) -> Callable[[list[Any]], Any]:
+    """The output from its leaves."""
+    return operator.itemgetter(0) if structure.is_leaf() else structure.unflatten
 
 
 def _check_hashable(which: int | str, value: Any) -> None:

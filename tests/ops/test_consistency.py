@@ -127,7 +127,9 @@ def test_compiled(row: Row, dtype: np.dtype) -> None:
 @over(ELEMENTS)
 def test_compiled_special_values(row: Row, dtype: np.dtype) -> None:
     operands = special_operands(row, dtype)
-    assert_close(compiled(row, dtype)(*operands), np.asarray(row.reference(dtype)(*operands)), row.ulps)
+    want = np.asarray(row.reference(dtype)(*operands))
+    # NumPy's max(0, -0) depends on the order of the operands and on the machine
+    assert_close(compiled(row, dtype)(*operands), want, row.ulps, signed_zeros=row.name not in ("max", "min"))
 
 
 @over(ELEMENTS, "i4 f4 f8")
@@ -309,7 +311,7 @@ def test_jit_of_vmap_of_grad(row: Row, dtype: np.dtype) -> None:
 
 @over(SMOOTH, "f8")
 def test_simplified(row: Row, dtype: np.dtype) -> None:
-    simplify = pytest.importorskip("funcgrad.simplify.simplify").simplify
+    simplify = pytest.importorskip("funcgrad.simplify").simplify
     operands = row.draw(dtype)
     combination, moving = weighted(row, dtype, operands)
     program = check(fg.make_jaxpr(fg.value_and_grad(combination, argnums=tuple(range(len(moving)))))(*moving))
