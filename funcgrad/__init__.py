@@ -9,20 +9,25 @@ Array([1., 1., 1.])
 from funcgrad import errors, nn, numpy, tree, tree_util
 from funcgrad.api import eval_shape, grad, jvp, make_jaxpr, stop_gradient, value_and_grad, vjp, vmap
 from funcgrad.array import Array
+from funcgrad.runtime.caches import clear_caches
 from funcgrad.runtime.dispatch import ShapeDtypeStruct, jit
+from funcgrad.runtime.threads import get_num_threads, set_num_threads
 
 __version__ = "0.1.0"
 __all__ = [
     "Array",
     "ShapeDtypeStruct",
+    "clear_caches",
     "errors",
     "eval_shape",
+    "get_num_threads",
     "grad",
     "jit",
     "jvp",
     "make_jaxpr",
     "nn",
     "numpy",
+    "set_num_threads",
     "stop_gradient",
     "tree",
     "tree_util",

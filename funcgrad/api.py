@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import optree
 
 from funcgrad import tree
 from funcgrad.array import Array
@@ -468,12 +467,12 @@ def _leaf_axes(in_axes: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> l
     """One axis (or None) for each leaf of ``(args, kwargs)``."""
     prefix = in_axes if isinstance(in_axes, (int, type(None))) else tuple(in_axes)
     try:
-        spread = optree.broadcast_prefix(prefix, args, none_is_leaf=True, namespace=tree.NAMESPACE)
+        spread = tree.broadcast_prefix(prefix, args, none_is_leaf=True)
     except (ValueError, TypeError):
         raise ValueError(
             f"vmap: in_axes={in_axes!r} is neither an int nor a prefix of the {len(args)} positional arguments{at_line()}"
         ) from None
-    present = optree.tree_leaves(args, none_is_leaf=True, namespace=tree.NAMESPACE)
+    present = tree.leaves(args, none_is_leaf=True)
     axes = [a for a, x in zip(spread, present, strict=True) if x is not None]
     for a in axes:
         if a is not None and not isinstance(a, int):

@@ -31,9 +31,9 @@ def unflatten(treedef: TreeDef, leaves: Iterable[Any]) -> Any:
     return optree.tree_unflatten(treedef, leaves)
 
 
-def leaves(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[Any]:
-    """The leaves of `tree`, in order."""
-    return optree.tree_leaves(tree, is_leaf, namespace=NAMESPACE)
+def leaves(tree: Any, is_leaf: Callable[[Any], bool] | None = None, none_is_leaf: bool = False) -> list[Any]:
+    """The leaves of `tree`, in order; with `none_is_leaf`, ``None`` is one."""
+    return optree.tree_leaves(tree, is_leaf, none_is_leaf=none_is_leaf, namespace=NAMESPACE)
 
 
 def structure(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> TreeDef:
@@ -84,9 +84,14 @@ def transpose(outer: TreeDef, inner: TreeDef, tree: Any) -> Any:
     return optree.tree_transpose(outer, inner, tree)
 
 
-def broadcast_prefix(prefix: Any, tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[Any]:
-    """One entry of `prefix` for each leaf of `tree`; `prefix` may stop at any level of it."""
-    return optree.broadcast_prefix(prefix, tree, is_leaf, namespace=NAMESPACE)
+def broadcast_prefix(
+    prefix: Any, tree: Any, is_leaf: Callable[[Any], bool] | None = None, none_is_leaf: bool = False
+) -> list[Any]:
+    """One entry of `prefix` for each leaf of `tree`; `prefix` may stop at any level of it.
+
+    With `none_is_leaf`, ``None`` counts as a leaf of both.
+    """
+    return optree.broadcast_prefix(prefix, tree, is_leaf, none_is_leaf=none_is_leaf, namespace=NAMESPACE)
 
 
 def register_pytree_node(

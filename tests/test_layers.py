@@ -36,7 +36,10 @@ EXTERNAL = {
 }
 
 # (file, module): why this import may stand inside a function
-LATE: dict[tuple[str, str], str] = {}
+LATE: dict[tuple[str, str], str] = {
+    ("ops/transcendental.py", "scipy.special"): "0.3 s, for references that only eager calls of erf and sigmoid use",
+    ("compile/native/blas.py", "scipy.linalg.cython_blas"): "0.2 s, and only where no OpenBLAS bears its wheel's name",
+}
 
 
 class Import(NamedTuple):

@@ -5,7 +5,7 @@ versions.  A file is a header (magic, length, SHA-256 of the payload) and a payl
 moved there, and checked whenever it is read.  The payload is code that will run, so the directory must belong to the
 user, and nobody else may write to it.
 
-``FUNCGRAD_CACHE_DIR`` names the directory (else it is the platform's for caches), ``FUNCGRAD_CACHE=0`` turns it off.
+See `funcgrad.config` for the environment variables that place it or turn it off.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import hashlib
 import os
 import stat
 import struct
-import sys
 import tempfile
 import threading
 import warnings
@@ -23,10 +22,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from funcgrad import config
 from funcgrad.compile import engine
 from funcgrad.errors import CacheWarning
 
-SWITCH, DIRECTORY = "FUNCGRAD_CACHE", "FUNCGRAD_CACHE_DIR"
 FORMAT = 1
 MAGIC = b"funcgrad"
 HEADER = struct.Struct("<8sIQ32s")  # magic, format, length and SHA-256 of the payload
@@ -68,7 +67,7 @@ def fetch(key: str, make: Callable[[], bytes]) -> bytes:
     CacheWarning
         Once per directory: it cannot be used.  The result is right nevertheless.
     """
-    directory = _directory()
+    directory = config.cache_directory()
     if directory is None or not _usable(directory):
         return make()
     path = directory / (_digest(key) + SUFFIX)
@@ -81,30 +80,17 @@ def fetch(key: str, make: Callable[[], bytes]) -> bytes:
 
 def info() -> Info:
     """Where the cache is and what it holds."""
-    directory = _directory()
+    directory = config.cache_directory()
     sizes = [] if directory is None else [status.st_size for _, status in _files(directory)]
     return Info(directory, len(sizes), sum(sizes))
 
 
 def clear() -> None:
     """Delete every file of the cache."""
-    directory = _directory()
+    directory = config.cache_directory()
     for path, _ in [] if directory is None else list(_files(directory)):
         with suppress(OSError):
             path.unlink()
-
-
-def _directory() -> Path | None:
-    if os.environ.get(SWITCH, "1") == "0":
-        return None
-    if named := os.environ.get(DIRECTORY):
-        return Path(named)
-    home = Path.home()
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", home / "AppData" / "Local")) / "funcgrad" / "cache"
-    if sys.platform == "darwin":
-        return home / "Library" / "Caches" / "funcgrad"
-    return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "funcgrad"
 
 
 def _usable(directory: Path) -> bool:
@@ -130,7 +116,7 @@ def _refuse(directory: Path, reason: str) -> bool:
     if first:
         warnings.warn(
             f"funcgrad's cache directory {str(directory)!r} cannot be used: {reason}. Programs are compiled anew "
-            f"in each process. Set {DIRECTORY} to a directory of your own, or {SWITCH}=0 to do without.",
+            f"in each process. Set {config.CACHE_DIR} to a directory of your own, or {config.CACHE}=0 to do without.",
             CacheWarning,
             stacklevel=2,
         )

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import ctypes
 import itertools
-import os
 import threading
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -22,10 +21,9 @@ import llvmlite
 from llvmlite import binding
 from llvmlite.binding import ffi
 
+from funcgrad import config
 from funcgrad.compile import half
 
-CPU_VARIABLE = "FUNCGRAD_CPU"
-DEBUG_VARIABLE = "FUNCGRAD_DEBUG"
 _numbers = itertools.count()
 _linker_lock = threading.Lock()
 _lock = threading.Lock()
@@ -58,7 +56,13 @@ def target() -> tuple[str, str]:
     That is the host's, unless the environment variable ``FUNCGRAD_CPU`` names another one that LLVM knows (``generic``
     is the least of its family).
     """
-    return _target(os.environ.get(CPU_VARIABLE, ""))
+    return _target(config.cpu())
+
+
+def has_fma() -> bool:
+    """Whether the CPU to compile for multiplies and adds in one instruction (on x86 some do not; elsewhere all do)."""
+    family = binding.get_process_triple().split("-")[0]
+    return family not in ("x86_64", "i686", "i386") or "+fma" in target()[1].split(",")
 
 
 def identity() -> str:
@@ -177,7 +181,7 @@ def _optimised(text: str, verify: bool) -> tuple[binding.TargetMachine, binding.
         if message:
             module.close()
             raise RuntimeError(f"LLVM does not accept this IR: {message}\n{text}")
-    if verify or os.environ.get(DEBUG_VARIABLE, "0") not in ("", "0"):
+    if verify or config.debug():
         module.verify()
     cpu, features = target()
     machine = binding.Target.from_triple(binding.get_process_triple()).create_target_machine(

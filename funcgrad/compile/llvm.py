@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from funcgrad.compile import vecmath
+from funcgrad.compile import engine, vecmath
 from funcgrad.compile.emitters import EMITTERS, MEMORY, TYPES, literal, size_of
 from funcgrad.lower.loops import (
     Branch,
@@ -102,7 +102,7 @@ class _Printer:
                 "entry:",
                 *self.lines,
                 "}",
-                vecmath.definitions(self.mathematics),
+                vecmath.definitions(self.mathematics, fma=engine.has_fma()),
                 *(f"!{k} = {node}" for k, node in enumerate(self.metadata)),
                 "",
             ]

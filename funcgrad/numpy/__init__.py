@@ -69,7 +69,7 @@ def _install_methods() -> None:
     methods.update(_ufuncs.operators)
     methods["true_divide"] = _ufuncs.operators[_np.true_divide.__name__]
     ufuncs[_np.matmul] = functions.pop(_np.matmul)
-    for name in "all any argmax argmin clip copy dot max mean min prod ravel repeat round squeeze std sum swapaxes take trace var real imag".split():
+    for name in "all any argmax argmin clip copy diagonal dot max mean min prod ravel repeat round squeeze std sum swapaxes take trace var real imag".split():
         methods[name] = functions[getattr(_np, name)]
     methods.update(
         getitem=_indexing.getitem,

@@ -18,6 +18,7 @@ from funcgrad.trace.frame import type_of
 from funcgrad.trace.tracer import Tracer, known
 
 INT64 = np.dtype(np.int64)
+ARRAYS = -1
 
 
 class Plan(NamedTuple):
@@ -30,13 +31,13 @@ class Plan(NamedTuple):
     arrays
         Axis and index of every integer or integer array.
     layout
-        The axes of the result before the arrays are applied: an operand axis, or None for a new one.
+        The axes of the result: an operand axis, None for a new one, `ARRAYS` for those of the index arrays (in the place of the first one where
+        all stand together, else in front).
     """
 
     slices: list[slice]
     arrays: list[tuple[int, Any]]
     layout: list[int | None]
-    adjacent: bool
 
 
 def getitem(x: Any, index: Any) -> Any:
@@ -51,7 +52,7 @@ def getitem(x: Any, index: Any) -> Any:
     lines = [_broadcast_to(positions(i, sizes[axis]), shape) for axis, i in arrays]
     axes = tuple(axis for axis, _ in arrays)
     out = gather(x, *lines, axes=axes)
-    return _arrange(out, plan, axes, shape)
+    return _arrange(out, plan, len(shape))
 
 
 def positions(i: Any, size: int) -> Any:
@@ -69,23 +70,28 @@ def positions(i: Any, size: int) -> Any:
 
 
 def _take_apart(shape: tuple[int, ...], index: tuple[Any, ...]) -> Plan:
-    entries = _expand(index, len(shape))
-    slices, arrays, layout = [], [], []
-    axis, blocks, inside = 0, 0, False
-    for entry in entries:
+    slices: list[slice] = []
+    arrays: list[tuple[int, Any]] = []
+    layout: list[int | None] = []
+    blocks, inside = 0, False
+    for entry in _expand(index, len(shape)):
+        axis = len(slices)
         if entry is None:
             layout.append(None)
-            inside = False
         elif isinstance(entry, slice):
             slices.append(_known_slice(entry))
             layout.append(axis)
-            axis, inside = axis + 1, False
         else:
             slices.append(slice(None))
             arrays.append((axis, entry))
             blocks += not inside
-            axis, inside = axis + 1, True
-    return Plan(slices, arrays, layout, blocks <= 1)
+            if not inside and blocks == 1:
+                layout.append(ARRAYS)
+        inside = not (entry is None or isinstance(entry, slice))
+    if blocks > 1:
+        layout.remove(ARRAYS)
+        layout.insert(0, ARRAYS)
+    return Plan(slices, arrays, layout)
 
 
 def _expand(index: tuple[Any, ...], ndim: int) -> list[Any]:
@@ -157,50 +163,23 @@ def _integers(x: Any, plan: Plan) -> Any:
         high[axis] = low[axis] + 1
     if plan.arrays:
         x = slice_(x, start_indices=tuple(low), limit_indices=tuple(high), strides=(1,) * len(shape))
-    out = tuple(1 if axis is None else shape[axis] for axis in plan.layout)
+    out = tuple(1 if axis is None else shape[axis] for axis in plan.layout if axis != ARRAYS)
     return x if out == type_of(x).shape else reshape(x, shape=out)
 
 
-def _arrange(out: Any, plan: Plan, axes: tuple[int, ...], index_shape: tuple[int, ...]) -> Any:
-    """The index axes where NumPy puts them (at the first array when all stand together, else in front), new axes inserted."""
-    n = len(index_shape)
-    kept = [axis for axis in plan.layout if axis is not None]
-    before = builtins.sum(axis < axes[0] for axis in kept) if plan.adjacent else 0
-    if before:
-        order = [*range(n, n + before), *range(n), *range(n + before, n + len(kept))]
-        out = transpose(out, order)
+def _arrange(out: Any, plan: Plan, n: int) -> Any:
+    """The `n` index axes, in front so far, put where NumPy puts them, and new axes inserted."""
+    ndim = type_of(out).ndim
+    first = builtins.sum(axis is not None for axis in plan.layout[: plan.layout.index(ARRAYS)])
+    if first and n:
+        out = transpose(out, [*range(n, n + first), *range(n), *range(n + first, ndim)])
     if None not in plan.layout:
         return out
-    shape, position = [], 0
-    extents = list(type_of(out).shape)
-    new_before = _new_axes_before(plan, axes[0])
-    for k, axis in enumerate([*plan.layout, "end"]):
-        if plan.adjacent and k == new_before or (not plan.adjacent and k == 0):
-            shape += extents[position : position + n]
-            position += n
-        if axis == "end":
-            break
-        shape.append(1 if axis is None else extents[position])
-        position += axis is not None
+    extents = iter(type_of(out).shape)
+    shape: list[int] = []
+    for axis in plan.layout:
+        shape += [next(extents) for _ in range(n)] if axis == ARRAYS else [1 if axis is None else next(extents)]
     return reshape(out, shape=tuple(shape))
-
-
-def _new_axes_before(plan: Plan, first: int) -> int:
-    """How many entries of the layout stand before the first index array."""
-    count = 0
-    for k, axis in enumerate(plan.layout):
-        if axis is not None and axis > first:
-            break
-        if axis is not None and axis < first:
-            count = k + 1
-        if axis is None and builtins.all(a is None or a < first for a in plan.layout[: k + 1]) and _stands_before(plan, k, first):
-            count = k + 1
-    return count
-
-
-def _stands_before(plan: Plan, k: int, first: int) -> bool:
-    following = [a for a in plan.layout[k + 1 :] if a is not None]
-    return not following or following[0] <= first
 
 
 @implements(np.take)

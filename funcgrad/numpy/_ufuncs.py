@@ -154,19 +154,24 @@ def _divmod_parts(name: str, x: Any, y: Any) -> tuple[Any, Any]:
     dtype = type_of(x).dtype
     if dtype.kind == "b":
         x, y, dtype = _small(x), _small(y), np.dtype(np.int8)
-    zero = dtype.type(0)
+    zero, half, one = (_number(v, x, y) for v in (0, 0.5, 1))
     r = ar.rem(x, y)
     wrong = co.and_(co.ne(r, zero), co.ne(co.lt(r, zero), co.lt(y, zero)))
+    void = co.eq(y, zero)
     if dtype.kind == "f":
         quotient = (x - r) / y
-        down = co.select(wrong, quotient, quotient - dtype.type(1))
+        down = co.select(wrong, quotient, quotient - one)
         floor = ar.floor(down)
-        nearest = co.select(co.gt(down - floor, dtype.type(0.5)), floor, floor + dtype.type(1))
-        void = co.eq(y, zero)
+        nearest = co.select(co.gt(down - floor, half), floor, floor + one)
         return co.select(void, nearest, x / y), co.select(wrong, r, r + y)
-    void = co.eq(y, zero)
-    q = co.select(wrong, ar.div(x, y), ar.div(x, y) - dtype.type(1))
+    q = co.select(wrong, ar.div(x, y), ar.div(x, y) - one)
     return co.select(void, q, zero), co.select(void, co.select(wrong, r, r + y), zero)
+
+
+def _number(value: float, *like: Any) -> Any:
+    """A constant of the dtype of operands; a Python number where they are all weak."""
+    dtype = type_of(like[0]).dtype
+    return cast_weakly(value, dtype) if all(type_of(x).weak for x in like) else dtype.type(value)
 
 
 def _fmod(x: Any, y: Any) -> Any:

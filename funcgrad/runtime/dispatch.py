@@ -16,6 +16,7 @@ from funcgrad.control.call import call
 from funcgrad.errors import DonatedBufferError, at_line
 from funcgrad.ir.program import Program
 from funcgrad.ir.types import ArrayType
+from funcgrad.runtime.caches import functions
 from funcgrad.runtime.executable import Executable, executable_for
 from funcgrad.runtime.stages import Lowered, lower_program
 from funcgrad.trace.builder import trace
@@ -139,6 +140,7 @@ class JitFunction:
         self._ready: dict[Hashable, tuple[Ready, ...]] = {}
         self._traced: dict[Hashable, tuple[Traced, Executable]] = {}
         self._lock = threading.RLock()
+        functions.add(self)
 
     def __repr__(self) -> str:
         return f"<jit of {self._fun!r}>"

@@ -170,8 +170,3 @@ def _evaluate(*inputs: Any, program: Program, name: str) -> tuple[Any, ...]:
 
 
 call.evaluate = _evaluate
-
-
-def clear() -> None:
-    """Forget every executable."""
-    executable_for.cache_clear()

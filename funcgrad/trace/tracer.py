@@ -212,8 +212,8 @@ BINARY = {
 COMPARISONS = {"lt": "less", "le": "less_equal", "eq": "equal", "ne": "not_equal", "gt": "greater", "ge": "greater_equal"}
 UNARY = {"neg": "negative", "pos": "positive", "abs": "absolute", "invert": "invert"}
 METHODS = (
-    "all any argmax argmin astype clip conj conjugate copy dot flatten max mean min prod ravel repeat reshape round squeeze std sum "
-    "swapaxes take transpose var"
+    "all any argmax argmin astype clip conj conjugate copy diagonal dot flatten max mean min prod ravel repeat reshape round squeeze std sum "
+    "swapaxes take trace transpose var"
 ).split()
 
 for _python, _numpy in BINARY.items():

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from funcgrad import config
 from funcgrad.compile import cache, engine
 from funcgrad.errors import CacheWarning
 
@@ -17,8 +18,8 @@ POSIX = pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
 
 @pytest.fixture
 def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv(cache.DIRECTORY, str(tmp_path / "cache"))
-    monkeypatch.delenv(cache.SWITCH, raising=False)
+    monkeypatch.setenv(config.CACHE_DIR, str(tmp_path / "cache"))
+    monkeypatch.delenv(config.CACHE, raising=False)
     return tmp_path / "cache"
 
 
@@ -45,7 +46,7 @@ def test_made_once(directory: Path) -> None:
 def test_the_key_names_the_machine_and_the_versions(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make = Maker()
     cache.fetch("key", make)
-    monkeypatch.setenv(engine.CPU_VARIABLE, "generic")
+    monkeypatch.setenv(config.CPU, "generic")
     cache.fetch("key", make)
     monkeypatch.setattr(cache, "FORMAT", cache.FORMAT + 1)
     cache.fetch("key", make)
@@ -76,7 +77,7 @@ def test_a_damaged_file_is_replaced(directory: Path, damage: Callable[[bytes], b
 
 
 def test_off(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(cache.SWITCH, "0")
+    monkeypatch.setenv(config.CACHE, "0")
     make = Maker()
     assert [cache.fetch("key", make), cache.fetch("key", make)] == [b"code"] * 2
     assert make.calls == 2
@@ -100,7 +101,7 @@ def works_and_says_so_once(match: str) -> None:
     with pytest.warns(CacheWarning, match=match) as caught:
         assert cache.fetch("key", make) == b"code"
     assert len(caught) == 1
-    assert cache.DIRECTORY in str(caught[0].message)
+    assert config.CACHE_DIR in str(caught[0].message)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert cache.fetch("another key", make) == b"code"
@@ -186,8 +187,8 @@ def test_litter_of_a_crashed_process_is_swept(directory: Path, monkeypatch: pyte
 
 @pytest.mark.skipif(os.name != "posix" or os.uname().sysname != "Linux", reason="the rule is Linux's")
 def test_the_default_directory_is_the_platforms(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv(cache.DIRECTORY, raising=False)
-    monkeypatch.delenv(cache.SWITCH, raising=False)
+    monkeypatch.delenv(config.CACHE_DIR, raising=False)
+    monkeypatch.delenv(config.CACHE, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache.info().directory == tmp_path / "funcgrad"
     monkeypatch.delenv("XDG_CACHE_HOME")

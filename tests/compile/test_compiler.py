@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from funcgrad import config
 from funcgrad.compile import cache, compiler, engine
 from funcgrad.compile.compiler import canonical, compile_kernels, native_library, symbol_of
 from funcgrad.lower.loops import Constant, Kernel
@@ -31,8 +32,8 @@ def compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[s
         return original(text)
 
     monkeypatch.setattr(engine, "to_object", recording)
-    monkeypatch.setenv(cache.DIRECTORY, str(tmp_path / "cache"))
-    monkeypatch.delenv(cache.SWITCH, raising=False)
+    monkeypatch.setenv(config.CACHE_DIR, str(tmp_path / "cache"))
+    monkeypatch.delenv(config.CACHE, raising=False)
     kept = dict(compiler._entries)
     compiler.clear()
     yield texts

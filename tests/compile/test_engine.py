@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from funcgrad import config
 from funcgrad.compile import engine
 from funcgrad.compile.llvm import print_kernel
 from tests.compile.builder import elementwise, run
@@ -74,7 +75,7 @@ def test_people_can_read_it() -> None:
 
 def test_another_cpu_can_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     host = engine.identity()
-    monkeypatch.setenv(engine.CPU_VARIABLE, "generic")
+    monkeypatch.setenv(config.CPU, "generic")
     assert engine.target() == ("generic", "")
     assert engine.identity() != host
     assert FUNCTION(engine.load(engine.to_object(SQUARE)).address("square"))(3) == 9
@@ -82,7 +83,7 @@ def test_another_cpu_can_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("cpu", ["", "generic"])
 def test_half_precision_needs_no_instructions_for_it(cpu: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(engine.CPU_VARIABLE, cpu)
+    monkeypatch.setenv(config.CPU, cpu)
     halves = np.arange(1 << 16, dtype="u2").view("f2")
     floats = halves.astype("f4")
     with np.errstate(all="ignore"):

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad import config
 from funcgrad.compile.compiler import native_library
 from funcgrad.compile.engine import Library
 from funcgrad.compile.native import blas, blocks, driver, fastcall, gemm, layout, pool, slowcall
@@ -165,8 +166,8 @@ def link_gemm(found: blas.Blas) -> Library:
 
 
 def default_threads() -> int:
-    """One per core that this process may use."""
-    return available_cores()
+    """What the environment says, or one per core that this process may use."""
+    return config.num_threads() or available_cores()
 
 
 def _python_symbols() -> dict[str, int]:

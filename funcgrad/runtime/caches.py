@@ -1,0 +1,27 @@
+"""What is remembered between calls, and how is it forgotten?"""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING
+
+from funcgrad.compile import native
+from funcgrad.control import call
+from funcgrad.runtime.executable import executable_for
+
+if TYPE_CHECKING:
+    from funcgrad.runtime.dispatch import JitFunction
+
+functions: weakref.WeakSet[JitFunction] = weakref.WeakSet()  # every jitted function that is alive
+
+
+def clear_caches() -> None:
+    """Forget every traced and compiled program of this process, and give kept memory back; the disk cache stays.
+
+    Jitted functions stay usable: they are traced anew.
+    """
+    for function in list(functions):
+        function.clear_cache()
+    executable_for.cache_clear()
+    call.clear()
+    native.trim()
