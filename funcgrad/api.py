@@ -117,7 +117,7 @@ def value_and_grad(
             full = tree.unflatten(structure, [next(given) if s else x for x, s in zip(leaves, smooth, strict=True)])
             result = fun(*_replaced(args, numbers, full), **kwargs)
             value, aux = _value_and_aux(result, has_aux)
-            return [value, *tree.leaves(aux)], tree.structure(aux)
+            return [value, *_unshared(tree.leaves(aux))], tree.structure(aux)
 
         with np.errstate(all="ignore"):
             outputs, aux_structure, pullback = vjp_values(flat, [x for x, s in zip(leaves, smooth, strict=True) if s])
@@ -172,9 +172,9 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
             output, aux = _value_and_aux(output, True)
             aux_leaves, aux_structure = tree.flatten(aux)
             out_leaves, out_structure = tree.flatten(output)
-            return [*out_leaves, *aux_leaves], (out_structure, aux_structure, len(out_leaves))
+            return _unshared([*out_leaves, *aux_leaves]), (out_structure, aux_structure, len(out_leaves))
         out_leaves, out_structure = tree.flatten(output)
-        return out_leaves, (out_structure, None, len(out_leaves))
+        return _unshared(out_leaves), (out_structure, None, len(out_leaves))
 
     with np.errstate(all="ignore"):
         outputs, (out_structure, aux_structure, count), pullback = vjp_values(flat, leaves)
@@ -234,7 +234,7 @@ def jvp(fun: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]
         out_leaves, shape["out"] = tree.flatten(output)
         aux_leaves, shape["aux"] = tree.flatten(aux)
         shape["count"] = len(out_leaves)
-        return [*out_leaves, *aux_leaves]
+        return _unshared([*out_leaves, *aux_leaves])
 
     with np.errstate(all="ignore"):
         outputs, out_moves = jvp_values(flat, leaves, moves)
@@ -455,12 +455,15 @@ def owned(values: Sequence[Any], inputs: Sequence[Any]) -> list[Any]:
         if type(value) is Tracer:
             results.append(value)
             continue
-        array = np.asarray(value)
-        if array is value and (array.base is not None or id(value) in taken):
-            array = np.array(array)
+        shared = isinstance(value, np.ndarray) and (value.base is not None or id(value) in taken)
         taken.add(id(value))
-        results.append(array.view(Array))
+        results.append((np.array(value) if shared else np.asarray(value)).view(Array))
     return results
+
+
+def _unshared(outputs: Sequence[Any]) -> list[Any]:
+    """What a function returned, with copies of arrays that it did not compute from traced values: they may be its own."""
+    return [np.array(x) if isinstance(x, np.ndarray) else x for x in outputs]
 
 
 def _leaf_axes(in_axes: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[int | None]:

@@ -11,7 +11,10 @@ import sys
 from types import CodeType
 from typing import NamedTuple
 
-PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+import numpy
+
+# Whose lines are not the user's: funcgrad's, and NumPy's, which lead from np.sum(x) back to funcgrad.
+PACKAGES = tuple(os.path.dirname(os.path.abspath(path)) + os.sep for path in (__file__, numpy.__file__))
 _internal: dict[str, bool] = {}
 
 
@@ -26,13 +29,13 @@ class SourceLocation(NamedTuple):
 
 
 def user_location() -> SourceLocation | None:
-    """The innermost line on the call stack that is not funcgrad's own (None at the end of the stack)."""
+    """The innermost line on the call stack that is neither funcgrad's nor NumPy's (None at the end of the stack)."""
     frame = sys._getframe(1)
     while frame is not None:
         name = frame.f_code.co_filename
         internal = _internal.get(name)
         if internal is None:
-            internal = _internal[name] = os.path.abspath(name).startswith(PACKAGE)
+            internal = _internal[name] = os.path.abspath(name).startswith(PACKAGES)
         if not internal:
             return SourceLocation(frame.f_code, frame.f_lineno)
         frame = frame.f_back  # type: ignore[assignment]

@@ -5,7 +5,7 @@
 
 ======== ==========================================================================================================
 ``bufs`` a table of addresses; slot 0 holds the address of the call's status word (an i64, 0 while nothing failed)
-``ints`` i64s: the slot number in ``bufs`` of each of the kernel's buffers, then the values of its ``sizes``
+``ints`` i64s: the slot number in ``bufs`` of each of the kernel's buffers, then the values of its ``sizes`` (floats as doubles)
 ======== ==========================================================================================================
 
 Floating point is as written.  The one licence given is ``reassoc``, on the one addition or multiplication that a
@@ -93,7 +93,7 @@ class _Printer:
         self.line("ret void")
         alias = "" if kernel.aliased else " noalias"
         buffers = [f"ptr{alias} nocapture %b{k}" for k in range(len(kernel.buffers))]
-        sizes = [f"i64 %s{k}" for k in range(len(kernel.sizes))]
+        sizes = [f"{TYPES[size.dtype]} %s{k}" for k, size in enumerate(kernel.sizes)]
         parameters = ", ".join(["ptr noalias nocapture %status", *buffers, *sizes, "i64 %first", "i64 %last"])
         return "\n".join(
             [
@@ -120,10 +120,13 @@ class _Printer:
             yield f"  %q{k} = getelementptr inbounds ptr, ptr %bufs, i64 %n{k}"
             yield f"  %b{k} = load ptr, ptr %q{k}"
             arguments.append(f"ptr %b{k}")
-        for k in range(len(kernel.sizes)):
+        for k, size in enumerate(kernel.sizes):
             yield f"  %r{k} = getelementptr inbounds i64, ptr %ints, i64 {len(kernel.buffers) + k}"
-            yield f"  %s{k} = load i64, ptr %r{k}"
-            arguments.append(f"i64 %s{k}")
+            word, kind = ("%w" if size.dtype == "f4" else "%s") + str(k), "double" if size.dtype[0] == "f" else "i64"
+            yield f"  {word} = load {kind}, ptr %r{k}"
+            if size.dtype == "f4":
+                yield f"  %s{k} = fptrunc double {word} to float"
+            arguments.append(f"{TYPES[size.dtype]} %s{k}")
         yield f"  call void @body({', '.join([*arguments, 'i64 %first', 'i64 %last'])})"
         yield "  ret void"
         yield "}"

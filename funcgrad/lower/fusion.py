@@ -16,7 +16,7 @@ from funcgrad.ir.program import Atom, Equation, Program, Var
 from funcgrad.lower.graph import DEEPEST, Graph, Stored
 from funcgrad.lower.index import ZERO, Affine, Shape, Strided, axis, contiguous_strides, squeezed
 from funcgrad.lower.loops import Operand
-from funcgrad.lower.products import Product, fold_product, is_fold, match_product
+from funcgrad.lower.products import Product, arranged, fold_product, is_fold, match_product
 from funcgrad.lower.roots import Group, Root, fold_root, natural_index, store_root
 from funcgrad.lower.values import Expressions, NotHere
 from funcgrad.lower.writer import Writer
@@ -107,10 +107,16 @@ class Fusion:
             self.add(fold_product(equation))
             return
         product, missing = match_product(equation, self.graph, len(self.steps))
-        for var in missing:
-            self.store(var)
+        for which in missing:
+            self.ensure(equation.inputs[which])
         if product is None:
-            product, _ = match_product(equation, self.graph, len(self.steps))
+            product, missing = match_product(equation, self.graph, len(self.steps))
+        for which in missing:  # its axes stand in an order that no matrix has: a copy in another one
+            copied, equation = arranged(equation, which)
+            self.graph.producers[copied.outputs[0]] = copied
+            self.store(copied.outputs[0])
+        if product is None:
+            product, missing = match_product(equation, self.graph, len(self.steps))
         assert product is not None
         self.graph.stored[product.out] = Stored(product.out, len(self.steps))
         self.steps.append(product)

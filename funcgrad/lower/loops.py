@@ -131,7 +131,7 @@ class Kernel:
     buffers
         The array parameters.
     sizes
-        The integer parameters (extents, strides, offsets, codes of checks): values of dtype ``"i8"``.
+        The scalar parameters: extents, strides, offsets, codes of checks (dtype ``"i8"``), and numbers of the program (``"f4"``, ``"f8"``).
     first, last
         The range of this call.  Disjoint ranges may run on different threads.
     body

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from funcgrad.errors import SourceLocation
 from funcgrad.ir.program import Equation, Program, Var
 from funcgrad.lower.fusion import Fusion, Unsupported, failure, fuse
-from funcgrad.lower.kernels import GroupWriter, KernelStep, draft_group, write_group
+from funcgrad.lower.kernels import GroupWriter
 from funcgrad.lower.products import Product
 from funcgrad.lower.roots import Group
+from funcgrad.lower.schedule import KernelStep, draft_group, write_group
 
 ALIGNMENT = 64
 NATIVE = frozenset("b1 i1 i2 i4 i8 u1 u2 u4 u8 f2 f4 f8".split())

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.dtypes import code
+from funcgrad.ir.primitive import registry
 from funcgrad.ir.program import Atom, Equation, Var
 from funcgrad.lower.graph import Graph
 from funcgrad.lower.index import Index, Shape, Strided, axis, is_view, strided, through_view
@@ -118,16 +119,30 @@ def _placed(ndim: int, *parts: tuple[Shape, Index]) -> Index:
 # Library calls -----------------------------------------------------------------------------------------------------------
 
 
-def match_product(equation: Equation, graph: Graph, position: int) -> tuple[Product | None, list[Var]]:
-    """The library call, or None and the operands that must be stored (contiguously) first."""
+def match_product(equation: Equation, graph: Graph, position: int) -> tuple[Product | None, list[int]]:
+    """The library call, or None and which operands do not lie as matrices."""
     x, y = equation.inputs
     d = Dimensions.of(equation)
     left = _matrix(x, graph, position, d.batch[0], d.free[0], d.summed[0])
     right = _matrix(y, graph, position, d.batch[1], d.summed[1], d.free[1])
     if left is None or right is None:
-        return None, [a for a, found in ((x, left), (y, right)) if found is None and isinstance(a, Var)]
+        return None, [which for which, found in enumerate((left, right)) if found is None]
     sizes = d.extent(x, 0, "free"), d.extent(y, 1, "free"), d.extent(x, 0, "summed"), d.extent(x, 0, "batch")
     return Product(equation.outputs[0], left, right, *sizes), []
+
+
+def arranged(equation: Equation, which: int) -> tuple[Equation, Equation]:
+    """A transpose that brings an operand's axes into the order batch, free, contracted, and the product of its result."""
+    d = Dimensions.of(equation)
+    order = (*d.batch[which], *d.free[which], *d.summed[which])
+    operand = equation.inputs[which]
+    copy = Var(operand.type.with_shape(tuple(operand.type.shape[k] for k in order)))
+    turn = Equation(registry["transpose"], (operand,), (copy,), {"permutation": order}, equation.source)
+    numbers = [list(axes) for axes in equation.params["dimension_numbers"]]
+    numbers[0][which] = tuple(order.index(k) for k in d.summed[which])
+    numbers[1][which] = tuple(order.index(k) for k in d.batch[which])
+    inputs = (copy, equation.inputs[1]) if which == 0 else (equation.inputs[0], copy)
+    return turn, equation.replace(inputs=inputs, params={"dimension_numbers": tuple(map(tuple, numbers))})
 
 
 def _matrix(atom: Atom, graph: Graph, position: int, batch: Shape, rows: Shape, columns: Shape) -> Matrix | None:

@@ -13,7 +13,6 @@ import numpy as np
 
 from funcgrad.dtypes import code
 from funcgrad.ir.program import Var
-from funcgrad.lower.kernels import KernelStep
 from funcgrad.lower.loops import (
     Branch,
     Check,
@@ -30,6 +29,7 @@ from funcgrad.lower.loops import (
 from funcgrad.lower.plan import Plan
 from funcgrad.lower.products import Matrix, Product
 from funcgrad.lower.scalar import INSTRUCTIONS
+from funcgrad.lower.schedule import KernelStep
 
 NAMES = {
     "b1": "np.bool_", "i1": "np.int8", "i2": "np.int16", "i4": "np.int32", "i8": "np.int64",
@@ -38,36 +38,28 @@ NAMES = {
 }  # fmt: skip
 
 HELPERS = {
-    "erf": "def erf(x):\n    return type(x)(math.erf(x))\n",
-    "erfc": "def erfc(x):\n    return type(x)(math.erfc(x))\n",
-    "logistic": (
-        "def logistic(x):\n    e = np.exp(-abs(x))\n    one = type(x)(1)\n    return one / (one + e) if x >= 0 else e / (one + e)\n"
-    ),
+    "logistic": "def logistic(x):\n    e = np.exp(-abs(x))\n    return 1 / (1 + e) if x >= 0 else e / (1 + e)\n",
     "quotient": (
-        "def quotient(x, y):  # truncates; -1 (all bits) for a divisor of 0\n"
-        "    if y == 0:\n        return type(x)(~type(x)(0))\n"
-        "    q = abs(int(x)) // abs(int(y))\n"
-        "    return np.int64(q if (x < 0) == (y < 0) else -q).astype(type(x))\n"
+        "def quotient(x, y):  # truncates; all bits set for a divisor of 0\n"
+        "    if y == 0:\n        return ~(x ^ x)\n"
+        "    q = x // y\n    return q + 1 if q < 0 and q * y != x else q\n"
     ),
-    "remainder": (
-        "def remainder(x, y):  # the sign of x; x itself for an integer divisor of 0\n"
-        "    return x if y == 0 and isinstance(x, np.integer) else np.fmod(x, y)\n"
-    ),
-    "shift_left": (
-        "def shift_left(x, n):\n    width = 8 * x.dtype.itemsize\n    return np.left_shift(x, n) if 0 <= n < width else type(x)(0)\n"
-    ),
+    "remainder": "def remainder(x, y):  # the sign of x; x itself for a divisor of 0\n    return x if y == 0 else np.fmod(x, y)\n",
+    "shift_left": "def shift_left(x, n, bits):\n    return x << n if 0 <= n < bits else x ^ x\n",
     "shift_right": (
-        "def shift_right(x, n):\n    width = 8 * x.dtype.itemsize\n"
-        "    return np.right_shift(x, n if 0 <= n < width else type(x)(width - 1)) if 0 <= n < width or x < 0 else type(x)(0)\n"
+        "def shift_right(x, n, bits):\n"
+        "    if 0 <= n < bits:\n        return x >> n\n"
+        "    return ~(x ^ x) if x < 0 else x ^ x\n"
     ),
-    "bit_count": "def bit_count(x):\n    return type(x)(int(x).bit_count())\n",
-    "bitcast": "def bitcast(x, dtype):\n    return np.asarray(x).view(dtype)[()]\n",
+    "bit_count": (
+        "def bit_count(x, bits):\n    count = 0\n    for k in range(bits):\n        count += (x >> k) & 1\n    return count\n"
+    ),
     "saturated": (
-        "def saturated(x, dtype):  # a float as an integer: saturates, NaN becomes 0\n"
-        "    limits = np.iinfo(dtype)\n"
-        "    return dtype(0) if x != x else dtype(limits.max if x >= limits.max else limits.min if x <= limits.min else int(x))\n"
+        "def saturated(x, low, high):  # a float as an integer: saturates, NaN becomes 0\n"
+        "    return 0 if x != x else high if x >= high else low if x <= low else int(x)\n"
     ),
 }
+EXACT = frozenset(("i8", "f4", "f8", "f2", "b1"))  # dtypes that Python's operators keep, under numba as well
 
 
 def print_plan(plan: Plan) -> str:
@@ -121,11 +113,10 @@ class _KernelPrinter:
 
     def op(self, instruction: Op, indent: str) -> None:
         operands = [self.operand(x) for x in instruction.operands]
-        dtype = NAMES[instruction.result.dtype]
-        name = instruction.name
-        saturates = name == "cast" and instruction.operands[0].dtype[0] == "f" and instruction.result.dtype[0] in "iu"
-        spelling = "saturated({0}, {dtype})" if saturates else INSTRUCTIONS[name].python
-        text = spelling.format(*map(_grouped, operands) if spelling[0] in "{-~" else operands, dtype=dtype)
+        source, target = instruction.operands[-1].dtype, instruction.result.dtype
+        spelling = _spelling(instruction.name, source, target)
+        bits = 8 * np.dtype(source).itemsize
+        text = spelling.format(*map(_grouped, operands) if spelling[0] in "{-~n" else operands, dtype=NAMES[target], bits=bits)
         self.lines.append(f"{indent}{self.fresh(instruction.result, 'v')} = {text}")
 
     def load(self, instruction: Load, indent: str) -> None:
@@ -179,10 +170,27 @@ PRINTERS: dict[type, Any] = {
 }
 
 
+def _spelling(name: str, source: str, target: str) -> str:
+    """The Python text of an instruction, so that NumPy's scalars and numba's give a result of the right type."""
+    if name == "not" and target == "b1":
+        return "not {0}"
+    if name == "remainder" and target[0] == "f":
+        return "np.fmod({0}, {1})"
+    if name == "cast":
+        if source[0] == "f" and target[0] in "iu":
+            limits = np.iinfo(np.dtype(target))
+            return f"{{dtype}}(saturated({{0}}, {limits.min}, {limits.max}))"
+        return INSTRUCTIONS[name].python
+    spelling = INSTRUCTIONS[name].python
+    plain = target in EXACT or spelling.startswith("{dtype}") or name in ("select", "max", "min", "bitcast")
+    return spelling if plain else f"{{dtype}}({spelling})"
+
+
 def _constant(x: Constant) -> str:
     if x.dtype in ("i8", "b1"):
         return repr(x.value)
-    value = f'"{x.value}"' if isinstance(x.value, float) and not np.isfinite(x.value) else repr(x.value)
+    special = isinstance(x.value, float) and not np.isfinite(x.value)
+    value = ("-np.inf" if x.value < 0 else "np.inf" if x.value > 0 else "np.nan") if special else repr(x.value)
     return f"{NAMES[x.dtype]}({value})"
 
 
@@ -219,7 +227,8 @@ def _run(plan: Plan, names: dict[int, str]) -> str:
 
 
 def _kernel_call(step: KernelStep, name: str, buffers: dict[Var, str]) -> list[str]:
-    arguments = ", ".join([*(buffers[v] for v in step.buffers), *map(str, step.sizes)])
+    sizes = (repr(n) if v.dtype != "f4" else f"np.float32({n!r})" for v, n in zip(step.kernel.sizes, step.sizes, strict=True))
+    arguments = ", ".join([*(buffers[v] for v in step.buffers), *sizes])
     joined = f"{arguments}, " if arguments else ""
     if not step.chunk:
         return [f"    {name}({joined}0, {step.total}, status)"]

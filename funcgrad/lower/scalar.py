@@ -59,11 +59,11 @@ INSTRUCTIONS: dict[str, Spelling] = {
     "or": Spelling("{0} | {1}"),
     "xor": Spelling("{0} ^ {1}"),
     "not": Spelling("~{0}"),
-    "shl": _call("shift_left", 2),
-    "shr": _call("shift_right", 2),  # arithmetic for signed types, logical for unsigned ones
-    "popcount": _call("bit_count"),
+    "shl": Spelling("shift_left({0}, {1}, {bits})"),
+    "shr": Spelling("shift_right({0}, {1}, {bits})"),  # arithmetic for signed types, logical for unsigned ones
+    "popcount": Spelling("bit_count({0}, {bits})"),
     "cast": Spelling("{dtype}({0})", GIVEN),
-    "bitcast": Spelling("bitcast({0}, {dtype})", GIVEN),
+    "bitcast": Spelling("{0}.view({dtype})", GIVEN),
     # mathematics, emitted as polynomials
     **{
         name: _call(f"np.{name}")
@@ -73,9 +73,9 @@ INSTRUCTIONS: dict[str, Spelling] = {
     },
     "arctan2": _call("np.arctan2", 2),
     "pow": _call("np.power", 2),
-    "logistic": _call("logistic"),
-    "erf": _call("erf"),
-    "erfc": _call("erfc"),
+    "logistic": Spelling("{dtype}(logistic({0}))"),
+    "erf": Spelling("{dtype}(math.erf({0}))"),
+    "erfc": Spelling("{dtype}(math.erfc({0}))"),
 }
 MATHEMATICS = frozenset(
     "exp exp2 expm1 log log2 log10 log1p sin cos tan sinh cosh tanh cbrt arcsin arccos arctan arcsinh arccosh arctanh "

@@ -13,6 +13,7 @@ from funcgrad.lower.loops import INDEX, Constant, Operand, Value
 from funcgrad.lower.roots import Group
 from funcgrad.lower.writer import EXPENSIVE, Writer
 
+FOLDING = frozenset({"pow"})  # a constant operand makes their code shorter
 FOR_BOOL = {"max": "or", "min": "and", "add": "or", "mul": "and"}
 
 
@@ -27,8 +28,14 @@ class Expressions:
     ----------
     costly
         The lazy variables that took an expensive instruction.
+    row_depth
+        How many loops over rows there are around the loops over columns.
+    given
+        Values that were computed earlier in the kernel, with what fetches them.
+    cuts
+        Values of a row that took expensive instructions and that its columns read.
     checked
-        The equations that can fail.
+        The equations that can fail, of which every element is checked.
     positions
         Every affine expression that became an index: what decides which loop axes can be merged.
     """
@@ -48,13 +55,20 @@ class Expressions:
         self.iterations = iterations
         self.symbols: dict[int, Value] = {}
         self.absorbed: frozenset[int] = frozenset()
-        self.row_values: dict[Var, tuple[Index, Operand]] = {}
+        self.row_depth = -1
+        self.row_values: dict[Var, tuple[Index, Any]] = {}
+        self.given: dict[tuple[Var, Index], Callable[[], Operand]] = {}
+        self.cuts: dict[tuple[Var, Index], None] = {}
+        self.costly_in_rows = False
         self.costly: dict[Var, int] = {}
         self.checked: set[Equation] = set()
         self.positions: list[Affine] = []
         self._memo: dict[tuple[Var, Index], Operand] = {}
         self._places: dict[Affine, Operand] = {}
+        self._reads: list[list[tuple[Var, Index]]] = [[]]
+        self._heavy: set[tuple[Var, Index]] = set()
         self._equation: Equation | None = None
+        self._index: Index = ()
 
     # What primitives' `scalar` declarations call -------------------------------------------------------------------------
 
@@ -63,8 +77,9 @@ class Expressions:
         if operands[0].dtype == "b1":
             name = FOR_BOOL.get(name, name)
         if name in EXPENSIVE and self._equation is not None:
-            var = self._equation.outputs[0]
-            self.costly[var] = max(self.costly.get(var, 0), self.iterations(self.writer.depth(*operands)))
+            var, depth = self._equation.outputs[0], self.writer.depth(*operands)
+            self.costly[var] = max(self.costly.get(var, 0), self.iterations(depth))
+            self.costly_in_rows |= depth == self.row_depth
         return self.writer.op(name, *operands)
 
     def constant(self, value: bool | int | float, dtype: str) -> Operand:
@@ -83,20 +98,51 @@ class Expressions:
     def check(self, condition: Operand) -> None:
         """Let the call fail, as the equation at hand, unless `condition`."""
         assert self._equation is not None
-        self.checked.add(self._equation)
+        if self._covered(self._equation):
+            self.checked.add(self._equation)
         self.writer.check(condition, self.writer.size(self.code_of(self._equation), kind="code"))
+
+    def _covered(self, equation: Equation) -> bool:
+        """Whether the loops visit every element of the equation that is being written."""
+        shape, domain = equation.outputs[0].type.shape, self.group.domain
+        wide = [(i, n) for i, n in zip(self._index, shape, strict=True) if n != 1]
+        axes = [i.terms[0][0] for i, _ in wide if len(i.terms) == 1 and abs(i.terms[0][1]) == 1]
+        whole = [k for k, (_, n) in zip(axes, wide, strict=False) if isinstance(k, int) and domain[k] == n]
+        return 0 in shape or (0 not in domain and len(set(whole)) == len(wide))
 
     # Elements ------------------------------------------------------------------------------------------------------------
 
     def element(self, atom: Atom, index: Index) -> Operand:
         """The element of `atom` at `index`."""
         if isinstance(atom, Literal):
-            return self.constant(atom.value.item(), code(atom.type.dtype))
+            dtype = code(atom.type.dtype)
+            folds = self._equation is not None and self._equation.primitive.name in FOLDING
+            return self.constant(atom.value.item(), dtype) if dtype[0] != "f" or folds else self.writer.number(atom.value.item(), dtype)
         key = (atom, index)
         found = self._memo.get(key)
         if found is None:
+            self._reads.append([])
             found = self._memo[key] = self._compute(atom, index)
+            self._settle(key, self.writer.depth(found), self._reads.pop())
+        self._reads[-1].append(key)
         return found
+
+    def _settle(self, key: tuple[Var, Index], depth: int, reads: list[tuple[Var, Index]]) -> None:
+        """Note whether a value took expensive instructions, and which such values of the row it reads for its column."""
+        if key[0] in self.costly or any(k in self._heavy for k in reads):
+            self._heavy.add(key)
+        if depth > self.row_depth:
+            self.cuts.update(dict.fromkeys(k for k in reads if k in self._heavy and self.is_of_row(k)))
+
+    def read_by_columns(self, atom: Atom, index: Index) -> None:
+        """Note that a root over the columns reads a value directly."""
+        key = (atom, index)
+        if isinstance(atom, Var) and key in self._heavy and self.is_of_row(key):  # type: ignore[arg-type]
+            self.cuts[key] = None  # type: ignore[index]
+
+    def is_of_row(self, key: tuple[Var, Index]) -> bool:
+        """Whether a value that was computed is the same in all columns, and not a fold of them."""
+        return self.writer.depth(self._memo[key]) == self.row_depth and key[0] not in self.row_values
 
     def forget(self, depth: int) -> None:
         """Forget what was computed inside loops deeper than `depth`: they are closed."""
@@ -116,6 +162,9 @@ class Expressions:
         return self.writer.affine(Affine(kept, expression.constant), self.symbols)
 
     def _compute(self, var: Var, index: Index) -> Operand:
+        kept = self.given.get((var, index))
+        if kept is not None:
+            return kept()
         row = self.row_values.get(var)
         if row is not None:
             return self._row_value(var, index, row)
@@ -128,12 +177,12 @@ class Expressions:
             raise NotHere
         return self._lazy(equation, index)
 
-    def _row_value(self, var: Var, index: Index, row: tuple[Index, Operand]) -> Operand:
+    def _row_value(self, var: Var, index: Index, row: tuple[Index, Any]) -> Operand:
         expected, value = row
         wide = [k for k, n in enumerate(var.type.shape) if n != 1]
         if [index[k] for k in wide] != [expected[k] for k in wide]:
             raise NotHere
-        return value
+        return value() if callable(value) else value  # type: ignore[no-any-return]
 
     def _lazy(self, equation: Equation, index: Index) -> Operand:
         if is_view(equation):
@@ -144,8 +193,9 @@ class Expressions:
             return self.cast(place, code(params["dtype"]))
         if name == "gather":
             return self._gather(equation, index)
-        operands = [self.element(a, index if a.type.shape else ()) for a in equation.inputs]
         outer, self._equation = self._equation, equation
+        operands = [self.element(a, index if a.type.shape else ()) for a in equation.inputs]
+        self._index = index if equation.outputs[0].type.shape else ()
         result = self._apply(equation, operands)
         self._equation = outer
         return result

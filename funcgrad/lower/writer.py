@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from funcgrad.lower.index import Affine
 from funcgrad.lower.loops import (
     INDEX,
-
     Buffer,
     Carry,
     Check,
@@ -39,9 +39,9 @@ class Writer:
         self.blocks: list[list[Instruction]] = [[]]
         self.buffers: list[Buffer] = []
         self.keys: list[Any] = []  # whose buffer each one is
-        self.size_values: list[int] = []
+        self.size_values: list[int | float] = []
         self.instructions = 0
-        self._sizes: dict[tuple[str, int], Value] = {}
+        self._sizes: dict[tuple[str, int | float], Value] = {}
         self._depths: dict[Value, int] = {}
         self._numbers = 1
 
@@ -65,6 +65,17 @@ class Writer:
         value = self._sizes.get((kind, number))
         if value is None:
             value = self._sizes[kind, number] = self.fresh(INDEX, 0)
+            self.size_values.append(number)
+        return value
+
+    def number(self, number: float, dtype: str) -> Operand:
+        """A float of the program: a constant if it is simple, else a parameter, so that another learning rate or batch size is the same kernel."""
+        simple = not math.isfinite(number) or (abs(number) <= SMALL and number * 8 == int(number * 8))
+        if simple or dtype == "f2":
+            return Constant(number, dtype)
+        value = self._sizes.get((dtype, number))
+        if value is None:
+            value = self._sizes[dtype, number] = self.fresh(dtype, 0)
             self.size_values.append(number)
         return value
 

@@ -20,7 +20,7 @@ from funcgrad.errors import at_line
 from funcgrad.ir.interpret import interpret
 from funcgrad.ir.program import Program, Var
 from funcgrad.lower.fusion import Unsupported
-from funcgrad.lower.kernels import KernelStep
+from funcgrad.lower.schedule import KernelStep
 from funcgrad.lower.plan import Plan, make_plan
 from funcgrad.lower.products import Product
 from funcgrad.simplify import simplify
@@ -129,11 +129,16 @@ def _native_steps(plan: Plan, slots: dict[Var, int]) -> list[Step]:
     steps = []
     for step in plan.steps:
         if isinstance(step, KernelStep):
-            integers = [*(slots[v] for v in step.buffers), *step.sizes]
+            integers = [*(slots[v] for v in step.buffers), *map(_word, step.sizes)]
             steps.append(Step(next(addresses), integers, step.total, step.chunk))
         else:
             steps.append(_product_step(step, slots))
     return steps
+
+
+def _word(size: int | float) -> int:
+    """A kernel's parameter as 64 bits: a float as the double that it is."""
+    return int(np.float64(size).view(np.int64)) if isinstance(size, float) else size
 
 
 def _product_step(product: Product, slots: dict[Var, int]) -> Step:

@@ -9,7 +9,7 @@ from funcgrad.compile import engine
 from funcgrad.compile.llvm import print_kernel
 from funcgrad.ir.program import Program
 from funcgrad.lower.fusion import Unsupported
-from funcgrad.lower.kernels import KernelStep
+from funcgrad.lower.schedule import KernelStep
 from funcgrad.lower.loops import Op, walk
 from funcgrad.lower.plan import Plan, buffers_of, make_plan
 from funcgrad.lower.products import Product

@@ -63,7 +63,7 @@ def _div(r: Rewriter, inputs: Sequence[Atom], params: Params, source: SourceLoca
     if _is(r, y, 1):
         return _spread(r, x, _shape(inputs), source)
     divisor = r.scalar(y)
-    if divisor is not None and x.type.dtype.kind == "f" and _is_power_of_two(divisor):  # the reciprocal is exact
+    if divisor is not None and x.type.dtype.kind == "f" and x.type.shape and _is_power_of_two(divisor):  # the reciprocal is exact
         return _emit(r, "mul", [x, literal(1 / divisor, x.type.dtype)], source) if x.type.shape == _shape(inputs) else None
     return _scalars(r, "div", x, y, source)
 

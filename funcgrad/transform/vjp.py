@@ -30,11 +30,13 @@ class Tape(Frame):
     A tracer's payload is its value in the frame below, so that Python's ``if`` and ``float`` see numbers when there are any.
     """
 
-    __slots__ = ("notes",)
+    __slots__ = ("_kept", "_products", "notes")
 
     def __init__(self) -> None:
         super().__init__()
         self.notes: list[Note] = []
+        self._products: dict[Any, Values] = {}  # a product that the user writes twice is differentiated once
+        self._kept: list[Any] = []  # its operands, so that their ids stay theirs
 
     def variable(self, value: Any) -> Tracer:
         """A tracer for `value`, to be differentiated by."""
@@ -55,12 +57,25 @@ class Tape(Frame):
             wanted.append(mine)
         if primitive.vjp is None:
             return bind(primitive, *values, **params)
+        key = self._product_key(primitive, values, wanted, params)
+        if key in self._products:
+            return self._products[key]
         outputs, pullback = primitive.vjp(values, wanted, params)
         weak = weak_outputs(primitive, inputs, params)
         tracers = tuple(self._output(value, weak is not None and weak[k]) for k, value in enumerate(outputs))
         smooth = tuple(t if type(t) is Tracer and t.frame is self else None for t in tracers)
         self.notes.append(Note(tuple(sources), smooth, pullback))
+        if key is not None:
+            self._products[key] = tracers
+            self._kept.append(values)
         return tracers
+
+    def _product_key(self, primitive: Primitive, values: Sequence[Any], wanted: list[bool], params: Any) -> Any:
+        """What tells products apart whose operands cannot change in between: traced values (arrays can be written to)."""
+        staged = all(w or type(x) is Tracer for x, w in zip(values, wanted, strict=True))
+        if primitive.family != "bilinear" or not staged:
+            return None
+        return (primitive.name, *map(id, values), *wanted, *params.items())
 
     def _output(self, value: Any, weak: bool) -> Any:
         kind = type_of(value)

@@ -83,7 +83,7 @@ class Drawn:
             np.testing.assert_allclose(result, node.value, rtol=worst, atol=worst * scale, err_msg=where)
 
 
-def draw_program(choose: Choose, seed: int, length: int, extents: Sequence[int] = EXTENTS) -> Drawn:
+def draw_program(choose: Choose, seed: int, length: int, extents: Sequence[int] = EXTENTS, largest: int = 20000) -> Drawn:
     """Draw a function of `length` operations."""
     rng = np.random.default_rng(seed)
     drawn = Drawn()
@@ -101,7 +101,7 @@ def draw_program(choose: Choose, seed: int, length: int, extents: Sequence[int] 
         name, operation, operands, exact = made
         with np.errstate(all="ignore"):
             value = np.asarray(operation(*(drawn.nodes[i].value for i in operands)))
-        if value.size > 20000 or (value.dtype.kind == "f" and not np.all(np.abs(value) < 1e3)):
+        if value.size > largest or (value.dtype.kind == "f" and not np.all(np.abs(value) < 1e3)):
             continue
         exact = exact and all(drawn.nodes[i].exact for i in operands)
         drawn.nodes.append(Node(value, exact, operation, tuple(operands), name))

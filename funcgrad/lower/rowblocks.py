@@ -1,0 +1,149 @@
+"""What if each row needs mathematics of its own?  Rows in blocks: what is computed once per row is computed for a block at a time, in lanes.
+
+A logistic regression folds each row of its data to a number, takes exponentials and logarithms of that number, and adds the row back
+weighted: between two passes over short rows stand scalar instructions that cost more than both. So a block of rows is folded first, then
+the numbers of all its rows are worked on by one vectorised loop, then the block is walked through again, while it is in the cache.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+
+import numpy as np
+
+from funcgrad.dtypes import code
+from funcgrad.ir.program import Var
+from funcgrad.ir.types import ArrayType
+from funcgrad.lower.index import Index
+from funcgrad.lower.kernels import GroupWriter
+from funcgrad.lower.loops import INDEX, Carry, Constant, Operand, Value
+from funcgrad.lower.nest import Accumulator, accumulator
+from funcgrad.lower.passes import stages
+from funcgrad.lower.roots import Root, natural_index
+
+MOST_ROWS, LEAST_ROWS, ELEMENTS = 64, 8, 4096
+
+Key = tuple[Var, Index]
+
+
+def rows_per_block(columns: int) -> int:
+    """A power of two of rows that has about `ELEMENTS` elements."""
+    rows = MOST_ROWS
+    while rows > LEAST_ROWS and rows * columns > ELEMENTS:
+        rows //= 2
+    return rows
+
+
+class BlockedGroupWriter(GroupWriter):
+    """Writes a group whose single row axis is walked through in blocks.
+
+    `cuts` are the values of a row that its columns read and that took expensive instructions.
+    """
+
+    def _over_rows(self, full: list[Accumulator]) -> list[Operand]:
+        w, (axis, _) = self.writer, self.rows[0]
+        count = int(np.prod([n for _, n in self.columns], dtype=int))
+        self.block = Constant(rows_per_block(count), INDEX)
+        self.row_axis = axis
+        length = w.op("sub", w.last, w.first)
+        blocks = w.op("quotient", w.op("add", length, Constant(int(self.block.value) - 1, INDEX)), self.block)
+        number = w.open()
+        inner = [w.carried(acc.wide) for acc in full]
+        self.start = w.op("add", w.first, w.op("mul", number, self.block))
+        self.stop = w.op("min", w.op("add", self.start, self.block), w.last)
+        running: dict[Root, Operand] = {acc.root: v for acc, v in zip(full, inner, strict=True)}
+        self._phases(running)
+        carries = [
+            Carry(v, acc.start(acc.wide), running[acc.root], w.result(acc.wide)) for acc, v in zip(full, inner, strict=True)
+        ]
+        w.close(number, Constant(0, INDEX), blocks, carries, independent=False)
+        return [c.result for c in carries]
+
+    def _phases(self, running: dict[Root, Operand]) -> None:
+        levels = stages(self.group, self.graph, [var for var, _ in self.cuts])
+        last = max(levels.of_roots.values(), default=-1)
+        for stage in range(last + 1):
+            self._row_phase([key for key in self.cuts if levels.of_values[key[0]] == stage], [], running)
+            self._column_phase([r for r in self.group.roots if levels.of_roots[r] == stage], running)
+        self._row_phase([], self.group.in_rows, running)
+
+    # One loop over the rows of a block, nothing inside it ----------------------------------------------------------------
+
+    def _row_phase(self, cuts: Sequence[Key], roots: Sequence[Root], running: dict[Root, Operand]) -> None:
+        if not cuts and not roots:
+            return
+        w = self.writer
+        folds = [accumulator(r) for r in roots if r.kind == "full"]
+        row = self._open_rows()
+        inner = [w.carried(acc.narrow) for acc in folds]
+        for key in cuts:
+            self._keep(key, self.expressions.element(*key))
+        self._stores([r for r in roots if r.kind == "store"])
+        after = [w.op(acc.fold, v, self._value(acc.root, acc.narrow)) for acc, v in zip(folds, inner, strict=True)]
+        carries = [
+            Carry(v, acc.start(acc.narrow), value, w.result(acc.narrow), acc.fold)
+            for acc, v, value in zip(folds, inner, after, strict=True)
+        ]
+        self._close_rows(row, carries, independent=True)
+        for acc, carry in zip(folds, carries, strict=True):
+            running[acc.root] = w.op(acc.fold, running[acc.root], w.cast(carry.result, acc.wide))
+        for key in cuts:
+            self.expressions.given[key] = functools.partial(self._recall, key)
+
+    # One pass over the columns of each row of a block --------------------------------------------------------------------
+
+    def _column_phase(self, roots: list[Root], running: dict[Root, Operand]) -> None:
+        w = self.writer
+        folds = [accumulator(r) for r in roots if r.kind == "full"]
+        row = self._open_rows()
+        inner = [w.carried(acc.wide) for acc in folds]
+        found = self._stage(roots)
+        after = [w.op(acc.fold, v, found[acc.root]) for acc, v in zip(folds, inner, strict=True)]
+        carries = [
+            Carry(v, running[acc.root], value, w.result(acc.wide), acc.fold) for acc, v, value in zip(folds, inner, after, strict=True)
+        ]
+        self._close_rows(row, carries, independent=not any(r.kind == "column" for r in roots))
+        running.update({acc.root: carry.result for acc, carry in zip(folds, carries, strict=True)})
+
+    def _row_result(self, root: Root, value: Operand) -> None:
+        super()._row_result(root, value)
+        index = natural_index(root.var.type.shape)
+        key = (root.var, index)
+        self._keep(key, value)
+        self.expressions.row_values[root.var] = (index, functools.partial(self._recall, key))
+
+    # Rows and what is kept of them -----------------------------------------------------------------------------------------
+
+    def _open_rows(self) -> Value:
+        row = self.expressions.symbols[self.row_axis] = self.writer.open()
+        return row
+
+    def _close_rows(self, row: Value, carries: list[Carry], independent: bool) -> None:
+        self.writer.close(row, self.start, self.stop, carries, independent)
+        self.expressions.forget(len(self.writer.blocks) - 1)
+
+    def _place(self) -> Operand:
+        """Where the row at hand has its place among the rows of the block that this piece works on."""
+        w = self.writer
+        local = w.op("sub", self.expressions.symbols[self.row_axis], self.start)
+        return local if self.pieces == 1 else w.op("add", w.op("mul", self._piece(), self.block), local)
+
+    def _scratch(self, key: Key) -> tuple[int, str]:
+        dtype = code(key[0].type.dtype)
+        if key not in self.scratch:
+            self.scratch[key] = Var(ArrayType((self.pieces * int(self.block.value),), key[0].type.dtype))
+        return self.writer.buffer(self.scratch[key], dtype, written=True), dtype
+
+    @functools.cached_property
+    def scratch(self) -> dict[Key, Var]:
+        """A buffer for each value that is kept from one loop over the block to the next."""
+        return {}
+
+    def _keep(self, key: Key, value: Operand) -> None:
+        buffer, _ = self._scratch(key)
+        self.writer.store(buffer, self._place(), value)
+
+    def _recall(self, key: Key) -> Operand:
+        buffer, _ = self._scratch(key)
+        return self.writer.load(buffer, self._place())
