@@ -28,10 +28,12 @@ from funcgrad.lower.writer import Writer
 class GroupWriter:
     """Writes the kernel of one group; `absorbed` axes have been merged into their right neighbours.
 
-    `cuts` are the values of a row that its columns read and that took expensive instructions (see `lower.rowblocks`).
+    `cuts` are the values of a row that its columns read and that took expensive instructions, `repeated` the elements that several
+    passes over the columns would compute (see `lower.rowblocks`).
     """
 
     cuts: Sequence[tuple[Var, Index]] = ()
+    repeated: Sequence[tuple[Var, Index]] = ()
 
     def __init__(
         self,
@@ -210,11 +212,16 @@ class GroupWriter:
         place = Constant(0, INDEX) if self.pieces == 1 else self._piece()
         self.writer.store(buffer, place, self.writer.cast(value, dtype))
 
+    def _column_index(self) -> Operand:
+        """The number of the column at hand."""
+        first = self.group.rows or 0
+        columns = self.group.domain[first:]
+        index = tuple(Affine(((first + k, 1),)) for k in range(len(columns)))
+        return self.expressions.position(flat(index, columns))
+
     def _column_place(self, root: Root) -> Operand:
         columns = self.group.domain[self.group.rows or 0 :]
-        first = self.group.rows or 0
-        index = tuple(Affine(((first + k, 1),)) for k in range(len(columns)))
-        place = self.expressions.position(flat(index, columns))
+        place = self._column_index()
         base = self.writer.op("mul", self._piece(), self.writer.size(int(np.prod(columns, dtype=int))))
         return self.writer.op("add", base, place)
 

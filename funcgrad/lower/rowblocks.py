@@ -3,6 +3,7 @@
 A logistic regression folds each row of its data to a number, takes exponentials and logarithms of that number, and adds the row back
 weighted: between two passes over short rows stand scalar instructions that cost more than both. So a block of rows is folded first, then
 the numbers of all its rows are worked on by one vectorised loop, then the block is walked through again, while it is in the cache.
+Mathematics that several passes need (the exponentials of a softmax) is kept from the first to the last of them.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ class BlockedGroupWriter(GroupWriter):
         self.start = w.op("add", w.first, w.op("mul", number, self.block))
         self.stop = w.op("min", w.op("add", self.start, self.block), w.last)
         running: dict[Root, Operand] = {acc.root: v for acc, v in zip(full, inner, strict=True)}
+        self.columns_count = count
         self._phases(running)
         carries = [
             Carry(v, acc.start(acc.wide), running[acc.root], w.result(acc.wide)) for acc, v in zip(full, inner, strict=True)
@@ -98,6 +100,8 @@ class BlockedGroupWriter(GroupWriter):
         folds = [accumulator(r) for r in roots if r.kind == "full"]
         row = self._open_rows()
         inner = [w.carried(acc.wide) for acc in folds]
+        waiting = [key for key in self.repeated if key not in self.expressions.given]
+        self.expressions.keepers = {key: functools.partial(self._keep_wide, key) for key in waiting}
         found = self._stage(roots)
         after = [w.op(acc.fold, v, found[acc.root]) for acc, v in zip(folds, inner, strict=True)]
         carries = [
@@ -105,6 +109,9 @@ class BlockedGroupWriter(GroupWriter):
         ]
         self._close_rows(row, carries, independent=not any(r.kind == "column" for r in roots))
         running.update({acc.root: carry.result for acc, carry in zip(folds, carries, strict=True)})
+        for key in waiting:
+            if key not in self.expressions.keepers:
+                self.expressions.given[key] = functools.partial(self._recall_wide, key)
 
     def _row_result(self, root: Root, value: Operand) -> None:
         super()._row_result(root, value)
@@ -129,11 +136,18 @@ class BlockedGroupWriter(GroupWriter):
         local = w.op("sub", self.expressions.symbols[self.row_axis], self.start)
         return local if self.pieces == 1 else w.op("add", w.op("mul", self._piece(), self.block), local)
 
-    def _scratch(self, key: Key) -> tuple[int, str]:
+    def _wide_place(self) -> Operand:
+        """Where the element at hand has its place among those of the block."""
+        w = self.writer
+        row = w.op("mul", self._place(), w.size(self.columns_count))
+        return w.op("add", row, self._column_index())
+
+    def _scratch(self, key: Key, each: int = 1) -> int:
         dtype = code(key[0].type.dtype)
         if key not in self.scratch:
-            self.scratch[key] = Var(ArrayType((self.pieces * int(self.block.value),), key[0].type.dtype))
-        return self.writer.buffer(self.scratch[key], dtype, written=True), dtype
+            size = self.pieces * int(self.block.value) * each
+            self.scratch[key] = Var(ArrayType((size,), key[0].type.dtype))
+        return self.writer.buffer(self.scratch[key], dtype, written=True)
 
     @functools.cached_property
     def scratch(self) -> dict[Key, Var]:
@@ -141,9 +155,13 @@ class BlockedGroupWriter(GroupWriter):
         return {}
 
     def _keep(self, key: Key, value: Operand) -> None:
-        buffer, _ = self._scratch(key)
-        self.writer.store(buffer, self._place(), value)
+        self.writer.store(self._scratch(key), self._place(), value)
 
     def _recall(self, key: Key) -> Operand:
-        buffer, _ = self._scratch(key)
-        return self.writer.load(buffer, self._place())
+        return self.writer.load(self._scratch(key), self._place())
+
+    def _keep_wide(self, key: Key, value: Operand) -> None:
+        self.writer.store(self._scratch(key, self.columns_count), self._wide_place(), value)
+
+    def _recall_wide(self, key: Key) -> Operand:
+        return self.writer.load(self._scratch(key, self.columns_count), self._wide_place())

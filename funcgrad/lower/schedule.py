@@ -18,6 +18,7 @@ from funcgrad.lower.roots import Group, Root, make_fold
 from funcgrad.lower.rowblocks import BlockedGroupWriter
 
 PIECE_NS = 25_000.0  # the least work that is worth handing to a thread
+WIDEST = 8192  # columns of a row whose values are kept from pass to pass
 MOST_PIECES, MOST_COLUMN_PIECES = 64, 16
 
 
@@ -51,14 +52,22 @@ def write_group(
     absorbed = mergeable(group, draft.expressions.positions)
     pieces = _pieces(group, draft, absorbed)
     one_row_axis = len(GroupWriter(group, graph, code_of, absorbed).rows) == 1
-    writer = BlockedGroupWriter if draft.expressions.costly_in_rows and one_row_axis else GroupWriter
+    repeated = repeated_values(draft)
+    blocks = one_row_axis and (draft.expressions.costly_in_rows or repeated)
+    writer = BlockedGroupWriter if blocks else GroupWriter
     final = writer(group, graph, code_of, absorbed, pieces, needed)
-    final.cuts = tuple(draft.expressions.cuts)
+    final.cuts, final.repeated = tuple(draft.expressions.cuts), repeated
     kernel = final.write()
     extent = final.outermost[1]
     chunk = -(-extent // pieces) if pieces > 1 else 0
     step = KernelStep(kernel, tuple(final.writer.keys), tuple(final.writer.size_values), extent, chunk, group)
     return [step, *(s for root, var in final.partial.items() for s in _combine(root, var, group, graph, code_of))]
+
+
+def repeated_values(draft: GroupWriter) -> list[Any]:
+    """The mathematics that more than one pass over the columns needs, while a block of it stays in the cache."""
+    columns = int(np.prod([n for _, n in draft.columns], dtype=int))
+    return [key for key, count in draft.expressions.computed.items() if count > 1] if columns <= WIDEST else []
 
 
 def mergeable(group: Group, positions: Sequence[Affine]) -> frozenset[int]:

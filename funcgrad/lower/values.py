@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from funcgrad.lower.graph import Graph
 from funcgrad.lower.index import Affine, Index, axis, flat, is_view, through_view
 from funcgrad.lower.loops import INDEX, Constant, Operand, Value
 from funcgrad.lower.roots import Group
+from funcgrad.lower.scalar import MATHEMATICS
 from funcgrad.lower.writer import EXPENSIVE, Writer
 
 FOLDING = frozenset({"pow"})  # a constant operand makes their code shorter
@@ -34,6 +36,10 @@ class Expressions:
         Values that were computed earlier in the kernel, with what fetches them.
     cuts
         Values of a row that took expensive instructions and that its columns read.
+    computed
+        How often mathematics was computed for the same element, in different passes.
+    keepers
+        What is done with values when they are computed first.
     checked
         The equations that can fail, of which every element is checked.
     positions
@@ -60,6 +66,9 @@ class Expressions:
         self.given: dict[tuple[Var, Index], Callable[[], Operand]] = {}
         self.cuts: dict[tuple[Var, Index], None] = {}
         self.costly_in_rows = False
+        self.computed: Counter[tuple[Var, Index]] = Counter()
+        self.keepers: dict[tuple[Var, Index], Callable[[Operand], None]] = {}
+        self._mathematical: set[Var] = set()
         self.costly: dict[Var, int] = {}
         self.checked: set[Equation] = set()
         self.positions: list[Affine] = []
@@ -80,6 +89,8 @@ class Expressions:
             var, depth = self._equation.outputs[0], self.writer.depth(*operands)
             self.costly[var] = max(self.costly.get(var, 0), self.iterations(depth))
             self.costly_in_rows |= depth == self.row_depth
+            if name in MATHEMATICS:
+                self._mathematical.add(var)
         return self.writer.op(name, *operands)
 
     def constant(self, value: bool | int | float, dtype: str) -> Operand:
@@ -131,6 +142,10 @@ class Expressions:
         """Note whether a value took expensive instructions, and which such values of the row it reads for its column."""
         if key[0] in self.costly or any(k in self._heavy for k in reads):
             self._heavy.add(key)
+        if depth > self.row_depth >= 0 and key[0] in self._mathematical:
+            self.computed[key] += 1
+        if key in self.keepers:
+            self.keepers.pop(key)(self._memo[key])
         if depth > self.row_depth:
             self.cuts.update(dict.fromkeys(k for k in reads if k in self._heavy and self.is_of_row(k)))
 

@@ -215,7 +215,8 @@ def _sum_of_one_hot(r: Rewriter, x: Atom, axes: tuple[int, ...], source: SourceL
     column, wanted = r.define(hit.inputs[0], "iota"), r.define(hit.inputs[1], "broadcast_in_dim")
     if column is None or wanted is None or column.params["dimension"] != 1 or wanted.params["broadcast_dimensions"] != (0,):
         return None
-    index = r.define(_through_reshape(r, wanted.inputs[0]), "check_index")
+    narrow = r.define(wanted.inputs[0], "convert_element_type")
+    index = r.define(_through_reshape(r, narrow.inputs[0] if narrow else wanted.inputs[0]), "check_index")
     return value if index and index.params["size"] == x.type.shape[1] else None
 
 
@@ -246,8 +247,10 @@ def _scatter(r: Rewriter, inputs: Sequence[Atom], params: Params, source: Source
     counting = r.define(_through_reshape(r, rows), "iota")
     if counting is None or rows.type.size != shape[0] or counting.params["shape"][counting.params["dimension"]] != shape[0]:
         return None
-    column = _emit(r, "iota", [], source, dtype=INT64, shape=shape, dimension=1)
-    wanted = _emit(r, "broadcast_in_dim", [flat[1]], source, shape=shape, broadcast_dimensions=(0,))
+    number = np.dtype(np.int32) if shape[1] < 2**31 else INT64  # as many lanes as float32 has
+    column = _emit(r, "iota", [], source, dtype=number, shape=shape, dimension=1)
+    narrow = _emit(r, "convert_element_type", [flat[1]], source, dtype=number)
+    wanted = _emit(r, "broadcast_in_dim", [narrow], source, shape=shape, broadcast_dimensions=(0,))
     hit = _emit(r, "eq", [column, wanted], source)
     line = _emit(r, "reshape", [updates], source, shape=(shape[0],))
     value = _emit(r, "broadcast_in_dim", [line], source, shape=shape, broadcast_dimensions=(0,))
