@@ -59,6 +59,8 @@ def to_inexact(dtype: DType) -> DType:
 
 def check_supported(dtype: DType) -> DType:
     """The dtype in native byte order, or a `TypeError` for one that programs cannot hold."""
+    if dtype in ALL:
+        return dtype
     native = dtype.newbyteorder("=")
     if native not in ALL:
         raise TypeError(f"dtype {dtype} is not supported: arrays of bool, integers, floats or complex numbers are")

@@ -76,7 +76,7 @@ def reduce(f: Callable[[T, Any], T], tree: Any, *initial: T, is_leaf: Callable[[
 
 def all(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> bool:
     """Whether every leaf is true."""
-    return optree.tree_all(tree, is_leaf, namespace=NAMESPACE)
+    return optree.tree_all(tree, is_leaf=is_leaf, namespace=NAMESPACE)
 
 
 def transpose(outer: TreeDef, inner: TreeDef, tree: Any) -> Any:

@@ -44,7 +44,7 @@ NESTED: dict[str, Callable[[Callable[[Any], Any]], Callable[[Any], Any]]] = {
     "jit": lambda f: fg.jit(f),
     "vmap": lambda f: lambda x: fg.vmap(f)(x) if x.ndim else f(x),
     "grad": lambda f: lambda x: fg.grad(lambda y: np.sum(f(y)))(x),
-    "jvp": lambda f: lambda x: fg.jvp(f, (x,), (np.ones(x.shape) * 0.5,))[1],
+    "jvp": lambda f: lambda x: fg.jvp(f, (x,), (np.full(x.shape, 0.5, x.dtype),))[1],
     "vjp": lambda f: lambda x: (lambda out, pull: pull(out)[0])(*fg.vjp(f, x)),
 }  # fmt: skip
 
@@ -181,12 +181,10 @@ EDGES: list[tuple[str, Callable[[Any, Any], Any], Any]] = [
     ("x ** 0 at 0", lambda np, x: x**0, 0.0),
     ("x ** 1 at 0", lambda np, x: x**1, 0.0),
     ("x ** 2 at 0", lambda np, x: x**2, 0.0),
-    ("x ** 0.0 at 0", lambda np, x: x**0.0, 0.0),
     ("x ** 2.0 at 0", lambda np, x: x**2.0, 0.0),
     ("x ** 0.5 at 0", lambda np, x: x**0.5, 0.0),
     ("0 ** x at 0", lambda np, x: np.power(0.0, x), 0.0),
     ("0 ** x at 2", lambda np, x: np.power(0.0, x), 2.0),
-    ("x ** y at (0, 0)", lambda np, x: np.power(x[0], x[1]), [0.0, 0.0]),
     ("x ** y at (0, 1)", lambda np, x: np.power(x[0], x[1]), [0.0, 1.0]),
     ("x ** y at (-2, 3)", lambda np, x: np.power(x[0], 3.0), [-2.0, 3.0]),
     ("a branch that is NaN", lambda np, x: np.where(x > 0, np.log(np.where(x > 0, x, 1.0)), 0.0), -1.0),
@@ -257,3 +255,9 @@ def test_network_edges_as_in_jax(jax: Any, function: Any, at: Any) -> None:
     theirs = jax.value_and_grad(function(jax.nn))(x)
     for transform in (lambda f: f, fg.jit):
         agree(transform(fg.value_and_grad(function(fg.nn)))(x), theirs)
+
+
+def test_powers_of_zero_where_jax_has_nan() -> None:
+    # x**0 is 1 for every x; JAX 0.10 gives NaN, because it forms 0 * 0**-1
+    assert fg.grad(lambda x: x**0.0)(0.0) == 0
+    np.testing.assert_array_equal(fg.jit(fg.grad(lambda x: np.power(x[0], x[1])))(np.zeros(2)), [0, 0])

@@ -57,6 +57,11 @@ class ArrayType(NamedTuple):
         return f"{name}[{','.join(map(str, self.shape))}]" + ("*" if self.weak else "")
 
 
+# Of NumPy's and Python's scalars: their class says it all
+_SCALARS: dict[type, ArrayType] = {dtype.type: ArrayType((), dtype) for dtype in dtypes.ALL}
+_SCALARS |= {kind: ArrayType((), dtype, weak=dtype.kind != "b") for kind, dtype in dtypes.WEAK.items()}
+
+
 def type_of_value(value: Any) -> ArrayType:
     """The type of a NumPy array or scalar, or of a Python scalar (a weak type).
 
@@ -65,9 +70,9 @@ def type_of_value(value: Any) -> ArrayType:
     TypeError
         For anything else, and for arrays of objects, strings, dates, ...
     """
+    kind = _SCALARS.get(type(value))
+    if kind is not None:
+        return kind
     if isinstance(value, (np.ndarray, np.generic)):
         return ArrayType(value.shape, dtypes.check_supported(value.dtype))
-    dtype = dtypes.WEAK.get(type(value))
-    if dtype is None:
-        raise TypeError(f"{value!r} of type {type(value).__name__} is not an array or a number")
-    return ArrayType((), dtype, weak=dtype.kind != "b")
+    raise TypeError(f"{value!r} of type {type(value).__name__} is not an array or a number")

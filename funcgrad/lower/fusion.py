@@ -7,6 +7,7 @@ anew.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +17,7 @@ from funcgrad.ir.program import Atom, Equation, Program, Var
 from funcgrad.lower.graph import DEEPEST, Graph, Stored
 from funcgrad.lower.index import ZERO, Affine, Shape, Strided, axis, contiguous_strides, squeezed
 from funcgrad.lower.loops import Operand
-from funcgrad.lower.products import Product, arranged, fold_product, is_fold, match_product
+from funcgrad.lower.products import Product, accumulation, arranged, fold_product, is_fold, match_product
 from funcgrad.lower.roots import Group, Root, fold_root, natural_index, store_root
 from funcgrad.lower.values import Expressions, NotHere
 from funcgrad.lower.writer import Writer
@@ -79,6 +80,8 @@ class Fusion:
 
     def _lazy(self, equation: Equation) -> None:
         (var,) = equation.outputs
+        if var in self.graph.stored:  # a product has added it up
+            return
         self.graph.depths[var] = self.graph.depth_of(equation)
         if var in self.forced or self.graph.depths[var] > DEEPEST:
             self.store(var)
@@ -118,6 +121,10 @@ class Fusion:
         if product is None:
             product, missing = match_product(equation, self.graph, len(self.steps))
         assert product is not None
+        found = accumulation(equation, self.graph, len(self.steps))
+        if found is not None:
+            self.add(store_root(found.out, found.base))
+            product = dataclasses.replace(product, out=found.out, alpha=found.factor, beta=1.0)
         self.graph.stored[product.out] = Stored(product.out, len(self.steps))
         self.steps.append(product)
 

@@ -32,6 +32,8 @@ class Graph:
         The simplified program.
     producers
         The equation that defines each variable.
+    users
+        The equations that read each variable; an output of the program is read by None.
     stored
         Variables that have a buffer: inputs and constants (position -1), and what steps have written.
     depths
@@ -40,6 +42,7 @@ class Graph:
 
     program: Program
     producers: dict[Var, Equation] = field(default_factory=dict)
+    users: dict[Var, list[Equation | None]] = field(default_factory=dict)
     stored: dict[Var, Stored] = field(default_factory=dict)
     depths: dict[Var, int] = field(default_factory=dict)
 
@@ -47,8 +50,21 @@ class Graph:
         for equation in self.program.equations:
             for v in equation.outputs:
                 self.producers[v] = equation
+            for a in equation.inputs:
+                self._note_use(a, equation)
+        for a in self.program.outputs:
+            self._note_use(a, None)
         for v in (*self.program.inputs, *self.program.constants):
             self.stored[v] = Stored(v, -1)
+
+    def _note_use(self, atom: Atom, equation: Equation | None) -> None:
+        if isinstance(atom, Var):
+            self.users.setdefault(atom, []).append(equation)
+
+    def only_user(self, var: Var) -> Equation | None:
+        """The one equation that reads `var`, if nothing else does."""
+        users = self.users.get(var, [])
+        return users[0] if len(users) == 1 else None
 
     def is_lazy(self, equation: Equation) -> bool:
         """Whether elements of the result can be computed one by one."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from funcgrad.dtypes import code
 from funcgrad.ir.primitive import registry
-from funcgrad.ir.program import Atom, Equation, Var
+from funcgrad.ir.program import Atom, Equation, Literal, Var
 from funcgrad.lower.graph import Graph
 from funcgrad.lower.index import Index, Shape, Strided, axis, is_view, strided, through_view
 from funcgrad.lower.roots import Root, make_fold
@@ -36,7 +36,7 @@ class Matrix:
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """``out[b] = x[b] @ y[b]``: one library call for each member of the batch."""
+    """``out[b] = alpha * x[b] @ y[b] + beta * out[b]``: one library call for each member of the batch."""
 
     out: Var
     x: Matrix
@@ -45,6 +45,8 @@ class Product:
     n: int
     k: int
     batch: int
+    alpha: float = 1.0
+    beta: float = 0.0
 
     @property
     def dtype(self) -> str:
@@ -129,6 +131,38 @@ def match_product(equation: Equation, graph: Graph, position: int) -> tuple[Prod
         return None, [which for which, found in enumerate((left, right)) if found is None]
     sizes = d.extent(x, 0, "free"), d.extent(y, 1, "free"), d.extent(x, 0, "summed"), d.extent(x, 0, "batch")
     return Product(equation.outputs[0], left, right, *sizes), []
+
+
+@dataclass(frozen=True, slots=True)
+class Accumulation:
+    """``out = base + factor * product``, where nothing else reads the product: what a step of gradient descent does to weights."""
+
+    out: Var
+    base: Atom
+    factor: float
+
+
+def accumulation(equation: Equation, graph: Graph, position: int) -> Accumulation | None:
+    """The sum or difference that the product of `equation` goes into, if the library can add it up itself."""
+    (term,), factor = equation.outputs, 1.0
+    user = graph.only_user(term)
+    if user is not None and user.primitive.name == "mul":
+        number = next((a for a in user.inputs if isinstance(a, Literal)), None)
+        if number is None:
+            return None
+        term, factor = user.outputs[0], float(number.value)
+        user = graph.only_user(term)
+    if user is None or user.primitive.name not in ("add", "sub"):
+        return None
+    left, right = user.inputs
+    base = left if right is term else right
+    if base is term or base.type.shape != term.type.shape or not graph.is_stored(base, position):
+        return None
+    if user.primitive.name == "sub":
+        if right is not term:  # the product is what is subtracted from
+            return None
+        factor = -factor
+    return Accumulation(user.outputs[0], base, factor)
 
 
 def arranged(equation: Equation, which: int) -> tuple[Equation, Equation]:

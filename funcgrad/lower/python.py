@@ -241,7 +241,9 @@ def _kernel_call(step: KernelStep, name: str, buffers: dict[Var, str]) -> list[s
 def _product_call(step: Product, buffers: dict[Var, str]) -> str:
     left = _matrix(step.x, step.batch, step.m, step.k, buffers)
     right = _matrix(step.y, step.batch, step.k, step.n, buffers)
-    return f"    {buffers[step.out]}[:] = np.matmul({left}, {right}).reshape(-1)"
+    product, out = f"np.matmul({left}, {right}).reshape(-1)", buffers[step.out]
+    factor = "" if step.alpha == 1 else f"{NAMES[step.dtype]}({step.alpha!r}) * "
+    return f"    {out}[:] {'+=' if step.beta else '='} {factor}{product}"
 
 
 def _matrix(x: Matrix, batch: int, rows: int, columns: int, buffers: dict[Var, str]) -> str:

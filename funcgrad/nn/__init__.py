@@ -12,7 +12,7 @@ import numpy as _np
 from funcgrad import numpy as np
 from funcgrad.numpy._common import wrap
 from funcgrad.ops.comparison import stop_gradient as _stop_gradient
-from funcgrad.ops.transcendental import erf as _erf
+from funcgrad.ops.transcendental import erfc as _erfc
 from funcgrad.ops.transcendental import logistic as _logistic
 from funcgrad.trace.frame import type_of
 from funcgrad.trace.tracer import Tracer
@@ -31,7 +31,8 @@ def _owned(function: F) -> F:
 
     @functools.wraps(function)
     def owned(*args: Any, **kwargs: Any) -> Any:
-        return wrap(function(*args, **kwargs))
+        with _np.errstate(all="ignore"):  # log(0) and the like are meant here
+            return wrap(function(*args, **kwargs))
 
     return owned  # type: ignore[return-value]
 
@@ -49,8 +50,9 @@ def relu(x: Any) -> Any:
 
 @_owned
 def relu6(x: Any) -> Any:
-    """min(max(x, 0), 6)."""
-    return np.minimum(np.maximum(_floating(x), 0), 6)
+    """min(max(x, 0), 6); the derivative at 0 and 6 is 0."""
+    x = relu(_floating(x))
+    return np.where(x >= 6, type_of(x).dtype.type(6), x)
 
 
 @_owned
@@ -127,8 +129,8 @@ def gelu(x: Any, approximate: bool = True) -> Any:
     x = _floating(x)
     if approximate:
         return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
-    scaled = x * math.sqrt(0.5)
-    return 0.5 * x * (1 + _erf(scaled if type(x) is Tracer else _np.asarray(scaled)))
+    scaled = x * -math.sqrt(0.5)  # erfc(-z) is 1 + erf(z) without its cancellation
+    return 0.5 * x * _erfc(scaled if type(x) is Tracer else _np.asarray(scaled))
 
 
 @_owned

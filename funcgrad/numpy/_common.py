@@ -97,6 +97,9 @@ def promoted(name: str, *xs: Any, weak: bool = False) -> list[Any]:
     """Operands brought to their common dtype; if `weak`, operands that are all weak stay so."""
     xs = tuple(operand(x, name) for x in xs)
     types = [type_of(x) for x in xs]
+    first = types[0]
+    if (weak or not first.weak) and all([t.dtype is first.dtype and t.weak is first.weak for t in types]):
+        return list(xs)
     dtype, all_weak = dtypes.promote((t.dtype, t.weak) for t in types)
     if all_weak and weak:
         return [cast_weakly(x, dtype) for x in xs]
@@ -118,7 +121,7 @@ def cast_weakly(x: Any, dtype: np.dtype) -> Any:
 def broadcast(name: str, *xs: Any) -> list[Any]:
     """Operands brought to a common shape; 0-d ones stay as they are."""
     shapes = [type_of(x).shape for x in xs]
-    if len({s for s in shapes if s}) <= 1:
+    if len(set(filter(None, shapes))) <= 1:
         return list(xs)
     shape = broadcast_shape(name, *shapes)
     return [x if not s else broadcast_to(x, shape) for x, s in zip(xs, shapes, strict=True)]

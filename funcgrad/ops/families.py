@@ -84,39 +84,22 @@ def elementwise(
             return ArrayType(shape, result(dtype))
         return ArrayType(shape, dtype, all(t.weak for t in types))
 
-    primitive = Operation(
+    return Operation(
         name=name,
         family="elementwise" if partials else "nondifferentiable",
         reference=reference,
         infer=infer,
-        jvp=_elementwise_jvp(partials) if partials else None,
-        vjp=_elementwise_vjp(partials) if partials else None,
+        jvp=_elementwise_jvp(name, partials) if partials else None,
+        vjp=_elementwise_vjp(name, partials) if partials else None,
+        batch=_elementwise_batch(name),
         scalar=scalar,
         operands=len(partials) if partials else operands,
     )
-    _install_elementwise(primitive)
-    return primitive
 
 
-def _install_elementwise(primitive: Primitive) -> None:
+def _elementwise_jvp(name: str, partials: Sequence[Partial | None]) -> Callable[..., tuple[Values, Values]]:
     def jvp(inputs: Values, tangents: Values, params: dict[str, Any]) -> tuple[Values, Values]:
-        return declared_jvp(primitive, inputs, tangents, params)  # type: ignore[misc]
-
-    def vjp(inputs: Values, wanted: Sequence[bool], params: dict[str, Any]) -> tuple[Values, Pullback]:
-        return declared_vjp(primitive, inputs, wanted, params)  # type: ignore[misc]
-
-    def batch(size: int, inputs: Values, batched: Sequence[bool], params: dict[str, Any]) -> tuple[Values, tuple[bool, ...]]:
-        return bind(primitive, *align_batched(size, inputs, batched), **params), (True,)
-
-    declared_jvp, declared_vjp = primitive.jvp, primitive.vjp
-    if declared_jvp:
-        primitive.jvp, primitive.vjp = jvp, vjp
-    primitive.batch = batch
-
-
-def _elementwise_jvp(partials: Sequence[Partial | None]) -> Callable[..., Any]:
-    def jvp(primitive: Primitive, inputs: Values, tangents: Values, params: dict[str, Any]) -> tuple[Values, Values]:
-        (out,) = bind(primitive, *inputs, **params)
+        (out,) = bind(registry[name], *inputs, **params)
         total = None
         for partial, t in zip(partials, tangents, strict=True):
             if partial is not None and t is not None:
@@ -127,20 +110,28 @@ def _elementwise_jvp(partials: Sequence[Partial | None]) -> Callable[..., Any]:
     return jvp
 
 
-def _elementwise_vjp(partials: Sequence[Partial | None]) -> Callable[..., Any]:
-    def vjp(primitive: Primitive, inputs: Values, wanted: Sequence[bool], params: dict[str, Any]) -> tuple[Values, Pullback]:
-        (out,) = bind(primitive, *inputs, **params)
+def _elementwise_vjp(name: str, partials: Sequence[Partial | None]) -> Callable[..., tuple[Values, Pullback]]:
+    def vjp(inputs: Values, wanted: Sequence[bool], params: dict[str, Any]) -> tuple[Values, Pullback]:
+        (out,) = bind(registry[name], *inputs, **params)
 
         def pullback(cotangents: Values) -> Values:
             (ct,) = cotangents
-            return tuple(
-                collapse(partial(ct, out, *inputs, **params), type_of(x).shape) if w and partial else None
-                for partial, x, w in zip(partials, inputs, wanted, strict=True)
-            )
+            found: list[Any] = []
+            for partial, x, w in zip(partials, inputs, wanted, strict=True):
+                term = partial(ct, out, *inputs, **params) if w and partial else None
+                found.append(term if term is None or x.shape == ct.shape else collapse(term, x.shape))
+            return tuple(found)
 
         return (out,), pullback
 
     return vjp
+
+
+def _elementwise_batch(name: str) -> Callable[..., tuple[Values, tuple[bool, ...]]]:
+    def batch(size: int, inputs: Values, batched: Sequence[bool], params: dict[str, Any]) -> tuple[Values, tuple[bool, ...]]:
+        return bind(registry[name], *align_batched(size, inputs, batched), **params), (True,)
+
+    return batch
 
 
 def _common_shape(name: str, types: Sequence[ArrayType]) -> tuple[int, ...]:

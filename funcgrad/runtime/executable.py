@@ -152,6 +152,8 @@ def _product_step(product: Product, slots: dict[Var, int]) -> Step:
         leading=(x.leading, y.leading, n),
         strides=(x.stride, y.stride, m * n),
         offsets=(x.offset, y.offset, 0),
+        alpha=product.alpha,
+        beta=product.beta,
     )
     rows = product.batch * m
     pieces = min(MOST_PIECES, rows // ROWS)

@@ -74,7 +74,10 @@ def bind(primitive: Primitive, *inputs: Any, **params: Any) -> Values:
 def weak_outputs(primitive: Primitive, inputs: Values, params: dict[str, Any]) -> tuple[bool, ...] | None:
     """Which outputs are weak (see `ArrayType`); None when none can be."""
     types = tuple(map(type_of, inputs))
-    if not any(t.weak for t in types):
+    for t in types:
+        if t.weak:
+            break
+    else:
         return None
     return tuple(t.weak for t in primitive.output_types(types, params))
 

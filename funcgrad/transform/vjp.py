@@ -58,12 +58,12 @@ class Tape(Frame):
         if primitive.vjp is None:
             return bind(primitive, *values, **params)
         key = self._product_key(primitive, values, wanted, params)
-        if key in self._products:
+        if key is not None and key in self._products:
             return self._products[key]
         outputs, pullback = primitive.vjp(values, wanted, params)
-        weak = weak_outputs(primitive, inputs, params)
-        tracers = tuple(self._output(value, weak is not None and weak[k]) for k, value in enumerate(outputs))
-        smooth = tuple(t if type(t) is Tracer and t.frame is self else None for t in tracers)
+        weak = weak_outputs(primitive, inputs, params) or (False,) * len(outputs)
+        tracers = tuple(map(self._output, outputs, weak))
+        smooth = tuple([t if type(t) is Tracer and t.frame is self else None for t in tracers])
         self.notes.append(Note(tuple(sources), smooth, pullback))
         if key is not None:
             self._products[key] = tracers
@@ -72,8 +72,7 @@ class Tape(Frame):
 
     def _product_key(self, primitive: Primitive, values: Sequence[Any], wanted: list[bool], params: Any) -> Any:
         """What tells products apart whose operands cannot change in between: traced values (arrays can be written to)."""
-        staged = all(w or type(x) is Tracer for x, w in zip(values, wanted, strict=True))
-        if primitive.family != "bilinear" or not staged:
+        if primitive.family != "bilinear" or not all(w or type(x) is Tracer for x, w in zip(values, wanted, strict=True)):
             return None
         return (primitive.name, *map(id, values), *wanted, *params.items())
 
@@ -81,7 +80,7 @@ class Tape(Frame):
         kind = type_of(value)
         if not is_inexact(kind.dtype):
             return value
-        return Tracer(self, ArrayType(kind.shape, kind.dtype, weak), value)
+        return Tracer(self, kind if kind.weak is weak else ArrayType(kind.shape, kind.dtype, weak), value)
 
     def pull(self, outputs: Sequence[Any], cotangents: Sequence[Any], inputs: Sequence[Tracer]) -> list[Any]:
         """The cotangents of `inputs` for those of `outputs`; None for zero."""

@@ -21,6 +21,7 @@ Operation = Callable[..., Any]
 EXTENTS = (1, 2, 3, 5, 17, 0)
 DTYPES = ("f4", "f8", "f8", "f4", "i4", "i8", "u1", "b1", "i2", "f2")
 TOLERANCE = {"f2": 2e-2, "f4": 2e-5, "f8": 1e-13}
+LARGEST = 2_000_000
 np_ = fg.numpy
 
 
@@ -148,6 +149,14 @@ def unary(choose: Choose, rng: Any, nodes: list[Node], k: int) -> Any:
     return name, getattr(np_, name), [k], True
 
 
+def fits(*operands: np.ndarray) -> bool:
+    """Whether arrays broadcast, and to something that is not too large."""
+    try:
+        return int(np.prod(np.broadcast_shapes(*(x.shape for x in operands)), dtype=float)) <= LARGEST
+    except ValueError:
+        return False
+
+
 def cast(choose: Choose, rng: Any, nodes: list[Node], k: int) -> Any:
     target = np.dtype(choose(DTYPES))
     source = nodes[k].value
@@ -163,9 +172,7 @@ def cast(choose: Choose, rng: Any, nodes: list[Node], k: int) -> Any:
 def binary(choose: Choose, rng: Any, nodes: list[Node], k: int) -> Any:
     other = choose(range(len(nodes)))
     x, y = nodes[k], nodes[other]
-    try:
-        np.broadcast_shapes(x.value.shape, y.value.shape)
-    except ValueError:
+    if not fits(x.value, y.value):
         return None
     operands = [k, other]
     if "f" in (x.kind, y.kind):
@@ -201,9 +208,7 @@ def where(choose: Choose, rng: Any, nodes: list[Node], k: int) -> Any:
     if not masks:
         return None
     operands = [choose(masks), k, choose(range(len(nodes)))]
-    try:
-        np.broadcast_shapes(*(nodes[i].value.shape for i in operands))
-    except ValueError:
+    if not fits(*(nodes[i].value for i in operands)):
         return None
     return "where", np_.where, operands, True
 
@@ -271,6 +276,8 @@ def product(choose: Choose, rng: Any, nodes: list[Node], k: int) -> Any:
     if name == "outer" and x.size * y.size < 5000:
         return "outer", lambda a, b: np_.reshape(a, (-1, 1)) @ np_.reshape(b, (1, -1)), [k, other], exact
     function = np_.dot if name == "dot" else np_.matmul
+    if x.size * y.size > LARGEST * max(x.shape[-1:] or (1,)) ** 2:
+        return None
     try:
         function(x, y)
     except ValueError:
