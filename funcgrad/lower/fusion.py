@@ -166,7 +166,7 @@ class Fusion:
         places = tuple((lines[k], index[:count]) if k in lines else next(rest) for k in range(len(var.type.shape)))
         root = Root("scatter", domain, None, var, ((updates, index),), "add", places=places)
         group = Group(domain, None, len(self.steps))
-        self._probe(root, group, False)
+        self._note(self._probe(root, group, False), group, root)
         group.roots.append(root)
         self.steps.append(group)
         self.graph.stored[var] = Stored(var, group.position)
@@ -203,7 +203,7 @@ class Fusion:
         position = self._join(root, after)
         if position is None:
             group = Group(root.domain, root.rows, len(self.steps))
-            self._note(self._probe(root, group, False), group)
+            self._note(self._probe(root, group, False), group, root)
             group.roots.append(root)
             self.steps.append(group)
             position = group.position
@@ -217,7 +217,7 @@ class Fusion:
             if group.position <= after:
                 return None
             fits, in_rows = _fits(root, group)
-            if not fits or group.weight > HEAVIEST:
+            if not fits or group.survey.instructions > HEAVIEST:
                 continue
             before = group.rows
             if not in_rows and root.rows is not None:
@@ -228,7 +228,7 @@ class Fusion:
                 group.rows = before
                 continue
             (group.in_rows if in_rows else group.roots).append(root)
-            self._note(expressions, group)
+            self._note(expressions, group, root)
             return group.position
         return None
 
@@ -257,8 +257,14 @@ class Fusion:
                 expressions.place(*place)
         return expressions
 
-    def _note(self, expressions: Expressions, group: Group) -> None:
-        group.weight += expressions.writer.instructions
+    def _note(self, expressions: Expressions, group: Group, root: Root) -> None:
+        survey = group.survey
+        survey.instructions += expressions.writer.instructions
+        survey.costly += len(expressions.costly)
+        survey.reads.update(expressions.writer.keys)
+        survey.positions.update(expressions.positions)
+        if root.target is not None:
+            survey.positions.add(root.target.place())
         self.checked |= expressions.checked
         for var, iterations in expressions.costly.items():
             self.costly.setdefault(var, {})[group.position] = iterations

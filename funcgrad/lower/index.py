@@ -129,6 +129,10 @@ class Strided(NamedTuple):
     shape: Shape
     strides: Shape
 
+    def place(self) -> Affine:
+        """The position of the element at the loop axes' indices."""
+        return Affine(tuple((k, s) for k, s in enumerate(self.strides) if s), self.offset)
+
 
 def strided(index: Index, buffer_shape: Shape, shape: Shape) -> Strided:
     """How the array that `index` reads (one axis symbol per axis, from 0) lies in its buffer."""

@@ -167,8 +167,7 @@ class GroupWriter:
                 self.writer.store(buffer, place, self.expressions("add", before, value))
                 continue
             assert root.target is not None
-            terms = tuple((k, s) for k, s in enumerate(root.target.strides) if s)
-            self.writer.store(buffer, self.expressions.position(Affine(terms, root.target.offset)), value)
+            self.writer.store(buffer, self.expressions.position(root.target.place()), value)
 
     def _load_here(self, result: Value, buffer: int, place: Operand) -> None:
         """A load that stays in the innermost loop: what it reads changes there."""

@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from funcgrad.errors import SourceLocation
-from funcgrad.ir.program import Equation, Program, Var
+from funcgrad.ir.program import Program, Var
 from funcgrad.lower.fusion import Fusion, Unsupported, failure, fuse
-from funcgrad.lower.kernels import GroupWriter
 from funcgrad.lower.products import Product
-from funcgrad.lower.roots import Group
-from funcgrad.lower.schedule import KernelStep, draft_group, write_group
+from funcgrad.lower.roots import Group, Survey
+from funcgrad.lower.schedule import KernelStep, surveyed, write_group
 
 ALIGNMENT = 64
 NATIVE = frozenset("b1 i1 i2 i4 i8 u1 u2 u4 u8 f2 f4 f8".split())
@@ -69,23 +68,18 @@ def make_plan(program: Program) -> Plan:
 
 def _write(fusion: Fusion) -> list[KernelStep | Product]:
     """Every group as kernels; what a row folds is stored only if some step or output reads it."""
-    drafts: dict[Group, GroupWriter] = {}
+    surveys: dict[Group, Survey] = {}
     needed: set[Var] = set(fusion.outputs)
-
-    def code_of(equation: Equation) -> int:
-        return fusion.code_of(equation)
-
     for step in fusion.steps:
         if isinstance(step, Group):
-            draft = drafts[step] = draft_group(step, fusion.graph, code_of)
-            written = {root.var for root in step.roots}
-            needed.update(v for v in draft.writer.keys if v not in written)
+            surveys[step] = surveyed(step, fusion.graph, fusion.code_of)
+            needed |= surveys[step].reads
         else:
             needed |= {step.x.var, step.y.var}
     steps: list[KernelStep | Product] = []
     for step in fusion.steps:
         if isinstance(step, Group):
-            steps += write_group(step, fusion.graph, code_of, drafts[step], needed)
+            steps += write_group(step, fusion.graph, fusion.code_of, surveys[step], needed)
         else:
             steps.append(step)
     return steps

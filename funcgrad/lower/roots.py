@@ -22,7 +22,7 @@ from typing import Any
 
 from funcgrad.dtypes import code
 from funcgrad.ir.program import Atom, Equation, Var
-from funcgrad.lower.index import ZERO, Index, Shape, Strided, axis, contiguous_strides, squeezed
+from funcgrad.lower.index import ZERO, Affine, Index, Shape, Strided, axis, contiguous_strides, squeezed
 
 FOLDS = {
     "reduce_sum": "add", "reduce_prod": "mul", "reduce_max": "max", "reduce_min": "min", "reduce_and": "and", "reduce_or": "or",
@@ -64,6 +64,33 @@ class Root:
         return code(self.var.type.dtype)
 
 
+@dataclass(slots=True)
+class Survey:
+    """What is known of a kernel before it is written in its final form.
+
+    Attributes
+    ----------
+    positions
+        The index expressions of its loads and stores: they decide which loops are merged.
+    reads
+        The variables whose buffers it reads.
+    instructions, costly
+        How many instructions there are, and how many values take expensive ones.
+    cuts, repeated
+        Values of rows, and mathematics of several passes, that are worth keeping (see `lower.rowblocks`).
+    costly_in_rows
+        Whether rows need mathematics of their own.
+    """
+
+    positions: set[Affine] = field(default_factory=set)
+    reads: set[Var] = field(default_factory=set)
+    instructions: int = 0
+    costly: int = 0
+    cuts: tuple[tuple[Var, Index], ...] = ()
+    repeated: tuple[tuple[Var, Index], ...] = ()
+    costly_in_rows: bool = False
+
+
 @dataclass(eq=False, slots=True)
 class Group:
     """Roots that share one kernel; those in `in_rows` have only the rows of the domain as theirs."""
@@ -73,7 +100,12 @@ class Group:
     position: int
     roots: list[Root] = field(default_factory=list)
     in_rows: list[Root] = field(default_factory=list)
-    weight: int = 0
+    survey: Survey = field(default_factory=Survey)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether every point of the domain is computed by itself, and at most everything is folded."""
+        return not self.in_rows and all(root.kind in ("store", "full") for root in self.roots)
 
     def row_value(self, var: Var) -> Root | None:
         """The root of the group that folds columns to `var`."""

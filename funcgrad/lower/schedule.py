@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Collection, Container
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from funcgrad.lower.index import Affine
 from funcgrad.lower.kernels import GroupWriter, group_is_flat
 from funcgrad.lower.loops import Kernel
 from funcgrad.lower.nest import BLOCK
-from funcgrad.lower.roots import Group, Root, make_fold
+from funcgrad.lower.roots import Group, Root, Survey, make_fold
 from funcgrad.lower.rowblocks import BlockedGroupWriter
 
 PIECE_NS = 25_000.0  # the least work that is worth handing to a thread
@@ -34,48 +34,52 @@ class KernelStep:
     group: Group | None
 
 
-def draft_group(group: Group, graph: Graph, code_of: Callable[[Equation], int]) -> GroupWriter:
-    """A first writing, with every loop by itself: it tells which buffers are read and which loops can be merged."""
+def surveyed(group: Group, graph: Graph, code_of: Callable[[Equation], int]) -> Survey:
+    """What decides on the final form of a kernel: noted while the group came about, or seen in a first writing."""
+    if group.is_plain:
+        return group.survey
     draft = GroupWriter(group, graph, code_of)
     draft.write()
-    return draft
+    found = draft.expressions
+    written = {root.var for root in group.roots}
+    columns = int(np.prod([n for _, n in draft.columns], dtype=int))
+    repeated = [key for key, count in found.computed.items() if count > 1] if columns <= WIDEST else []
+    return Survey(
+        positions=set(found.positions),
+        reads={v for v in draft.writer.keys if v not in written},
+        instructions=draft.writer.instructions,
+        costly=len(found.costly),
+        cuts=tuple(found.cuts),
+        repeated=tuple(repeated),
+        costly_in_rows=found.costly_in_rows,
+    )
 
 
 def write_group(
-    group: Group,
-    graph: Graph,
-    code_of: Callable[[Equation], int],
-    draft: GroupWriter,
-    needed: Container[Var],
+    group: Group, graph: Graph, code_of: Callable[[Equation], int], survey: Survey, needed: Container[Var]
 ) -> list[KernelStep]:
     """The kernel calls that compute a group; row values that are not `needed` elsewhere are not stored."""
-    absorbed = mergeable(group, draft.expressions.positions)
-    pieces = _pieces(group, draft, absorbed)
-    one_row_axis = len(GroupWriter(group, graph, code_of, absorbed).rows) == 1
-    repeated = repeated_values(draft)
-    blocks = one_row_axis and (draft.expressions.costly_in_rows or repeated)
-    writer = BlockedGroupWriter if blocks else GroupWriter
-    final = writer(group, graph, code_of, absorbed, pieces, needed)
-    final.cuts, final.repeated = tuple(draft.expressions.cuts), repeated
-    kernel = final.write()
-    extent = final.outermost[1]
-    chunk = -(-extent // pieces) if pieces > 1 else 0
-    step = KernelStep(kernel, tuple(final.writer.keys), tuple(final.writer.size_values), extent, chunk, group)
+    absorbed = mergeable(group, survey.positions)
+    plain = GroupWriter(group, graph, code_of, absorbed)
+    pieces = _pieces(group, plain, survey)
+    blocks = len(plain.rows) == 1 and (survey.costly_in_rows or survey.repeated)
+    final = (BlockedGroupWriter if blocks else GroupWriter)(group, graph, code_of, absorbed, pieces, needed)
+    final.cuts, final.repeated = survey.cuts, survey.repeated
+    step = _step(final, group, -(-final.outermost[1] // pieces) if pieces > 1 else 0)
     return [step, *(s for root, var in final.partial.items() for s in _combine(root, var, group, graph, code_of))]
 
 
-def repeated_values(draft: GroupWriter) -> list[Any]:
-    """The mathematics that more than one pass over the columns needs, while a block of it stays in the cache."""
-    columns = int(np.prod([n for _, n in draft.columns], dtype=int))
-    return [key for key, count in draft.expressions.computed.items() if count > 1] if columns <= WIDEST else []
+def _step(writer: GroupWriter, group: Group, chunk: int) -> KernelStep:
+    kernel = writer.write()
+    return KernelStep(kernel, tuple(writer.writer.keys), tuple(writer.writer.size_values), writer.outermost[1], chunk, group)
 
 
-def mergeable(group: Group, positions: Sequence[Affine]) -> frozenset[int]:
+def mergeable(group: Group, positions: Collection[Affine]) -> frozenset[int]:
     """The axes that can be walked through together with their right neighbours: every index advances alike."""
     absorbed = set()
     domain = group.domain
     border = group.rows
-    distinct = [dict(p.terms) for p in set(positions)]
+    distinct = [dict(p.terms) for p in positions]
     for k in range(len(domain) - 1):
         if border is not None and k == border - 1:
             continue
@@ -84,22 +88,20 @@ def mergeable(group: Group, positions: Sequence[Affine]) -> frozenset[int]:
     return frozenset(absorbed)
 
 
-def _pieces(group: Group, draft: GroupWriter, absorbed: frozenset[int]) -> int:
+def _pieces(group: Group, writer: GroupWriter, survey: Survey) -> int:
     """Into how many pieces the outermost loop is cut: as sizes say, never as threads do."""
     if any(root.kind == "scatter" for root in group.roots):
         return 1
-    probe = GroupWriter(group, draft.graph, lambda _: 1, absorbed)
-    extent = probe.outermost[1]
+    extent = writer.outermost[1]
     points = float(np.prod(group.domain, dtype=float))
-    kernel = draft.writer
-    costly = len(draft.expressions.costly)
-    work = points * (0.3 * len(kernel.buffers) + 0.08 * kernel.instructions + 0.6 * costly)
+    buffers = len(survey.reads) + len(group.roots)
+    work = points * (0.3 * buffers + 0.08 * survey.instructions + 0.6 * survey.costly)
     most = MOST_COLUMN_PIECES if any(root.kind == "column" for root in group.roots) else MOST_PIECES
     pieces = min(int(work / PIECE_NS), most, extent)
     if pieces < 2:
         return 1
     chunk = -(-extent // pieces)
-    if group_is_flat(group, probe.rows):  # whole blocks
+    if group_is_flat(group, writer.rows):  # whole blocks
         chunk = -(-chunk // BLOCK) * BLOCK
     return -(-extent // chunk)
 
@@ -111,7 +113,7 @@ def _combine(root: Root, partial: Var, group: Group, graph: Graph, code_of: Call
     fold = names[root.fold or "add"]
     second = make_fold(fold, root.var, partial.type.shape, (0,), lambda index: ((partial, index),))
     after = Group(second.domain, second.rows, group.position + 1, [second])
-    draft = draft_group(after, graph, code_of)
-    final = GroupWriter(after, graph, code_of, mergeable(after, draft.expressions.positions))
-    kernel = final.write()
-    return [KernelStep(kernel, tuple(final.writer.keys), tuple(final.writer.size_values), final.outermost[1], 0, after)]
+    survey = surveyed(after, graph, code_of)
+    if after.is_plain:
+        survey.positions.add(Affine(tuple((k, 1) for k in range(len(second.domain)))))  # one axis, or none
+    return [_step(GroupWriter(after, graph, code_of, mergeable(after, survey.positions)), after, 0)]

@@ -95,9 +95,10 @@ def log_sigmoid(x: Any) -> Any:
 
 @_owned
 def softplus(x: Any) -> Any:
-    """log(1 + exp(x)), as max(x, 0) + log1p(exp(-|x|)): finite for every finite x."""
+    """log(1 + exp(x)), as max(x, 0) + log1p(exp(-|x|)), where -|x| = min(x, 0) - max(x, 0): finite for every finite x."""
     x = _floating(x)
-    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+    high = np.maximum(x, 0)
+    return high + np.log1p(np.exp(np.minimum(x, 0) - high))
 
 
 @_owned

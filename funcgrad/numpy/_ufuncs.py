@@ -209,9 +209,10 @@ def _power(x: Any, y: Any) -> Any:
 
 
 def _logaddexp(x: Any, y: Any) -> Any:
-    """log(exp x + exp y) = max + log1p(exp(-|x - y|)); the difference is NaN for equal infinities, where x + y is right."""
-    difference = ar.sub(x, y)
-    finite = ar.max_(x, y) + tr.log1p(tr.exp(-ar.abs_(difference)))
+    """log(exp x + exp y) = max + log1p(exp(min - max)); the difference is NaN for equal infinities, where x + y is right."""
+    high = ar.max_(x, y)
+    difference = ar.sub(ar.min_(x, y), high)
+    finite = high + tr.log1p(tr.exp(difference))
     return co.select(co.ne(difference, difference), finite, ar.add(x, y))
 
 

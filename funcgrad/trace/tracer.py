@@ -143,14 +143,14 @@ class Tracer:
         return complex(_need(self, ConcretizationTypeError, "complex()"))
 
     def __index__(self) -> int:
-        value = _need(self, TracerIntegerConversionError, "a Python index or a size (for table[i] with a NumPy array write np.take(table, i))")
+        value = _need(self, TracerIntegerConversionError, "a Python index or a size (for table[i] with a NumPy array write funcgrad.numpy.take(table, i, axis=0))")
         return value.__index__()  # type: ignore[no-any-return]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         raise TracerArrayConversionError(
             f"A traced array of type {self.type} was handed to a function that needs a real NumPy array. NumPy's own functions work on "
             f"traced arrays (np.sin(x), np.sum(x), ...); writing into a NumPy array, math.*, and compiled libraries do not: build the result with "
-            f"np.stack, np.concatenate or np.where, use np.sin for math.sin, and np.take(table, i) for table[i] where only i is traced.{at_line()}"
+            f"np.stack, np.concatenate or np.where, use np.sin for math.sin, and funcgrad.numpy.take(table, i, axis=0) for table[i] where only i is traced.{at_line()}"
         )
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
