@@ -268,7 +268,9 @@ class _Printer:
         about = [f"!{own}"]
         if group is not None:
             about.append(f'!{{!"llvm.loop.parallel_accesses", !{group}}}')
-        if not _is_short(loop):
+        if any(isinstance(i, Loop) for i in loop.body):  # if these unroll: strided lanes cost more than they give
+            about += ['!{!"llvm.loop.vectorize.enable", i1 false}', '!{!"llvm.loop.unroll.disable"}']
+        elif not _is_short(loop):
             about.append('!{!"llvm.loop.unroll.disable"}')
             if not _is_light_reduction(loop):
                 about.append('!{!"llvm.loop.interleave.count", i32 1}')
@@ -317,10 +319,12 @@ class _Printer:
 
 
 def _is_short(loop: Loop) -> bool:
+    """Whether a loop is one of few iterations, without mathematics (whose code is long enough as it is)."""
     return (
         isinstance(loop.start, Constant)
         and isinstance(loop.stop, Constant)
         and loop.stop.value - loop.start.value <= SHORT
+        and not any(isinstance(i, Op) and i.name in MATHEMATICS for i in walk(loop.body))
     )
 
 

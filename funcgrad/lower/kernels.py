@@ -8,6 +8,7 @@ result for each piece, and a second kernel adds these in order.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Container, Sequence
 
 import numpy as np
@@ -221,7 +222,7 @@ class GroupWriter:
     def _column_place(self, root: Root) -> Operand:
         columns = self.group.domain[self.group.rows or 0 :]
         place = self._column_index()
-        base = self.writer.op("mul", self._piece(), self.writer.size(int(np.prod(columns, dtype=int))))
+        base = self.writer.op("mul", self._piece(), self.writer.size(math.prod(columns)))
         return self.writer.op("add", base, place)
 
     def _column_buffer(self, root: Root) -> int:

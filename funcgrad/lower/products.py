@@ -6,11 +6,10 @@ comes before and after (a residual and its gradient in one pass over the data). 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
 
 from funcgrad.dtypes import code
 from funcgrad.ir.primitive import registry
@@ -71,7 +70,7 @@ class Dimensions:
 
     def extent(self, operand: Atom, which: int, role: str) -> int:
         """The number of index combinations of a role."""
-        return int(np.prod([operand.type.shape[k] for k in getattr(self, role)[which]], dtype=int))
+        return math.prod(operand.type.shape[k] for k in getattr(self, role)[which])
 
 
 def is_fold(equation: Equation) -> bool:

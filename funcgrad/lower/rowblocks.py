@@ -9,9 +9,8 @@ Mathematics that several passes need (the exponentials of a softmax) is kept fro
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
-
-import numpy as np
 
 from funcgrad.dtypes import code
 from funcgrad.ir.program import Var
@@ -44,7 +43,7 @@ class BlockedGroupWriter(GroupWriter):
 
     def _over_rows(self, full: list[Accumulator]) -> list[Operand]:
         w, (axis, _) = self.writer, self.rows[0]
-        count = int(np.prod([n for _, n in self.columns], dtype=int))
+        count = math.prod(n for _, n in self.columns)
         self.block = Constant(rows_per_block(count), INDEX)
         self.row_axis = axis
         length = w.op("sub", w.last, w.first)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Container
 from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
 
 from funcgrad.ir.program import Equation, Var
 from funcgrad.lower.graph import Graph, Stored
@@ -42,7 +41,7 @@ def surveyed(group: Group, graph: Graph, code_of: Callable[[Equation], int]) -> 
     draft.write()
     found = draft.expressions
     written = {root.var for root in group.roots}
-    columns = int(np.prod([n for _, n in draft.columns], dtype=int))
+    columns = math.prod(n for _, n in draft.columns)
     repeated = [key for key, count in found.computed.items() if count > 1] if columns <= WIDEST else []
     return Survey(
         positions=set(found.positions),
@@ -93,7 +92,7 @@ def _pieces(group: Group, writer: GroupWriter, survey: Survey) -> int:
     if any(root.kind == "scatter" for root in group.roots):
         return 1
     extent = writer.outermost[1]
-    points = float(np.prod(group.domain, dtype=float))
+    points = float(math.prod(group.domain))
     buffers = len(survey.reads) + len(group.roots)
     work = points * (0.3 * buffers + 0.08 * survey.instructions + 0.6 * survey.costly)
     most = MOST_COLUMN_PIECES if any(root.kind == "column" for root in group.roots) else MOST_PIECES

@@ -56,7 +56,11 @@ class Writer:
 
     def depth(self, *operands: Operand) -> int:
         """The depth of the innermost loop that the operands depend on."""
-        return max((self._depths.get(x, 0) for x in operands if isinstance(x, Value)), default=0)
+        depth = 0
+        for x in operands:
+            if type(x) is Value and (own := self._depths.get(x, 0)) > depth:
+                depth = own
+        return depth
 
     def size(self, number: int, kind: str = "size") -> Operand:
         """An integer known when the program is: a constant if it is small, else a parameter of the kernel."""

@@ -178,17 +178,16 @@ def binary(choose: Choose, rng: Any, nodes: list[Node], k: int) -> Any:
     if "f" in (x.kind, y.kind):
         names = ("add", "subtract", "multiply", "maximum", "minimum", "less", "equal", "greater_equal", "arctan2", "hypot")
         name = choose(names)
-        decisive = name in ("less", "equal", "greater_equal")
+        decisive = name in ("less", "equal", "greater_equal", "arctan2")  # arctan2: the sign of a zero decides
         if decisive and not (x.exact and y.exact):
             return None
         return name, getattr(np_, name), operands, name not in ("arctan2", "hypot")
     if x.kind == y.kind == "b":
         name = choose(("logical_and", "logical_or", "logical_xor", "equal", "maximum"))
         return name, getattr(np_, name), operands, True
-    if "u" in (x.kind, y.kind) and "i" in (x.kind, y.kind) and 8 in (x.value.itemsize, y.value.itemsize) and False:
-        return None
-    names = ("add", "subtract", "multiply", "maximum", "minimum", "less", "bitwise_and", "bitwise_xor", "not_equal", "floor_divide", "remainder")
-    name = choose(names)
+    names = ["add", "subtract", "multiply", "maximum", "minimum", "less", "not_equal", "floor_divide", "remainder"]
+    whole = np.result_type(x.value, y.value).kind in "iu"
+    name = choose([*names, "bitwise_and", "bitwise_xor"] if whole else names)
     if name == "subtract" and x.kind == y.kind == "b":
         return None
     return name, getattr(np_, name), operands, True

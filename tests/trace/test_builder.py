@@ -14,6 +14,7 @@ from funcgrad.ir.interpret import interpret
 from funcgrad.ir.primitive import registry
 from funcgrad.ir.program import Program
 from funcgrad.ir.types import ArrayType
+from funcgrad.simplify import simplify
 from funcgrad.trace.builder import evaluate, trace
 from funcgrad.trace.frame import bind
 from funcgrad.transform.jvp import jvp_program
@@ -128,6 +129,7 @@ def test_long_programs() -> None:
     backward = vjp_program(program, [True])
     assert len(backward.equations) == 3 * n
     assert len(vmap_program(program, 2, [True]).equations) == n
+    assert len(simplify(program).equations) == n
     assert interpret(backward, [np.float64(1.0), np.float64(1.0)])[1] == pytest.approx(interpret(forward, [np.float64(1.0), np.float64(1.0)])[1])
 
 
