@@ -125,8 +125,7 @@ def value_and_grad(
             _check_value(value, holomorphic)
             cotangents = iter(pullback([type_of(value).dtype.type(1), *(None for _ in outputs[1:])]))
         found = [
-            instantiate(next(cotangents), x) if s else np.zeros_like(x)
-            for x, s in zip(leaves, smooth, strict=True)
+            instantiate(next(cotangents), x) if s else np.zeros_like(x) for x, s in zip(leaves, smooth, strict=True)
         ]
         value, *rest = owned([*outputs, *found], leaves)
         aux, gradients = rest[: len(outputs) - 1], tree.unflatten(structure, rest[len(outputs) - 1 :])
@@ -243,7 +242,9 @@ def jvp(fun: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]
     results = owned([*outputs, *full], [*leaves, *moves])
     output = tree.unflatten(shape["out"], results[:count])
     pushed = tree.unflatten(shape["out"], results[len(outputs) :])
-    return (output, pushed, tree.unflatten(shape["aux"], results[count : len(outputs)])) if has_aux else (output, pushed)
+    return (
+        (output, pushed, tree.unflatten(shape["aux"], results[count : len(outputs)])) if has_aux else (output, pushed)
+    )
 
 
 def vmap(
@@ -338,7 +339,9 @@ def eval_shape(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     _check_callable(fun, "eval_shape")
     leaves, structure = tree.flatten((args, kwargs))
     traced = trace_function(fun, structure, leaf_types("eval_shape", leaves, structure))
-    return tree.unflatten(traced.out_structure, [ShapeDtypeStruct(t.shape, t.dtype) for t in traced.program.output_types])
+    return tree.unflatten(
+        traced.out_structure, [ShapeDtypeStruct(t.shape, t.dtype) for t in traced.program.output_types]
+    )
 
 
 def stop_gradient(x: Any) -> Any:
@@ -408,25 +411,32 @@ def _value_and_aux(result: Any, has_aux: bool) -> tuple[Any, Any]:
     if not has_aux:
         return result, None
     if not isinstance(result, (tuple, list)) or len(result) != 2:
-        raise TypeError(f"with has_aux=True the function must return a pair (value, aux), not {type(result).__name__}{at_line()}")
+        raise TypeError(
+            f"with has_aux=True the function must return a pair (value, aux), not {type(result).__name__}{at_line()}"
+        )
     return result[0], result[1]
 
 
 def _check_value(value: Any, holomorphic: bool) -> None:
     leaves, structure = tree.flatten(value)
     if len(leaves) != 1 or leaves[0] is not value:
-        raise TypeError(f"Gradient only defined for scalar-output functions. Output was a pytree: {structure}.{at_line()}")
+        raise TypeError(
+            f"Gradient only defined for scalar-output functions. Output was a pytree: {structure}.{at_line()}"
+        )
     try:
         kind = type_of(value)
     except TypeError:
-        raise TypeError(f"Gradient only defined for scalar-output functions. Output was: {value!r}.{at_line()}") from None
+        raise TypeError(
+            f"Gradient only defined for scalar-output functions. Output was: {value!r}.{at_line()}"
+        ) from None
     if kind.shape:
         raise TypeError(
             f"Gradient only defined for scalar-output functions. Output had shape: {kind.shape}. Reduce it (np.sum, np.mean), or use vjp.{at_line()}"
         )
     if not is_inexact(kind.dtype) or (kind.dtype.kind == "c" and not holomorphic):
-        raise TypeError(f"grad requires real-valued outputs (floating dtypes), but the output has dtype {kind.dtype.name}.{at_line()}")
-
+        raise TypeError(
+            f"grad requires real-valued outputs (floating dtypes), but the output has dtype {kind.dtype.name}.{at_line()}"
+        )
 
 
 def _checked_cotangent(ct: Any, kind: ArrayType) -> Any:

@@ -21,7 +21,12 @@ REALS = INTEGERS | FLOATS
 NUMBERS = REALS | COMPLEX
 ALL = BOOL | NUMBERS
 
-WEAK = {bool: np.dtype(np.bool_), int: np.dtype(np.int64), float: np.dtype(np.float64), complex: np.dtype(np.complex128)}
+WEAK = {
+    bool: np.dtype(np.bool_),
+    int: np.dtype(np.int64),
+    float: np.dtype(np.float64),
+    complex: np.dtype(np.complex128),
+}
 _EXAMPLE: dict[str, bool | int | float | complex] = {"b": True, "i": 1, "u": 1, "f": 1.0, "c": 1j}
 
 

@@ -155,9 +155,7 @@ def register_dataclass(
     Layer(w=6.0, name='dense')
     """
     fields = nodetype.__dataclass_fields__.values()  # type: ignore[attr-defined]
-    meta = (
-        [f.name for f in fields if f.metadata.get("static", False)] if meta_fields is None else list(meta_fields)
-    )
+    meta = [f.name for f in fields if f.metadata.get("static", False)] if meta_fields is None else list(meta_fields)
     data = [f.name for f in fields if f.init and f.name not in meta] if data_fields is None else list(data_fields)
 
     def flatten_fields(node: T) -> tuple[tuple[Any, ...], Hashable]:

@@ -23,7 +23,7 @@ def square(x: Any) -> Any:
     return np.sum(x * x)
 
 
-# argnums -----------------------------------------------------------------------------------------------------------------
+# argnums --------------------------------------------------------------------------------------------------------------
 
 
 def three(x: Any, y: Any, z: Any) -> Any:
@@ -33,7 +33,16 @@ def three(x: Any, y: Any, z: Any) -> Any:
 
 @pytest.mark.parametrize(
     ("argnums", "expected"),
-    [(0, 4 * 27), (1, 2 * 2 * 27), (-1, 4 * 27), ((0,), (4 * 27,)), ((2, 0), (4 * 27, 4 * 27)), ([1], (4 * 27,)), ((), ()), (np.int64(1), 4 * 27)],
+    [
+        (0, 4 * 27),
+        (1, 2 * 2 * 27),
+        (-1, 4 * 27),
+        ((0,), (4 * 27,)),
+        ((2, 0), (4 * 27, 4 * 27)),
+        ([1], (4 * 27,)),
+        ((), ()),
+        (np.int64(1), 4 * 27),
+    ],
     ids=str,
 )
 def test_argnums(argnums: Any, expected: Any) -> None:
@@ -43,15 +52,18 @@ def test_argnums(argnums: Any, expected: Any) -> None:
     assert fg.jit(fg.grad(three, argnums))(1.0, 2.0, 3.0) == expected
 
 
-@pytest.mark.parametrize(("argnums", "error", "message"), [
-    (3, ValueError, "requires at least 4 positional arguments"),
-    (-4, ValueError, "requires at least 4 positional arguments"),
-    ((0, 0), ValueError, "twice"),
-    ((0, -3), ValueError, "twice"),
-    ("x", TypeError, "an int or a sequence of ints"),
-    (1.0, TypeError, "an int or a sequence of ints"),
-    (None, TypeError, "an int or a sequence of ints"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("argnums", "error", "message"),
+    [
+        (3, ValueError, "requires at least 4 positional arguments"),
+        (-4, ValueError, "requires at least 4 positional arguments"),
+        ((0, 0), ValueError, "twice"),
+        ((0, -3), ValueError, "twice"),
+        ("x", TypeError, "an int or a sequence of ints"),
+        (1.0, TypeError, "an int or a sequence of ints"),
+        (None, TypeError, "an int or a sequence of ints"),
+    ],
+)
 def test_bad_argnums(argnums: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message) as raised:
         fg.grad(three, argnums)(1.0, 2.0, 3.0)
@@ -64,7 +76,7 @@ def test_arguments_by_keyword_are_not_differentiated() -> None:
         fg.grad(three)(x=2.0, y=2.0, z=1.0)
 
 
-# Inputs and outputs ------------------------------------------------------------------------------------------------------
+# Inputs and outputs ---------------------------------------------------------------------------------------------------
 
 
 def test_pytrees() -> None:
@@ -167,7 +179,19 @@ def test_allow_int() -> None:
     assert gradient["n"].dtype == np.int64
 
 
-@pytest.mark.parametrize("transform", [fg.grad, fg.value_and_grad, fg.jit, fg.vmap, fg.make_jaxpr, lambda f: fg.vjp(f, 1.0), lambda f: fg.jvp(f, (1.0,), (1.0,)), lambda f: fg.eval_shape(f, 1.0)])
+@pytest.mark.parametrize(
+    "transform",
+    [
+        fg.grad,
+        fg.value_and_grad,
+        fg.jit,
+        fg.vmap,
+        fg.make_jaxpr,
+        lambda f: fg.vjp(f, 1.0),
+        lambda f: fg.jvp(f, (1.0,), (1.0,)),
+        lambda f: fg.eval_shape(f, 1.0),
+    ],
+)
 def test_functions_are_callable(transform: Any) -> None:
     with pytest.raises(TypeError, match="takes a function, not 3"):
         transform(3)
@@ -179,7 +203,7 @@ def test_names_and_docstrings_are_kept() -> None:
         assert transform(square).__doc__ == "A scalar of a vector."
 
 
-# Ownership ---------------------------------------------------------------------------------------------------------------
+# Ownership ------------------------------------------------------------------------------------------------------------
 
 
 def everything(results: Any, *inputs: Any) -> None:
@@ -190,12 +214,21 @@ def everything(results: Any, *inputs: Any) -> None:
         assert type(leaf) is fg.Array
         assert leaf.flags.writeable
         assert leaf.dtype.isnative
-    for one, other in itertools.combinations([*leaves, *(x for x in fg.tree.leaves(inputs) if isinstance(x, np.ndarray))], 2):
+    for one, other in itertools.combinations(
+        [*leaves, *(x for x in fg.tree.leaves(inputs) if isinstance(x, np.ndarray))], 2
+    ):
         if one.size and (type(one) is fg.Array or type(other) is fg.Array) and not (one is other and one in inputs):
             assert not np.shares_memory(one, other)
 
 
-OWNERS = [lambda x: x, lambda x: (x, x), lambda x: (x.T, x[1:], x.reshape(-1)), lambda x: (x, np.ones(3), TABLE, TABLE), lambda x: np.broadcast_to(x[0], (4, 3)), lambda x: (2.0, 1)]
+OWNERS = [
+    lambda x: x,
+    lambda x: (x, x),
+    lambda x: (x.T, x[1:], x.reshape(-1)),
+    lambda x: (x, np.ones(3), TABLE, TABLE),
+    lambda x: np.broadcast_to(x[0], (4, 3)),
+    lambda x: (2.0, 1),
+]
 TABLE = np.arange(3.0)
 
 
@@ -236,7 +269,7 @@ def test_inputs_are_never_written() -> None:
         fg.jit(fg.grad(f))(x)
 
 
-# vjp and jvp -------------------------------------------------------------------------------------------------------------
+# vjp and jvp ----------------------------------------------------------------------------------------------------------
 
 
 def test_vjp_may_be_pulled_many_times() -> None:
@@ -285,19 +318,23 @@ def test_jvp() -> None:
     assert fg.jvp(lambda x, n: x * n, (3.0, 2), (1.0, 0)) == (6, 2)
 
 
-@pytest.mark.parametrize("tangents", [(np.ones(4),), (np.ones(3, np.float32),), (np.ones(3), 1.0), ((np.ones(3),),), (1.0,)], ids=repr)
+@pytest.mark.parametrize(
+    "tangents", [(np.ones(4),), (np.ones(3, np.float32),), (np.ones(3), 1.0), ((np.ones(3),),), (1.0,)], ids=repr
+)
 def test_tangents_must_fit(tangents: Any) -> None:
     with pytest.raises(TypeError, match="jvp: "):
         fg.jvp(np.sin, (X,), tangents)
 
 
-# vmap --------------------------------------------------------------------------------------------------------------------
+# vmap -----------------------------------------------------------------------------------------------------------------
 
 
 def test_vmap_axes() -> None:
     x = np.arange(24.0).reshape(2, 3, 4)
     for axis in (0, 1, 2, -1):
-        np.testing.assert_array_equal(fg.vmap(np.sum, in_axes=axis)(x), x.sum(tuple(k for k in range(3) if k != axis % 3)))
+        np.testing.assert_array_equal(
+            fg.vmap(np.sum, in_axes=axis)(x), x.sum(tuple(k for k in range(3) if k != axis % 3))
+        )
         np.testing.assert_array_equal(fg.vmap(lambda v: v, in_axes=axis, out_axes=axis)(x), x)
     assert fg.vmap(lambda v: v, in_axes=1, out_axes=-1)(x).shape == (2, 4, 3)
 
@@ -313,20 +350,23 @@ def test_vmap_prefixes_keywords_and_sizes() -> None:
     assert fg.vmap(lambda x: {"a": x, "b": (x, x)}, out_axes={"a": 0, "b": 0})(X)["b"][1].shape == (3,)
 
 
-@pytest.mark.parametrize(("in_axes", "args", "message"), [
-    (0, (np.ones(3), np.ones(4)), "agree on one number of examples; found 3, 4"),
-    (None, (1.0,), "every in_axes is None"),
-    (1, (np.ones(3),), "axis 1 is out of bounds"),
-    (0, (1.0,), "axis 0 is out of bounds"),
-    ((0, 0, 0), (np.ones(3),), "neither an int nor a prefix"),
-    (("a",), (np.ones(3),), "ints and None"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("in_axes", "args", "message"),
+    [
+        (0, (np.ones(3), np.ones(4)), "agree on one number of examples; found 3, 4"),
+        (None, (1.0,), "every in_axes is None"),
+        (1, (np.ones(3),), "axis 1 is out of bounds"),
+        (0, (1.0,), "axis 0 is out of bounds"),
+        ((0, 0, 0), (np.ones(3),), "neither an int nor a prefix"),
+        (("a",), (np.ones(3),), "ints and None"),
+    ],
+)
 def test_bad_in_axes(in_axes: Any, args: Any, message: str) -> None:
     with pytest.raises((ValueError, TypeError), match=message):
         fg.vmap(lambda *xs: xs[0], in_axes=in_axes)(*args)
 
 
-# make_jaxpr, eval_shape ----------------------------------------------------------------------------------------------------
+# make_jaxpr, eval_shape -----------------------------------------------------------------------------------------------
 
 
 def test_make_jaxpr_with_static_arguments() -> None:
@@ -343,8 +383,13 @@ def test_eval_shape_computes_nothing() -> None:
     def f(x: Any, *, y: Any) -> Any:
         return {"product": x @ y, "index": np.argmax(y)}
 
-    shapes = fg.eval_shape(f, fg.ShapeDtypeStruct((10**6, 10**6), np.float32), y=fg.ShapeDtypeStruct((10**6, 2), np.float32))
-    assert shapes == {"product": fg.ShapeDtypeStruct((10**6, 2), np.float32), "index": fg.ShapeDtypeStruct((), np.int64)}
+    shapes = fg.eval_shape(
+        f, fg.ShapeDtypeStruct((10**6, 10**6), np.float32), y=fg.ShapeDtypeStruct((10**6, 2), np.float32)
+    )
+    assert shapes == {
+        "product": fg.ShapeDtypeStruct((10**6, 2), np.float32),
+        "index": fg.ShapeDtypeStruct((), np.int64),
+    }
 
 
 def test_outputs_must_be_arrays() -> None:
@@ -353,7 +398,7 @@ def test_outputs_must_be_arrays() -> None:
             transform(lambda x: {"a": (x, "text")})(1.0)
 
 
-# Python control flow -----------------------------------------------------------------------------------------------------
+# Python control flow --------------------------------------------------------------------------------------------------
 
 
 def test_python_control_flow_outside_jit(capsys: pytest.CaptureFixture[str]) -> None:

@@ -30,7 +30,7 @@ def test_map_reduce_all() -> None:
     assert not tree.all([True, 0])
     assert tree.map(len, ["ab", "c"], is_leaf=lambda x: isinstance(x, str)) == [2, 1]
     assert tree.leaves([(1, 2), 3], is_leaf=lambda x: isinstance(x, tuple)) == [(1, 2), 3]
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         tree.map(lambda x, y: x, {"a": 1}, {"b": 1})
 
 

@@ -109,8 +109,9 @@ def fits() -> dict[str, Fit]:
     z_log = ((root - 1) / (root + 1)) ** 2 * mpf("1.001")
     c1 = 2 / ln2
     quarter = mpf("0.2501")
-    # doubles are reduced only beyond 1, floats beyond pi/4
-    z_trig = {"f4": mpf("0.618"), "wide": mpf("0.618"), "f8": mpf(1)}
+    # doubles are reduced only beyond 1, floats to 9/8 of pi/4
+    z_trig = {"f4": mpf("0.782"), "wide": mpf("0.782"), "f8": mpf(1)}
+    trig_targets = only("f8", f4=mpf(2) ** -26, wide=mpf(2) ** -35)
 
     def erfc_scaled(t: mpf) -> mpf:
         a = 4 * (1 + t) / (1 - t)
@@ -124,29 +125,44 @@ def fits() -> dict[str, Fit]:
             s = mp.sqrt(z)
             return c1 * (mp.atanh(s) / s - 1 - z / 3) / z**2
 
+    def coth_half(z: mpf) -> mpf:
+        return mp.sqrt(z) * mp.coth(mp.sqrt(z) / 2)
+
+    def tanh_rest(z: mpf) -> mpf:
+        return 1 / series(mp.tanh)(z)
+
+    floats = only("f4", "f8")
     precise = mpf(2) ** -70
     return {
-        "exp": Fit(lambda r: (mp.expm1(r) - r) / r**2, -reduced, reduced, lambda r: abs(r)),
+        "exp": Fit(
+            lambda r: (mp.expm1(r) - r) / r**2,
+            -reduced,
+            reduced,
+            lambda r: abs(r),
+            only("wide", f4=mpf(2) ** -26, f8=mpf(2) ** -55),
+        ),
+        "exp_quotient": Fit(coth_half, mpf(0), reduced**2, lambda z: 2 * mp.sqrt(z) / (coth_half(z) ** 2 - z), floats),
         "exp2": Fit(lambda r: mp.expm1(r * ln2) / r, mpf("-0.501"), mpf("0.501"), lambda r: abs(r)),
-        "sinh": Fit(series(mp.sinh), mpf(0), reduced**2, identity, only("f4", "f8")),
-        "cosh": Fit(lambda z: (mp.cosh(mp.sqrt(z)) - 1) / z, mpf(0), reduced**2, identity, only("f4", "f8")),
-        "log": Fit(lambda f: (mp.log1p(f) - f + f * f / 2) / f**3, 1 / root - 1, root - 1, lambda f: f * f, only("f4")),
+        "sinh": Fit(series(mp.sinh), mpf(0), reduced**2, identity, floats),
+        "cosh": Fit(lambda z: (mp.cosh(mp.sqrt(z)) - 1) / z, mpf(0), reduced**2, identity, floats),
+        "tanh": Fit(tanh_rest, mpf(0), mpf("0.391"), lambda z: z / tanh_rest(z) ** 2, floats),
+        "log": Fit(
+            lambda g: (mp.log1p(g) - g) / g**2, 1 / root - 1, root - 1, lambda g: abs(g), {"f4": mpf(2) ** -24.9}
+        ),
         "log_quotient": Fit(arctanh_series, mpf(0), z_log, identity, only("f8")),
         "log2_quotient": Fit(
             lambda z: c1 * mp.atanh(mp.sqrt(z)) / mp.sqrt(z), mpf(0), z_log, one, {"wide": mpf(2) ** -39}
         ),
         "log2_precise": Fit(high_arctanh, mpf(0), z_log, lambda z: z * z, {"f8": precise}),
-        "arctanh": Fit(series(mp.atanh), mpf(0), mpf("0.08"), identity, only("f4", "f8")),
-        "arctan": Fit(series(mp.atan), mpf(0), quarter, identity, only("f4", "f8")),
-        "arcsin": Fit(series(mp.asin), mpf(0), quarter, identity, only("f4", "f8")),
-        "arcsinh": Fit(series(mp.asinh), mpf(0), quarter, identity, only("f4", "f8")),
-        "sin": Fit(series(mp.sin), mpf(0), z_trig, identity),
-        "cos": Fit(lambda z: (mp.cos(mp.sqrt(z)) - 1 + z / 2) / z**2, mpf(0), z_trig, lambda z: z * z),
+        "arctanh": Fit(series(mp.atanh), mpf(0), mpf("0.08"), identity, floats),
+        "arctan": Fit(series(mp.atan), mpf(0), quarter, identity, floats),
+        "arcsin": Fit(series(mp.asin), mpf(0), quarter, identity, floats),
+        "arcsinh": Fit(series(mp.asinh), mpf(0), quarter, identity, floats),
+        "sin": Fit(series(mp.sin), mpf(0), z_trig, identity, trig_targets),
+        "cos": Fit(lambda z: (mp.cos(mp.sqrt(z)) - 1 + z / 2) / z**2, mpf(0), z_trig, lambda z: z * z, trig_targets),
         "cbrt": Fit(lambda m: m ** (mpf(-1) / 3), mpf(1), mpf(2), one, {"f4": mpf(2) ** -9.5, "f8": mpf(2) ** -18.5}),
         "erf": Fit(lambda z: mp.erf(mp.sqrt(z)) / mp.sqrt(z) - 1, mpf(0), mpf("1.0002"), one),
-        "erf_exponent": Fit(
-            lambda a: -mp.log(mp.erfc(a)), mpf(1), {"f4": mpf(4), "f8": mpf(6)}, mp.erfc, only("f4", "f8")
-        ),
+        "erf_exponent": Fit(lambda a: -mp.log(mp.erfc(a)), mpf(1), {"f4": mpf(4), "f8": mpf(6)}, mp.erfc, floats),
         "erfc": Fit(
             erfc_scaled,
             (mpf("0.45") - 4) / (mpf("0.45") + 4),

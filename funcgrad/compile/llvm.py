@@ -71,6 +71,7 @@ class _Printer:
         self.block = "entry"
         self.temporaries = 0
         self.labels = 0
+        self.loops = 0  # how many are open
         self.metadata: list[str] = []
         self.groups: list[int] = []  # access groups of the independent loops around the current point
         self.group_lists: dict[tuple[int, ...], int] = {}
@@ -151,7 +152,8 @@ class _Printer:
         """Call one of `vecmath`'s functions."""
         self.mathematics[name, dtype] = None
         typed = ", ".join(f"{TYPES[dtype]} {argument}" for argument in arguments)
-        return self.emit(f"call {TYPES[dtype]} {vecmath.symbol(name, dtype)}({typed})")
+        once = "" if self.loops else " noinline"  # outside of loops there are no lanes to gain, only code
+        return self.emit(f"call {TYPES[dtype]} {vecmath.symbol(name, dtype)}({typed}){once}")
 
     def label(self, text: str) -> None:
         """Start a basic block."""
@@ -236,7 +238,9 @@ class _Printer:
         phis = len(self.lines)  # they name values that the body has yet to define
         group = self.node("distinct !{}") if loop.independent else None
         outer, self.groups = self.groups, self.groups if group is None else [*self.groups, group]
+        self.loops += 1
         self.instructions(loop.body)
+        self.loops -= 1
         self.groups = outer
         self.lines[phis:phis] = self.phis(loop, number, before, start)
         self.line(f"%i{number}.next = add nsw i64 %i{number}, 1")

@@ -1,8 +1,8 @@
 """How does a program read?  Canonical text in JAX's notation: equal programs have equal listings.
 
-    { lambda ; a:f64[3]. let
-        b:f64[3] = sin a
-      in (b,) }
+{ lambda ; a:f64[3]. let
+    b:f64[3] = sin a
+  in (b,) }
 """
 
 from __future__ import annotations

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Callable
 from typing import Any
 
 from funcgrad.errors import SourceLocation
 from funcgrad.ir.program import Atom, Equation, Program, Var
-from funcgrad.lower.graph import DEEPEST, Graph, Stored
+from funcgrad.lower.graph import Graph, Stored
 from funcgrad.lower.index import ZERO, Affine, Shape, Strided, axis, contiguous_strides, squeezed
 from funcgrad.lower.loops import Operand
 from funcgrad.lower.products import Product, accumulation, arranged, fold_product, is_fold, match_product
@@ -43,7 +44,7 @@ class Fusion:
     outputs
         For each output of the program, the variable whose buffer it is.
     codes
-        The equations that can fail, in the order of their codes (from 1).
+        The equations that can fail, with their codes (from 1).
     """
 
     def __init__(self, program: Program, forced: frozenset[Var]) -> None:
@@ -51,8 +52,9 @@ class Fusion:
         self.forced = forced
         self.steps: Steps = []
         self.outputs: list[Var] = []
-        self.codes: list[Equation] = []
+        self.codes: dict[Equation, int] = {}
         self.checked: set[Equation] = set()
+        self.trials: dict[Group, Expressions] = {}
         self.costly: dict[Var, dict[int, int]] = {}  # for each costly lazy variable: how often which step computes it
 
     def run(self) -> Fusion:
@@ -72,9 +74,7 @@ class Fusion:
 
     def code_of(self, equation: Equation) -> int:
         """The status that tells of a failure in `equation`."""
-        if equation not in self.codes:
-            self.codes.append(equation)
-        return self.codes.index(equation) + 1
+        return self.codes.setdefault(equation, len(self.codes) + 1)
 
     # Equations ---------------------------------------------------------------------------------------------------------
 
@@ -82,8 +82,7 @@ class Fusion:
         (var,) = equation.outputs
         if var in self.graph.stored:  # a product has added it up
             return
-        self.graph.depths[var] = self.graph.depth_of(equation)
-        if var in self.forced or self.graph.depths[var] > DEEPEST:
+        if self.graph.measure(equation) or var in self.forced:
             self.store(var)
 
     def _place(self, equation: Equation) -> None:
@@ -166,7 +165,7 @@ class Fusion:
         places = tuple((lines[k], index[:count]) if k in lines else next(rest) for k in range(len(var.type.shape)))
         root = Root("scatter", domain, None, var, ((updates, index),), "add", places=places)
         group = Group(domain, None, len(self.steps))
-        self._note(self._probe(root, group, False), group, root)
+        self._accept(root, group, self._probe(root, group))
         group.roots.append(root)
         self.steps.append(group)
         self.graph.stored[var] = Stored(var, group.position)
@@ -203,7 +202,7 @@ class Fusion:
         position = self._join(root, after)
         if position is None:
             group = Group(root.domain, root.rows, len(self.steps))
-            self._note(self._probe(root, group, False), group, root)
+            self._accept(root, group, self._probe(root, group))
             group.roots.append(root)
             self.steps.append(group)
             position = group.position
@@ -223,50 +222,54 @@ class Fusion:
             if not in_rows and root.rows is not None:
                 group.rows = root.rows
             try:
-                expressions = self._probe(root, group, in_rows)
+                trial = self._probe(root, group)
             except NotHere:
                 group.rows = before
                 continue
             (group.in_rows if in_rows else group.roots).append(root)
-            self._note(expressions, group, root)
+            self._accept(root, group, trial)
             return group.position
         return None
 
-    def _probe(self, root: Root, group: Group, in_rows: bool) -> Expressions:
-        """Write the root's elements for trial: raises `NotHere` if the group cannot compute it."""
-        writer = Writer()
-        extents = group.domain[: group.rows] if in_rows else group.domain
+    def _probe(self, root: Root, group: Group) -> Expressions:
+        """Write the root's elements for trial: raises `NotHere` if the group cannot compute it.
 
-        def iterations(depth: int) -> int:
-            count = 1
-            for n in extents[:depth]:
-                count *= n
-            return count
-
-        expressions = Expressions(writer, self.graph, group, self.code_of, iterations)
-        for k in range(len(extents)):
-            expressions.symbols[k] = writer.open()
-        for other in group.roots:
-            if other.kind in ("row", "arg"):
-                value: Operand = writer.fresh(other.dtype, other.rows or 0)
-                expressions.row_values[other.var] = (natural_index(other.var.type.shape), value)
+        All roots of a group share one trial, so that what they have in common is written once.
+        """
+        trial = self.trials.get(group)
+        if trial is None:
+            trial = self.trials[group] = self._trial(group)
+        trial.begin()
         for atom, index in root.operands:
-            expressions.element(atom, index)
+            trial.element(atom, index)
         for place in root.places or ():
             if not isinstance(place, Affine):
-                expressions.place(*place)
-        return expressions
+                trial.place(*place)
+        return trial
 
-    def _note(self, expressions: Expressions, group: Group, root: Root) -> None:
+    def _trial(self, group: Group) -> Expressions:
+        def iterations(depth: int) -> int:
+            return math.prod(group.domain[:depth])
+
+        trial = Expressions(Writer(), self.graph, group, self.code_of, iterations)
+        for k in range(len(group.domain)):
+            trial.symbols[k] = trial.writer.open()
+        return trial
+
+    def _accept(self, root: Root, group: Group, trial: Expressions) -> None:
+        """Note what a root that has joined adds to its group."""
         survey = group.survey
-        survey.instructions += expressions.writer.instructions
-        survey.costly += len(expressions.costly)
-        survey.reads.update(expressions.writer.keys)
-        survey.positions.update(expressions.positions)
+        survey.instructions += trial.writer.instructions - trial.begun
+        survey.costly += len(trial.costly)
+        survey.reads.update(trial.writer.keys)
+        survey.positions.update(trial.positions)
         if root.target is not None:
             survey.positions.add(root.target.place())
-        self.checked |= expressions.checked
-        for var, iterations in expressions.costly.items():
+        if root.kind in ("row", "arg"):
+            value: Operand = trial.writer.fresh(root.dtype, root.rows or 0)
+            trial.row_values[root.var] = (natural_index(root.var.type.shape), value)
+        self.checked |= trial.checked
+        for var, iterations in trial.costly.items():
             self.costly.setdefault(var, {})[group.position] = iterations
 
     def again(self) -> frozenset[Var]:

@@ -12,6 +12,8 @@ from funcgrad.ir.program import Atom, Equation, Program, Var
 from funcgrad.lower.index import is_view
 
 DEEPEST = 100  # operations in a row that are computed anew wherever they are needed, before one is stored
+SMALL = 1024  # elements of a value that costs next to nothing to store ...
+MOST_WORK = 24  # ... which it is if several equations read it and it takes more operations than these
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +38,8 @@ class Graph:
         The equations that read each variable; an output of the program is read by None.
     stored
         Variables that have a buffer: inputs and constants (position -1), and what steps have written.
-    depths
-        For lazy variables, the length of the longest chain of operations since the last stored value.
+    depths, works
+        For lazy variables, the length of the longest chain of operations since the last stored values, and how many there are.
     """
 
     program: Program
@@ -45,6 +47,7 @@ class Graph:
     users: dict[Var, list[Equation | None]] = field(default_factory=dict)
     stored: dict[Var, Stored] = field(default_factory=dict)
     depths: dict[Var, int] = field(default_factory=dict)
+    works: dict[Var, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for equation in self.program.equations:
@@ -71,10 +74,14 @@ class Graph:
         primitive = equation.primitive
         return primitive.scalar is not None or primitive.name in ("gather", "iota") or is_view(equation)
 
-    def depth_of(self, equation: Equation) -> int:
-        """The length of the chain of operations that ends with `equation`."""
-        below = (self.depths.get(a, 0) for a in equation.inputs if isinstance(a, Var) and a not in self.stored)
-        return 1 + max(below, default=0)
+    def measure(self, equation: Equation) -> bool:
+        """Note how much it takes to compute a lazy value anew; whether it is better stored."""
+        (var,) = equation.outputs
+        below = [a for a in equation.inputs if isinstance(a, Var) and a not in self.stored]
+        depth = self.depths[var] = 1 + max((self.depths.get(a, 0) for a in below), default=0)
+        work = self.works[var] = 1 + sum(self.works.get(a, 0) for a in below)
+        shared = len(self.users.get(var, ())) > 1 and var.type.size <= SMALL and work > MOST_WORK
+        return depth > DEEPEST or shared
 
     def is_stored(self, atom: Atom, position: int) -> bool:
         """Whether the value lies in a buffer before step `position`."""

@@ -61,7 +61,7 @@ def write_group(
     absorbed = mergeable(group, survey.positions)
     plain = GroupWriter(group, graph, code_of, absorbed)
     pieces = _pieces(group, plain, survey)
-    blocks = len(plain.rows) == 1 and (survey.costly_in_rows or survey.repeated)
+    blocks = len(plain.rows) == 1 and 0 not in group.domain and (survey.costly_in_rows or survey.repeated)
     final = (BlockedGroupWriter if blocks else GroupWriter)(group, graph, code_of, absorbed, pieces, needed)
     final.cuts, final.repeated = survey.cuts, survey.repeated
     step = _step(final, group, -(-final.outermost[1] // pieces) if pieces > 1 else 0)

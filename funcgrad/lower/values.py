@@ -61,6 +61,7 @@ class Expressions:
         self.iterations = iterations
         self.symbols: dict[int, Value] = {}
         self.absorbed: frozenset[int] = frozenset()
+        self.begun = 0
         self.row_depth = -1
         self.row_values: dict[Var, tuple[Index, Any]] = {}
         self.given: dict[tuple[Var, Index], Callable[[], Operand]] = {}
@@ -78,6 +79,11 @@ class Expressions:
         self._heavy: set[tuple[Var, Index]] = set()
         self._equation: Equation | None = None
         self._index: Index = ()
+
+    def begin(self) -> None:
+        """Forget what was noted of the values so far (but not the values): from here on it is another root's."""
+        self.costly, self.checked, self.positions = {}, set(), []
+        self.begun = self.writer.instructions
 
     # What primitives' `scalar` declarations call -------------------------------------------------------------------------
 

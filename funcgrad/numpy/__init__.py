@@ -92,6 +92,6 @@ for _alias in (_np.amax, _np.amin, _np.around):
 def __getattr__(name: str) -> Any:
     if name.startswith("_") or not hasattr(_np, name):
         raise AttributeError(f"module 'funcgrad.numpy' has no attribute {name!r}")
-    raise AttributeError(f"numpy.{name} is not in funcgrad.numpy yet; on arrays that are not traced NumPy's own function can be used")
-
-
+    raise AttributeError(
+        f"numpy.{name} is not in funcgrad.numpy yet; on arrays that are not traced NumPy's own function can be used"
+    )

@@ -98,7 +98,7 @@ def promoted(name: str, *xs: Any, weak: bool = False) -> list[Any]:
     xs = tuple(operand(x, name) for x in xs)
     types = [type_of(x) for x in xs]
     first = types[0]
-    if (weak or not first.weak) and all([t.dtype is first.dtype and t.weak is first.weak for t in types]):
+    if (weak or not first.weak) and all(t.dtype is first.dtype and t.weak is first.weak for t in types):
         return list(xs)
     dtype, all_weak = dtypes.promote((t.dtype, t.weak) for t in types)
     if all_weak and weak:
@@ -155,7 +155,9 @@ def axis_number(axis: Any, ndim: int, name: str) -> int:
     except TypeError:
         raise TypeError(f"{name}: an axis is an integer, not {axis!r}{at_line()}") from None
     if not -ndim <= number < ndim:
-        raise np.exceptions.AxisError(f"{name}: axis {number} is out of bounds for array of dimension {ndim}{at_line()}")
+        raise np.exceptions.AxisError(
+            f"{name}: axis {number} is out of bounds for array of dimension {ndim}{at_line()}"
+        )
     return number % ndim
 
 

@@ -36,7 +36,9 @@ def asarray(a: Any, dtype: Any = None, order: str | None = None, *, copy: bool |
 
 def _like(x: Any, shape: Any, dtype: Any) -> tuple[tuple[int, ...], np.dtype]:
     kind = type_of(x)
-    return (kind.shape if shape is None else static_shape(shape, "like")), (kind.dtype if dtype is None else dtype_of(dtype))
+    return (kind.shape if shape is None else static_shape(shape, "like")), (
+        kind.dtype if dtype is None else dtype_of(dtype)
+    )
 
 
 @implements(np.zeros_like)
@@ -58,11 +60,17 @@ def empty_like(prototype: Any, dtype: Any = None, order: str = "K", subok: bool 
 
 
 @implements(np.full_like)
-def full_like(a: Any, fill_value: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None) -> Any:
+def full_like(
+    a: Any, fill_value: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None
+) -> Any:
     """`fill_value` in the shape and dtype of `a`."""
     extents, kind = _like(a, shape, dtype)
     value = cast(operand(fill_value, "full_like"), kind)
-    return broadcast_in_dim(value, shape=extents, broadcast_dimensions=()) if not type_of(value).shape else np.broadcast_to(value, extents)
+    return (
+        broadcast_in_dim(value, shape=extents, broadcast_dimensions=())
+        if not type_of(value).shape
+        else np.broadcast_to(value, extents)
+    )
 
 
 @implements(np.full)
@@ -74,7 +82,9 @@ def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
 
 
 @implements(np.linspace)
-def linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, retstep: bool = False, dtype: Any = None, axis: int = 0) -> Any:
+def linspace(
+    start: Any, stop: Any, num: int = 50, endpoint: bool = True, retstep: bool = False, dtype: Any = None, axis: int = 0
+) -> Any:
     """Evenly spaced numbers between two traced ends."""
     steps = max(num - 1 if endpoint else num, 1)
     start, stop = start + 0.0, stop + 0.0
@@ -95,7 +105,9 @@ def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = 
         raise ValueError(f"meshgrid: indexing is 'xy' or 'ij', not {indexing!r}{at_line()}")
     n = len(xi)
     places = [1, 0, *range(2, n)] if indexing == "xy" and n > 1 else list(range(n))
-    lines = [np.reshape(x, tuple(-1 if k == place else 1 for k in range(n))) for x, place in zip(xi, places, strict=True)]
+    lines = [
+        np.reshape(x, tuple(-1 if k == place else 1 for k in range(n))) for x, place in zip(xi, places, strict=True)
+    ]
     return tuple(lines) if sparse else tuple(np.broadcast_arrays(*lines))
 
 

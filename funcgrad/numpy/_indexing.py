@@ -59,7 +59,9 @@ def positions(i: Any, size: int) -> Any:
     """Checked, non-negative positions along an axis."""
     kind = type_of(i)
     if kind.dtype.kind not in "iu":
-        raise IndexError(f"arrays used as indices must be of integer (or boolean) type, not {kind.dtype.name}{at_line()}")
+        raise IndexError(
+            f"arrays used as indices must be of integer (or boolean) type, not {kind.dtype.name}{at_line()}"
+        )
     if type(i) is not Tracer:
         i = np.asarray(i, INT64)
         outside = (i < -size) | (i >= size)
@@ -198,7 +200,11 @@ def take(a: Any, indices: Any, axis: int | None = None, out: None = None, mode: 
 
 def _by_mode(indices: Any, size: int, mode: str) -> Any:
     if mode == "clip":
-        return np.clip(indices, 0, size - 1) if type(indices) is not Tracer else convert(np.clip(indices, 0, size - 1), dtype=INT64)
+        return (
+            np.clip(indices, 0, size - 1)
+            if type(indices) is not Tracer
+            else convert(np.clip(indices, 0, size - 1), dtype=INT64)
+        )
     if mode == "wrap":
         return convert(np.remainder(indices, size), dtype=INT64)
     if mode != "raise":
@@ -216,7 +222,9 @@ def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
     if len(shape) != len(ishape):
         raise ValueError(f"`indices` and `arr` must have the same number of dimensions{at_line()}")
     along = axis_number(axis, len(shape), "take_along_axis")
-    full = broadcast_shape("take_along_axis", *(tuple(1 if k == along else n for k, n in enumerate(s)) for s in (shape, ishape)))
+    full = broadcast_shape(
+        "take_along_axis", *(tuple(1 if k == along else n for k, n in enumerate(s)) for s in (shape, ishape))
+    )
     full = tuple(ishape[along] if k == along else n for k, n in enumerate(full))
     arr = _broadcast_to(arr, tuple(shape[along] if k == along else n for k, n in enumerate(full)))
     checked = _broadcast_to(positions(indices, shape[along]), full)

@@ -35,7 +35,9 @@ def _of_bools(product: F) -> F:
 
     @functools.wraps(product)
     def function(*args: Any, **kwargs: Any) -> Any:
-        arrays = [k for k, x in enumerate(args[:2] if product.__name__ == "tensordot" else args) if not isinstance(x, str)]
+        arrays = [
+            k for k, x in enumerate(args[:2] if product.__name__ == "tensordot" else args) if not isinstance(x, str)
+        ]
         if any(type_of(operand(args[k], product.__name__)).dtype != np.bool_ for k in arrays):
             return product(*args, **kwargs)
         numbers = [cast(x, np.dtype(np.float32)) if k in arrays else x for k, x in enumerate(args)]
@@ -126,7 +128,11 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
         return _contract("tensordot", x, y, tuple(range(nx - int(axes), nx)), tuple(range(int(axes))))
     left, right = ((k,) if isinstance(k, (int, np.integer)) else tuple(k) for k in axes)
     return _contract(
-        "tensordot", x, y, tuple(axis_number(k, nx, "tensordot") for k in left), tuple(axis_number(k, ny, "tensordot") for k in right)
+        "tensordot",
+        x,
+        y,
+        tuple(axis_number(k, nx, "tensordot") for k in left),
+        tuple(axis_number(k, ny, "tensordot") for k in right),
     )
 
 

@@ -54,7 +54,15 @@ def _sum_dtype(dtype: np.dtype, wanted: Any) -> np.dtype:
 
 
 @implements(np.sum)
-def sum(a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = None) -> Any:
+def sum(
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    out: None = None,
+    keepdims: bool = False,
+    initial: Any = None,
+    where: Any = None,
+) -> Any:
     """The sum over axes."""
     _plain("sum", out)
     a = operand(a, "sum")
@@ -64,7 +72,15 @@ def sum(a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims:
 
 
 @implements(np.prod)
-def prod(a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = None) -> Any:
+def prod(
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    out: None = None,
+    keepdims: bool = False,
+    initial: Any = None,
+    where: Any = None,
+) -> Any:
     """The product over axes."""
     _plain("prod", out)
     a = operand(a, "prod")
@@ -74,13 +90,17 @@ def prod(a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims
 
 
 def _extremum(name: str, primitive: Any, combine: Any) -> Any:
-    def extremum(a: Any, axis: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = None) -> Any:
+    def extremum(
+        a: Any, axis: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = None
+    ) -> Any:
         _plain(name, out)
         a = operand(a, name)
         dtype = type_of(a).dtype
         if where is not None and where is not True:
             if initial is None:
-                raise ValueError(f"reduction operation '{name}' does not have an identity, so to use a where mask one has to specify 'initial'{at_line()}")
+                raise ValueError(
+                    f"reduction operation '{name}' does not have an identity, so to use a where mask one has to specify 'initial'{at_line()}"
+                )
             a = _masked(a, where, initial)
         shape = type_of(a).shape
         axes = _folded(axis, len(shape), name)
@@ -148,7 +168,9 @@ def var(a: Any, axis: Any = None, dtype: Any = None, out: None = None, ddof: flo
     _plain("var", out)
     a = operand(a, "var")
     kind = type_of(a)
-    a = cast(a, np.dtype(dtype) if dtype is not None else np.dtype(np.float64) if kind.dtype.kind in "biu" else kind.dtype)
+    a = cast(
+        a, np.dtype(dtype) if dtype is not None else np.dtype(np.float64) if kind.dtype.kind in "biu" else kind.dtype
+    )
     distance = a - mean(a, axis, keepdims=True)
     n = _count(kind.shape, axis_numbers(axis, kind.ndim, "var"))
     total = _fold("var", re.reduce_sum, distance * distance, axis, keepdims)
@@ -198,7 +220,9 @@ def ptp(a: Any, axis: Any = None, out: None = None, keepdims: bool = False) -> A
 def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = False, *, keepdims: bool = False) -> Any:
     """The weighted mean."""
     if returned:
-        raise TypeError(f"numpy.average: returned=True is not supported on traced arrays: divide sums yourself{at_line()}")
+        raise TypeError(
+            f"numpy.average: returned=True is not supported on traced arrays: divide sums yourself{at_line()}"
+        )
     axis_numbers(axis, type_of(a).ndim, "average")
     if weights is None:
         return mean(a, axis, keepdims=keepdims)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import itertools
 import operator
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +11,16 @@ from typing import Any
 import numpy as np
 
 from funcgrad.errors import at_line
-from funcgrad.numpy._common import axis_number, axis_numbers, broadcast, broadcast_shape, implements, operand, promoted, static_shape
+from funcgrad.numpy._common import (
+    axis_number,
+    axis_numbers,
+    broadcast,
+    broadcast_shape,
+    implements,
+    operand,
+    promoted,
+    static_shape,
+)
 from funcgrad.numpy._common import broadcast_to as _broadcast_to
 from funcgrad.ops import shape as sh
 from funcgrad.ops.comparison import convert, ge, select
@@ -83,7 +93,9 @@ def moveaxis(a: Any, source: Any, destination: Any) -> Any:
     """Axes moved to other places, the rest kept in order."""
     ndim = type_of(a).ndim
     sources = [axis_number(k, ndim, "moveaxis") for k in (source if isinstance(source, Sequence) else (source,))]
-    targets = [axis_number(k, ndim, "moveaxis") for k in (destination if isinstance(destination, Sequence) else (destination,))]
+    targets = [
+        axis_number(k, ndim, "moveaxis") for k in (destination if isinstance(destination, Sequence) else (destination,))
+    ]
     if len(sources) != len(targets):
         raise ValueError(f"`source` and `destination` arguments must have the same number of elements{at_line()}")
     order = [k for k in range(ndim) if k not in sources]
@@ -96,7 +108,9 @@ def moveaxis(a: Any, source: Any, destination: Any) -> Any:
 def squeeze(a: Any, axis: Any = None) -> Any:
     """Without axes of extent 1."""
     shape = type_of(a).shape
-    axes = tuple(k for k, n in enumerate(shape) if n == 1) if axis is None else axis_numbers(axis, len(shape), "squeeze")
+    axes = (
+        tuple(k for k, n in enumerate(shape) if n == 1) if axis is None else axis_numbers(axis, len(shape), "squeeze")
+    )
     if builtins.any(shape[k] != 1 for k in axes):
         raise ValueError(f"cannot select an axis to squeeze out which has size not equal to one{at_line()}")
     return _reshaped(a, tuple(n for k, n in enumerate(shape) if k not in axes))
@@ -224,7 +238,7 @@ def _split(name: str, ary: Any, indices: Any, axis: int, equal: bool) -> list[An
     along = axis_number(axis, len(shape), name)
     cuts = [0, *_sections(name, shape[along], indices, equal), shape[along]]
     parts = []
-    for start, stop in zip(cuts[:-1], cuts[1:], strict=True):
+    for start, stop in itertools.pairwise(cuts):
         low = tuple(start if k == along else 0 for k in range(len(shape)))
         high = tuple(builtins.max(start, stop) if k == along else n for k, n in enumerate(shape))
         parts.append(sh.slice_(ary, start_indices=low, limit_indices=high, strides=(1,) * len(shape)))

@@ -10,7 +10,17 @@ import numpy as np
 
 from funcgrad import dtypes
 from funcgrad.errors import at_line
-from funcgrad.numpy._common import broadcast, cast, cast_weakly, document, has_tracer, implements, operand, promoted, wrap
+from funcgrad.numpy._common import (
+    broadcast,
+    cast,
+    cast_weakly,
+    document,
+    has_tracer,
+    implements,
+    operand,
+    promoted,
+    wrap,
+)
 from funcgrad.ops import arithmetic as ar
 from funcgrad.ops import comparison as co
 from funcgrad.ops import transcendental as tr
@@ -31,7 +41,9 @@ def ufunc(reference: np.ufunc, traced: Traced, *aliases: str) -> None:
             return wrap(reference(*args, **kwargs))
         dtype = kwargs.pop("dtype", None)
         if any(v is not None and v is not True for v in kwargs.values()):
-            raise TypeError(f"numpy.{reference.__name__}: {', '.join(kwargs)} cannot be used on traced arrays{at_line()}")
+            raise TypeError(
+                f"numpy.{reference.__name__}: {', '.join(kwargs)} cannot be used on traced arrays{at_line()}"
+            )
         if dtype is not None:
             args = tuple(cast(operand(x, reference.__name__), np.dtype(dtype)) for x in args)
         return strong(traced(*args))
@@ -115,11 +127,14 @@ def _inexact_pair(x: Any, y: Any) -> list[Any]:
     """Operands in the smallest float dtype that each of them fits, as NumPy chooses the loop of a float function."""
     types = [type_of(v) for v in (x, y)]
     strong = max((CATEGORY[t.dtype.kind] for t in types if not t.weak), default=-1)
-    if any(CATEGORY[t.dtype.kind] > strong for t in types if t.weak):  # a Python number beyond the arrays' kind has its default dtype
+    if any(
+        CATEGORY[t.dtype.kind] > strong for t in types if t.weak
+    ):  # a Python number beyond the arrays' kind has its default dtype
         dtype = dtypes.to_inexact(dtypes.promote((t.dtype, t.weak) for t in types)[0])
     else:
         dtype, _ = dtypes.promote((dtypes.to_inexact(t.dtype), t.weak) for t in types)
-    return [cast_weakly(v, dtype) for v in (x, y)]
+    change = cast_weakly if all(t.weak for t in types) else cast
+    return [change(v, dtype) for v in (x, y)]
 
 
 # Composed functions --------------------------------------------------------------------------------------------------
@@ -135,7 +150,9 @@ def _arithmetic(name: str, primitive: Any, for_bool: Any) -> Traced:
         if not _is_bool(x):
             return primitive(x, y)
         if for_bool is None:
-            raise TypeError(f"numpy boolean {name}, the `-` operator, is not supported: use logical_xor instead{at_line()}")
+            raise TypeError(
+                f"numpy boolean {name}, the `-` operator, is not supported: use logical_xor instead{at_line()}"
+            )
         return for_bool(x, y)
 
     return traced
@@ -278,7 +295,9 @@ def _absolute(x: Any) -> Any:
 def _negative(x: Any) -> Any:
     x = operand(x, "negative")
     if _is_bool(x):
-        raise TypeError(f"the numpy boolean negative, the `-` operator, is not supported: use ~x or logical_not{at_line()}")
+        raise TypeError(
+            f"the numpy boolean negative, the `-` operator, is not supported: use ~x or logical_not{at_line()}"
+        )
     return ar.neg(x)
 
 
@@ -312,7 +331,11 @@ def _install() -> None:
     for reference, primitive in COMPARISONS.items():
         ufunc(reference, _comparison(reference, primitive))
     for reference, primitive in BITWISE.items():
-        ufunc(reference, _same(reference.__name__, primitive, bools=reference not in SHIFTS), *ALIASES.get(reference.__name__, ()))
+        ufunc(
+            reference,
+            _same(reference.__name__, primitive, bools=reference not in SHIFTS),
+            *ALIASES.get(reference.__name__, ()),
+        )
     for reference, function in FLOATING_PAIRS.items():
         ufunc(reference, _floating_pair(reference.__name__, function), *ALIASES.get(reference.__name__, ()))
     ufunc(np.add, _arithmetic("add", ar.add, co.or_))
@@ -368,7 +391,9 @@ operators["true_divide"] = operators[np.true_divide.__name__]
 def where(condition: Any, x: Any = None, y: Any = None, /) -> Any:
     """Choose elements from `x` where `condition` holds, else from `y`."""
     if x is None or y is None:
-        raise TypeError(f"numpy.where with one argument has a result whose size depends on values: give all three{at_line()}")
+        raise TypeError(
+            f"numpy.where with one argument has a result whose size depends on values: give all three{at_line()}"
+        )
     x, y = promoted("where", x, y)
     return co.select(*broadcast("where", _truth(operand(condition, "where")), y, x))
 
@@ -395,7 +420,9 @@ def sinc(x: Any) -> Any:
 
 
 @implements(np.nan_to_num)
-def nan_to_num(x: Any, copy: bool = True, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Any:
+def nan_to_num(
+    x: Any, copy: bool = True, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
+) -> Any:
     """NaN and infinities replaced by numbers."""
     kind = type_of(x)
     if kind.dtype.kind in "biu":

@@ -110,7 +110,9 @@ min_ = elementwise(
     (lambda t, out, x, y: t * _share(x, y, x < y), lambda t, out, x, y: t * _share(y, x, y < x)),
     "min",
 )
-abs_ = elementwise("abs", np.abs, REALS, (lambda t, out, x: operation("select")(x >= 0, -t, t),), "abs")  # 1 at 0, as in JAX
+abs_ = elementwise(
+    "abs", np.abs, REALS, (lambda t, out, x: operation("select")(x >= 0, -t, t),), "abs"
+)  # 1 at 0, as in JAX
 sign = elementwise("sign", np.sign, REALS, (None,), _sign_scalar)
 floor = elementwise("floor", np.floor, FLOATS, (None,), "floor")
 ceil = elementwise("ceil", np.ceil, FLOATS, (None,), "ceil")

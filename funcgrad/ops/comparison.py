@@ -42,7 +42,7 @@ shift_left = elementwise("shift_left", _shift_left, INTEGERS, None, "shl", opera
 shift_right = elementwise("shift_right", _shift_right, INTEGERS, None, "shr", operands=2)
 
 
-# Choice: which is bool, the cases have a dtype of their own ------------------------------------------------------------
+# Choice: which is bool, the cases have a dtype of their own -----------------------------------------------------------
 
 
 def _select_infer(which: ArrayType, false: ArrayType, true: ArrayType) -> ArrayType:
@@ -57,7 +57,7 @@ def _select_infer(which: ArrayType, false: ArrayType, true: ArrayType) -> ArrayT
 
 
 def _select_jvp(inputs: Values, tangents: Values, params: dict[str, Any]) -> tuple[Values, Values]:
-    which, false, true = inputs
+    which, *_ = inputs
     out = bind(select, *inputs)
     _, t_false, t_true = tangents
     if t_false is None and t_true is None:
@@ -108,7 +108,9 @@ def _convert(x: Any, *, dtype: DType, weak: bool | None = None) -> Any:
     if x.dtype.kind == "f" and dtype.kind in "iu":
         limits = np.iinfo(dtype)
         wide = np.trunc(np.where(np.isnan(x), x.dtype.type(0), x))
-        result = np.where(wide >= limits.max, x.dtype.type(0), np.where(wide <= limits.min, x.dtype.type(0), wide)).astype(dtype)
+        result = np.where(
+            wide >= limits.max, x.dtype.type(0), np.where(wide <= limits.min, x.dtype.type(0), wide)
+        ).astype(dtype)
         return np.where(wide >= limits.max, limits.max, np.where(wide <= limits.min, limits.min, result)).astype(dtype)
     return x.astype(dtype)
 
@@ -153,6 +155,4 @@ convert = Operation(
 
 # No derivative passes ------------------------------------------------------------------------------------------------
 
-stop_gradient = elementwise(
-    "stop_gradient", lambda x: x, ALL, None, lambda emit, dtype, x: x, operands=1
-)
+stop_gradient = elementwise("stop_gradient", lambda x: x, ALL, None, lambda emit, dtype, x: x, operands=1)

@@ -58,9 +58,8 @@ def _transpose_x(ct: Any, y: Any, types: Sequence[ArrayType], *, dimension_numbe
     fx, fy = free_axes(tx.ndim, cx, bx), free_axes(ty.ndim, cy, by)
     nb = len(bx)
     ct_batch = tuple(range(nb))
-    first, second = tuple(range(nb, nb + len(fx))), tuple(range(nb + len(fx), nb + len(fx) + len(fy)))
-    if swap:  # ct has the free axes of the other operand first
-        second = tuple(range(nb, nb + len(fy)))
+    start = nb if swap else nb + len(fx)  # with swap, ct has the free axes of the other operand first
+    second = tuple(range(start, start + len(fy)))
     order = (*bx, *fx, *(cx[k] for k in _rank(cy)))  # of the product below, in x's axes
     product = dot_general(ct, y, dimension_numbers=((second, fy), (ct_batch, by)))
     return _arranged(product, tuple(order.index(axis) for axis in range(tx.ndim)))
@@ -75,7 +74,9 @@ def _transpose_y(ct: Any, x: Any, types: Sequence[ArrayType], *, dimension_numbe
     return _transpose_x(ct, x, (types[1], types[0]), dimension_numbers=((cy, cx), (by, bx)), swap=True)
 
 
-def _batch(size: int, inputs: Values, batched: Sequence[bool], params: dict[str, Any]) -> tuple[Values, tuple[bool, ...]]:
+def _batch(
+    size: int, inputs: Values, batched: Sequence[bool], params: dict[str, Any]
+) -> tuple[Values, tuple[bool, ...]]:
     (cx, cy), (bx, by) = params["dimension_numbers"]
     x, y = inputs
     if all(batched):
@@ -97,4 +98,3 @@ def _up(axes: Axes) -> Axes:
 
 
 dot_general = bilinear("dot_general", _reference, _infer, (_transpose_x, _transpose_y), _batch)
-

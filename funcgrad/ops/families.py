@@ -128,7 +128,9 @@ def _elementwise_vjp(name: str, partials: Sequence[Partial | None]) -> Callable[
 
 
 def _elementwise_batch(name: str) -> Callable[..., tuple[Values, tuple[bool, ...]]]:
-    def batch(size: int, inputs: Values, batched: Sequence[bool], params: dict[str, Any]) -> tuple[Values, tuple[bool, ...]]:
+    def batch(
+        size: int, inputs: Values, batched: Sequence[bool], params: dict[str, Any]
+    ) -> tuple[Values, tuple[bool, ...]]:
         return bind(registry[name], *align_batched(size, inputs, batched), **params), (True,)
 
     return batch
@@ -228,7 +230,9 @@ def linear(
 def batched_by(rule: Callable[..., Any]) -> Callable[..., Any]:
     """A batching rule for a primitive whose operands must all be batched: those that are not are repeated."""
 
-    def batch(size: int, inputs: Values, batched: Sequence[bool], params: dict[str, Any]) -> tuple[Values, tuple[bool, ...]]:
+    def batch(
+        size: int, inputs: Values, batched: Sequence[bool], params: dict[str, Any]
+    ) -> tuple[Values, tuple[bool, ...]]:
         full = [x if b else repeat(x, size) for x, b in zip(inputs, batched, strict=True)]
         return (rule(size, *full, **params),), (True,)
 
@@ -287,11 +291,21 @@ def bilinear(
 
 
 def nondifferentiable(
-    name: str, reference: Callable[..., Any], infer: Callable[..., Any], batch: Callable[..., Any], *, multiple: bool = False
+    name: str,
+    reference: Callable[..., Any],
+    infer: Callable[..., Any],
+    batch: Callable[..., Any],
+    *,
+    multiple: bool = False,
 ) -> Operation:
     """Declare an operation through which no derivative flows."""
     return Operation(
-        name=name, family="nondifferentiable", reference=reference, infer=infer, batch=batched_by(batch), multiple=multiple
+        name=name,
+        family="nondifferentiable",
+        reference=reference,
+        infer=infer,
+        batch=batched_by(batch),
+        multiple=multiple,
     )
 
 

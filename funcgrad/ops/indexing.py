@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-
 from funcgrad.ir.primitive import Pullback, Values
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.families import Operation, elementwise, repeat, zeros_like
@@ -22,7 +21,7 @@ from funcgrad.trace.frame import bind, type_of
 Axes = tuple[int, ...]
 
 
-# check_index: a Python index (negative ones count from the end) as a position in 0 .. size-1 ------------------------------
+# check_index: a Python index (negative ones count from the end) as a position in 0 .. size-1 --------------------------
 
 
 def _check_index(i: Any, *, size: int) -> Any:
@@ -48,7 +47,7 @@ check_index = elementwise(
 check_index.effect = True
 
 
-# gather and scatter_add ------------------------------------------------------------------------------------------------
+# gather and scatter_add -----------------------------------------------------------------------------------------------
 
 
 def _full_index(ndim: int, shape: tuple[int, ...], indices: Sequence[Any], axes: Axes) -> tuple[Any, ...]:

@@ -11,7 +11,7 @@ from funcgrad.dtypes import ALL, BOOL, NUMBERS, DType
 from funcgrad.ir.primitive import Pullback, Values
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.arithmetic import mul
-from funcgrad.ops.comparison import convert, eq, select
+from funcgrad.ops.comparison import convert, eq
 from funcgrad.ops.families import Operation, linear, nondifferentiable
 from funcgrad.ops.shape import broadcast_in_dim, pad, reshape, rev, slice_, transpose
 from funcgrad.trace.frame import bind, type_of
@@ -61,7 +61,7 @@ reduce_or = nondifferentiable(
 )
 
 
-# Extrema: the cotangent is shared equally among the elements that attain it, as in JAX -----------------------------------
+# Extrema: the cotangent is shared equally among the elements that attain it, as in JAX --------------------------------
 
 
 def _shares(x: Any, out: Any, axes: Axes) -> Any:
@@ -104,7 +104,7 @@ reduce_max = _extremum("reduce_max", lambda x, *, axes: np.max(x, axes))
 reduce_min = _extremum("reduce_min", lambda x, *, axes: np.min(x, axes))
 
 
-# Product: its derivative by an element is the product of all others, which stays right with zeros among them -----------------
+# Product: its derivative by an element is the product of all others, which stays right with zeros among them ----------
 
 
 def _others(x: Any) -> Any:

@@ -19,7 +19,7 @@ def _check(condition: bool, message: str) -> None:
         raise TypeError(message)
 
 
-# broadcast_in_dim: operand axis k becomes axis broadcast_dimensions[k]; an extent of 1 is repeated -----------------------
+# broadcast_in_dim: operand axis k becomes axis broadcast_dimensions[k]; an extent of 1 is repeated --------------------
 
 
 def _broadcast(x: Any, *, shape: Shape, broadcast_dimensions: Shape) -> Any:
@@ -77,7 +77,8 @@ reshape = linear(
 
 def _transpose_infer(x: ArrayType, *, permutation: Shape) -> ArrayType:
     _check(
-        sorted(permutation) == list(range(x.ndim)), f"transpose: {permutation} is no permutation of the axes of {x.shape}"
+        sorted(permutation) == list(range(x.ndim)),
+        f"transpose: {permutation} is no permutation of the axes of {x.shape}",
     )
     return x.with_shape(tuple(x.shape[axis] for axis in permutation))
 
@@ -91,7 +92,7 @@ transpose = linear(
 )
 
 
-# slice: start <= index < limit in steps of strides > 0 -----------------------------------------------------------------
+# slice: start <= index < limit in steps of strides > 0 ----------------------------------------------------------------
 
 
 def _slice(x: Any, *, start_indices: Shape, limit_indices: Shape, strides: Shape) -> Any:
@@ -115,9 +116,7 @@ def _slice_transpose(ct: Any, x: ArrayType, *, start_indices: Shape, limit_indic
 
 
 def _slice_batch(size: int, x: Any, *, start_indices: Shape, limit_indices: Shape, strides: Shape) -> Any:
-    return slice_(
-        x, start_indices=(0, *start_indices), limit_indices=(size, *limit_indices), strides=(1, *strides)
-    )
+    return slice_(x, start_indices=(0, *start_indices), limit_indices=(size, *limit_indices), strides=(1, *strides))
 
 
 slice_ = linear("slice", _slice, _slice_infer, _slice_transpose, _slice_batch)
@@ -140,7 +139,7 @@ rev = linear(
 )
 
 
-# pad: (low, high, interior) for each axis; low and high may be negative (they cut) ------------------------------------------
+# pad: (low, high, interior) for each axis; low and high may be negative (they cut) ------------------------------------
 
 Config = tuple[tuple[int, int, int], ...]
 
@@ -151,13 +150,22 @@ def _padded_extent(n: int, config: tuple[int, int, int]) -> int:
 
 
 def _pad(x: Any, value: Any, *, padding_config: Config) -> Any:
-    full = np.full([max(low, 0) + max(high, 0) + n + max(n - 1, 0) * k for n, (low, high, k) in zip(x.shape, padding_config, strict=True)], value, x.dtype)
+    full = np.full(
+        [
+            max(low, 0) + max(high, 0) + n + max(n - 1, 0) * k
+            for n, (low, high, k) in zip(x.shape, padding_config, strict=True)
+        ],
+        value,
+        x.dtype,
+    )
     inner = tuple(
         slice(max(low, 0), max(low, 0) + n + max(n - 1, 0) * k, k + 1)
         for n, (low, high, k) in zip(x.shape, padding_config, strict=True)
     )
     full[inner] = x
-    cut = tuple(slice(max(-low, 0), n - max(-high, 0)) for n, (low, high, _) in zip(full.shape, padding_config, strict=True))
+    cut = tuple(
+        slice(max(-low, 0), n - max(-high, 0)) for n, (low, high, _) in zip(full.shape, padding_config, strict=True)
+    )
     return full[cut]
 
 

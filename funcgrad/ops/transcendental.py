@@ -58,12 +58,8 @@ asinh = elementwise("asinh", np.arcsinh, FLOATS, (lambda t, out, x: t * rsqrt(x 
 acosh = elementwise("acosh", np.arccosh, FLOATS, (lambda t, out, x: t / (sqrt(x - 1) * sqrt(x + 1)),), "arccosh")
 atanh = elementwise("atanh", np.arctanh, FLOATS, (lambda t, out, x: t / ((1 - x) * (1 + x)),), "arctanh")
 
-logistic = elementwise(
-    "logistic", _special("expit"), FLOATS, (lambda t, out, x: t * (out * logistic(-x)),), "logistic"
-)
-erf = elementwise(
-    "erf", _special("erf"), FLOATS, (lambda t, out, x: t * (TWO_OVER_ROOT_PI * exp(-(x * x))),), "erf"
-)
+logistic = elementwise("logistic", _special("expit"), FLOATS, (lambda t, out, x: t * (out * logistic(-x)),), "logistic")
+erf = elementwise("erf", _special("erf"), FLOATS, (lambda t, out, x: t * (TWO_OVER_ROOT_PI * exp(-(x * x))),), "erf")
 erfc = elementwise(
     "erfc", _special("erfc"), FLOATS, (lambda t, out, x: t * (-TWO_OVER_ROOT_PI * exp(-(x * x))),), "erfc"
 )

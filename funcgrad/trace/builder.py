@@ -11,7 +11,7 @@ from funcgrad.errors import UnexpectedTracerError, user_location
 from funcgrad.ir.primitive import Primitive, Values, registry
 from funcgrad.ir.program import Atom, Equation, Literal, Program, Var
 from funcgrad.ir.types import ArrayType
-from funcgrad.trace.frame import Frame, bind, type_of
+from funcgrad.trace.frame import Frame, bind, running, type_of
 from funcgrad.trace.tracer import Tracer, leak_message
 
 
@@ -40,7 +40,7 @@ class Builder(Frame):
         atoms = tuple(map(self.atom, inputs))
         types = primitive.output_types(tuple(a.type for a in atoms), params)
         outputs = tuple(map(Var, types))
-        self.equations.append(Equation(primitive, atoms, outputs, params, user_location()))
+        self.equations.append(Equation(primitive, atoms, outputs, params, running.source or user_location()))
         return tuple(Tracer(self, v.type, v) for v in outputs)
 
     def below(self, tracer: Tracer) -> Any:
@@ -81,7 +81,9 @@ class Builder(Frame):
         entry = self._known.get(id(x))
         if entry is None:
             entry = self._known[id(x)] = (x, Var(kind))
-            self.constants[entry[1]] = np.array(x, dtype=kind.dtype, order="C")  # a copy: the caller may write to `x` later
+            self.constants[entry[1]] = np.array(
+                x, dtype=kind.dtype, order="C"
+            )  # a copy: the caller may write to `x` later
         return entry[1]
 
     def _scalar(self, x: np.generic) -> Tracer:
@@ -107,10 +109,18 @@ def trace(function: Callable[..., Sequence[Any]], types: Sequence[ArrayType]) ->
 
 
 def evaluate(program: Program, arguments: Sequence[Any], apply: Callable[..., Values]) -> list[Any]:
-    """Run the equations of `program` through `apply(primitive, *inputs, **params)`, e.g. `bind`, on any kind of values."""
+    """Run the equations of `program` through `apply(primitive, *inputs, **params)`, e.g. `bind`, on any kind of values.
+
+    What they emit in turn keeps their source.
+    """
     env: dict[Var, Any] = dict(zip(program.inputs, arguments, strict=True))
     env.update(program.constants)
-    for equation in program.equations:
-        inputs = [a.value if type(a) is Literal else env[a] for a in equation.inputs]  # type: ignore[index]
-        env.update(zip(equation.outputs, apply(equation.primitive, *inputs, **equation.params), strict=True))
+    before = running.source
+    try:
+        for equation in program.equations:
+            running.source = equation.source or before
+            inputs = [a.value if type(a) is Literal else env[a] for a in equation.inputs]  # type: ignore[index]
+            env.update(zip(equation.outputs, apply(equation.primitive, *inputs, **equation.params), strict=True))
+    finally:
+        running.source = before
     return [a.value if type(a) is Literal else env[a] for a in program.outputs]  # type: ignore[index]

@@ -13,17 +13,29 @@ import threading
 from types import TracebackType
 from typing import Any
 
-from funcgrad.errors import UnexpectedTracerError
+from funcgrad.dtypes import WEAK
+from funcgrad.errors import SourceLocation, UnexpectedTracerError
 from funcgrad.ir.primitive import Primitive, Values
 from funcgrad.ir.types import ArrayType, type_of_value
 from funcgrad.trace.tracer import Tracer, leak_message
 
 
-class _Depth(threading.local):
+class Running(threading.local):
+    """What goes on in this thread.
+
+    Attributes
+    ----------
+    level
+        How many transformations are active.
+    source
+        The user's line that the operations at hand stem from, where a program is being transformed; None: the call stack tells.
+    """
+
     level = 0
+    source: SourceLocation | None = None
 
 
-_depth = _Depth()
+running = Running()
 
 
 class Frame:
@@ -36,13 +48,13 @@ class Frame:
         self.level = 0
 
     def __enter__(self) -> Any:
-        _depth.level += 1
-        self.level = _depth.level
+        running.level += 1
+        self.level = running.level
         self.active = True
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        _depth.level -= 1
+        running.level -= 1
         self.active = False
 
     def process(self, primitive: Primitive, inputs: Values, params: dict[str, Any]) -> Values:
@@ -73,13 +85,10 @@ def bind(primitive: Primitive, *inputs: Any, **params: Any) -> Values:
 
 def weak_outputs(primitive: Primitive, inputs: Values, params: dict[str, Any]) -> tuple[bool, ...] | None:
     """Which outputs are weak (see `ArrayType`); None when none can be."""
-    types = tuple(map(type_of, inputs))
-    for t in types:
-        if t.weak:
-            break
-    else:
-        return None
-    return tuple(t.weak for t in primitive.output_types(types, params))
+    for x in inputs:
+        if x.type.weak if type(x) is Tracer else type(x) in WEAK:
+            return tuple([t.weak for t in primitive.output_types(tuple(map(type_of, inputs)), params)])
+    return None
 
 
 def type_of(value: Any) -> ArrayType:

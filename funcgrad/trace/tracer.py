@@ -143,7 +143,11 @@ class Tracer:
         return complex(_need(self, ConcretizationTypeError, "complex()"))
 
     def __index__(self) -> int:
-        value = _need(self, TracerIntegerConversionError, "a Python index or a size (for table[i] with a NumPy array write funcgrad.numpy.take(table, i, axis=0))")
+        value = _need(
+            self,
+            TracerIntegerConversionError,
+            "a Python index or a size (for table[i] with a NumPy array write funcgrad.numpy.take(table, i, axis=0))",
+        )
         return value.__index__()  # type: ignore[no-any-return]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -192,7 +196,7 @@ def _operator(name: str, reflected: bool = False) -> Callable[[Any, Any], Any]:
 
 
 def _is_operand(x: Any) -> bool:
-    return isinstance(x, (Tracer, np.ndarray, np.generic, int, float, complex))
+    return type(x) is Tracer or isinstance(x, (Tracer, np.ndarray, np.generic, int, float, complex))
 
 
 def _method(name: str) -> Callable[..., Any]:
@@ -209,7 +213,14 @@ BINARY = {
     "divmod": "divmod", "pow": "power", "matmul": "matmul", "and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor",
     "lshift": "left_shift", "rshift": "right_shift",
 }  # fmt: skip
-COMPARISONS = {"lt": "less", "le": "less_equal", "eq": "equal", "ne": "not_equal", "gt": "greater", "ge": "greater_equal"}
+COMPARISONS = {
+    "lt": "less",
+    "le": "less_equal",
+    "eq": "equal",
+    "ne": "not_equal",
+    "gt": "greater",
+    "ge": "greater_equal",
+}
 UNARY = {"neg": "negative", "pos": "positive", "abs": "absolute", "invert": "invert"}
 METHODS = (
     "all any argmax argmin astype clip conj conjugate copy diagonal dot flatten max mean min prod ravel repeat reshape round squeeze std sum "

@@ -23,7 +23,9 @@ class Forward(Frame):
     def variable(self, primal: Any, tangent: Any) -> Tracer:
         """A tracer for `primal` moving along `tangent`."""
         kind = type_of(primal)
-        return Tracer(self, kind, (kind.dtype.type(primal) if kind.weak and type(primal) is not Tracer else primal, tangent))
+        return Tracer(
+            self, kind, (kind.dtype.type(primal) if kind.weak and type(primal) is not Tracer else primal, tangent)
+        )
 
     def below(self, tracer: Tracer) -> Any:
         """The primal."""

@@ -53,7 +53,9 @@ def split(program: Program, unknown_inputs: Sequence[bool]) -> Split:
     out_flags = tuple(isinstance(a, Var) and a in unknown for a in program.outputs)
     late_outputs = [a for a, u in zip(program.outputs, out_flags, strict=True) if u]
     read = (*(a for equation in late for a in equation.inputs), *late_outputs)
-    residuals = list(dict.fromkeys(a for a in read if isinstance(a, Var) and a not in unknown and a not in program.constants))
+    residuals = list(
+        dict.fromkeys(a for a in read if isinstance(a, Var) and a not in unknown and a not in program.constants)
+    )
     late_inputs = [v for v, u in zip(program.inputs, unknown_inputs, strict=True) if u]
     early_inputs = [v for v, u in zip(program.inputs, unknown_inputs, strict=True) if not u]
     early_outputs: list[Atom] = [a for a, u in zip(program.outputs, out_flags, strict=True) if not u]

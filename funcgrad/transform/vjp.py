@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from funcgrad.dtypes import is_inexact
+from funcgrad.errors import SourceLocation
 from funcgrad.ir.primitive import Primitive, Pullback, Values
 from funcgrad.ir.program import Program
 from funcgrad.ir.types import ArrayType
 from funcgrad.trace.builder import evaluate, trace
-from funcgrad.trace.frame import Frame, bind, type_of, weak_outputs
+from funcgrad.trace.frame import Frame, bind, running, type_of, weak_outputs
 from funcgrad.trace.tracer import Tracer
 
 
@@ -22,6 +23,7 @@ class Note(NamedTuple):
     inputs: tuple[Tracer | None, ...]
     outputs: tuple[Tracer | None, ...]
     pullback: Pullback
+    source: SourceLocation | None
 
 
 class Tape(Frame):
@@ -57,14 +59,14 @@ class Tape(Frame):
             wanted.append(mine)
         if primitive.vjp is None:
             return bind(primitive, *values, **params)
-        key = self._product_key(primitive, values, wanted, params)
+        key = self._product_key(primitive, values, wanted, params) if primitive.family == "bilinear" else None
         if key is not None and key in self._products:
             return self._products[key]
         outputs, pullback = primitive.vjp(values, wanted, params)
         weak = weak_outputs(primitive, inputs, params) or (False,) * len(outputs)
         tracers = tuple(map(self._output, outputs, weak))
         smooth = tuple([t if type(t) is Tracer and t.frame is self else None for t in tracers])
-        self.notes.append(Note(tuple(sources), smooth, pullback))
+        self.notes.append(Note(tuple(sources), smooth, pullback, running.source))
         if key is not None:
             self._products[key] = tracers
             self._kept.append(values)
@@ -72,7 +74,7 @@ class Tape(Frame):
 
     def _product_key(self, primitive: Primitive, values: Sequence[Any], wanted: list[bool], params: Any) -> Any:
         """What tells products apart whose operands cannot change in between: traced values (arrays can be written to)."""
-        if primitive.family != "bilinear" or not all(w or type(x) is Tracer for x, w in zip(values, wanted, strict=True)):
+        if not all(w or type(x) is Tracer for x, w in zip(values, wanted, strict=True)):
             return None
         return (primitive.name, *map(id, values), *wanted, *params.items())
 
@@ -88,11 +90,15 @@ class Tape(Frame):
         for out, ct in zip(outputs, cotangents, strict=True):
             if type(out) is Tracer and out.frame is self and ct is not None:
                 _accumulate(totals, out, ct)
-        for note in reversed(self.notes):
-            incoming = [None if t is None else totals.pop(id(t), None) for t in note.outputs]
-            if all(ct is None for ct in incoming):
-                continue
-            self._spread(note, incoming, totals)
+        before = running.source
+        try:
+            for note in reversed(self.notes):
+                incoming = [None if t is None else totals.pop(id(t), None) for t in note.outputs]
+                if any(ct is not None for ct in incoming):
+                    running.source = note.source or before
+                    self._spread(note, incoming, totals)
+        finally:
+            running.source = before
         return [totals.get(id(x)) for x in inputs]
 
     def _spread(self, note: Note, incoming: list[Any], totals: dict[int, Any]) -> None:

@@ -66,7 +66,9 @@ def test_vmap() -> None:
     out = fg.vmap(inner, in_axes=(0, None))(batch, X)
     assert_near(out["value"], np.sin(batch) * X, 1e-15)
     np.testing.assert_array_equal(out["where"], [2, 0])
-    assert_near(fg.vmap(fg.grad(loss), in_axes=(0, None))(batch, X), np.stack([fg.grad(plain)(b, X) for b in batch]), 1e-14)
+    assert_near(
+        fg.vmap(fg.grad(loss), in_axes=(0, None))(batch, X), np.stack([fg.grad(plain)(b, X) for b in batch]), 1e-14
+    )
 
 
 def test_captured_tracers() -> None:

@@ -30,7 +30,9 @@ def test_types_of_values(value: object, text: str) -> None:
     assert str(type_of_value(value)) == text
 
 
-@pytest.mark.parametrize("value", ["a", None, [1.0], {}, np.array("abc"), np.array([None]), np.array("2020", "M8[D]"), object()])
+@pytest.mark.parametrize(
+    "value", ["a", None, [1.0], {}, np.array("abc"), np.array([None]), np.array("2020", "M8[D]"), object()]
+)
 def test_other_values_are_refused(value: object) -> None:
     with pytest.raises(TypeError, match=r"is not"):
         type_of_value(value)

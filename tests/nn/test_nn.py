@@ -26,7 +26,10 @@ REFERENCES: dict[str, tuple[Any, Any]] = {
     "relu6": (nn.relu6, lambda x: np.clip(x, 0, 6)),
     "leaky_relu": (nn.leaky_relu, lambda x: np.where(x >= 0, x, 0.01 * x)),
     "elu": (nn.elu, lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0)))),
-    "selu": (nn.selu, lambda x: 1.0507009873554805 * np.where(x > 0, x, 1.6732632423543772 * np.expm1(np.minimum(x, 0)))),
+    "selu": (
+        nn.selu,
+        lambda x: 1.0507009873554805 * np.where(x > 0, x, 1.6732632423543772 * np.expm1(np.minimum(x, 0))),
+    ),
     "sigmoid": (nn.sigmoid, scipy.special.expit),
     "log_sigmoid": (nn.log_sigmoid, scipy.special.log_expit),
     "softplus": (nn.softplus, lambda x: np.logaddexp(x, 0)),
@@ -68,7 +71,9 @@ def test_softmax_family(axis: Any) -> None:
     x = np.array([[1000.0, 1001.0, 999.0], [-1000.0, 0.5, 2.0]])
     for f in (lambda g: g, fg.jit):
         assert_close(f(lambda x: nn.softmax(x, axis))(x), scipy.special.softmax(x, axis), 8, np.ones_like(x))
-        assert_close(f(lambda x: nn.log_softmax(x, axis))(x), scipy.special.log_softmax(x, axis), 8, np.full_like(x, 2000))
+        assert_close(
+            f(lambda x: nn.log_softmax(x, axis))(x), scipy.special.log_softmax(x, axis), 8, np.full_like(x, 2000)
+        )
         assert_close(f(lambda x: nn.logsumexp(x, axis))(x), np.asarray(scipy.special.logsumexp(x, axis)), 8)
     gradient = fg.grad(lambda x: np.sum(nn.logsumexp(x, axis)))(x)
     np.testing.assert_allclose(gradient, scipy.special.softmax(x, axis), atol=1e-15)

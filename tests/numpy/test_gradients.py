@@ -1,4 +1,4 @@
-"""Are NumPy's functions differentiated right, those composed of several primitives above all?  Held against differences of NumPy itself."""
+"""Are NumPy's functions, above all the composed ones, differentiated right?  Held against differences of NumPy's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is every function of funcgrad.numpy NumPy's own, traced?  Same dtype, shape and values, or the same kind of exception."""
+"""Is every function of funcgrad.numpy NumPy's own, traced?  Same dtype, shape, values, or the same exception."""
 
 from __future__ import annotations
 
@@ -24,12 +24,16 @@ CONSTANTS = {name for name in fnp.__all__ if getattr(getattr(fnp, name), "__modu
 KNOWN_ONLY = {"arange", "empty", "eye", "identity", "ones", "tri", "zeros"}
 UNINITIALISED = {"empty", "empty_like"}
 EXACT = set(
-    "all any argmax argmin array array_split asarray atleast_1d atleast_2d broadcast_arrays broadcast_to ceil clip column_stack concat concatenate copy "
-    "count_nonzero diagonal equal expand_dims fabs flip floor fmax fmin full full_like greater greater_equal heaviside hstack imag invert isfinite isinf "
-    "isnan less less_equal logical_and logical_not logical_or logical_xor matrix_transpose max maximum min minimum moveaxis nan_to_num negative not_equal "
-    "ones_like pad permute_dims positive real repeat reshape rint roll sign signbit split squeeze stack swapaxes take take_along_axis tile transpose tril "
-    "triu trunc vstack where zeros_like absolute abs add subtract multiply divide true_divide sqrt square copysign ravel"
-    .split()
+    (
+        "all any argmax argmin array array_split asarray atleast_1d atleast_2d broadcast_arrays broadcast_to "
+        "ceil clip column_stack concat concatenate copy count_nonzero diagonal equal expand_dims fabs flip "
+        "floor fmax fmin full full_like greater greater_equal heaviside hstack imag invert isfinite isinf "
+        "isnan less less_equal logical_and logical_not logical_or logical_xor matrix_transpose max maximum "
+        "min minimum moveaxis nan_to_num negative not_equal ones_like pad permute_dims positive real repeat "
+        "reshape rint roll sign signbit split squeeze stack swapaxes take take_along_axis tile transpose tril "
+        "triu trunc vstack where zeros_like absolute abs add subtract multiply divide true_divide sqrt square "
+        "copysign ravel"
+    ).split()
 )
 
 SUMS = set("average dot einsum inner matmul mean prod std sum tensordot trace var vdot".split())
@@ -72,9 +76,13 @@ def magnitude(name: str, call: Any, want: np.ndarray) -> np.ndarray:
     """What rounding errors are relative to: the largest result, for sums that of the magnitudes of their operands."""
     size = np.max(np.abs(want[np.isfinite(want)]), initial=0)
     if name in SUMS:
-        positive = outcome(lambda: getattr(np, name)(*(np.abs(x) if isinstance(x, np.ndarray) else x for x in call[0]), **call[1]))
+        positive = outcome(
+            lambda: getattr(np, name)(*(np.abs(x) if isinstance(x, np.ndarray) else x for x in call[0]), **call[1])
+        )
         square = max((float(np.max(np.abs(x), initial=0)) for x in call[0] if isinstance(x, np.ndarray)), default=0.0)
-        size = max(size, np.max(np.abs(positive), initial=0), square if name in ("var", "std", "mean", "average") else 0)
+        size = max(
+            size, np.max(np.abs(positive), initial=0), square if name in ("var", "std", "mean", "average") else 0
+        )
     return np.full(want.shape, size, want.dtype)
 
 
@@ -83,13 +91,18 @@ def compare(name: str, got: Any, want: Any, call: Any) -> None:
     if isinstance(want, Exception):
         assert isinstance(got, Exception), f"NumPy raises {want!r}; traced: {got!r}"
         alike = {TypeError, ValueError} | ({IndexError} if name == "tensordot" else set())
-        assert isinstance(got, type(want)) or isinstance(want, type(got)) or {type(got), type(want)} <= alike, (got, want)
+        assert isinstance(got, type(want)) or isinstance(want, type(got)) or {type(got), type(want)} <= alike, (
+            got,
+            want,
+        )
         return
     if isinstance(got, Exception):
         if name in REFUSALS and REFUSALS[name] in str(got):
             return
         raise AssertionError(f"NumPy gives {want!r}") from got
-    got_leaves, want_leaves = ([np.asarray(x) for x in (v if isinstance(v, (tuple, list)) else [v])] for v in (got, want))
+    got_leaves, want_leaves = (
+        [np.asarray(x) for x in (v if isinstance(v, (tuple, list)) else [v])] for v in (got, want)
+    )
     assert len(got_leaves) == len(want_leaves)
     for g, w in zip(got_leaves, want_leaves, strict=True):
         if w.dtype.kind == "f" and name not in EXACT:
@@ -163,7 +176,9 @@ def test_traced_is_numpy(name: str, data: Any) -> None:
     run(name, data.draw(CALLS[name]), interpreted)
 
 
-@pytest.mark.parametrize("name", sorted(set(CALLS) - UNINITIALISED - KNOWN_ONLY - {"shape", "ndim", "size", "result_type"}))
+@pytest.mark.parametrize(
+    "name", sorted(set(CALLS) - UNINITIALISED - KNOWN_ONLY - {"shape", "ndim", "size", "result_type"})
+)
 @given(st.data())
 @settings(max_examples=4)
 def test_compiled_is_numpy(name: str, data: Any) -> None:

@@ -1,7 +1,8 @@
 """Which cases is every primitive tested with?  THE table: one row or more for each registered primitive.
 
-A row says how operands are drawn (off the singularities, so that derivatives can be checked), for which dtypes, with which parameters, and how
-many units in the last place a compiled value and a derivative may be off.  `test_consistency` runs every check over every row.
+A row says how operands are drawn (off the singularities, so that derivatives can be checked), for which dtypes, with
+which parameters, and how many units in the last place a compiled value and a derivative may be off.
+`test_consistency` runs every check over every row.
 """
 
 from __future__ import annotations
@@ -49,12 +50,16 @@ class Draw:
     def off(self, shape: tuple[int, ...], low: float, high: float) -> np.ndarray:
         """Numbers of magnitude in [low, high], of either sign."""
         size = self.between(shape, low, high)
-        return size if self.dtype.kind in "bu" else np.where(self.rng.random(shape) < 0.5, -size, size).astype(self.dtype)
+        return (
+            size if self.dtype.kind in "bu" else np.where(self.rng.random(shape) < 0.5, -size, size).astype(self.dtype)
+        )
 
     def off_integers(self, shape: tuple[int, ...], high: float) -> np.ndarray:
         """Numbers that are neither near an integer nor near the middle of two."""
         whole = self.rng.integers(-int(high), int(high), shape)
-        return np.asarray(whole + self.rng.choice([0.3, 0.7], shape) + self.rng.uniform(-0.1, 0.1, shape)).astype(self.dtype)
+        return np.asarray(whole + self.rng.choice([0.3, 0.7], shape) + self.rng.uniform(-0.1, 0.1, shape)).astype(
+            self.dtype
+        )
 
     def distinct(self, *shape: int) -> np.ndarray:
         """Numbers no two of which are near each other."""
@@ -104,11 +109,11 @@ class Row:
     params
         The parameters of the equation, from the dtype.
     ulps
-        How far a compiled value may be from the reference, in units of the last place (of the largest summand, in sums).
+        How far a compiled value may be from the reference, in units of the last place (in sums: of all magnitudes).
     slope_ulps
         The same for derivatives in a lower precision against float64.
     analytic
-        Whether the reference takes complex operands and is analytic there, so that its derivative is found by a complex step.
+        Whether the reference takes complex operands and is analytic there: its derivative is then a complex step.
     samplers
         For operations on elements: of each operand; they are also tested with special values and other shapes.
     variant
@@ -169,6 +174,11 @@ def arrays(*shapes: tuple[int, ...]) -> Callable[[Draw], tuple[Any, ...]]:
     return lambda draw: tuple(draw.normal(*shape) for shape in shapes)
 
 
+def drawn(sampler: Callable[..., Any], shape: tuple[int, ...]) -> Callable[[Draw], tuple[Any, ...]]:
+    """One operand of a shape, by a method of `Draw`."""
+    return lambda draw: (sampler(draw, *shape),)
+
+
 def _select(draw: Draw, shape: tuple[int, ...] = SHAPE) -> tuple[Any, ...]:
     return draw.bools(*shape), draw.normal(*SHAPE), draw.normal(*SHAPE)
 
@@ -200,7 +210,7 @@ def _converts() -> list[Row]:
             "convert_element_type",
             arrays(SHAPE),
             ALL,
-            (lambda to: lambda dtype: {"dtype": np.dtype(to)})(to),
+            fixed(dtype=np.dtype(to)),
             analytic=False,
             samplers=(off(0.2, 3),),
             variant=to,
@@ -210,9 +220,21 @@ def _converts() -> list[Row]:
 
 
 def _reductions(name: str, dtypes: str, sampler: Callable[..., Any] = Draw.normal, **options: Any) -> list[Row]:
-    table = (("middle", (4, 18, 3), (1,)), ("outer", (4, 18, 3), (0, 2)), ("last", (3, 37), (1,)), ("all", (5, 7), (0, 1)))
+    table = (
+        ("middle", (4, 18, 3), (1,)),
+        ("outer", (4, 18, 3), (0, 2)),
+        ("last", (3, 37), (1,)),
+        ("all", (5, 7), (0, 1)),
+    )
     return [
-        Row(name, (lambda shape: lambda draw: (sampler(draw, *shape),))(shape), dtypes, fixed(axes=axes), variant=variant, **options)
+        Row(
+            name,
+            drawn(sampler, shape),
+            dtypes,
+            fixed(axes=axes),
+            variant=variant,
+            **options,
+        )
         for variant, shape, axes in table
     ]
 
@@ -237,11 +259,17 @@ ROWS: tuple[Row, ...] = (
     elements("min", ALL, off(0.2, 3), off(0.2, 3)),
     elements("abs", REALS, off(0.2, 3), analytic=False),
     elements("sign", REALS, off(0.2, 3), analytic=False),
-    *(elements(name, FLOATS, lambda draw, shape: draw.off_integers(shape, 4), analytic=False) for name in "trunc floor ceil round".split()),
+    *(
+        elements(name, FLOATS, lambda draw, shape: draw.off_integers(shape, 4), analytic=False)
+        for name in "trunc floor ceil round".split()
+    ),
     elements("is_finite", FLOATS, off(0.2, 3)),
     elements("square", REALS, off(0.2, 3)),
     *(elements("integer_pow", REALS, off(0.2, 3), params=fixed(y=y), ulps=3, variant=str(y)) for y in (0, 1, 2, 3, 7)),
-    *(elements("integer_pow", FLOATS, off(0.5, 2), params=fixed(y=y), ulps=4, slope_ulps=12, variant=str(y)) for y in (-1, -2, -5)),
+    *(
+        elements("integer_pow", FLOATS, off(0.5, 2), params=fixed(y=y), ulps=4, slope_ulps=12, variant=str(y))
+        for y in (-1, -2, -5)
+    ),
     elements("pow", FLOATS, within(0.3, 3), off(0.2, 3), ulps=3),
     elements("sqrt", FLOATS, within(0.2, 3)),
     elements("rsqrt", FLOATS, within(0.2, 3), ulps=1),
@@ -291,15 +319,39 @@ ROWS: tuple[Row, ...] = (
     Row("transpose", arrays((2, 3, 18)), ALL, fixed(permutation=(2, 0, 1))),
     Row("transpose", arrays((18, 17)), FLOATS, fixed(permutation=(1, 0)), variant="matrix"),
     Row("slice", arrays((5, 18)), ALL, fixed(start_indices=(1, 2), limit_indices=(4, 17), strides=(1, 3))),
-    Row("slice", arrays((5, 18)), FLOATS, fixed(start_indices=(1, 2), limit_indices=(4, 2), strides=(2, 1)), variant="empty"),
+    Row(
+        "slice",
+        arrays((5, 18)),
+        FLOATS,
+        fixed(start_indices=(1, 2), limit_indices=(4, 2), strides=(2, 1)),
+        variant="empty",
+    ),
     Row("rev", arrays((3, 18)), ALL, fixed(dimensions=(1,))),
     Row("rev", arrays((3, 18)), FLOATS, fixed(dimensions=(0, 1)), variant="both"),
     Row("pad", arrays((3, 18), ()), ALL, fixed(padding_config=((1, 2, 0), (0, 3, 0)))),
-    Row("pad", arrays((3, 18), ()), FLOATS, fixed(padding_config=((1, 0, 2), (-2, -3, 1))), slope_ulps=64, variant="interior and cut"),
-    Row("pad", arrays((0, 18), ()), FLOATS, fixed(padding_config=((1, 1, 2), (0, 0, 0))), slope_ulps=64, variant="empty"),
+    Row(
+        "pad",
+        arrays((3, 18), ()),
+        FLOATS,
+        fixed(padding_config=((1, 0, 2), (-2, -3, 1))),
+        slope_ulps=64,
+        variant="interior and cut",
+    ),
+    Row(
+        "pad", arrays((0, 18), ()), FLOATS, fixed(padding_config=((1, 1, 2), (0, 0, 0))), slope_ulps=64, variant="empty"
+    ),
     Row("concatenate", arrays((3, 18), (2, 18), (1, 18)), ALL, fixed(dimension=0)),
     Row("concatenate", arrays((3, 18), (3, 0), (3, 5)), FLOATS, fixed(dimension=1), variant="last axis"),
-    *(Row("iota", lambda draw: (), "f8", (lambda to: lambda dtype: {"dtype": np.dtype(to), "shape": (3, 18), "dimension": 1})(to), variant=to) for to in REALS.split()),
+    *(
+        Row(
+            "iota",
+            lambda draw: (),
+            "f8",
+            fixed(dtype=np.dtype(to), shape=(3, 18), dimension=1),
+            variant=to,
+        )
+        for to in REALS.split()
+    ),
     # contraction
     _dot("vectors", (18,), (18,), ((0,), (0,))),
     _dot("matrices", (3, 18), (18, 5), ((1,), (0,))),
@@ -314,7 +366,13 @@ ROWS: tuple[Row, ...] = (
     Row("gather", _gathered_twice, FLOATS, fixed(axes=(0, 2)), variant="two axes"),
     Row("gather", lambda draw: _gathered(draw), FLOATS, fixed(axes=(1,)), variant="one element"),
     Row("gather", lambda draw: _gathered(draw, 0), FLOATS, fixed(axes=(1,)), variant="empty"),
-    Row("scatter_add", lambda draw: (draw.normal(18, 2), draw.normal(7, 2), draw.positions((7,), 18)), REALS, fixed(axes=(0,)), ulps=8),
+    Row(
+        "scatter_add",
+        lambda draw: (draw.normal(18, 2), draw.normal(7, 2), draw.positions((7,), 18)),
+        REALS,
+        fixed(axes=(0,)),
+        ulps=8,
+    ),
     Row("scatter_add", _scattered, FLOATS, fixed(axes=(1,)), ulps=8, variant="middle axis"),
     Row("scatter_add", _scattered_twice, FLOATS, fixed(axes=(0, 2)), ulps=8, variant="two axes"),
     # reduction
@@ -324,8 +382,16 @@ ROWS: tuple[Row, ...] = (
     *_reductions("reduce_min", ALL, Draw.distinct, analytic=False),
     Row("reduce_sum", arrays((3, 0)), FLOATS, fixed(axes=(1,)), variant="empty"),
     Row("reduce_prod", arrays((3, 0)), FLOATS, fixed(axes=(1,)), variant="empty"),
-    *(Row(name, lambda draw: (draw.bools(4, 18),), "b1", fixed(axes=axes), variant=str(axes)) for name in ("reduce_and", "reduce_or") for axes in ((0,), (1,), (0, 1))),
-    *(Row(name, arrays((4, 18, 3)), ALL, fixed(axis=axis, index_dtype=INT64), variant=str(axis)) for name in ("argmax", "argmin") for axis in (0, 1, 2)),
+    *(
+        Row(name, lambda draw: (draw.bools(4, 18),), "b1", fixed(axes=axes), variant=str(axes))
+        for name in ("reduce_and", "reduce_or")
+        for axes in ((0,), (1,), (0, 1))
+    ),
+    *(
+        Row(name, arrays((4, 18, 3)), ALL, fixed(axis=axis, index_dtype=INT64), variant=str(axis))
+        for name in ("argmax", "argmin")
+        for axis in (0, 1, 2)
+    ),
     # structured
     Row("jit", arrays(SHAPE, SHAPE), FLOATS, _jit_params, ulps=1),
 )
@@ -339,9 +405,20 @@ def special_values(dtype: np.dtype) -> np.ndarray:
         return np.array([False, True])
     if dtype.kind in "iu":
         limits = np.iinfo(dtype)
-        return np.array([0, 1, 2, 3, 7, limits.max, limits.max - 1, limits.min, *((-1, -2, -7) if dtype.kind == "i" else ())], dtype)
+        return np.array(
+            [0, 1, 2, 3, 7, limits.max, limits.max - 1, limits.min, *((-1, -2, -7) if dtype.kind == "i" else ())], dtype
+        )
     limits = np.finfo(dtype)
-    ends = (limits.max, limits.min, limits.tiny, -limits.tiny, limits.smallest_subnormal, limits.eps, 1 + limits.eps, 1 - limits.eps)
+    ends = (
+        limits.max,
+        limits.min,
+        limits.tiny,
+        -limits.tiny,
+        limits.smallest_subnormal,
+        limits.eps,
+        1 + limits.eps,
+        1 - limits.eps,
+    )
     return np.array([*SPECIAL_FLOATS, *ends], dtype)
 
 

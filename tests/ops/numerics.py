@@ -1,4 +1,4 @@
-"""How are numbers compared, and derivatives found without derivatives?  Units in the last place; complex steps; Richardson."""
+"""How are numbers compared, and derivatives found by differences?  Ulps, complex steps, Richardson extrapolation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import numpy as np
 def assert_close(got: Any, want: Any, ulps: float, scale: Any = None, signed_zeros: bool = True) -> None:
     """`got` has the dtype and shape of `want` and lies within `ulps` units of the last place of it.
 
-    The unit is that of the larger of ``|want|`` and `scale`. NaN equals NaN; `signed_zeros` must agree where `ulps` is 0.
+    The unit is that of the larger of ``|want|`` and `scale`. NaN equals NaN; where `ulps` is 0, signs of zeros must
+    agree too (`signed_zeros`).
     """
     got, want = np.asarray(got), np.asarray(want)
     assert got.dtype == want.dtype, (got.dtype, want.dtype)
@@ -24,13 +25,16 @@ def assert_close(got: Any, want: Any, ulps: float, scale: Any = None, signed_zer
         return
     with np.errstate(all="ignore"):
         wide = np.complex128 if want.dtype.kind == "c" else np.float64
-        unit = np.spacing(np.abs(want if scale is None else np.maximum(np.abs(want), scale)).astype(want.real.dtype)).astype(np.float64)
+        unit = np.spacing(
+            np.abs(want if scale is None else np.maximum(np.abs(want), scale)).astype(want.real.dtype)
+        ).astype(np.float64)
         off = np.abs(got.astype(wide) - want.astype(wide)) / unit
         bad = ~((off <= ulps) | (got == want) | (np.isnan(got) & np.isnan(want)))
     if bad.any():
         worst = np.argmax(np.where(bad, np.where(np.isfinite(off), off, np.inf), 0))
         raise AssertionError(
-            f"{bad.sum()} of {bad.size} elements are off by more than {ulps} ulp: got {got.flat[worst]!r}, want {want.flat[worst]!r} "
+            f"{bad.sum()} of {bad.size} elements are off by more than {ulps} ulp: "
+            f"got {got.flat[worst]!r}, want {want.flat[worst]!r} "
             f"({off.flat[worst]:.3g} ulp) at {np.unravel_index(worst, want.shape)}"
         )
 
@@ -44,18 +48,22 @@ def assert_near(got: Any, want: Any, tolerance: float) -> None:
 
 
 def complex_step(function: Callable[..., Any], operands: Sequence[Any], tangents: Sequence[Any]) -> np.ndarray:
-    """The directional derivative of an analytic function, to full precision: Im f(x + iht) / h (Squire and Trapp 1998)."""
+    """The directional derivative of an analytic function: Im f(x + iht) / h (Squire and Trapp 1998)."""
     h = 1e-150
     moved = [x if t is None else np.asarray(x + 1j * (h * t)) for x, t in zip(operands, tangents, strict=True)]
     return np.imag(function(*moved)) / h
 
 
-def richardson(function: Callable[..., Any], operands: Sequence[Any], tangents: Sequence[Any], h: float = 1e-2) -> np.ndarray:
+def richardson(
+    function: Callable[..., Any], operands: Sequence[Any], tangents: Sequence[Any], h: float = 1e-2
+) -> np.ndarray:
     """The directional derivative from central differences with steps h, h/2, h/4, extrapolated to h = 0."""
 
     def difference(step: float) -> np.ndarray:
         ahead, behind = (
-            function(*(x if t is None else np.asarray(x + sign * step * t) for x, t in zip(operands, tangents, strict=True)))
+            function(
+                *(x if t is None else np.asarray(x + sign * step * t) for x, t in zip(operands, tangents, strict=True))
+            )
             for sign in (1, -1)
         )
         return (np.asarray(ahead, np.float64) - np.asarray(behind, np.float64)) / (2 * step)

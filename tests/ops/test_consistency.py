@@ -1,4 +1,4 @@
-"""Do all meanings of every primitive agree?  Reference, types, interpreter, native code, derivatives, batches: over `cases.ROWS`."""
+"""Do all meanings of every primitive agree?  Reference, types, interpreter, native code, derivatives, batches."""
 
 from __future__ import annotations
 
@@ -35,7 +35,11 @@ def over(rows: list[Row], dtypes: str | None = None) -> Any:
 
 ALL_ROWS = list(ROWS)
 ELEMENTS = [row for row in ROWS if row.samplers]
-SMOOTH = [row for row in ROWS if row.primitive.vjp is not None and not (row.name == "convert_element_type" and row.variant[0] != "f")]
+SMOOTH = [
+    row
+    for row in ROWS
+    if row.primitive.vjp is not None and not (row.name == "convert_element_type" and row.variant[0] != "f")
+]
 FLAT = [row for row in ROWS if row.primitive.vjp is None and row.name != "iota"]
 BATCHED = [row for row in ROWS if row.name != "iota"]
 
@@ -99,7 +103,7 @@ def test_rows_are_told_apart() -> None:
     assert len(set(names)) == len(names)
 
 
-# Values ----------------------------------------------------------------------------------------------------------------
+# Values ---------------------------------------------------------------------------------------------------------------
 
 
 @over(ALL_ROWS)
@@ -153,7 +157,9 @@ def test_compiled_layouts(row: Row, dtype: np.dtype) -> None:
     tables = [layouts(x) for x in operands]
     for layout in tables[0] if tables else ():
         moved = [table[layout] for table in tables]
-        want = np.asarray(row.reference(dtype)(*(np.ascontiguousarray(x, x.dtype.newbyteorder("=")).reshape(x.shape) for x in moved)))
+        want = np.asarray(
+            row.reference(dtype)(*(np.ascontiguousarray(x, x.dtype.newbyteorder("=")).reshape(x.shape) for x in moved))
+        )
         got = compiled(row, dtype)(*moved)
         got = got[0] if row.primitive.multiple else got
         assert_close(got, want, row.ulps, value_scale(row, tuple(map(np.asarray, moved))))
@@ -171,7 +177,7 @@ def test_python_source(row: Row, dtype: np.dtype) -> None:
     assert_close(np.asarray(got), want, max(row.ulps, 1) if want.dtype.kind == "f" else 0, value_scale(row, operands))
 
 
-# Derivatives -----------------------------------------------------------------------------------------------------------
+# Derivatives ----------------------------------------------------------------------------------------------------------
 
 
 @over(SMOOTH, "f8")
@@ -199,9 +205,13 @@ def test_derivative_in_lower_precision(row: Row, dtype: np.dtype) -> None:
     if row.name == "convert_element_type":
         return
     if row.primitive.multiple:  # the parameters hold a program, and so the dtype
-        (_, (got,)), (_, (want,)) = (pushed(row.call(d), x, t) for d, x, t in ((dtype, operands, tangents), (F8, wide, widened)))
+        (_, (got,)), (_, (want,)) = (
+            pushed(row.call(d), x, t) for d, x, t in ((dtype, operands, tangents), (F8, wide, widened))
+        )
     else:
-        (_, got), (_, want) = (pushed(row.call(d), x, t) for d, x, t in ((dtype, operands, tangents), (F8, wide, widened)))
+        (_, got), (_, want) = (
+            pushed(row.call(d), x, t) for d, x, t in ((dtype, operands, tangents), (F8, wide, widened))
+        )
     assert got.dtype == dtype
     # of the largest term of the sum over the operands: they may cancel
     terms = [
@@ -262,7 +272,7 @@ def test_nothing_flows_through(row: Row, dtype: np.dtype) -> None:
     assert not np.any(moved)
 
 
-# Batches ---------------------------------------------------------------------------------------------------------------
+# Batches --------------------------------------------------------------------------------------------------------------
 
 
 def mixes(count: int) -> list[tuple[bool, ...]]:
@@ -284,7 +294,12 @@ def test_vmap(row: Row, dtype: np.dtype) -> None:
         got = fg.vmap(row.call(dtype), in_axes=tuple(0 if b else None for b in mix))(*operands)
         each = [tuple(e[k] if b else first[k] for k, b in enumerate(mix)) for e in examples]
         want = np.stack([np.asarray(row.reference(dtype)(*x)) for x in each])
-        assert_close(got[0] if row.primitive.multiple else got, want, row.ulps if row.name == "dot_general" else 0, _stacked_scale(row, each))
+        assert_close(
+            got[0] if row.primitive.multiple else got,
+            want,
+            row.ulps if row.name == "dot_general" else 0,
+            _stacked_scale(row, each),
+        )
 
 
 def _stacked_scale(row: Row, each: list[tuple[Any, ...]]) -> Any:

@@ -1,4 +1,4 @@
-"""Does a tracer behave as the array it stands for?  Operators, promotion, methods, NumPy's protocols, and errors that teach."""
+"""Does a tracer behave as the array it stands for?  Operators, promotion, methods, protocols, and errors that teach."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def hold(function: Callable[..., Any], *args: Any) -> None:
         assert_close(traced(function, *args), want, 2)
 
 
-# Operators -------------------------------------------------------------------------------------------------------------
+# Operators ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", [name for name in BINARY if name not in ("matmul", "pow")])
@@ -84,7 +84,9 @@ def test_unary(name: str, dtype: str) -> None:
     hold(getattr(operator, name), np.array([1, 2, 3], dtype))
 
 
-@pytest.mark.parametrize("name", [*(n for n in BINARY if n not in ("matmul", "and_", "or_", "xor", "lshift", "rshift")), "divmod"])
+@pytest.mark.parametrize(
+    "name", [*(n for n in BINARY if n not in ("matmul", "and_", "or_", "xor", "lshift", "rshift")), "divmod"]
+)
 def test_numpy_arrays_on_the_left(name: str) -> None:
     function = divmod if name == "divmod" else getattr(operator, name)
     x, y = np.array([1.0, 2.0, 3.5]), np.array([0.5, 2.0, -1.0])
@@ -106,11 +108,18 @@ def test_matmul_both_ways() -> None:
 @pytest.mark.parametrize("scalar", [2, 2.5], ids=repr)
 def test_weak_arithmetic_stays_weak(scalar: Any) -> None:
     x = np.ones(3, np.float32)
-    for function in (lambda s, x: (s * 2 + 1.5) * x, lambda s, x: -s / 2 * x, lambda s, x: abs(s) ** 2 * x, lambda s, x: s // 2 * x):
+    for function in (
+        lambda s, x: (s * 2 + 1.5) * x,
+        lambda s, x: -s / 2 * x,
+        lambda s, x: abs(s) ** 2 * x,
+        lambda s, x: s // 2 * x,
+    ):
         hold(function, scalar, x)
 
 
-@pytest.mark.parametrize("function", [np.sin, np.float64(2).__mul__, lambda s: np.add(s, 1), lambda s: np.where(s > 0, s, 1.0)])
+@pytest.mark.parametrize(
+    "function", [np.sin, np.float64(2).__mul__, lambda s: np.add(s, 1), lambda s: np.where(s > 0, s, 1.0)]
+)
 def test_numpy_functions_end_weakness(function: Any) -> None:
     x = np.ones(3, np.float32)
     program = fg.make_jaxpr(lambda s, x: function(s) * x)(1.5, x)
@@ -130,7 +139,7 @@ def test_integers_out_of_range() -> None:
     x = np.array([1, 200], np.uint8)
     hold(lambda x: x < 300, x)
     hold(lambda x: x == -1, x)
-    hold(lambda x: -1 < x, x)
+    hold(lambda x: x > -1, x)
     with pytest.raises(OverflowError):
         fg.make_jaxpr(lambda x: x + 300)(x)
 
@@ -149,12 +158,20 @@ def test_unknown_operands_are_left_to_python() -> None:
     assert found == ["theirs"]
 
 
-# Attributes and methods --------------------------------------------------------------------------------------------------
+# Attributes and methods -----------------------------------------------------------------------------------------------
 
 
 def test_attributes() -> None:
     def look(x: Any) -> Any:
-        assert (x.shape, x.dtype, x.ndim, x.size, x.nbytes, x.itemsize, len(x)) == ((2, 3), np.dtype("f4"), 2, 6, 24, 4, 2)
+        assert (x.shape, x.dtype, x.ndim, x.size, x.nbytes, x.itemsize, len(x)) == (
+            (2, 3),
+            np.dtype("f4"),
+            2,
+            6,
+            24,
+            4,
+            2,
+        )
         assert [row.shape for row in x] == [(3,), (3,)]
         assert "f32[2,3]" in repr(x)
         return x.T, x.mT, x.real, x.imag
@@ -166,26 +183,82 @@ def test_attributes() -> None:
 @pytest.mark.parametrize(
     "method",
     [
-        lambda x: x.sum(axis=0), lambda x: x.mean(), lambda x: x.max(1), lambda x: x.min(), lambda x: x.prod(0), lambda x: x.var(), lambda x: x.std(0),
-        lambda x: x.argmax(), lambda x: x.argmin(1), lambda x: x.reshape(3, 2), lambda x: x.reshape((-1,)), lambda x: x.transpose(),
-        lambda x: x.transpose(1, 0), lambda x: x.astype(np.int32), lambda x: x.astype("f4"), lambda x: x.ravel(), lambda x: x.flatten(),
-        lambda x: x.clip(2, 4), lambda x: x.dot(np.ones(3)), lambda x: x.round(), lambda x: x.repeat(2, axis=1), lambda x: x.squeeze(),
-        lambda x: x.swapaxes(0, 1), lambda x: x.take([0, 1], axis=1), lambda x: x.trace(), lambda x: x.copy(), lambda x: x.conj(),
-        lambda x: (x > 2).all(), lambda x: (x > 2).any(axis=0),
+        lambda x: x.sum(axis=0),
+        lambda x: x.mean(),
+        lambda x: x.max(1),
+        lambda x: x.min(),
+        lambda x: x.prod(0),
+        lambda x: x.var(),
+        lambda x: x.std(0),
+        lambda x: x.argmax(),
+        lambda x: x.argmin(1),
+        lambda x: x.reshape(3, 2),
+        lambda x: x.reshape((-1,)),
+        lambda x: x.transpose(),
+        lambda x: x.transpose(1, 0),
+        lambda x: x.astype(np.int32),
+        lambda x: x.astype("f4"),
+        lambda x: x.ravel(),
+        lambda x: x.flatten(),
+        lambda x: x.clip(2, 4),
+        lambda x: x.dot(np.ones(3)),
+        lambda x: x.round(),
+        lambda x: x.repeat(2, axis=1),
+        lambda x: x.squeeze(),
+        lambda x: x.swapaxes(0, 1),
+        lambda x: x.take([0, 1], axis=1),
+        lambda x: x.trace(),
+        lambda x: x.copy(),
+        lambda x: x.conj(),
+        lambda x: (x > 2).all(),
+        lambda x: (x > 2).any(axis=0),
     ],
-)  # fmt: skip
+)
 def test_methods(method: Any) -> None:
     hold(method, np.arange(6.0).reshape(2, 3))
 
 
 INDICES: list[Any] = [
-    0, -1, np.int32(1), slice(None), slice(1, None), slice(None, None, -1), slice(5, 1, -2), slice(3, 3), ..., None, (None, 0), (..., 0),
-    (0, ..., 1), (slice(None), 1), (1, slice(0, 2), None), [0, 2], np.array([[0, 1], [2, -1]]), (slice(None), [0, 1]), ([0, 1], [1, 2]),
-    ([0, 1], slice(None), [1, 2]), (slice(None), [0, 1], [1, 3]), (None, [0, 1]), ([0, 1], None), (slice(None), None, [0, 1]), (0, [0, 1]),
-    ([[0], [1]], [0, 1, 2]), np.array([True, False, True]), (slice(None), np.array([True, False, True, False])), np.zeros(0, int), (), [],
-    (..., [0, 1]), (slice(None), [0, 1], None, slice(None)), (None, slice(None), [1], None), ([0, 1], None, [1, 2]), (0, slice(None), [0, 1]),
-    (np.array(1), np.array([0, 1])), (np.uint8(2),), ([True, False, True], 1),
-]  # fmt: skip
+    0,
+    -1,
+    np.int32(1),
+    slice(None),
+    slice(1, None),
+    slice(None, None, -1),
+    slice(5, 1, -2),
+    slice(3, 3),
+    ...,
+    None,
+    (None, 0),
+    (..., 0),
+    (0, ..., 1),
+    (slice(None), 1),
+    (1, slice(0, 2), None),
+    [0, 2],
+    np.array([[0, 1], [2, -1]]),
+    (slice(None), [0, 1]),
+    ([0, 1], [1, 2]),
+    ([0, 1], slice(None), [1, 2]),
+    (slice(None), [0, 1], [1, 3]),
+    (None, [0, 1]),
+    ([0, 1], None),
+    (slice(None), None, [0, 1]),
+    (0, [0, 1]),
+    ([[0], [1]], [0, 1, 2]),
+    np.array([True, False, True]),
+    (slice(None), np.array([True, False, True, False])),
+    np.zeros(0, int),
+    (),
+    [],
+    (..., [0, 1]),
+    (slice(None), [0, 1], None, slice(None)),
+    (None, slice(None), [1], None),
+    ([0, 1], None, [1, 2]),
+    (0, slice(None), [0, 1]),
+    (np.array(1), np.array([0, 1])),
+    (np.uint8(2),),
+    ([True, False, True], 1),
+]
 
 
 @pytest.mark.parametrize("index", INDICES, ids=repr)
@@ -199,7 +272,9 @@ def test_indexing(index: Any) -> None:
     assert_close(gradient, expected, 0)
 
 
-@pytest.mark.parametrize("index", [3, -4, (0, 4), (0, 0, 0, 0), [0, 3], np.array([-4]), (..., ...), 1.0, "a", np.array([0.5])], ids=repr)
+@pytest.mark.parametrize(
+    "index", [3, -4, (0, 4), (0, 0, 0, 0), [0, 3], np.array([-4]), (..., ...), 1.0, "a", np.array([0.5])], ids=repr
+)
 def test_bad_indices(index: Any) -> None:
     x = np.arange(60.0).reshape(3, 4, 5)
     with pytest.raises((IndexError, TypeError)) as numpys_error:
@@ -224,7 +299,7 @@ def test_traced_indices() -> None:
             fg.jit(lambda x, i: x[i])(x, bad)
 
 
-# NumPy's protocols -------------------------------------------------------------------------------------------------------
+# NumPy's protocols ----------------------------------------------------------------------------------------------------
 
 
 def test_plain_numpy_traces() -> None:
@@ -265,13 +340,15 @@ def test_augmented_assignment_of_tracers_rebinds() -> None:
 
 
 def test_functions_without_counterpart_are_named() -> None:
-    with pytest.raises(TypeError, match=rf"numpy\.fft has no counterpart|numpy\.fft.* has no counterpart[^\n]*\n  at .*{HERE}"):
+    with pytest.raises(
+        TypeError, match=rf"numpy\.fft has no counterpart|numpy\.fft.* has no counterpart[^\n]*\n  at .*{HERE}"
+    ):
         fg.make_jaxpr(lambda x: np.fft.fft(x))(np.ones(4))
     with pytest.raises(TypeError, match=r"np\.gcd has no counterpart"):
         fg.make_jaxpr(lambda x: np.gcd(x, 2))(4)
 
 
-# Errors that teach -------------------------------------------------------------------------------------------------------
+# Errors that teach ----------------------------------------------------------------------------------------------------
 
 MISUSES: list[tuple[Callable[[Any], Any], type[Exception], str]] = [
     (lambda x: 1.0 if x > 0 else 2.0, TracerBoolConversionError, "numpy.where"),
@@ -302,7 +379,7 @@ def test_misuse_under_jit(misuse: Any, error: Any, remedy: str) -> None:
 
 
 def test_masks_whose_number_of_hits_is_unknown() -> None:
-    with pytest.raises(NonConcreteBooleanIndexError, match="np.where"):
+    with pytest.raises(NonConcreteBooleanIndexError, match=r"np\.where"):
         fg.jit(lambda x: x[x > 0])(np.ones(3))
     assert_close(fg.grad(lambda x: np.sum(x[x > 0]))(np.array([1.0, -1.0])), np.array([1.0, 0.0]), 0)
 
@@ -334,13 +411,25 @@ def test_leaked_tracers() -> None:
     for transform in (fg.jit, fg.vmap, fg.grad):
         kept.clear()
         transform(lambda x: kept.append(x * 1) or np.sum(x))(np.ones(3) if transform is not fg.grad else 1.0)
-        for use in (lambda t: t + 1, np.sin, bool, float, lambda t: fg.jit(lambda x: x + t)(1.0), lambda t: t[0] if t.ndim else t * 2):
+        for use in (
+            lambda t: t + 1,
+            np.sin,
+            bool,
+            float,
+            lambda t: fg.jit(lambda x: x + t)(1.0),
+            lambda t: t[0] if t.ndim else t * 2,
+        ):
             with pytest.raises(UnexpectedTracerError, match=rf"trace has ended[\s\S]*{HERE}"):
                 use(kept[0])
         assert repr(kept[0]).startswith("Tracer<")
 
 
 def test_shape_errors_name_the_line() -> None:
-    for f in (lambda x: x + np.ones(4), lambda x: np.matmul(x, np.ones((4, 2))), lambda x: np.reshape(x, (7,)), lambda x: np.concatenate([x, np.ones((1, 1))])):
+    for f in (
+        lambda x: x + np.ones(4),
+        lambda x: np.matmul(x, np.ones((4, 2))),
+        lambda x: np.reshape(x, (7,)),
+        lambda x: np.concatenate([x, np.ones((1, 1))]),
+    ):
         with pytest.raises(ValueError, match=HERE):
             fg.jit(f)(np.ones(3))

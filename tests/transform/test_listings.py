@@ -36,7 +36,10 @@ def product(x: Any, y: Any) -> Any:
 
 def test_vjp() -> None:
     program = program_of(product, X, X)
-    assert listing(program) == "{ lambda ; a:f64[3] b:f64[3]. let\n    c:f64[3] = sin a\n    d:f64[3] = mul c b\n  in (d,) }"
+    assert (
+        listing(program)
+        == "{ lambda ; a:f64[3] b:f64[3]. let\n    c:f64[3] = sin a\n    d:f64[3] = mul c b\n  in (d,) }"
+    )
     assert listing(vjp_program(program, [True, True])) == (
         "{ lambda ; a:f64[3] b:f64[3] c:f64[3]. let\n"
         "    d:f64[3] = sin a\n"
@@ -110,7 +113,10 @@ def test_vmap() -> None:
         "  in (e,) }"
     )
     assert listing(vmap_program(program, 8, [True, False])) == (
-        "{ lambda ; a:f64[8,3] b:f64[]. let\n    c:f64[8,3] = mul a b\n    d:f64[8] = reduce_sum[axes=(1,)] c\n  in (d,) }"
+        "{ lambda ; a:f64[8,3] b:f64[]. let\n"
+        "    c:f64[8,3] = mul a b\n"
+        "    d:f64[8] = reduce_sum[axes=(1,)] c\n"
+        "  in (d,) }"
     )
 
 

@@ -93,10 +93,14 @@ def test_hessians_four_ways(inner: str) -> None:
         fg.vmap(lambda v: fg.jvp(fg.grad(f), (X,), (v,))[1])(basis),  # forward over reverse
         fg.vmap(lambda v: fg.grad(lambda x: np.sum(fg.grad(f)(x) * v))(X))(basis),  # reverse over reverse
         fg.vmap(lambda v: fg.grad(lambda x: fg.jvp(f, (x,), (v,))[1])(X))(basis),  # reverse over forward
-        fg.vmap(lambda v: fg.vmap(lambda w: fg.jvp(lambda x: fg.jvp(f, (x,), (v,))[1], (X,), (w,))[1])(basis))(basis),  # forward twice
+        fg.vmap(lambda v: fg.vmap(lambda w: fg.jvp(lambda x: fg.jvp(f, (x,), (v,))[1], (X,), (w,))[1])(basis))(
+            basis
+        ),  # forward twice
     ]
     step = 1e-4
-    differences = np.stack([(fg.grad(network)(X + step * v) - fg.grad(network)(X - step * v)) / (2 * step) for v in basis])
+    differences = np.stack(
+        [(fg.grad(network)(X + step * v) - fg.grad(network)(X - step * v)) / (2 * step) for v in basis]
+    )
     assert_near(ways[0], differences, 1e-6)
     for way in ways[1:]:
         assert_near(way, ways[0], 1e-12)

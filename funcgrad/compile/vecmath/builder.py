@@ -230,6 +230,11 @@ class Builder:
     def copysign(self, magnitude: Value, sign: Value) -> Value:
         return self.intrinsic("copysign", magnitude, sign)
 
+    def with_sign(self, result: Value, x: Value) -> Value:
+        """`result`, made negative where `x` is; cheaper than `copysign`, for results that are negative nowhere else."""
+        sign = self.bits(x) & -(1 << (self.format.width - 1))
+        return self.from_bits(self.bits(result) | sign)
+
     def at_most(self, x: Value, bound: Value | float) -> Value:
         """min(x, bound), where NaN stays NaN."""
         return self.select(x > bound, bound, x)
@@ -243,17 +248,20 @@ class Builder:
         return self.sum_of_powers(x, COEFFICIENTS[name, self.precision])
 
     def sum_of_powers(self, x: Value, coefficients: Sequence[float]) -> Value:
-        """The sum of coefficients[i] * x**i; a long one as even and odd halves, to halve the chain of dependences."""
-        if len(coefficients) <= 5:
-            return self._horner(x, coefficients)
-        square = x * x
-        odd, even = self._horner(square, coefficients[1::2]), self._horner(square, coefficients[0::2])
-        return self.fma(odd, x, even)
+        """The sum of coefficients[i] * x**i, by Estrin's scheme down to five terms, then Horner's.
 
-    def _horner(self, x: Value, coefficients: Sequence[float]) -> Value:
-        result = self.constant(coefficients[-1])
-        for coefficient in reversed(coefficients[:-1]):
-            result = self.fma(result, x, coefficient)
+        What bounds a loop is how many of its iterations the CPU's scheduler holds at once, so that a short chain of
+        dependences pays for a few more multiplications.
+        """
+        terms: list[Value | float] = list(coefficients)
+        while len(terms) > 5:
+            pairs = zip(terms[::2], terms[1::2], strict=False)
+            odd_one = terms[-1:] if len(terms) % 2 else []
+            terms = [*(self.fma(high, x, low) for low, high in pairs), *odd_one]
+            x = x * x
+        result = self.constant(terms[-1])
+        for term in reversed(terms[:-1]):
+            result = self.fma(result, x, term)
         return result
 
     # exact arithmetic: the rounded result and its rounding error ----------------------------------------------------
@@ -288,17 +296,24 @@ class Builder:
 
     # powers of two --------------------------------------------------------------------------------------------------
 
-    def nearest(self, x: Value, scale: float = 1.0) -> tuple[Value, Value]:
-        """The integer nearest to x*scale, below 2**(fraction-2): as a float, and in the low bits of an int."""
-        magic = 1.5 * 2.0**self.format.fraction
+    def nearest(self, x: Value, scale: Value | float = 1.0, offset: int = 0) -> tuple[Value, Value]:
+        """The integer n nearest to x*scale, below 2**(fraction-2), as a float; and n + offset in an int's low bits."""
+        magic = 1.5 * 2.0**self.format.fraction + offset
         shifted = self.fma(x, scale, magic) if scale != 1.0 else x + magic
         return shifted - magic, self.bits(shifted)
 
-    def power_of_two(self, k: Value, offset: int = 0) -> Value:
-        """2**(k + offset), for the low bits of k as `nearest` gives them; the result must be a normal number."""
-        return self.from_bits((k << self.format.fraction) + ((self.format.bias + offset) << self.format.fraction))
+    def power_of_two(self, k: Value) -> Value:
+        """2**n, for n + bias in the low bits of k; the result must be a normal number."""
+        return self.from_bits(k << self.format.fraction)
 
-    def scale(self, x: Value, n: Value, k: Value) -> Value:
-        """x * 2**n for any n (given twice, as `nearest` does), through overflow and gradual underflow."""
-        _, half = self.nearest(n, 0.5)
-        return x * self.power_of_two(half) * self.power_of_two(k - half)
+    def halves(self, k: Value) -> tuple[Value, Value]:
+        """Two numbers whose product is 2**n, which may be out of range, for n + 2*bias in the low bits of k."""
+        fraction = self.format.fraction
+        doubled = k << (fraction - 1)
+        half = doubled & -(1 << fraction)
+        return self.from_bits(half), self.from_bits((doubled + doubled) - half)
+
+    def scale(self, x: Value, k: Value) -> Value:
+        """x * 2**n, through overflow and gradual underflow, for n + 2*bias in the low bits of k."""
+        first, second = self.halves(k)
+        return x * first * second

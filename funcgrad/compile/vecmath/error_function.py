@@ -25,15 +25,15 @@ def _erf_small(f: Builder, x: Value) -> Value:
 def erf(f: Builder, x: Value) -> Value:
     a = f.abs(x)
     exponent = -f.polynomial(f.at_most(a, by_format(f, 4.0, 6.0)), "erf_exponent")
-    _, k, r, _ = reduce(f, exponent)
+    _, k, r, _ = reduce(f, exponent, f.format.bias)
     large = 1.0 - exp_reduced(f, r) * f.power_of_two(k)
-    return f.copysign(f.select(a < 1.0, _erf_small(f, a), large), x)
+    return f.with_sign(f.select(a < 1.0, _erf_small(f, a), large), x)
 
 
 def _erfc_wide(f: Builder, a: Value) -> Value:
     """erfc for 0.45 <= a, in double to a float's precision."""
     b = f.at_most(a, 10.5)
-    _, k, r, _ = reduce(f, -(b * b))
+    _, k, r, _ = reduce(f, -(b * b), f.format.bias)
     t = (b - CENTRE) / (b + CENTRE)
     return exp_reduced(f, r) * f.power_of_two(k) * f.polynomial(t, "erfc") / f.fma(b, 2.0, 1.0)
 
@@ -42,7 +42,7 @@ def _erfc_tail(f: Builder, a: Value) -> Value:
     """erfc for 0.45 <= a."""
     b = f.at_most(a, 27.5)
     square, square_low = f.product2(b, b)
-    n, k, r, r_low = reduce(f, -square, -square_low)
+    _, k, r, r_low = reduce(f, -square, 2 * f.format.bias, -square_low)
     exponential, lost = f.sum2_ordered(1.0, r)
     exponential_low = lost + f.fma(r * r, f.polynomial(r, "exp"), r_low)
     coefficients = COEFFICIENTS["erfc", f.precision]
@@ -54,7 +54,7 @@ def _erfc_tail(f: Builder, a: Value) -> Value:
     inverse = 1.0 / denominator
     quotient = product * inverse
     rest = f.fma(-quotient, denominator, product) + (product_low - quotient * denominator_low)
-    return f.scale(f.fma(rest, inverse, quotient), n, k)
+    return f.scale(f.fma(rest, inverse, quotient), k)
 
 
 def erfc(f: Builder, x: Value) -> Value:

@@ -15,7 +15,7 @@ LEAST = -104.0, -746.0  # e**x is 0 from here on, in float and in double
 
 
 class Reduced(NamedTuple):
-    """x = n*ln(2) + r + r_low; k has n in its low bits."""
+    """x = n*ln(2) + r + r_low; k has n + offset in its low bits."""
 
     n: Value
     k: Value
@@ -23,14 +23,17 @@ class Reduced(NamedTuple):
     r_low: Value
 
 
-def reduce(f: Builder, x: Value, x_low: Value | None = None) -> Reduced:
+def reduce(f: Builder, x: Value, offset: int, x_low: Value | None = None) -> Reduced:
     """Split x (+ x_low) into a multiple of ln(2) and a rest."""
     high, low = pair(f, LN2)
-    n, k = f.nearest(x, LOG2E)
+    n, k = f.nearest(x, LOG2E, offset)
     rest = f.fma(n, -high, x)
-    correction = n * low if x_low is None else f.fma(n, low, -x_low)
-    r = rest - correction
-    return Reduced(n, k, r, (rest - r) - correction)
+    if x_low is None:
+        r = f.fma(n, -low, rest)
+        return Reduced(n, k, r, f.fma(n, -low, rest - r))
+    correction = f.fma(n, -low, x_low)
+    r = rest + correction
+    return Reduced(n, k, r, (rest - r) + correction)
 
 
 def exp_reduced(f: Builder, r: Value) -> Value:
@@ -40,14 +43,14 @@ def exp_reduced(f: Builder, r: Value) -> Value:
 
 def exp(f: Builder, x: Value) -> Value:
     x = f.at_least(f.at_most(x, by_format(f, 89.0, 710.0)), by_format(f, *LEAST))
-    n, k, r, _ = reduce(f, x)
-    return f.scale(exp_reduced(f, r), n, k)
+    _, k, r, _ = reduce(f, x, 2 * f.format.bias)
+    return f.scale(exp_reduced(f, r), k)
 
 
 def exp2(f: Builder, x: Value) -> Value:
     x = f.at_least(f.at_most(x, by_format(f, 129.0, 1025.0)), by_format(f, -151.0, -1076.0))
-    n, k = f.nearest(x)
-    return f.scale(exp2_reduced(f, x - n), n, k)
+    n, k = f.nearest(x, offset=2 * f.format.bias)
+    return f.scale(exp2_reduced(f, x - n), k)
 
 
 def exp2_reduced(f: Builder, r: Value) -> Value:
@@ -57,23 +60,25 @@ def exp2_reduced(f: Builder, r: Value) -> Value:
 
 def expm1(f: Builder, x: Value) -> Value:
     y = f.at_least(f.at_most(x, by_format(f, 88.8, 709.9)), by_format(f, -20.0, -40.0))
-    _, k, r, r_low = reduce(f, y)
+    n, k, r, _ = reduce(f, y, f.format.bias - 1)
     # 2**n (e**r - 1) + (2**n - 1), all of it halved because 2**1024 is not a number
-    power = f.power_of_two(k, -1)
-    total, error = f.sum2_ordered(power - 0.5, power * r)
-    result = total + f.fma(power, f.fma(r * r, f.polynomial(r, "exp"), r_low), error)
-    tiny = f.abs(x) < by_format(f, 2.0**-26, 2.0**-55)
-    return f.select(tiny, x, result + result)
+    power = f.power_of_two(k)
+    rest = r * r * f.polynomial(r, "exp")
+    half = f.fma(power, rest, f.fma(power, r, power - 0.5))
+    return f.with_sign(f.select(n.equals(0.0), r + rest, half + half), x)
 
 
 def logistic(f: Builder, x: Value) -> Value:
-    # e**-|x| / (1 + e**-|x|) for negative x: neither side overflows or cancels
-    e = exp(f, -f.abs(x))
-    numerator, denominator = f.select(x < 0.0, e, 1.0), 1.0 + e
-    inverse = 1.0 / denominator
-    quotient = numerator * inverse
-    rest = f.fma(-quotient, denominator, numerator) - quotient * (e - (denominator - 1.0))
-    return f.fma(rest, inverse, quotient)
+    # t / (t + e**r) with t = 2**n and x = n*ln(2) - r: nothing overflows, and one rounding makes the denominator
+    high, low = pair(f, LN2)
+    x = f.at_least(f.at_most(x, by_format(f, 20.0, 40.0)), by_format(f, *LEAST))
+    n, k = f.nearest(x, LOG2E, 2 * f.format.bias)
+    r = f.fma(n, low, f.fma(n, high, -x))
+    first, second = f.halves(k)
+    t = first * second
+    total = 1.0 + t
+    small = f.fma(r * r, f.polynomial(r, "exp"), r + (t - (total - 1.0)))
+    return first / (total + small) * second
 
 
 FUNCTIONS: dict[str, Callable[..., Value]] = {"exp": exp, "exp2": exp2, "expm1": expm1, "logistic": logistic}

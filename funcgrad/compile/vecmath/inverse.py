@@ -28,7 +28,7 @@ def arcsin(f: Builder, x: Value) -> Value:
     twice = s + s
     total, error = f.sum2_ordered(high, -twice)
     result = f.select(large, total + (error + (low - (rest + rest))), s + rest)
-    return f.copysign(result, x)
+    return f.with_sign(result, x)
 
 
 def arccos(f: Builder, x: Value) -> Value:
@@ -46,7 +46,7 @@ def arctan(f: Builder, x: Value) -> Value:
     middle, large = a > 0.5, a > 2.0
     numerator = f.select(large, -1.0, f.select(middle, a - 1.0, a))
     denominator = f.select(large, a, f.select(middle, a + 1.0, 1.0))
-    return f.copysign(_arctan_sum(f, numerator / denominator, *_offset(f, middle, large)), x)
+    return f.with_sign(_arctan_sum(f, numerator / denominator, *_offset(f, middle, large)), x)
 
 
 def _offset(f: Builder, middle: Value, large: Value) -> tuple[Value, Value]:

@@ -1,14 +1,14 @@
 """How are the logarithms and the inverse hyperbolic functions computed?
 
-x = 2**k * (1 + f) with 1 + f between sqrt(1/2) and sqrt(2).  In double log(1+f) = 2*artanh(s), s = f/(2+f), a short
-series in s**2 for one division; in float a polynomial in f.  The leading f - f**2/2 is kept apart for accuracy.
-arcsinh, arccosh and log1p are logarithms of a sum u + u_low that no single number holds: u_low joins f.
+x = 2**k * (1 + g) with 1 + g between sqrt(1/2) and sqrt(2).  In double log(1+g) = 2*artanh(s), s = g/(2+g), a short
+series in s**2 for one division; in float a polynomial in g.  k is a sum in which values that are not numbers are mixed,
+so that these need no case of their own.  log1p, arcsinh and arccosh are logarithms of a sum u that no single number
+holds: g takes up what u lacks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 from funcgrad.compile.vecmath.builder import Builder, Value
 from funcgrad.compile.vecmath.constants import (
@@ -26,91 +26,106 @@ from funcgrad.compile.vecmath.constants import (
 ROOT_HALF = 0.7071067811865476
 
 
-class Parts(NamedTuple):
-    """log(x) = k*ln(2) + (f - half_square + rest)."""
+def unit(f: Builder) -> float:
+    """What `exponent` adds to k for a normal number."""
+    return 2.0**f.format.fraction + f.format.bias
 
-    k: Value
-    f: Value
-    half_square: Value
-    rest: Value
+
+def shifted(f: Builder, x: Value) -> Value:
+    """The bits of a normal x > 0, shifted so that k counts up at sqrt(2)."""
+    return f.bits(x) + ((f.format.bias << f.format.fraction) - f.format.bits(ROOT_HALF))
+
+
+def exponent(f: Builder, bits: Value) -> Value:
+    """k + `unit` of a number, from its `shifted` bits."""
+    return f.from_bits((bits >> f.format.fraction) | f.format.bits(2.0**f.format.fraction))
+
+
+def mantissa(f: Builder, bits: Value) -> Value:
+    """x * 2**-k, from its `shifted` bits."""
+    return f.from_bits((bits & ((1 << f.format.fraction) - 1)) + f.format.bits(ROOT_HALF))
+
+
+def inverse_power(f: Builder, bits: Value) -> Value:
+    """2**-k, from the `shifted` bits of a number; four times that first, since 2**-bias is not a normal number."""
+    fraction = f.format.fraction
+    return f.from_bits(((2 * f.format.bias + 2) << fraction) - (bits & -(1 << fraction))) * 0.25
 
 
 def normalised(f: Builder, x: Value) -> tuple[Value, Value]:
-    """x > 0 times a power of two that makes it normal, and the exponent of that power."""
+    """x > 0 times a power of two that makes it normal, and `unit` plus the exponent of that power."""
     small = x < 2.0 ** (1 - f.format.bias)
     shift = f.format.fraction + 2
-    return f.select(small, x * 2.0**shift, x), f.select(small, float(shift), 0.0)
+    return f.select(small, x * 2.0**shift, x), f.select(small, unit(f) + shift, unit(f))
 
 
-def split(f: Builder, x: Value) -> tuple[Value, Value]:
-    """A normal x > 0 as (k + bias, m): x = 2**k * m with m between sqrt(1/2) and sqrt(2)."""
-    root, fraction = f.format.bits(ROOT_HALF), f.format.fraction
-    shifted = f.bits(x) + ((f.format.bias << fraction) - root)
-    return f.from_natural(shifted >> fraction), f.from_bits((shifted & ((1 << fraction) - 1)) + root)
+def decomposed(f: Builder, x: Value) -> tuple[Value, Value, Value]:
+    """Any x as (a, b, g) with log(x) = (a - b)*ln(2) + log(1 + g), where a may be infinite or NaN."""
+    y, offset = normalised(f, x)
+    bits = shifted(f, y)
+    special = f.select(x.equals(0.0), -INFINITY, f.select(f.bits(x) < 0, NAN, x))
+    # of a finite x only a fraction of a unit is added, which rounding takes away
+    a = f.fma(special, 2.0 ** (-3 - f.format.bias), exponent(f, bits))
+    return a, offset, mantissa(f, bits) - 1.0
 
 
-def parts(f: Builder, x: Value, x_low: Value | None = None) -> Parts:
-    """Take log(x + x_low) apart, for a normal x > 0; x_low is at most half a unit in the last place of x."""
-    k, m = split(f, x)
-    g = m - 1.0
-    if x_low is not None:
-        # x_low in units of m; beside a large x it does not matter, and its scale would underflow
-        power = f.from_bits(f.bits(m) - f.bits(x) + f.format.bits(1.0))
-        g = f.fma(f.select(x < 2.0**100, x_low, 0.0), f.select(x < 2.0**100, power, 0.0), g)
-    half_square = 0.5 * g * g
+def log_sum(f: Builder, minus_k: Value, g: Value) -> Value:
+    """log(1 + g) - minus_k*ln(2); a zero has the sign of g for minus_k = +0."""
+    high, low = pair(f, LN2)
+    rest = f.fma(minus_k, -low, g)
     if f.single:
-        return Parts(k - f.format.bias, g, half_square, g * g * g * f.polynomial(g, "log"))
+        rest = f.fma(g * g, f.polynomial(g, "log"), rest)
+    else:
+        s, z_series = _quotient_series(f, g)
+        rest = f.fma(-s, g - z_series, rest)
+    return f.fma(minus_k, -high, rest)
+
+
+def _quotient_series(f: Builder, g: Value) -> tuple[Value, Value]:
+    """s and R with log(1 + g) = g - s*(g - R)."""
     s = g / (2.0 + g)
     z = s * s
-    return Parts(k - f.format.bias, g, half_square, s * f.fma(z, f.polynomial(z, "log_quotient"), half_square))
-
-
-def joined(f: Builder, p: Parts, k: Value) -> Value:
-    """The natural logarithm from its parts."""
-    high, low = pair(f, LN2)
-    return f.fma(k, high, p.f - (p.half_square - f.fma(k, low, p.rest)))
-
-
-def joined_in_base(f: Builder, p: Parts, k: Value, inverse: Pair, of_two: Pair) -> Value:
-    """The logarithm in a base whose natural logarithm has this inverse, and in which 2 has this one."""
-    high = p.f - p.half_square
-    low = ((p.f - high) - p.half_square) + p.rest
-    product, error = f.product2(high, inverse[0])
-    error = error + f.fma(high, inverse[1], low * inverse[0])
-    total, lost = f.sum2_ordered(k * of_two[0], product)
-    return total + (lost + f.fma(k, of_two[1], error))
-
-
-def checked(f: Builder, x: Value, result: Value) -> Value:
-    """What any logarithm gives for 0, negative numbers, infinity and NaN."""
-    result = f.select(x > 0.0, result, f.select(x.equals(0.0), -INFINITY, NAN))
-    return f.select(x < INFINITY, result, x)
+    return s, z * f.polynomial(z, "log_quotient")
 
 
 def log(f: Builder, x: Value) -> Value:
-    y, shift = normalised(f, x)
-    p = parts(f, y)
-    return checked(f, x, joined(f, p, p.k - shift))
+    a, b, g = decomposed(f, x)
+    return log_sum(f, b - a, g)
+
+
+def _in_base(f: Builder, g: Value, inverse: Pair) -> Value:
+    """log(1 + g), in the base whose natural logarithm has this inverse."""
+    half_square = 0.5 * (g * g)
+    if f.single:
+        rest = g * g * (f.polynomial(g, "log") + 0.5)
+    else:
+        s, z_series = _quotient_series(f, g)
+        rest = s * (half_square + z_series)
+    high = g - half_square
+    low = ((g - high) - half_square) + rest
+    return f.fma(high, inverse[0], f.fma(high, inverse[1], low * inverse[0]))
 
 
 def log2(f: Builder, x: Value) -> Value:
-    y, shift = normalised(f, x)
-    p = parts(f, y)
-    return checked(f, x, joined_in_base(f, p, p.k - shift, pair(f, INVERSE_LN2), (1.0, 0.0)))
+    a, b, g = decomposed(f, x)
+    return (a - b) + _in_base(f, g, pair(f, INVERSE_LN2))
 
 
 def log10(f: Builder, x: Value) -> Value:
-    y, shift = normalised(f, x)
-    p = parts(f, y)
-    return checked(f, x, joined_in_base(f, p, p.k - shift, pair(f, INVERSE_LN10), pair(f, LOG10_2)))
+    a, b, g = decomposed(f, x)
+    k = a - b
+    high, low = pair(f, LOG10_2)
+    return f.fma(k, high, f.fma(k, low, _in_base(f, g, pair(f, INVERSE_LN10))))
 
 
 def log1p(f: Builder, x: Value) -> Value:
-    u, u_low = f.sum2(1.0, x)
-    p = parts(f, u, u_low)
-    result = f.select(x > -1.0, joined(f, p, p.k), f.select(x.equals(-1.0), -INFINITY, NAN))
-    tiny = f.abs(x) < by_format(f, 2.0**-26, 2.0**-55)
-    return f.select(tiny, x, f.select(x < INFINITY, result, x))
+    u = 1.0 + x
+    bits = shifted(f, u)
+    power = inverse_power(f, bits)
+    # -(1 - power) and not power - 1, which would make +0 of x = -0
+    result = log_sum(f, unit(f) - exponent(f, bits), f.fma(x, power, -(1.0 - power)))
+    result = f.select(x < INFINITY, result, x)
+    return f.select(u.equals(0.0), -INFINITY, f.select(f.bits(u) < 0, NAN, result))
 
 
 def root_low(f: Builder, square: Value, square_low: Value, root: Value) -> Value:
@@ -121,8 +136,9 @@ def root_low(f: Builder, square: Value, square_low: Value, root: Value) -> Value
 
 def log_of_sum(f: Builder, x: Value, u: Value, u_low: Value, large: Value) -> Value:
     """log(u + u_low), or log(2x) where x is large."""
-    p = parts(f, f.select(large, x, u), f.select(large, 0.0, u_low))
-    return joined(f, p, f.select(large, p.k + 1.0, p.k))
+    bits = shifted(f, f.select(large, x, u))
+    g = f.fma(f.select(large, 0.0, u_low), inverse_power(f, bits), mantissa(f, bits) - 1.0)
+    return log_sum(f, f.select(large, unit(f) - 1.0, unit(f)) - exponent(f, bits), g)
 
 
 def arcsinh(f: Builder, x: Value) -> Value:
@@ -137,7 +153,7 @@ def arcsinh(f: Builder, x: Value) -> Value:
     large = log_of_sum(f, a, u, u_low, a > limit)
     small = f.fma(a * square, f.polynomial(square, "arcsinh"), a)
     result = f.select(a < 0.5, small, large)
-    return f.copysign(f.select(a < INFINITY, result, a), x)
+    return f.with_sign(f.select(a < INFINITY, result, a), x)
 
 
 def arccosh(f: Builder, x: Value) -> Value:
@@ -170,7 +186,7 @@ def arctanh(f: Builder, x: Value) -> Value:
     n = f.from_natural(k) * 0.5
     result = f.fma(n, high, s + f.fma(n, low, s * (z * f.polynomial(z, "arctanh"))))
     result = f.select(a < 1.0, result, f.select(a.equals(1.0), INFINITY, NAN))
-    return f.copysign(result, x)
+    return f.with_sign(result, x)
 
 
 FUNCTIONS: dict[str, Callable[..., Value]] = {

@@ -13,22 +13,23 @@ from collections.abc import Callable
 from funcgrad.compile.vecmath.builder import Builder, Value
 from funcgrad.compile.vecmath.constants import INFINITY, LOG2_SERIES, NAN
 from funcgrad.compile.vecmath.exponential import exp2_reduced
-from funcgrad.compile.vecmath.logarithm import normalised, split
+from funcgrad.compile.vecmath.logarithm import exponent, mantissa, normalised, shifted, unit
 
 
-def _series(f: Builder, x: Value) -> tuple[Value, Value, Value, Value]:
-    """k, s, s**2 and what s lacks, for a normal x = 2**k * (1+s)/(1-s)."""
-    k, m = split(f, x)
+def _series(f: Builder, x: Value, offset: Value | float) -> tuple[Value, Value, Value, Value]:
+    """k, s, s**2 and what s lacks, for a normal x = 2**k * (1+s)/(1-s); `offset` is `unit`, or more to lessen k."""
+    bits = shifted(f, x)
+    m = mantissa(f, bits)
     g, h, h_low = m - 1.0, *f.sum2(m, 1.0)
     inverse = 1.0 / h
     s = g * inverse
     product, error = f.product2(s, h)
-    return k - f.format.bias, s, s * s, (((g - product) - error) - s * h_low) * inverse
+    return exponent(f, bits) - offset, s, s * s, (((g - product) - error) - s * h_low) * inverse
 
 
-def _log2(f: Builder, x: Value, shift: Value) -> tuple[Value, Value]:
-    """log2(x) - shift for a normal x > 0, as a sum of two numbers."""
-    n, s, _, s_low = _series(f, x)
+def _log2(f: Builder, x: Value, offset: Value) -> tuple[Value, Value]:
+    """log2(x) for a normal x > 0, as a sum of two numbers; less what `offset` exceeds `unit` by."""
+    n, s, _, s_low = _series(f, x, offset)
     z, z_low = f.product2(s, s)
     z_low = f.fma(s + s, s_low, z_low)
     (first, first_low), (third, third_low) = LOG2_SERIES
@@ -37,7 +38,7 @@ def _log2(f: Builder, x: Value, shift: Value) -> tuple[Value, Value]:
     v, v_low = _product(f, z, z_low, w, w_low)
     u, u_low = f.sum2_ordered(first, v)
     p, p_low = _product(f, s, s_low, u, u_low + (v_low + first_low))
-    total, lost = f.sum2_ordered(n - shift, p)
+    total, lost = f.sum2_ordered(n, p)
     return f.sum2_ordered(total, lost + p_low)
 
 
@@ -70,24 +71,24 @@ def pow(f: Builder, x: Value, y: Value) -> Value:
 
 def _magnitude_wide(f: Builder, a: Value, y: Value) -> Value:
     """a**y in double to a float's precision, where no power of two that matters is out of range."""
-    n, s, z, _ = _series(f, a)
-    exponent = y * f.fma(s, f.polynomial(z, "log2_quotient"), n)
-    exponent = f.at_least(f.at_most(exponent, 300.0), -300.0)
-    n, k = f.nearest(exponent)
-    return exp2_reduced(f, exponent - n) * f.power_of_two(k)
+    n, s, z, _ = _series(f, a, unit(f))
+    product = y * f.fma(s, f.polynomial(z, "log2_quotient"), n)
+    product = f.at_least(f.at_most(product, 300.0), -300.0)
+    n, k = f.nearest(product, offset=f.format.bias)
+    return exp2_reduced(f, product - n) * f.power_of_two(k)
 
 
 def _magnitude(f: Builder, a: Value, y: Value) -> Value:
     """a**y."""
-    b, shift = normalised(f, a)
-    log, log_low = _log2(f, b, shift)
-    exponent, error = f.product2(log, y)
+    b, offset = normalised(f, a)
+    log, log_low = _log2(f, b, offset)
+    product, error = f.product2(log, y)
     error = f.fma(log_low, y, error)
     limit = 1100.0
-    far = f.abs(exponent) > limit
-    exponent = f.at_least(f.at_most(exponent, limit), -limit)
-    n, k = f.nearest(exponent)
-    return f.scale(exp2_reduced(f, (exponent - n) + f.select(far, 0.0, error)), n, k)
+    far = f.abs(product) > limit
+    product = f.at_least(f.at_most(product, limit), -limit)
+    n, k = f.nearest(product, offset=2 * f.format.bias)
+    return f.scale(exp2_reduced(f, (product - n) + f.select(far, 0.0, error)), k)
 
 
 def _with_special_values(f: Builder, x: Value, a: Value, y: Value, result: Value) -> Value:
@@ -111,7 +112,7 @@ def cbrt(f: Builder, x: Value) -> Value:
     bits = f.bits(f.select(small, a * 2.0**shift, a))
     m = f.from_bits((bits & ((1 << fraction) - 1)) | f.format.bits(1.0))
     e = f.from_natural(bits >> fraction) - f.format.bias
-    n, k = f.nearest(e - 1.0, 1 / 3)
+    n, k = f.nearest(e - 1.0, 1 / 3, f.format.bias)
     rest = e - 3.0 * n
     y = f.polynomial(m, "cbrt")
     h = 1.0 - m * y * (y * y)
@@ -126,7 +127,7 @@ def cbrt(f: Builder, x: Value) -> Value:
     residual = (m - q) - f.fma(p_low, root, q_low)
     root = f.fma(residual * square, 1 / 3, root)
     root = root * f.power_of_two(k) * f.select(small, 2.0 ** (-shift // 3), 1.0)
-    return f.copysign(f.select(a.equals(0.0) | ((a < INFINITY) ^ -1), a, root), x)
+    return f.with_sign(f.select(a.equals(0.0) | ((a < INFINITY) ^ -1), a, root), x)
 
 
 FUNCTIONS: dict[str, Callable[..., Value]] = {"pow": pow, "cbrt": cbrt}

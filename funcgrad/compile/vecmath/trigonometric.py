@@ -3,7 +3,7 @@
 Payne and Hanek's observation: of 2/pi only the bits that meet the significand of x near the binary point matter, for
 those before change n by multiples of 4.  Here no branch and no table is needed to find them:
 
-- For floats, 2/pi times a power of two, modulo 4, as a sum of two doubles for each of five ranges of x.
+- For floats, 2/pi times a power of two, modulo 4, as a sum of two doubles for each of four ranges of x.
 - For doubles, the 192 bits wanted are cut out of 1,216 by a shifter (four stages of selects, one funnel shift) and
   multiplied by the 53 bits of x in 32-bit limbs.
 """
@@ -27,7 +27,7 @@ TWO_OVER_PI = int(
 )
 WORD = (1 << 64) - 1
 LIMB = (1 << 32) - 1
-FLOAT_RANGES = range(48, 128, 24)  # exponents at which floats go to the next multiple of 2/pi
+FLOAT_RANGES = range(50, 128, 26)  # exponents at which floats go to the next multiple of 2/pi
 
 
 class Angle(NamedTuple):
@@ -46,16 +46,23 @@ def _reduced_float(f: Builder, a: Value) -> Angle:
     for i, bound in enumerate(bounds[1:], 1):
         beyond = a >= 2.0**bound
         high, low = f.select(beyond, highs[i], high), f.select(beyond, lows[i], low)
-    product, error = f.product2(a, high)
-    n, k = f.nearest(product)
-    fraction = (product - n) + f.fma(a, low, error)
+    if f.has_fma:
+        n, k = f.nearest(a, high)
+        fraction = f.fma(a, low, f.fma(a, high, -n))
+    else:
+        product, error = f.product2(a, high)
+        n, k = f.nearest(product)
+        fraction = (product - n) + (a * low + error)
     return Angle(k, fraction * HALF_PI["f8"][0], f.constant(0.0))
 
 
 def _two_over_pi_from(exponent: int) -> tuple[float, float]:
-    """2/pi modulo what is a multiple of 4 when multiplied by a float of at least this exponent."""
+    """2/pi less a number whose product with any float of at least this exponent is a multiple of 4, as a sum."""
     one = 1 << TWO_OVER_PI.bit_length()  # 2/pi lies in [1/2, 1)
-    rest = Fraction(TWO_OVER_PI % ((4 * one) >> max(exponent - 23, 0)), one)
+    step = (4 * one) >> max(exponent - 23, 0)
+    rest = TWO_OVER_PI % step
+    # the nearer of two numbers, for its product to be less than 2**50: sixteenths then are exact in its higher part
+    rest = Fraction(rest - step if 2 * rest > step else rest, one)
     return float(rest), float(rest - Fraction(float(rest)))
 
 
@@ -121,26 +128,34 @@ def _cos_terms(f: Builder, angle: Angle) -> tuple[Value, Value]:
     return high, rest if f.precision != "f8" else rest - angle.r * angle.r_low
 
 
-def _reduced(f: Builder, x: Value) -> Angle:
-    """Of |x|, in the format of `f`."""
-    if not f.single:
-        return _reduced_double(f, f.abs(x))
+def _single(f: Builder, x: Value) -> tuple[Value, Value, Value]:
+    """The quadrant of a float, and the sine and the cosine of the rest."""
     wide = f.wide()
-    quadrant, r, _ = _reduced_float(wide, wide.abs(f.widen(x)))
-    narrow = f.emit(f"trunc i64 {quadrant.text} to i32", "i32")
-    return Angle(narrow, f.narrow(r), f.constant(0.0))
+    quadrant, rest, _ = _reduced_float(wide, wide.abs(f.widen(x)))
+    r = f.narrow(rest)
+    z = r * r
+    sine = f.fma(r * z, f.polynomial(z, "sin"), r)
+    cosine = f.fma(z, f.fma(z, f.polynomial(z, "cos"), -0.5), 1.0)
+    return f.emit(f"trunc i64 {quadrant.text} to i32", "i32"), sine, cosine
 
 
 def _of_quadrant(f: Builder, x: Value, advance: int) -> Value:
     """sin(|x| + advance*pi/2)."""
-    angle = _reduced(f, x)
-    quadrant = angle.quadrant + advance if advance else angle.quadrant
-    (sine, sine_low), (cosine, cosine_low) = _sin_terms(f, angle), _cos_terms(f, angle)
-    odd = (quadrant & 1).differs(0)
-    result = f.select(odd, cosine, sine) + f.select(odd, cosine_low, sine_low)
+    if f.single:
+        quadrant, sine, cosine = _single(f, x)
+    else:
+        angle = _reduced_double(f, f.abs(x))
+        quadrant = angle.quadrant
+        (sine, sine_low), (cosine, cosine_low) = _sin_terms(f, angle), _cos_terms(f, angle)
+    quadrant = quadrant + advance if advance else quadrant
+    odd = (quadrant << (f.format.width - 1)) < 0
+    result = f.select(odd, cosine, sine)
+    if not f.single:
+        result = result + f.select(odd, cosine_low, sine_low)
     sign = (quadrant & 2) << (f.format.width - 2)
     result = f.from_bits(f.bits(result) ^ sign)
-    return f.select(f.abs(x) < INFINITY, result, NAN)
+    # for floats, infinity minus infinity has taken care of this
+    return result if f.single else f.select(f.abs(x) < INFINITY, result, NAN)
 
 
 def sin(f: Builder, x: Value) -> Value:

@@ -1,0 +1,74 @@
+"""Where do buffers lie?  Temporaries that live at the same time never overlap, and nobody's memory is another's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+import funcgrad as fg
+from funcgrad.ir.program import Var
+from funcgrad.ir.types import ArrayType
+from funcgrad.lower.plan import ALIGNMENT, _arena
+from tests.lower.programs import floats
+
+LIVES = st.lists(st.tuples(st.integers(0, 3000), st.integers(0, 30), st.integers(0, 10)), max_size=40)
+
+
+@given(LIVES)
+def test_places_in_the_arena(lives: list[tuple[int, int, int]]) -> None:
+    table = {Var(ArrayType((size,), np.dtype("f4"))): (first, first + length) for size, first, length in lives}
+    offsets, total = _arena(table)
+    assert set(offsets) == set(table)
+    spans = [(offsets[v], offsets[v] + max(v.type.nbytes, 1), *life) for v, life in table.items()]
+    for k, (low, high, first, last) in enumerate(spans):
+        assert low % ALIGNMENT == 0
+        assert 0 <= low < high <= total
+        for other_low, other_high, other_first, other_last in spans[:k]:
+            together = first <= other_last and other_first <= last
+            assert not together or high <= other_low or other_high <= low
+    busiest = max((sum(v.type.nbytes for v, (f, t) in table.items() if f <= s <= t) for s in range(42)), default=0)
+    assert total >= busiest
+
+
+def test_places_are_used_again() -> None:
+    lives = {Var(ArrayType((1000,), np.dtype("f8"))): (k, k + 1) for k in range(100)}
+    assert _arena(lives)[1] == 2 * 8000
+
+
+def test_a_chain_of_products_keeps_two_temporaries() -> None:
+    def chain(x: Any) -> Any:
+        for _ in range(10):
+            x = x @ x
+        return x
+
+    analysis = fg.jit(chain).lower(floats(64, 64)).memory_analysis()
+    assert analysis["temp_size_in_bytes"] == 2 * 64 * 64 * 4
+    assert analysis["argument_size_in_bytes"] == analysis["output_size_in_bytes"] == 64 * 64 * 4
+    assert analysis["peak_size_in_bytes"] == 4 * 64 * 64 * 4
+
+
+def test_costs_of_a_known_program() -> None:
+    cost = fg.jit(lambda x, w: np.tanh(x @ w)).lower(floats(30, 40), floats(40, 50)).cost_analysis()
+    assert cost["flops"] == 2 * 30 * 40 * 50 + 30 * 50
+    assert cost["transcendentals"] == 30 * 50
+    assert cost["bytes accessed"] == 4 * (30 * 40 + 40 * 50 + 30 * 50 + 2 * 30 * 50)
+    assert (cost["kernels"], cost["products"]) == (1, 1)
+
+
+def test_constants_are_counted() -> None:
+    table = floats(100, 3)
+    assert fg.jit(lambda x: x + table).lower(floats(100, 3)).memory_analysis()["constant_size_in_bytes"] == 1200
+
+
+def test_deep_chains_are_stored_now_and_then() -> None:
+    def deep(x: Any) -> Any:
+        for k in range(1000):
+            x = np.sin(x) + x[::-1] * (k % 3)
+        return x
+
+    x = floats(7, dtype="f8") / 1e3
+    low = fg.jit(deep).lower(x)
+    assert 5 < low.cost_analysis()["kernels"] < 200
