@@ -57,7 +57,7 @@ def _lines(program: Program, source: bool) -> list[str]:
         return f"{names[v]}:{v.type}"
 
     def read(a: Atom) -> str:
-        return names[a] if a in names else a.text()  # type: ignore[index, union-attr]
+        return names[a] if a in names else a.text()  # type: ignore[union-attr]
 
     constants = " ".join(bind(v) for v in program.constants)
     inputs = " ".join(bind(v) for v in program.inputs)

@@ -44,10 +44,11 @@ class BlockedGroupWriter(GroupWriter):
     def _over_rows(self, full: list[Accumulator]) -> list[Operand]:
         w, (axis, _) = self.writer, self.rows[0]
         count = math.prod(n for _, n in self.columns)
-        self.block = Constant(rows_per_block(count), INDEX)
+        self.block_rows = rows_per_block(count)
+        self.block = w.size(self.block_rows, kind="block")  # a parameter: kernels do not know the number of columns
         self.row_axis = axis
         length = w.op("sub", w.last, w.first)
-        blocks = w.op("quotient", w.op("add", length, Constant(int(self.block.value) - 1, INDEX)), self.block)
+        blocks = w.op("quotient", w.op("sub", w.op("add", length, self.block), Constant(1, INDEX)), self.block)
         number = w.open()
         inner = [w.carried(acc.wide) for acc in full]
         self.start = w.op("add", w.first, w.op("mul", number, self.block))
@@ -144,7 +145,7 @@ class BlockedGroupWriter(GroupWriter):
     def _scratch(self, key: Key, each: int = 1) -> int:
         dtype = code(key[0].type.dtype)
         if key not in self.scratch:
-            size = self.pieces * int(self.block.value) * each
+            size = self.pieces * self.block_rows * each
             self.scratch[key] = Var(ArrayType((size,), key[0].type.dtype))
         return self.writer.buffer(self.scratch[key], dtype, written=True)
 

@@ -52,7 +52,7 @@ __all__ = sorted(  # noqa: PLE0605
 )
 
 
-def _astype(x: Any, dtype: Any, copy: bool = True) -> Any:
+def _astype(x: Any, dtype: Any, copy: bool = True) -> Any:  # noqa: F811
     return cast(x, dtype_of(dtype))
 
 
@@ -79,8 +79,8 @@ def _install_methods() -> None:
         reshape=_reshape_method,
         transpose=_transpose_method,
         flatten=_shapes.ravel,
-        conj=lambda x: x,
-        conjugate=lambda x: x,
+        conj=_ufuncs.conjugate,
+        conjugate=_ufuncs.conjugate,
     )
 
 

@@ -47,12 +47,19 @@ def getitem(x: Any, index: Any) -> Any:
     arrays = plan.arrays
     if builtins.all(isinstance(i, (int, np.integer)) for _, i in arrays):
         return _integers(x, plan)
-    shape = broadcast_shape("indexing", *(type_of(i).shape for _, i in arrays))
+    shape = _index_shape("indexing", *(type_of(i).shape for _, i in arrays))
     sizes = type_of(x).shape
     lines = [_broadcast_to(positions(i, sizes[axis]), shape) for axis, i in arrays]
     axes = tuple(axis for axis, _ in arrays)
     out = gather(x, *lines, axes=axes)
     return _arrange(out, plan, len(shape))
+
+
+def _index_shape(name: str, *shapes: tuple[int, ...]) -> tuple[int, ...]:
+    try:
+        return broadcast_shape(name, *shapes)
+    except ValueError as error:
+        raise IndexError(f"shape mismatch: {error}") from None
 
 
 def positions(i: Any, size: int) -> Any:
@@ -222,7 +229,7 @@ def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
     if len(shape) != len(ishape):
         raise ValueError(f"`indices` and `arr` must have the same number of dimensions{at_line()}")
     along = axis_number(axis, len(shape), "take_along_axis")
-    full = broadcast_shape(
+    full = _index_shape(
         "take_along_axis", *(tuple(1 if k == along else n for k, n in enumerate(s)) for s in (shape, ishape))
     )
     full = tuple(ishape[along] if k == along else n for k, n in enumerate(full))

@@ -156,7 +156,7 @@ def mean(a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims
     kind = type_of(a)
     result = np.dtype(dtype) if dtype is not None else np.dtype(np.float64) if kind.dtype.kind in "biu" else kind.dtype
     inner = np.dtype(np.float32) if result == np.float16 else result
-    n = _count(kind.shape, _folded(axis, kind.ndim, "mean"))
+    n = _count(kind.shape, axis_numbers(axis, kind.ndim, "mean"))
     total = _fold("mean", re.reduce_sum, cast(a, inner), axis, keepdims)
     scaled = total / inner.type(n) if n else total * inner.type(np.nan)
     return scaled if inner == result else convert(scaled, dtype=result)

@@ -108,9 +108,10 @@ def moveaxis(a: Any, source: Any, destination: Any) -> Any:
 def squeeze(a: Any, axis: Any = None) -> Any:
     """Without axes of extent 1."""
     shape = type_of(a).shape
-    axes = (
-        tuple(k for k, n in enumerate(shape) if n == 1) if axis is None else axis_numbers(axis, len(shape), "squeeze")
-    )
+    if axis is None or (not shape and axis in (0, -1)):  # NumPy lets a 0-d array have an axis 0 here
+        axes = tuple(k for k, n in enumerate(shape) if n == 1)
+    else:
+        axes = axis_numbers(axis, len(shape), "squeeze")
     if builtins.any(shape[k] != 1 for k in axes):
         raise ValueError(f"cannot select an axis to squeeze out which has size not equal to one{at_line()}")
     return _reshaped(a, tuple(n for k, n in enumerate(shape) if k not in axes))
@@ -298,8 +299,8 @@ def repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
     count = operator.index(repeats)
     if count < 0:
         raise ValueError(f"repeats may not contain negative values{at_line()}")
-    if axis is None:
-        a, axis = ravel(a), 0
+    if axis is None or not type_of(a).shape:
+        a, axis = ravel(a), axis or 0
     shape = type_of(a).shape
     along = axis_number(axis, len(shape), "repeat")
     wide = (*shape[: along + 1], count, *shape[along + 1 :])
@@ -315,7 +316,7 @@ def pad(array: Any, pad_width: Any, mode: str = "constant", constant_values: Any
         raise TypeError(f"numpy.pad: mode {mode!r} is not supported on traced arrays; 'constant' is{at_line()}")
     kind = type_of(array)
     widths = np.broadcast_to(np.asarray(pad_width), (kind.ndim, 2))
-    if np.any(widths < 0):
+    if np.any(np.asarray(pad_width) < 0):
         raise ValueError(f"pad: index can't contain negative values: {pad_width}{at_line()}")
     config = tuple((int(low), int(high), 0) for low, high in widths)
     return sh.pad(array, convert(constant_values, dtype=kind.dtype), padding_config=config)

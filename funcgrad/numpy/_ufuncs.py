@@ -108,6 +108,9 @@ def _comparison(reference: np.ufunc, primitive: Any) -> Traced:
         right, left = _beyond(x, y), _beyond(y, x)
         if right or left:  # NumPy compares by value where the dtype cannot hold the number
             return np.full(type_of(x if right else y).shape, reference(left, right))
+        kinds = [type_of(x), type_of(y)]
+        if any(k.weak for k in kinds) and all(k.dtype.kind in "iu" and k.dtype != np.uint64 for k in kinds):
+            x, y = (cast_weakly(v, np.dtype(np.int64)) for v in (x, y))  # a traced int may not fit the other's dtype
         return primitive(*broadcast(name, *promoted(name, x, y, weak=True)))
 
     return traced
@@ -159,10 +162,12 @@ def _arithmetic(name: str, primitive: Any, for_bool: Any) -> Traced:
 
 
 def _true_divide(x: Any, y: Any) -> Any:
-    x, y = promoted("true_divide", x, y, weak=True)
-    if type_of(x).dtype.kind in "biu":
+    x, y = operand(x, "true_divide"), operand(y, "true_divide")
+    if all(
+        type_of(v).dtype.kind in "biu" for v in (x, y)
+    ):  # each for itself: a traced int may not fit the other's dtype
         x, y = (cast_weakly(v, np.dtype(np.float64)) for v in (x, y))
-    return ar.div(*broadcast("true_divide", x, y))
+    return ar.div(*broadcast("true_divide", *promoted("true_divide", x, y, weak=True)))
 
 
 def _divmod_parts(name: str, x: Any, y: Any) -> tuple[Any, Any]:
@@ -450,13 +455,25 @@ def round(a: Any, decimals: int = 0) -> Any:
     return ar.round_(a * scale) / scale if decimals > 0 else ar.round_(a / scale) * scale
 
 
+def _real_only(name: str, x: Any) -> Any:
+    if type_of(x).dtype.kind == "c":
+        raise TypeError(f"numpy.{name}: complex numbers cannot be taken apart on traced arrays{at_line()}")
+    return x
+
+
 @implements(np.real)
 def real(val: Any) -> Any:
     """The real part."""
-    return val
+    return _real_only("real", val)
 
 
 @implements(np.imag)
 def imag(val: Any) -> Any:
     """The imaginary part."""
-    return np.zeros(type_of(val).shape, type_of(val).dtype)
+    kind = type_of(_real_only("imag", val))
+    return np.zeros(kind.shape, kind.dtype)
+
+
+def conjugate(x: Any) -> Any:
+    """The complex conjugate: a real number is its own."""
+    return _real_only("conjugate", x)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import operator
 import threading
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -132,8 +133,7 @@ class JitFunction:
     ) -> None:
         functools.update_wrapper(self, fun)
         self._fun = fun
-        self._static_numbers = tuple(static_argnums)
-        self._static_names = frozenset(static_argnames)
+        self._static_numbers, self._static_names = _both_ways(fun, tuple(static_argnums), frozenset(static_argnames))
         self._donated = tuple(donate_argnums)
         self._plain = not (self._static_numbers or self._static_names or self._donated)
         self._direct: tuple[Ready, ...] = ()
@@ -167,6 +167,7 @@ class JitFunction:
         return self._call_any(self._fun, leaves, structure, structure, args, kwargs)
 
     def _call_special(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        given = args
         fun, args, kwargs, key = self._without_statics(args, kwargs)
         leaves, structure = tree.flatten((args, kwargs))
         full_key = (structure, key)
@@ -175,8 +176,8 @@ class JitFunction:
             if type(results) is list:
                 break
         else:
-            return self._donate(self._call_any(fun, leaves, structure, full_key), args)
-        return self._donate(finish(results), args)
+            return self._donate(self._call_any(fun, leaves, structure, full_key), given)
+        return self._donate(finish(results), given)
 
     def _donate(self, result: Any, args: tuple[Any, ...]) -> Any:
         for number in self._donated:
@@ -292,6 +293,27 @@ def _in_front(pair: Ready, pairs: Sequence[Ready]) -> tuple[Ready, ...]:
 def _finisher(structure: tree.TreeDef) -> Callable[[list[Any]], Any]:
     """The output from its leaves."""
     return operator.itemgetter(0) if structure.is_leaf() else structure.unflatten
+
+
+def _both_ways(fun: Any, numbers: tuple[int, ...], names: frozenset[str]) -> tuple[tuple[int, ...], frozenset[str]]:
+    """Static arguments by number and by name, however they are passed; the signature tells, where there is one."""
+    if not (numbers or names):
+        return numbers, names
+    try:
+        parameters = list(inspect.signature(fun).parameters.values())
+    except (TypeError, ValueError):
+        return numbers, names
+    positional = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    variadic = any(p.kind == p.VAR_POSITIONAL for p in parameters)
+    if numbers and not variadic and not all(-len(positional) <= k < len(positional) for k in numbers):
+        raise ValueError(f"jit: static_argnums={numbers} does not fit a function of {len(positional)} positional arguments{at_line()}")
+    keywords = any(p.kind == p.VAR_KEYWORD for p in parameters)
+    unknown = sorted(names - {p.name for p in parameters})
+    if unknown and not keywords:
+        raise ValueError(f"jit: static_argnames has {unknown[0]!r}, but the function's arguments are {[p.name for p in parameters]}{at_line()}")
+    named = {positional[k] for k in numbers if -len(positional) <= k < len(positional)}
+    numbered = {positional.index(name) for name in names if name in positional}
+    return tuple(sorted({*numbers, *numbered})), names | named
 
 
 def _check_hashable(which: int | str, value: Any) -> None:

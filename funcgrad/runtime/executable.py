@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.array import Array
+from funcgrad.compile import native
 from funcgrad.compile.compiler import compile_kernels
 from funcgrad.compile.native import ArrayInput, Entry, Output, ScalarInput, Step, describe, gemm_address, gemm_integers, make_entry, slow_call
 from funcgrad.control.call import call
@@ -44,6 +45,7 @@ class Executable:
 
     def __init__(self, program: Program) -> None:
         self.program = program
+        _start_runtime()
         simplified = simplify(program)
         self.plan: Plan | None
         try:
@@ -105,6 +107,12 @@ class Executable:
         except IndexError as error:
             raise IndexError(f"{error}{at_line()}") from None
         return [np.array(x).view(Array) for x in results]
+
+
+@functools.cache
+def _start_runtime() -> None:
+    """Have the native runtime compiled (or read) on another thread while the first program is lowered."""
+    threading.Thread(target=native.runtime, name="funcgrad-runtime", daemon=True).start()
 
 
 def _slots(plan: Plan) -> tuple[dict[Var, int], list[Any]]:

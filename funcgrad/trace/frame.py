@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from funcgrad.dtypes import WEAK
 from funcgrad.errors import SourceLocation, UnexpectedTracerError
@@ -47,7 +47,7 @@ class Frame:
         self.active = False
         self.level = 0
 
-    def __enter__(self) -> Any:
+    def __enter__(self) -> Self:
         running.level += 1
         self.level = running.level
         self.active = True

@@ -134,7 +134,8 @@ class Tracer:
         return bool(_need(self, TracerBoolConversionError, "a condition (if, while, and, or, not, assert)"))
 
     def __float__(self) -> float:
-        return float(_need(self, ConcretizationTypeError, "float()"))
+        use = "float() (as math.sin(x) and out[i] = x do: write np.sin(x), and np.stack, np.concatenate or np.where)"
+        return float(_need(self, ConcretizationTypeError, use))
 
     def __int__(self) -> int:
         return int(_need(self, ConcretizationTypeError, "int()"))

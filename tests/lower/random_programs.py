@@ -90,6 +90,8 @@ def draw_program(choose: Choose, seed: int, length: int, extents: Sequence[int] 
     drawn = Drawn()
     for _ in range(choose((1, 2, 3))):
         shape = tuple(choose(extents) for _ in range(choose((0, 1, 2, 2, 3))))
+        while np.prod(shape, dtype=float) > largest:
+            shape = shape[1:]
         drawn.nodes.append(Node(sample(rng, shape, choose(DTYPES)), True, name="argument"))
     tries = 0
     while sum(n.operation is not None for n in drawn.nodes) < length and tries < 10 * length:

@@ -12,6 +12,7 @@ import funcgrad.numpy as fnp
 DTYPES = [np.dtype(c) for c in "b1 i1 i2 i4 i8 u1 u2 u4 u8 f2 f4 f8".split()]
 FLOATS = [np.dtype(c) for c in "f2 f4 f8".split()]
 SPECIAL = [0.0, -0.0, 1.0, -1.0, 2.5, np.inf, -np.inf, np.nan]
+NONEMPTY = [(), (3,), (2, 3), (2, 1), (2, 3, 4)]
 SHAPES = [(), (3,), (2, 3), (1, 3), (2, 1), (2, 3, 4), (0,), (2, 0), (1,), (4, 2, 2)]
 Call = tuple[tuple[Any, ...], dict[str, Any]]
 CALLS: dict[str, st.SearchStrategy[Call]] = {}
@@ -94,7 +95,7 @@ add("var std", call(numbers, axis=axes, keepdims=st.booleans(), ddof=st.sampled_
 add("argmax argmin", call(arrays(), axis=st.one_of(st.none(), one_axis), keepdims=st.booleans()))
 add("count_nonzero", call(arrays(), axis=axes, keepdims=st.booleans()))
 add("ptp", call(numbers, axis=axes, keepdims=st.booleans()))
-add("average", call(numbers, axis=st.one_of(st.none(), one_axis), keepdims=st.booleans()))
+add("average", call(arrays(NONEMPTY, special=False), axis=st.one_of(st.none(), one_axis), keepdims=st.booleans()))
 add(
     "reshape",
     call(

@@ -287,6 +287,12 @@ def test_bad_indices(index: Any) -> None:
             fg.make_jaxpr(lambda x: x[index])(x)
 
 
+@pytest.mark.parametrize("part", [np.real, np.imag, lambda z: z.conj(), lambda z: z.real])
+def test_complex_numbers_are_not_taken_apart_silently(part: Any) -> None:
+    with pytest.raises(TypeError, match="complex"):
+        fg.make_jaxpr(part)(np.ones(2, complex))
+
+
 def test_traced_indices() -> None:
     x, i = np.arange(12.0).reshape(3, 4), np.array([[0, -1], [2, 1]])
     assert_close(fg.jit(lambda x, i: x[i])(x, i), x[i], 0)

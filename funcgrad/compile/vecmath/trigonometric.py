@@ -60,9 +60,9 @@ def _two_over_pi_from(exponent: int) -> tuple[float, float]:
     """2/pi less a number whose product with any float of at least this exponent is a multiple of 4, as a sum."""
     one = 1 << TWO_OVER_PI.bit_length()  # 2/pi lies in [1/2, 1)
     step = (4 * one) >> max(exponent - 23, 0)
-    rest = TWO_OVER_PI % step
-    # the nearer of two numbers, for its product to be less than 2**50: sixteenths then are exact in its higher part
-    rest = Fraction(rest - step if 2 * rest > step else rest, one)
+    digits = TWO_OVER_PI % step
+    # the nearer of two numbers, for its product to stay below 2**50: what the sum's second part adds is below 2**-4
+    rest = Fraction(digits - step if 2 * digits > step else digits, one)
     return float(rest), float(rest - Fraction(float(rest)))
 
 
