@@ -15,7 +15,6 @@ from funcgrad.dtypes import is_inexact
 from funcgrad.errors import at_line
 from funcgrad.ir.program import Program
 from funcgrad.ir.types import ArrayType
-from funcgrad.numpy import moveaxis
 from funcgrad.ops.comparison import stop_gradient as _stop_gradient
 from funcgrad.runtime.dispatch import ShapeDtypeStruct, leaf_types, trace_function
 from funcgrad.trace.frame import type_of
@@ -460,7 +459,7 @@ def _checked_tangent(t: Any, x: Any) -> Any:
 def owned(values: Sequence[Any], inputs: Sequence[Any]) -> list[Any]:
     """Results as the caller's own arrays: no views, none twice, none that is an input."""
     taken = {id(x) for x in inputs}
-    results = []
+    results: list[Any] = []
     for value in values:
         if type(value) is Tracer:
             results.append(value)
@@ -509,4 +508,4 @@ def _batch_size(leaves: list[Any], axes: list[int | None], axis_size: int | None
 
 
 def _moved(x: Any, source: int, destination: int) -> Any:
-    return x if source == destination else moveaxis(x, source, destination)
+    return x if source == destination else np.moveaxis(x, source, destination)

@@ -47,7 +47,8 @@ def promote(operands: Iterable[tuple[DType, bool]]) -> tuple[DType, bool]:
     >>> promote([(np.dtype("f4"), False), (np.dtype("f8"), True)])
     (dtype('float32'), False)
     """
-    strong, weak = [], []
+    strong: list[DType] = []
+    weak: list[DType] = []
     for dtype, is_weak in operands:
         (weak if is_weak else strong).append(dtype)
     if not strong:

@@ -71,7 +71,8 @@ def key_string(path: tuple[Any, ...]) -> str:
 
 def reduce(f: Callable[[T, Any], T], tree: Any, *initial: T, is_leaf: Callable[[Any], bool] | None = None) -> T:
     """`f` folded over the leaves of `tree`, from the left."""
-    return optree.tree_reduce(f, tree, *initial, is_leaf=is_leaf, namespace=NAMESPACE)
+    folded: T = optree.tree_reduce(f, tree, *initial, is_leaf=is_leaf, namespace=NAMESPACE)
+    return folded
 
 
 def all(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> bool:

@@ -195,7 +195,9 @@ def test_mistakes(row: Row) -> None:
 
 
 def test_the_line_is_the_one_of_the_mistake() -> None:
-    with pytest.raises(errors.TracerBoolConversionError, match=rf"{HERE}:{branch.__code__.co_firstlineno + 1} \(in branch\)"):
+    with pytest.raises(
+        errors.TracerBoolConversionError, match=rf"{HERE}:{branch.__code__.co_firstlineno + 1} \(in branch\)"
+    ):
         fg.jit(branch)(1.0)
     with pytest.raises(TypeError, match=rf"{HERE}:{write.__code__.co_firstlineno + 1} \(in write\)"):
         fg.jit(write)(X)
@@ -230,7 +232,17 @@ def test_bad_numbers_are_no_mistake(bad: float) -> None:
     x = np.array([1.0, bad, -2.0, 0.0])
 
     def function(x: Any) -> Any:
-        return np.sum(x), np.max(x), np.argmax(x), x / x, np.sqrt(x), np.log(x), x @ x, np.where(x > 0, x, 0), np.mean(x)
+        return (
+            np.sum(x),
+            np.max(x),
+            np.argmax(x),
+            x / x,
+            np.sqrt(x),
+            np.log(x),
+            x @ x,
+            np.where(x > 0, x, 0),
+            np.mean(x),
+        )
 
     with np.errstate(all="ignore"):
         expected = function(x)
@@ -264,7 +276,9 @@ for w in caught:
 def run(directory: Path, before: str = "") -> list[str]:
     """Run a program in a process of its own with this cache directory; its warnings."""
     environment = os.environ | {"FUNCGRAD_CACHE_DIR": str(directory), "FUNCGRAD_CACHE": "1"}
-    done = subprocess.run([sys.executable, "-c", before + SCRIPT], env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", before + SCRIPT], env=environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 

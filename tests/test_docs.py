@@ -25,7 +25,10 @@ def loss(params: Any, x: Any, y: Any) -> Any:
 
 
 def lowered() -> Any:
-    params = [(np.zeros((64, 32), np.float32), np.zeros(32, np.float32)), (np.zeros((32, 10), np.float32), np.zeros(10, np.float32))]
+    params = [
+        (np.zeros((64, 32), np.float32), np.zeros(32, np.float32)),
+        (np.zeros((32, 10), np.float32), np.zeros(10, np.float32)),
+    ]
     x, y = np.zeros((20, 64), np.float32), np.zeros(20, np.int64)
     return fg.jit(fg.value_and_grad(loss)).lower(params, x, y)
 

@@ -87,7 +87,7 @@ class Fusion:
 
     def _place(self, equation: Equation) -> None:
         name = equation.primitive.name
-        handler: Callable[[Equation], None] | None = HANDLERS.get(name)
+        handler = HANDLERS.get(name)
         if handler is None:
             raise Unsupported(name)
         handler(self, equation)
@@ -146,7 +146,11 @@ class Fusion:
         border = Root("store", squeezed(var.type.shape), None, var, ((value, ()),), target=None)
         border.target = Strided(0, border.domain, contiguous_strides(border.domain))
         position = self.add(border)
-        first, counts = zip(*itertools.starmap(_visible, zip(shape, var.type.shape, config, strict=True)), strict=True) if shape else ((), ())
+        first, counts = (
+            zip(*itertools.starmap(_visible, zip(shape, var.type.shape, config, strict=True)), strict=True)
+            if shape
+            else ((), ())
+        )
         if 0 not in counts:
             inner = _inner_root(var, operand, first, counts, config)
             position = self.add(inner, after=position)
@@ -318,7 +322,8 @@ def _inner_root(var: Var, operand: Atom, first: Any, counts: Shape, config: Any)
 
 HANDLERS: dict[str, Callable[[Any, Equation], None]] = {
     **dict.fromkeys(
-        ("reduce_sum", "reduce_prod", "reduce_max", "reduce_min", "reduce_and", "reduce_or", "argmax", "argmin"), Fusion.fold
+        ("reduce_sum", "reduce_prod", "reduce_max", "reduce_min", "reduce_and", "reduce_or", "argmax", "argmin"),
+        Fusion.fold,
     ),
     "reshape": Fusion.reshape,
     "dot_general": Fusion.product,

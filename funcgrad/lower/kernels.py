@@ -99,7 +99,9 @@ class GroupWriter:
         return nest.close(values)
 
     def _over_rows(self, full: list[Accumulator]) -> list[Operand]:
-        outer = Nest(self.writer, self.expressions.symbols, self.group.roots, self.rows, full, parallel=True, narrow=False)
+        outer = Nest(
+            self.writer, self.expressions.symbols, self.group.roots, self.rows, full, parallel=True, narrow=False
+        )
         contributions: dict[Root, Operand] = {}
         levels = stages(self.group, self.graph).of_roots
         for stage in range(max(levels.values(), default=-1) + 1):
@@ -117,7 +119,15 @@ class GroupWriter:
         folds = [accumulator(r) for r in roots if r.kind in ("row", "full")]
         searches = [r for r in roots if r.kind == "arg"]
         depth = len(self.writer.blocks) - 1
-        nest = Nest(self.writer, self.expressions.symbols, self.group.roots, self.columns, folds, parallel=False, searches=searches)
+        nest = Nest(
+            self.writer,
+            self.expressions.symbols,
+            self.group.roots,
+            self.columns,
+            folds,
+            parallel=False,
+            searches=searches,
+        )
         values = [self._value(acc.root, acc.narrow) for acc in folds]
         found = [self._value(r, code(r.operands[0][0].type.dtype)) for r in searches]
         self._stores([r for r in roots if r.kind in ("store", "scatter")])
@@ -204,7 +214,9 @@ class GroupWriter:
         return self.partial[root]
 
     def _prepare_full(self, acc: Accumulator) -> None:
-        self.writer.buffer(self._partial(acc.root, acc.wide), acc.wide if self.pieces > 1 else acc.root.dtype, written=True)
+        self.writer.buffer(
+            self._partial(acc.root, acc.wide), acc.wide if self.pieces > 1 else acc.root.dtype, written=True
+        )
 
     def _finish_full(self, acc: Accumulator, value: Operand) -> None:
         dtype = acc.wide if self.pieces > 1 else acc.root.dtype

@@ -124,7 +124,10 @@ class Nest:
             carries = self._fold_carries(number, inner, current, narrow)
             n = len(self.folds)
             pairs = zip(inner[n:], searching, strict=True)
-            carries += [Carry(i, self._search_start(number, k), v, self.writer.result(i.dtype)) for k, (i, v) in enumerate(pairs)]
+            carries += [
+                Carry(i, self._search_start(number, k), v, self.writer.result(i.dtype))
+                for k, (i, v) in enumerate(pairs)
+            ]
             self.writer.close(index, start, stop, carries, self.independent)
             current = [c.result for c in carries[:n]]
             searching = [c.result for c in carries[n:]]

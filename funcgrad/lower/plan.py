@@ -116,5 +116,3 @@ def _arena(lives: dict[Var, tuple[int, int]]) -> tuple[dict[Var, int], int]:
         offsets[v] = offset
         size = max(size, offset + need)
     return offsets, size
-
-

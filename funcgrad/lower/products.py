@@ -99,7 +99,9 @@ def fold_product(equation: Equation) -> Root:
     def operands(index: Index) -> Any:
         batch, rest = index[:nb], index[nb + nx + ny :]
         left = _placed(len(shapes[0]), (d.batch[0], batch), (d.free[0], index[nb : nb + nx]), (d.summed[0], rest))
-        right = _placed(len(shapes[1]), (d.batch[1], batch), (d.free[1], index[nb + nx : nb + nx + ny]), (d.summed[1], rest))
+        right = _placed(
+            len(shapes[1]), (d.batch[1], batch), (d.free[1], index[nb + nx : nb + nx + ny]), (d.summed[1], rest)
+        )
         return (x, left), (y, right)
 
     return make_fold("reduce_sum", out, shape, tuple(range(nb + nx + ny, len(shape))), operands)

@@ -116,7 +116,9 @@ class _KernelPrinter:
         source, target = instruction.operands[-1].dtype, instruction.result.dtype
         spelling = _spelling(instruction.name, source, target)
         bits = 8 * np.dtype(source).itemsize
-        text = spelling.format(*map(_grouped, operands) if spelling[0] in "{-~n" else operands, dtype=NAMES[target], bits=bits)
+        text = spelling.format(
+            *map(_grouped, operands) if spelling[0] in "{-~n" else operands, dtype=NAMES[target], bits=bits
+        )
         self.lines.append(f"{indent}{self.fresh(instruction.result, 'v')} = {text}")
 
     def load(self, instruction: Load, indent: str) -> None:
@@ -147,11 +149,14 @@ class _KernelPrinter:
 
     def branch(self, branch: Branch, indent: str) -> None:
         names = [self.fresh(result, "s") for result, _, _ in branch.merges]
-        for head, body, which in ((f"if {self.operand(branch.condition)}:", branch.then, 1), ("else:", branch.orelse, 2)):
+        for head, body, which in (
+            (f"if {self.operand(branch.condition)}:", branch.then, 1),
+            ("else:", branch.orelse, 2),
+        ):
             self.lines.append(indent + head)
             self.block(body, indent + "    ")
             for name, merge in zip(names, branch.merges, strict=True):
-                self.lines.append(f"{indent}    {name} = {self.operand(merge[which])}")  # type: ignore[arg-type]
+                self.lines.append(f"{indent}    {name} = {self.operand(merge[which])}")
             if not body and not names:
                 self.lines.append(f"{indent}    pass")
 
@@ -227,7 +232,9 @@ def _run(plan: Plan, names: dict[int, str]) -> str:
 
 
 def _kernel_call(step: KernelStep, name: str, buffers: dict[Var, str]) -> list[str]:
-    sizes = (repr(n) if v.dtype != "f4" else f"np.float32({n!r})" for v, n in zip(step.kernel.sizes, step.sizes, strict=True))
+    sizes = (
+        repr(n) if v.dtype != "f4" else f"np.float32({n!r})" for v, n in zip(step.kernel.sizes, step.sizes, strict=True)
+    )
     arguments = ", ".join([*(buffers[v] for v in step.buffers), *sizes])
     joined = f"{arguments}, " if arguments else ""
     if not step.chunk:

@@ -153,7 +153,7 @@ def make_fold(name: str, var: Var, shape: Shape, folded: tuple[int, ...], operan
         fold = FOLDS.get(name, "add")
         if not outer:
             order, kind = inner, "full"
-        elif wide[: len(inner)] == inner and len(inner):
+        elif wide[: len(inner)] == inner and inner:
             order, kind = wide, "column"
         else:
             order, kind = [*outer, *inner], "row"

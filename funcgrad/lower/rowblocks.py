@@ -57,7 +57,8 @@ class BlockedGroupWriter(GroupWriter):
         self.columns_count = count
         self._phases(running)
         carries = [
-            Carry(v, acc.start(acc.wide), running[acc.root], w.result(acc.wide)) for acc, v in zip(full, inner, strict=True)
+            Carry(v, acc.start(acc.wide), running[acc.root], w.result(acc.wide))
+            for acc, v in zip(full, inner, strict=True)
         ]
         w.close(number, Constant(0, INDEX), blocks, carries, independent=False)
         return [c.result for c in carries]
@@ -105,7 +106,8 @@ class BlockedGroupWriter(GroupWriter):
         found = self._stage(roots)
         after = [w.op(acc.fold, v, found[acc.root]) for acc, v in zip(folds, inner, strict=True)]
         carries = [
-            Carry(v, running[acc.root], value, w.result(acc.wide), acc.fold) for acc, v, value in zip(folds, inner, after, strict=True)
+            Carry(v, running[acc.root], value, w.result(acc.wide), acc.fold)
+            for acc, v, value in zip(folds, inner, after, strict=True)
         ]
         self._close_rows(row, carries, independent=not any(r.kind == "column" for r in roots))
         running.update({acc.root: carry.result for acc, carry in zip(folds, carries, strict=True)})

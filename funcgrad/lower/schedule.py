@@ -70,7 +70,9 @@ def write_group(
 
 def _step(writer: GroupWriter, group: Group, chunk: int) -> KernelStep:
     kernel = writer.write()
-    return KernelStep(kernel, tuple(writer.writer.keys), tuple(writer.writer.size_values), writer.outermost[1], chunk, group)
+    return KernelStep(
+        kernel, tuple(writer.writer.keys), tuple(writer.writer.size_values), writer.outermost[1], chunk, group
+    )
 
 
 def mergeable(group: Group, positions: Collection[Affine]) -> frozenset[int]:
@@ -105,10 +107,19 @@ def _pieces(group: Group, writer: GroupWriter, survey: Survey) -> int:
     return -(-extent // chunk)
 
 
-def _combine(root: Root, partial: Var, group: Group, graph: Graph, code_of: Callable[[Equation], int]) -> list[KernelStep]:
+def _combine(
+    root: Root, partial: Var, group: Group, graph: Graph, code_of: Callable[[Equation], int]
+) -> list[KernelStep]:
     """The second kernel of a fold over rows: the pieces' results folded in order."""
     graph.stored[partial] = Stored(partial, group.position)
-    names = {"add": "reduce_sum", "mul": "reduce_prod", "max": "reduce_max", "min": "reduce_min", "and": "reduce_and", "or": "reduce_or"}
+    names = {
+        "add": "reduce_sum",
+        "mul": "reduce_prod",
+        "max": "reduce_max",
+        "min": "reduce_min",
+        "and": "reduce_and",
+        "or": "reduce_or",
+    }
     fold = names[root.fold or "add"]
     second = make_fold(fold, root.var, partial.type.shape, (0,), lambda index: ((partial, index),))
     after = Group(second.domain, second.rows, group.position + 1, [second])

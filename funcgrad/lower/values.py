@@ -134,7 +134,11 @@ class Expressions:
         if isinstance(atom, Literal):
             dtype = code(atom.type.dtype)
             folds = self._equation is not None and self._equation.primitive.name in FOLDING
-            return self.constant(atom.value.item(), dtype) if dtype[0] != "f" or folds else self.writer.number(atom.value.item(), dtype)
+            return (
+                self.constant(atom.value.item(), dtype)
+                if dtype[0] != "f" or folds
+                else self.writer.number(atom.value.item(), dtype)
+            )
         key = (atom, index)
         found = self._memo.get(key)
         if found is None:
@@ -157,9 +161,8 @@ class Expressions:
 
     def read_by_columns(self, atom: Atom, index: Index) -> None:
         """Note that a root over the columns reads a value directly."""
-        key = (atom, index)
-        if isinstance(atom, Var) and key in self._heavy and self.is_of_row(key):  # type: ignore[arg-type]
-            self.cuts[key] = None  # type: ignore[index]
+        if isinstance(atom, Var) and (atom, index) in self._heavy and self.is_of_row((atom, index)):
+            self.cuts[atom, index] = None
 
     def is_of_row(self, key: tuple[Var, Index]) -> bool:
         """Whether a value that was computed is the same in all columns, and not a fold of them."""
@@ -244,7 +247,8 @@ class Expressions:
             if equation is None:
                 break
             if equation.primitive.name == "iota":
-                return index[equation.params["dimension"]]
+                counted: Affine = index[equation.params["dimension"]]
+                return counted
             if not is_view(equation):
                 break
             index = through_view(equation, index)

@@ -156,7 +156,9 @@ class Writer:
         """The inner value of a carry of the loop that is open."""
         return self.fresh(dtype, len(self.blocks) - 1)
 
-    def close(self, index: Value, start: Operand, stop: Operand, carries: list[Carry], independent: bool = True) -> None:
+    def close(
+        self, index: Value, start: Operand, stop: Operand, carries: list[Carry], independent: bool = True
+    ) -> None:
         """End the body of the innermost loop."""
         body = tuple(self.blocks.pop())
         self.put(Loop(index, start, stop, body, tuple(carries), independent), len(self.blocks) - 1)
@@ -168,8 +170,4 @@ class Writer:
     def kernel(self) -> Kernel:
         """What was written."""
         assert len(self.blocks) == 1
-        return Kernel(
-            tuple(self.buffers), tuple(self._sizes.values()), self.first, self.last, tuple(self.blocks[0])
-        )
-
-
+        return Kernel(tuple(self.buffers), tuple(self._sizes.values()), self.first, self.last, tuple(self.blocks[0]))

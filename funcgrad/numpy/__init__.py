@@ -85,8 +85,9 @@ def _install_methods() -> None:
 
 
 _install_methods()
-for _alias in (_np.amax, _np.amin, _np.around):
-    functions[_alias] = functions[{"amax": _np.max, "amin": _np.min, "around": _np.round}[_alias.__name__]]
+_aliases: tuple[tuple[Any, Any], ...] = ((_np.amax, _np.max), (_np.amin, _np.min), (_np.around, _np.round))
+for _alias, _function in _aliases:
+    functions[_alias] = functions[_function]
 
 
 def __getattr__(name: str) -> Any:

@@ -47,7 +47,8 @@ def _plain(name: str, out: Any) -> None:
 
 def _sum_dtype(dtype: np.dtype, wanted: Any) -> np.dtype:
     if wanted is not None:
-        return np.dtype(wanted)
+        given: np.dtype = np.dtype(wanted)
+        return given
     if dtype.kind in "bi" and dtype.itemsize < 8:
         return np.dtype(np.int64)
     return np.dtype(np.uint64) if dtype.kind == "u" else dtype

@@ -407,6 +407,8 @@ def where(condition: Any, x: Any = None, y: Any = None, /) -> Any:
 def clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
     """Limit the elements to an interval."""
     low, high = (a_min if min is None else min), (a_max if max is None else max)
+    low = None if _beyond(a, low) < 0 else low  # as in NumPy: a Python int beyond the dtype limits nothing
+    high = None if _beyond(a, high) > 0 else high
     if low is not None:
         a = ufuncs[np.maximum](a, low)
     return a if high is None else ufuncs[np.minimum](a, high)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.dtypes import ALL, FLOATS, INEXACT, NUMBERS, REALS
-from funcgrad.ops.families import elementwise, operation, to_bool
+from funcgrad.ops.families import Operation, elementwise, operation, to_bool
 
 
 def _quotient(x: Any, y: Any) -> Any:
@@ -121,7 +121,7 @@ is_finite = elementwise("is_finite", np.isfinite, FLOATS, None, _is_finite_scala
 square = elementwise(
     "square", np.square, NUMBERS, (lambda t, out, x: t * (2 * x),), lambda emit, dtype, x: emit("mul", x, x)
 )
-integer_pow = elementwise(
+integer_pow: Operation = elementwise(
     "integer_pow",
     _integer_power,
     NUMBERS,

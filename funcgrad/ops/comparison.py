@@ -140,7 +140,7 @@ def _convert_scalar(emit: Any, source: str, x: Any, *, dtype: DType, weak: bool 
     return emit.cast(x, code(dtype))
 
 
-convert = Operation(
+convert: Operation = Operation(
     name="convert_element_type",
     family="linear",
     reference=_convert,

@@ -40,20 +40,20 @@ def _behind(axes: Axes) -> Axes:
     return tuple(axis + 1 for axis in axes)
 
 
-reduce_sum = linear(
+reduce_sum: Operation = linear(
     "reduce_sum",
     lambda x, *, axes: np.sum(x, axes, dtype=np.result_type(x)),
     _infer("reduce_sum", NUMBERS),
     lambda ct, x, *, axes: spread(ct, x.shape, axes),
     lambda size, x, *, axes: reduce_sum(x, axes=_behind(axes)),
 )
-reduce_and = nondifferentiable(
+reduce_and: Operation = nondifferentiable(
     "reduce_and",
     lambda x, *, axes: np.all(x, axes),
     _infer("reduce_and", BOOL),
     lambda size, x, *, axes: reduce_and(x, axes=_behind(axes)),
 )
-reduce_or = nondifferentiable(
+reduce_or: Operation = nondifferentiable(
     "reduce_or",
     lambda x, *, axes: np.any(x, axes),
     _infer("reduce_or", BOOL),
@@ -150,7 +150,7 @@ def _prod_vjp(inputs: Values, wanted: Values, params: dict[str, Any]) -> tuple[V
     return bind(reduce_prod, x, **params), pullback
 
 
-reduce_prod = Operation(
+reduce_prod: Operation = Operation(
     name="reduce_prod",
     family="reduction",
     reference=lambda x, *, axes: np.prod(x, axes, dtype=np.result_type(x)),
@@ -172,13 +172,13 @@ def _arg_infer(x: ArrayType, *, axis: int, index_dtype: DType) -> ArrayType:
     return ArrayType((*x.shape[:axis], *x.shape[axis + 1 :]), index_dtype)
 
 
-argmax = nondifferentiable(
+argmax: Operation = nondifferentiable(
     "argmax",
     lambda x, *, axis, index_dtype: np.argmax(x, axis).astype(index_dtype),
     _arg_infer,
     lambda size, x, *, axis, index_dtype: argmax(x, axis=axis + 1, index_dtype=index_dtype),
 )
-argmin = nondifferentiable(
+argmin: Operation = nondifferentiable(
     "argmin",
     lambda x, *, axis, index_dtype: np.argmin(x, axis).astype(index_dtype),
     _arg_infer,

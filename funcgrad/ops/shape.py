@@ -9,7 +9,7 @@ import numpy as np
 
 from funcgrad.dtypes import DType
 from funcgrad.ir.types import ArrayType
-from funcgrad.ops.families import linear, nondifferentiable, operation
+from funcgrad.ops.families import Operation, batched_by, linear, nondifferentiable, operation
 
 Shape = tuple[int, ...]
 
@@ -63,7 +63,7 @@ def _reshape_infer(x: ArrayType, *, shape: Shape) -> ArrayType:
     return out
 
 
-reshape = linear(
+reshape: Operation = linear(
     "reshape",
     lambda x, *, shape: np.reshape(x, shape),
     _reshape_infer,
@@ -83,7 +83,7 @@ def _transpose_infer(x: ArrayType, *, permutation: Shape) -> ArrayType:
     return x.with_shape(tuple(x.shape[axis] for axis in permutation))
 
 
-transpose = linear(
+transpose: Operation = linear(
     "transpose",
     lambda x, *, permutation: np.transpose(x, permutation),
     _transpose_infer,
@@ -130,7 +130,7 @@ def _rev_infer(x: ArrayType, *, dimensions: Shape) -> ArrayType:
     return x
 
 
-rev = linear(
+rev: Operation = linear(
     "rev",
     lambda x, *, dimensions: np.flip(x, dimensions),
     _rev_infer,
@@ -206,10 +206,10 @@ def _pad_batch_any(size: int, inputs: Any, batched: Sequence[bool], params: dict
     if not batched[1]:
         config = ((0, 0, 0), *params["padding_config"])
         return (pad(*inputs, padding_config=config),), (True,)
-    return _pad_batch_all(size, inputs, batched, params)
+    return batched_by(_pad_batch)(size, inputs, batched, params)
 
 
-_pad_batch_all, pad.batch = pad.batch, _pad_batch_any
+pad.batch = _pad_batch_any  # the common case, one value for all examples, needs no second array
 
 
 # concatenate ---------------------------------------------------------------------------------------------------------
@@ -237,7 +237,7 @@ def _concatenate_transpose(ct: Any, *types: ArrayType, dimension: int) -> tuple[
     return tuple(parts)
 
 
-concatenate = linear(
+concatenate: Operation = linear(
     "concatenate",
     lambda *xs, dimension: np.concatenate(xs, dimension),
     _concatenate_infer,

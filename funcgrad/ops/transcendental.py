@@ -14,7 +14,7 @@ import numpy as np
 
 from funcgrad.dtypes import FLOATS, INEXACT
 from funcgrad.ops.arithmetic import rsqrt, sqrt
-from funcgrad.ops.families import elementwise
+from funcgrad.ops.families import Operation, elementwise
 
 LN2, LN10, TWO_OVER_ROOT_PI = math.log(2.0), math.log(10.0), 2.0 / math.sqrt(math.pi)
 
@@ -39,7 +39,7 @@ log10 = elementwise("log10", np.log10, FLOATS, (lambda t, out, x: t / (LN10 * x)
 log1p = elementwise("log1p", np.log1p, FLOATS, (lambda t, out, x: t / (x + 1),), "log1p")
 
 sin = elementwise("sin", np.sin, INEXACT, (lambda t, out, x: t * cos(x),), "sin")
-cos = elementwise("cos", np.cos, INEXACT, (lambda t, out, x: -(t * sin(x)),), "cos")
+cos: Operation = elementwise("cos", np.cos, INEXACT, (lambda t, out, x: -(t * sin(x)),), "cos")
 tan = elementwise("tan", np.tan, INEXACT, (lambda t, out, x: t * (1 + out * out),), "tan")
 asin = elementwise("asin", np.arcsin, FLOATS, (lambda t, out, x: t * rsqrt((1 - x) * (1 + x)),), "arcsin")
 acos = elementwise("acos", np.arccos, FLOATS, (lambda t, out, x: -(t * rsqrt((1 - x) * (1 + x))),), "arccos")
@@ -52,13 +52,15 @@ atan2 = elementwise(
     "arctan2",
 )
 sinh = elementwise("sinh", np.sinh, INEXACT, (lambda t, out, x: t * cosh(x),), "sinh")
-cosh = elementwise("cosh", np.cosh, INEXACT, (lambda t, out, x: t * sinh(x),), "cosh")
+cosh: Operation = elementwise("cosh", np.cosh, INEXACT, (lambda t, out, x: t * sinh(x),), "cosh")
 tanh = elementwise("tanh", np.tanh, INEXACT, (lambda t, out, x: t * ((1 - out) * (1 + out)),), "tanh")
 asinh = elementwise("asinh", np.arcsinh, FLOATS, (lambda t, out, x: t * rsqrt(x * x + 1),), "arcsinh")
 acosh = elementwise("acosh", np.arccosh, FLOATS, (lambda t, out, x: t / (sqrt(x - 1) * sqrt(x + 1)),), "arccosh")
 atanh = elementwise("atanh", np.arctanh, FLOATS, (lambda t, out, x: t / ((1 - x) * (1 + x)),), "arctanh")
 
-logistic = elementwise("logistic", _special("expit"), FLOATS, (lambda t, out, x: t * (out * logistic(-x)),), "logistic")
+logistic: Operation = elementwise(
+    "logistic", _special("expit"), FLOATS, (lambda t, out, x: t * (out * logistic(-x)),), "logistic"
+)
 erf = elementwise("erf", _special("erf"), FLOATS, (lambda t, out, x: t * (TWO_OVER_ROOT_PI * exp(-(x * x))),), "erf")
 erfc = elementwise(
     "erfc", _special("erfc"), FLOATS, (lambda t, out, x: t * (-TWO_OVER_ROOT_PI * exp(-(x * x))),), "erfc"

@@ -80,7 +80,9 @@ def _check_output(path: tuple[Any, ...], leaf: Any, fun: Any) -> None:
     except TypeError as error:
         where = f" at {tree.key_string(path)}" if path else ""
         name = getattr(fun, "__name__", repr(fun))
-        raise TypeError(f"{name} must return arrays and numbers (or pytrees of them), but{where}: {error}{at_line()}") from None
+        raise TypeError(
+            f"{name} must return arrays and numbers (or pytrees of them), but{where}: {error}{at_line()}"
+        ) from None
 
 
 def leaf_types(name: str, leaves: Sequence[Any], structure: tree.TreeDef) -> list[ArrayType]:
@@ -102,7 +104,9 @@ def leaf_types(name: str, leaves: Sequence[Any], structure: tree.TreeDef) -> lis
     return types
 
 
-Ready = tuple[Callable[[list[Any]], Any], Callable[[list[Any]], Any]]  # a native entry, and what makes the output of its results
+Ready = tuple[
+    Callable[[list[Any]], Any], Callable[[list[Any]], Any]
+]  # a native entry, and what makes the output of its results
 
 
 class DonatedArray(np.ndarray):
@@ -117,7 +121,9 @@ class DonatedArray(np.ndarray):
     def _refuse(self, *args: Any, **kwargs: Any) -> Any:
         raise DonatedBufferError(self.message.format(at_line()))
 
-    __array_ufunc__ = __array_function__ = __getitem__ = __setitem__ = __repr__ = __str__ = __iter__ = __float__ = __bool__ = _refuse
+    __array_ufunc__ = __array_function__ = __getitem__ = __setitem__ = __repr__ = __str__ = __iter__ = __float__ = (
+        __bool__
+    ) = _refuse
     sum = mean = copy = astype = reshape = tolist = item = _refuse
 
 
@@ -236,7 +242,9 @@ class JitFunction:
     def _name(self) -> str:
         return getattr(self._fun, "__name__", "function")
 
-    def _find(self, fun: Callable[..., Any], structure: tree.TreeDef, types: list[ArrayType], key: Hashable) -> tuple[Traced, Executable]:
+    def _find(
+        self, fun: Callable[..., Any], structure: tree.TreeDef, types: list[ArrayType], key: Hashable
+    ) -> tuple[Traced, Executable]:
         full_key = (key, tuple(types))
         found = self._traced.get(full_key)
         if found is None:
@@ -306,17 +314,21 @@ def _both_ways(fun: Any, numbers: tuple[int, ...], names: frozenset[str]) -> tup
     positional = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     variadic = any(p.kind == p.VAR_POSITIONAL for p in parameters)
     if numbers and not variadic and not all(-len(positional) <= k < len(positional) for k in numbers):
-        raise ValueError(f"jit: static_argnums={numbers} does not fit a function of {len(positional)} positional arguments{at_line()}")
+        raise ValueError(
+            f"jit: static_argnums={numbers} does not fit a function of {len(positional)} positional arguments{at_line()}"
+        )
     keywords = any(p.kind == p.VAR_KEYWORD for p in parameters)
     unknown = sorted(names - {p.name for p in parameters})
     if unknown and not keywords:
-        raise ValueError(f"jit: static_argnames has {unknown[0]!r}, but the function's arguments are {[p.name for p in parameters]}{at_line()}")
+        raise ValueError(
+            f"jit: static_argnames has {unknown[0]!r}, but the function's arguments are {[p.name for p in parameters]}{at_line()}"
+        )
     named = {positional[k] for k in numbers if -len(positional) <= k < len(positional)}
     numbered = {positional.index(name) for name in names if name in positional}
     return tuple(sorted({*numbers, *numbered})), names | named
 
 
-def _check_hashable(which: int | str, value: Any) -> None:
+def _check_hashable(which: object, value: Any) -> None:
     try:
         hash(value)
     except TypeError:

@@ -15,15 +15,26 @@ import numpy as np
 from funcgrad.array import Array
 from funcgrad.compile import native
 from funcgrad.compile.compiler import compile_kernels
-from funcgrad.compile.native import ArrayInput, Entry, Output, ScalarInput, Step, describe, gemm_address, gemm_integers, make_entry, slow_call
+from funcgrad.compile.native import (
+    ArrayInput,
+    Entry,
+    Output,
+    ScalarInput,
+    Step,
+    describe,
+    gemm_address,
+    gemm_integers,
+    make_entry,
+    slow_call,
+)
 from funcgrad.control.call import call
 from funcgrad.errors import at_line
 from funcgrad.ir.interpret import interpret
 from funcgrad.ir.program import Program, Var
 from funcgrad.lower.fusion import Unsupported
-from funcgrad.lower.schedule import KernelStep
 from funcgrad.lower.plan import Plan, make_plan
 from funcgrad.lower.products import Product
+from funcgrad.lower.schedule import KernelStep
 from funcgrad.simplify import simplify
 
 SPLIT_FLOPS = 4e6  # multiplications and additions of a product that is worth sharing out
@@ -64,11 +75,11 @@ class Executable:
             return self._interpret(leaves), None
         entry, descriptor = self.entry_for(leaves)
         results = entry(list(leaves))
-        if type(results) is list:
+        if isinstance(results, list):
             return results, entry
         if results is None:
             results = slow_call(descriptor, leaves)
-        if type(results) is list:
+        if isinstance(results, list):
             return results, None
         message, line = self.plan.failures[results - 1]
         raise IndexError(f"{message}{at_line(line)}")

@@ -9,11 +9,11 @@ from funcgrad.compile import engine
 from funcgrad.compile.llvm import print_kernel
 from funcgrad.ir.program import Program
 from funcgrad.lower.fusion import Unsupported
-from funcgrad.lower.schedule import KernelStep
 from funcgrad.lower.loops import Op, walk
 from funcgrad.lower.plan import Plan, buffers_of, make_plan
 from funcgrad.lower.products import Product
 from funcgrad.lower.python import print_plan
+from funcgrad.lower.schedule import KernelStep
 from funcgrad.lower.writer import EXPENSIVE
 from funcgrad.runtime.executable import Executable, executable_for
 from funcgrad.simplify import simplify
@@ -122,7 +122,9 @@ class Compiled:
         """The function's value."""
         leaves, structure = tree.flatten((args, kwargs))
         if structure != self._lowered._in_structure:
-            raise TypeError(f"this program was compiled for arguments of the structure {self._lowered._in_structure}, not {structure}")
+            raise TypeError(
+                f"this program was compiled for arguments of the structure {self._lowered._in_structure}, not {structure}"
+            )
         results, _ = self._executable(leaves)
         return tree.unflatten(self._lowered._out_structure, results)
 

@@ -63,8 +63,12 @@ def _div(r: Rewriter, inputs: Sequence[Atom], params: Params, source: SourceLoca
     if _is(r, y, 1):
         return _spread(r, x, _shape(inputs), source)
     divisor = r.scalar(y)
-    if divisor is not None and x.type.dtype.kind == "f" and x.type.shape and _is_power_of_two(divisor):  # the reciprocal is exact
-        return _emit(r, "mul", [x, literal(1 / divisor, x.type.dtype)], source) if x.type.shape == _shape(inputs) else None
+    if (
+        divisor is not None and x.type.dtype.kind == "f" and x.type.shape and _is_power_of_two(divisor)
+    ):  # the reciprocal is exact
+        return (
+            _emit(r, "mul", [x, literal(1 / divisor, x.type.dtype)], source) if x.type.shape == _shape(inputs) else None
+        )
     return _scalars(r, "div", x, y, source)
 
 
@@ -126,7 +130,9 @@ def _select(r: Rewriter, inputs: Sequence[Atom], params: Params, source: SourceL
         return _spread(r, true if known else false, shape, source)
     if false is true:
         return _spread(r, true, shape, source)
-    numbers = [literal(r.scalar(a), a.type.dtype) if a.type.shape and r.scalar(a) is not None else a for a in (false, true)]
+    numbers = [
+        literal(r.scalar(a), a.type.dtype) if a.type.shape and r.scalar(a) is not None else a for a in (false, true)
+    ]
     if which.type.shape == shape and (numbers[0] is not false or numbers[1] is not true):
         return _emit(r, "select", [which, *numbers], source)
     return None
@@ -153,7 +159,11 @@ def _reshape(r: Rewriter, inputs: Sequence[Atom], params: Params, source: Source
         return x
     inner = r.define(x, "reshape")
     if inner:
-        return _emit(r, "reshape", inner.inputs, source, shape=shape) if inner.inputs[0].type.shape != shape else inner.inputs[0]
+        return (
+            _emit(r, "reshape", inner.inputs, source, shape=shape)
+            if inner.inputs[0].type.shape != shape
+            else inner.inputs[0]
+        )
     value = r.scalar(x)
     if value is not None and shape:
         return _spread(r, literal(value, x.type.dtype), shape, source)
@@ -174,7 +184,9 @@ def _transpose(r: Rewriter, inputs: Sequence[Atom], params: Params, source: Sour
     return _exchanged(r, product, permutation, source) if product else None
 
 
-def _exchanged(r: Rewriter, product: Equation, permutation: tuple[int, ...], source: SourceLocation | None) -> Atom | None:
+def _exchanged(
+    r: Rewriter, product: Equation, permutation: tuple[int, ...], source: SourceLocation | None
+) -> Atom | None:
     """(x @ y).T = y.T @ x.T: a transpose that exchanges the free axes of a product is a product in the other order."""
     (contracted, batch), (x, y) = product.params["dimension_numbers"], product.inputs
     nb = len(batch[0])
@@ -191,7 +203,11 @@ def _reduction(name: str) -> Identity:
         (x,), axes = inputs, params["axes"]
         shape = x.type.shape
         if all(shape[k] == 1 for k in axes):
-            return _emit(r, "reshape", [x], source, shape=tuple(n for k, n in enumerate(shape) if k not in axes)) if axes else x
+            return (
+                _emit(r, "reshape", [x], source, shape=tuple(n for k, n in enumerate(shape) if k not in axes))
+                if axes
+                else x
+            )
         if name == "reduce_sum":
             return _sum_of_negative(r, x, params, source) or _sum_of_one_hot(r, x, axes, source)
         return None
@@ -213,7 +229,12 @@ def _sum_of_one_hot(r: Rewriter, x: Atom, axes: tuple[int, ...], source: SourceL
     if hit is None or value is None:
         return None
     column, wanted = r.define(hit.inputs[0], "iota"), r.define(hit.inputs[1], "broadcast_in_dim")
-    if column is None or wanted is None or column.params["dimension"] != 1 or wanted.params["broadcast_dimensions"] != (0,):
+    if (
+        column is None
+        or wanted is None
+        or column.params["dimension"] != 1
+        or wanted.params["broadcast_dimensions"] != (0,)
+    ):
         return None
     narrow = r.define(wanted.inputs[0], "convert_element_type")
     index = r.define(_through_reshape(r, narrow.inputs[0] if narrow else wanted.inputs[0]), "check_index")
@@ -245,7 +266,11 @@ def _scatter(r: Rewriter, inputs: Sequence[Atom], params: Params, source: Source
     flat = [_emit(r, "reshape", [a], source, shape=(a.type.size,)) for a in indices]
     rows = flat[0]
     counting = r.define(_through_reshape(r, rows), "iota")
-    if counting is None or rows.type.size != shape[0] or counting.params["shape"][counting.params["dimension"]] != shape[0]:
+    if (
+        counting is None
+        or rows.type.size != shape[0]
+        or counting.params["shape"][counting.params["dimension"]] != shape[0]
+    ):
         return None
     number = np.dtype(np.int32) if shape[1] < 2**31 else INT64  # as many lanes as float32 has
     column = _emit(r, "iota", [], source, dtype=number, shape=shape, dimension=1)

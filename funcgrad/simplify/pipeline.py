@@ -39,10 +39,12 @@ def _rewrite(program: Program) -> Program:
         if found is None:
             rule = IDENTITIES.get(equation.primitive.name)
             found = rule(r, inputs, equation.params, equation.source) if rule else None
-        outputs = (found,) if found is not None else r.emit(equation.primitive, inputs, equation.params, equation.source)
+        outputs: tuple[Atom, ...] = (
+            (found,) if found is not None else r.emit(equation.primitive, inputs, equation.params, equation.source)
+        )
         r.env.update(zip(equation.outputs, outputs, strict=True))
-    outputs = tuple(r.read(a) for a in program.outputs)
-    return Program(program.inputs, tuple(r.equations), outputs, r.constants)
+    results = tuple(r.read(a) for a in program.outputs)
+    return Program(program.inputs, tuple(r.equations), results, r.constants)
 
 
 def _constant(r: Rewriter, v: Var, value: np.ndarray) -> Atom:
@@ -51,10 +53,14 @@ def _constant(r: Rewriter, v: Var, value: np.ndarray) -> Atom:
         return v
     first = value.flat[0]
     if first.tobytes() * 2 == value.flat[-1].tobytes() + first.tobytes() and (value == first).all():
-        if not first and value.dtype.kind == "f" and np.signbit(value).any() != np.signbit(value).all():  # 0 and -0 are equal
+        if (
+            not first and value.dtype.kind == "f" and np.signbit(value).any() != np.signbit(value).all()
+        ):  # 0 and -0 are equal
             return v
         number = literal(first, v.type.dtype)
-        return r.emit(registry["broadcast_in_dim"], [number], {"shape": value.shape, "broadcast_dimensions": ()}, None)[0]
+        return r.emit(registry["broadcast_in_dim"], [number], {"shape": value.shape, "broadcast_dimensions": ()}, None)[
+            0
+        ]
     if value.dtype.kind in "iu" and not first:
         for axis, extent in enumerate(value.shape):
             line = np.arange(extent).reshape([-1 if k == axis else 1 for k in range(value.ndim)])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from funcgrad import config
-from funcgrad.compile import cache, engine
+from funcgrad.compile import cache
 from funcgrad.errors import CacheWarning
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")

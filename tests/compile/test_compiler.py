@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from funcgrad import config
-from funcgrad.compile import cache, compiler, engine
+from funcgrad.compile import compiler, engine
 from funcgrad.compile.compiler import canonical, compile_kernels, native_library, symbol_of
 from funcgrad.lower.loops import Constant, Kernel
 from tests.compile.builder import elementwise, run

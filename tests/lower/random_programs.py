@@ -58,7 +58,9 @@ class Drawn:
         given = iter(arguments)
         values: list[Any] = []
         for node in self.nodes:
-            values.append(next(given) if node.operation is None else node.operation(*(values[k] for k in node.operands)))
+            values.append(
+                next(given) if node.operation is None else node.operation(*(values[k] for k in node.operands))
+            )
         return [values[k] for k in self.outputs]
 
     def text(self) -> str:
@@ -84,7 +86,9 @@ class Drawn:
             np.testing.assert_allclose(result, node.value, rtol=worst, atol=worst * scale, err_msg=where)
 
 
-def draw_program(choose: Choose, seed: int, length: int, extents: Sequence[int] = EXTENTS, largest: int = 20000) -> Drawn:
+def draw_program(
+    choose: Choose, seed: int, length: int, extents: Sequence[int] = EXTENTS, largest: int = 20000
+) -> Drawn:
     """Draw a function of `length` operations."""
     rng = np.random.default_rng(seed)
     drawn = Drawn()
@@ -178,7 +182,18 @@ def binary(choose: Choose, rng: Any, nodes: list[Node], k: int) -> Any:
         return None
     operands = [k, other]
     if "f" in (x.kind, y.kind):
-        names = ("add", "subtract", "multiply", "maximum", "minimum", "less", "equal", "greater_equal", "arctan2", "hypot")
+        names = (
+            "add",
+            "subtract",
+            "multiply",
+            "maximum",
+            "minimum",
+            "less",
+            "equal",
+            "greater_equal",
+            "arctan2",
+            "hypot",
+        )
         name = choose(names)
         decisive = name in ("less", "equal", "greater_equal", "arctan2")  # arctan2: the sign of a zero decides
         if decisive and not (x.exact and y.exact):
@@ -198,7 +213,11 @@ def binary(choose: Choose, rng: Any, nodes: list[Node], k: int) -> Any:
 def scalar(choose: Choose, rng: Any, nodes: list[Node], k: int) -> Any:
     number = choose((0, 1, -1, 2, 0.5, 3.25, True))
     name = choose(("add", "subtract", "multiply", "maximum", "rsub"))
-    if nodes[k].kind == "b" or (nodes[k].kind == "u" and number == -1) or (isinstance(number, bool) and nodes[k].kind != "f"):
+    if (
+        nodes[k].kind == "b"
+        or (nodes[k].kind == "u" and number == -1)
+        or (isinstance(number, bool) and nodes[k].kind != "f")
+    ):
         return None
     operation = (lambda x: number - x) if name == "rsub" else lambda x: getattr(np_, name)(x, number)
     return f"{name} {number}", operation, [k], True
@@ -214,6 +233,11 @@ def where(choose: Choose, rng: Any, nodes: list[Node], k: int) -> Any:
     return "where", np_.where, operands, True
 
 
+SLICES = (
+    slice(None), slice(1, None), slice(None, None, -1), slice(None, None, 2), slice(0, 1), slice(None, -1), slice(-1, None, -2),
+)  # fmt: skip
+
+
 def view(choose: Choose, rng: Any, nodes: list[Node], k: int) -> Any:
     shape = nodes[k].value.shape
     name = choose(("transpose", "slice", "flip", "expand", "broadcast", "ravel", "regroup", "squeeze"))
@@ -221,7 +245,7 @@ def view(choose: Choose, rng: Any, nodes: list[Node], k: int) -> Any:
         order = tuple(int(a) for a in rng.permutation(len(shape)))
         return f"transpose {order}", lambda x: np_.transpose(x, order), [k], True
     if name == "slice" and shape:
-        index = tuple(choose((slice(None), slice(1, None), slice(None, None, -1), slice(None, None, 2), slice(0, 1), slice(None, -1), slice(-1, None, -2))) for _ in shape)
+        index = tuple(choose(SLICES) for _ in shape)
         return f"slice {index}", lambda x: x[index], [k], True
     if name == "flip" and shape:
         axis = choose(range(len(shape)))
@@ -249,9 +273,11 @@ def reduction(choose: Choose, rng: Any, nodes: list[Node], k: int) -> Any:
     keep = choose((True, False))
     names = ("any", "all", "sum", "max") if node.kind == "b" else ("sum", "max", "min", "mean", "prod", "var")
     name = choose(names)
-    if (name in ("max", "min", "mean", "var") and 0 in extents) or (name == "prod" and node.kind == "f" and np.prod(extents) > 4):
+    if (name in ("max", "min", "mean", "var") and 0 in extents) or (
+        name == "prod" and node.kind == "f" and np.prod(extents) > 4
+    ):
         return None
-    exact = node.kind != "f" and name not in ("mean", "var") or name in ("max", "min", "any", "all")
+    exact = (node.kind != "f" and name not in ("mean", "var")) or name in ("max", "min", "any", "all")
     return f"{name} {axes} {keep}", lambda x: getattr(np_, name)(x, axis=axes, keepdims=keep), [k], exact
 
 
@@ -318,6 +344,11 @@ def join(choose: Choose, rng: Any, nodes: list[Node], k: int) -> Any:
     return "tile", lambda x: np_.tile(x, 2), [k], True
 
 
+def inside(indices: np.ndarray, extent: int) -> bool:
+    """Whether there are indices, and all within bounds."""
+    return bool(indices.size and np.min(indices) >= -extent and np.max(indices) < extent)
+
+
 def gathering(choose: Choose, rng: Any, nodes: list[Node], k: int) -> Any:
     shape = nodes[k].value.shape
     axes = tuple(a for a in range(len(shape)) if choose((True, False)))
@@ -325,7 +356,7 @@ def gathering(choose: Choose, rng: Any, nodes: list[Node], k: int) -> Any:
         return None
     index_shape = choose(((), (1,), (3,), (2, 2), (0,)))
     indices = [np.asarray(rng.integers(-shape[a], shape[a], index_shape)) for a in axes]
-    traced = [i for i, n in enumerate(nodes) if n.kind in "iu" and n.value.size and n.value.ndim < 3 and np.min(n.value) >= -shape[axes[0]] and np.max(n.value) < shape[axes[0]]]
+    traced = [i for i, n in enumerate(nodes) if n.kind in "iu" and n.value.ndim < 3 and inside(n.value, shape[axes[0]])]
     if traced and len(axes) == 1 and choose((True, False)):
         return f"gather {axes} traced", lambda x, i: x[(slice(None),) * axes[0] + (i,)], [k, choose(traced)], True
     lines = dict(zip(axes, indices, strict=True))
@@ -351,4 +382,7 @@ def scattering(choose: Choose, rng: Any, nodes: list[Node], k: int) -> Any:
     return f"scatter {shape}", operation, [k], True
 
 
-RULES = (unary, unary, unary, binary, binary, binary, scalar, cast, where, view, view, view, reduction, reduction, search, product, product, join, join, gathering, scattering)
+RULES = (
+    *(unary, unary, unary, binary, binary, binary, scalar, cast, where, view, view, view),
+    *(reduction, reduction, search, product, product, join, join, gathering, scattering),
+)

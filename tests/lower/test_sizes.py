@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -23,12 +24,14 @@ def loss(params: Params, x: Any, y: Any) -> Any:
 
 def step(params: Params, x: Any, y: Any, rate: float = 0.1) -> tuple[Any, Params]:
     value, grads = fg.value_and_grad(loss)(params, x, y)
-    moved = [(w - np.float32(rate) * dw, b - np.float32(rate) * db) for (w, b), (dw, db) in zip(params, grads, strict=True)]
+    moved = [
+        (w - np.float32(rate) * dw, b - np.float32(rate) * db) for (w, b), (dw, db) in zip(params, grads, strict=True)
+    ]
     return value, moved
 
 
 def arguments(batch: int, widths: tuple[int, ...]) -> tuple[Any, ...]:
-    params = [(floats(m, n), floats(n)) for m, n in zip(widths[:-1], widths[1:], strict=True)]
+    params = [(floats(m, n), floats(n)) for m, n in itertools.pairwise(widths)]
     return params, floats(batch, widths[0]), labels(batch, widths[-1])
 
 

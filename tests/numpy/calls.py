@@ -199,7 +199,11 @@ add(
 add(
     "array asarray",
     call(
-        st.one_of(operand, st.lists(arrays([(3,)]), min_size=1, max_size=2), st.lists(scalars, min_size=1, max_size=3)),
+        st.one_of(
+            numbers,
+            st.lists(arrays([(3,)], special=False), min_size=1, max_size=2),
+            st.lists(scalars, min_size=1, max_size=3),
+        ),
         dtype=st.sampled_from([None, np.float32, np.int64]),
     ),
 )

@@ -39,7 +39,18 @@ def test_one_trace_for_each_combination_of_types() -> None:
     assert counted.calls == len(kinds)
 
 
-SCALARS = [True, 3, 2.5, np.bool_(True), np.int8(3), np.uint8(200), np.int64(4), np.float16(1.5), np.float32(2.5), np.float64(0.1)]
+SCALARS = [
+    True,
+    3,
+    2.5,
+    np.bool_(True),
+    np.int8(3),
+    np.uint8(200),
+    np.int64(4),
+    np.float16(1.5),
+    np.float32(2.5),
+    np.float64(0.1),
+]
 
 
 @pytest.mark.parametrize("second", SCALARS, ids=lambda x: type(x).__name__)
@@ -142,7 +153,7 @@ def test_pytrees_and_keywords() -> None:
     assert list(function(tree)) == list(fg.tree.map(lambda x: x, tree))
     np.testing.assert_array_equal(function(tree)["b"], [2, 2])
     np.testing.assert_array_equal(function(tree, scale=3)["b"], [3, 3])
-    out, (offset,) = function(tree, offset=1, scale=np.ones(2))
+    _, (offset,) = function(tree, offset=1, scale=np.ones(2))
     assert offset == 1
     assert function({}) == {}
     assert fg.jit(lambda: None)() is None
@@ -215,7 +226,9 @@ def test_jit_of_jit() -> None:
     outer = fg.jit(lambda x: fg.jit(inner)(x, 2.0) + inner(x, 1.0))
     np.testing.assert_allclose(outer(np.ones(3)), 3 * np.sin(1), rtol=1e-15)
     np.testing.assert_allclose(fg.grad(outer)(0.5), 3 * np.cos(0.5), rtol=1e-15)
-    np.testing.assert_allclose(fg.jit(fg.grad(fg.jit(fg.grad(inner))), static_argnums=())(0.5, 2.0), -2 * np.sin(0.5), rtol=1e-15)
+    np.testing.assert_allclose(
+        fg.jit(fg.grad(fg.jit(fg.grad(inner))), static_argnums=())(0.5, 2.0), -2 * np.sin(0.5), rtol=1e-15
+    )
 
 
 def test_a_jitted_function_closes_over_a_tracer() -> None:
@@ -235,7 +248,14 @@ def test_donated_arrays() -> None:
     old = state["w"]
     state, _ = function(2, state, 1.0)
     np.testing.assert_array_equal(state["w"], 4)
-    for use in (lambda: old + 1, lambda: old[0], lambda: np.sum(old), lambda: repr(old), lambda: function(2, {"w": old}, 1.0), lambda: fg.grad(np.sum)(old)):
+    for use in (
+        lambda: old + 1,
+        lambda: old[0],
+        lambda: np.sum(old),
+        lambda: repr(old),
+        lambda: function(2, {"w": old}, 1.0),
+        lambda: fg.grad(np.sum)(old),
+    ):
         with pytest.raises((DonatedBufferError, ValueError), match="donate_argnums"):
             use()
 
@@ -296,7 +316,9 @@ def test_an_index_error_names_the_line_and_harms_no_later_call() -> None:
     for _ in range(2):
         np.testing.assert_array_equal(function(x, np.array([0, -5, 4])), [0, 0, 8])
         for bad in ([5], [0, -6], [2**62]):
-            with pytest.raises(IndexError, match=rf"index.* is out of bounds for axis with size 5\n  at .*test_dispatch\.py:{line} "):
+            with pytest.raises(
+                IndexError, match=rf"index.* is out of bounds for axis with size 5\n  at .*test_dispatch\.py:{line} "
+            ):
                 function(x, np.array(bad))
     assert function(x, 3) == 6
 

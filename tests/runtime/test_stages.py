@@ -42,7 +42,7 @@ def test_simplified_is_shorter() -> None:
 
 
 def test_an_unknown_dialect() -> None:
-    with pytest.raises(ValueError, match="'ir', .*'assembly', not 'fortran'"):
+    with pytest.raises(ValueError, match=r"'ir', .*'assembly', not 'fortran'"):
         lowered().as_text("fortran")
 
 
@@ -63,7 +63,7 @@ def test_a_compiled_program_takes_what_it_was_compiled_for() -> None:
     compiled = lowered().compile()
     with pytest.raises(TypeError, match="structure"):
         compiled(np.ones((3, 50)))
-    with pytest.raises((TypeError, ValueError), match="shape|dtype"):
+    with pytest.raises((TypeError, ValueError), match=r"shape|dtype"):
         compiled(np.ones((3, 51)), scale=2.0)
-    with pytest.raises((TypeError, ValueError), match="dtype|type"):
+    with pytest.raises((TypeError, ValueError), match=r"dtype|type"):
         compiled(np.ones((3, 50), "c16"), scale=2.0)

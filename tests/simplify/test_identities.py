@@ -24,7 +24,9 @@ def simplified(function: Callable[..., Any], *arguments: Any) -> Program:
     """The simplified program; its values are those of the program before, in every bit."""
     program = fg.make_jaxpr(function)(*arguments)
     after = simplify(program)
-    work = [e for e in after.equations if e.primitive.name not in ("broadcast_in_dim", "iota", "reshape")]  # what constants became
+    work = [
+        e for e in after.equations if e.primitive.name not in ("broadcast_in_dim", "iota", "reshape")
+    ]  # what constants became
     assert len(work) <= max(len(inline(program).equations), 1)
     for old, new in zip(interpret(program, arguments), interpret(after, arguments), strict=True):
         old, new = np.asarray(old), np.asarray(new)
@@ -65,9 +67,9 @@ def names(program: Program) -> list[str]:
         (lambda x: x + -0.0, X, []),
         (lambda x: x + 0, I, []),
         (lambda x: 0 + x, I, []),
-        (lambda x: -(-x), X, []),
-        (lambda x: -(-x), I, []),
-        (lambda x: -(-(-x)), X, ["neg"]),
+        (lambda x: np.negative(-x), X, []),
+        (lambda x: np.negative(-x), I, []),
+        (lambda x: np.negative(np.negative(-x)), X, ["neg"]),
         (lambda x: fg.stop_gradient(x), X, []),
         (lambda x: x.astype(np.float64), X, []),
         (lambda x: x.astype(np.float32), X, ["convert_element_type"]),
@@ -140,7 +142,11 @@ def test_constants_are_recognised(constant: np.ndarray, left: set[str]) -> None:
     program = fg.make_jaxpr(lambda: np.sin(constant) if constant.dtype.kind == "f" else constant + 0 * constant)()
     program = fg.make_jaxpr(lambda x: (np.where(x, constant, constant[:, ::-1]),))(np.ones(constant.shape, bool))
     after = simplify(program)
-    for old, new in zip(interpret(program, [np.ones(constant.shape, bool)]), interpret(after, [np.ones(constant.shape, bool)]), strict=True):
+    for old, new in zip(
+        interpret(program, [np.ones(constant.shape, bool)]),
+        interpret(after, [np.ones(constant.shape, bool)]),
+        strict=True,
+    ):
         np.testing.assert_array_equal(new, old)
         assert np.asarray(new).tobytes() == np.asarray(old).tobytes()
     assert left <= set(names(after))
@@ -186,7 +192,10 @@ def test_a_transposed_product_is_a_product_in_the_other_order() -> None:
     assert program.equations[0].inputs == program.inputs[::-1]
     batched = simplified(lambda x, y: np.swapaxes(x @ y, 1, 2), np.ones((5, 2, 3)), np.ones((5, 3, 4)))
     assert names(batched) == ["dot_general"]
-    assert names(simplified(lambda x, y: np.transpose(x @ y, (1, 0, 2)), np.ones((5, 2, 3)), np.ones((5, 3, 4))))[-1] == "transpose"
+    assert (
+        names(simplified(lambda x, y: np.transpose(x @ y, (1, 0, 2)), np.ones((5, 2, 3)), np.ones((5, 3, 4))))[-1]
+        == "transpose"
+    )
 
 
 LOGITS, LABELS = np.arange(12.0).reshape(3, 4), np.array([0, 3, -1])

@@ -62,6 +62,4 @@ def _fresh(program: Any) -> Any:
     (old,) = program.inputs
     new, out = type(old)(old.type), type(old)(program.outputs[0].type)
     (equation,) = program.equations
-    return program.replace(
-        inputs=(new,), equations=(equation.replace(inputs=(new,), outputs=(out,)),), outputs=(out,)
-    )
+    return program.replace(inputs=(new,), equations=(equation.replace(inputs=(new,), outputs=(out,)),), outputs=(out,))

@@ -137,6 +137,9 @@ def test_eager_weakness_is_that_of_programs() -> None:
 
 def test_integers_out_of_range() -> None:
     x = np.array([1, 200], np.uint8)
+    hold(lambda x, n: x < n, x, -3)  # a traced number too
+    hold(lambda x, n: x / n, x, -3)
+    hold(lambda x: np.clip(x, -5, 300), x)
     hold(lambda x: x < 300, x)
     hold(lambda x: x == -1, x)
     hold(lambda x: x > -1, x)
@@ -273,7 +276,9 @@ def test_indexing(index: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "index", [3, -4, (0, 4), (0, 0, 0, 0), [0, 3], np.array([-4]), (..., ...), 1.0, "a", np.array([0.5])], ids=repr
+    "index",
+    [3, -4, (0, 4), (0, 0, 0, 0), ([0, 1], [0, 1, 2]), [0, 3], np.array([-4]), (..., ...), 1.0, "a", np.array([0.5])],
+    ids=repr,
 )
 def test_bad_indices(index: Any) -> None:
     x = np.arange(60.0).reshape(3, 4, 5)
