@@ -1,17 +1,21 @@
 """How is a network trained with funcgrad?  A multilayer perceptron that reads handwritten digits.
 
-    python examples/digits_mlp.py [--data mnist.npz] [--epochs 40] [--hidden 128,64] [--lr 0.3] [--figure digits_mlp.png]
+    python examples/digits_mlp.py [--data mnist.npz] [--epochs 40] [--hidden 128,64] [--lr 0.3] [--figure
+    digits_mlp.png]
 
-Without ``--data`` it takes the 1,797 scans (8x8 pixels) that ship with scikit-learn, holds a fifth of them out, trains on the
-others, and draws what it has learnt.  With ``--data`` it takes an archive laid out as Keras's ``mnist.npz``.
+Without ``--data`` it takes the 1,797 scans (8x8 pixels) that ship with scikit-learn, holds a fifth of them out,
+trains on the others, and draws what it has learnt.  With ``--data`` it takes an archive laid out as Keras's
+``mnist.npz``.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import math
 import sys
 import time
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
@@ -30,6 +34,8 @@ Params = list[dict[str, np.ndarray]]
 
 FIGURE_FORMATS = (".png", ".pdf", ".svg")
 MOST_CLASSES = 256  # more would mean that the labels are no class numbers
+# What zipfile and NumPy raise for damaged archives; RuntimeError also for encrypted and for unknown ones.
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, MemoryError, RuntimeError, SyntaxError, tokenize.TokenError)
 REACH = 0.09  # how far a training image is shifted, as a share of its width: the scans are centred no better than this
 
 
@@ -47,7 +53,7 @@ def initial_params(sizes: Sequence[int], rng: np.random.Generator) -> Params:
             "w": rng.normal(0, math.sqrt(2 / inputs), (inputs, outputs)).astype(np.float32),
             "b": np.zeros(outputs, np.float32),
         }
-        for inputs, outputs in zip(sizes, sizes[1:], strict=False)
+        for inputs, outputs in itertools.pairwise(sizes)
     ]
 
 
@@ -165,13 +171,17 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         if missing:
             raise BadInputError(f"{path}: has no array {missing[0]} (it needs {', '.join(Data._fields)})")
         with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in Data._fields}
+            found = {name: arrays[name] for name in Data._fields}
     except OSError as error:
         raise BadInputError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except DAMAGED as error:
         raise BadInputError(f"{path}: is no .npz archive, or a damaged one") from error
     except ValueError as error:
         raise BadInputError(f"{path}: an array cannot be read: {str(error).splitlines()[0]}") from error
+    for name, array in found.items():
+        if not isinstance(array, np.ndarray):  # NumPy hands out the bytes of what does not begin as an array does
+            raise BadInputError(f"{path}: {name} is no array")
+    return found
 
 
 def checked(arrays: dict[str, np.ndarray], path: Path) -> None:

@@ -1,4 +1,6 @@
-"""What does a user call?  `grad`, `value_and_grad`, `vjp`, `jvp`, `vmap`, `make_jaxpr`, `eval_shape`, with JAX's signatures."""
+"""What does a user call?  `grad`, `value_and_grad`, `vjp`, `jvp`, `vmap`, `make_jaxpr`, `eval_shape`,
+with JAX's signatures.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,8 @@ def grad(
     Parameters
     ----------
     fun
-        Takes arrays, scalars or pytrees of them; returns a real scalar (shape ``()``), or ``(scalar, aux)`` if `has_aux`.
+        Takes arrays, scalars or pytrees of them; returns a real scalar (shape ``()``), or ``(scalar, aux)`` if
+        `has_aux`.
     argnums
         Which positional argument(s) to differentiate by: an int, or a sequence of ints (then a tuple is returned).
     has_aux
@@ -60,7 +63,8 @@ def grad(
 
     Notes
     -----
-    Outside `jit` the arguments are known, so that `fun` may use ``if``, ``while``, ``float()`` and ``print`` on its values.
+    Outside `jit` the arguments are known, so that `fun` may use ``if``, ``while``, ``float()`` and ``print`` on its
+    values.
 
     Examples
     --------
@@ -149,8 +153,8 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     Returns
     -------
     tuple
-        ``(output, vjp_fun)`` or ``(output, vjp_fun, aux)``. ``vjp_fun(cotangent)``, for a pytree like the output, returns a tuple of
-        cotangents like `primals`; it may be called any number of times.
+        ``(output, vjp_fun)`` or ``(output, vjp_fun, aux)``. ``vjp_fun(cotangent)``, for a pytree like the output,
+        returns a tuple of cotangents like `primals`; it may be called any number of times.
 
     Examples
     --------
@@ -182,7 +186,8 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
         given, given_structure = tree.flatten(cotangent)
         if given_structure != out_structure:
             raise ValueError(
-                f"vjp: the cotangent has the structure {given_structure}, the output of the function {out_structure}{at_line()}"
+                f"vjp: the cotangent has the structure {given_structure}, the output of the function "
+                f"{out_structure}{at_line()}"
             )
         cts = [_checked_cotangent(ct, t) for ct, t in zip(given, types, strict=True)]
         with np.errstate(all="ignore"):
@@ -256,8 +261,8 @@ def vmap(
     fun
         A function of one example.
     in_axes
-        Which axis of each argument counts examples; None for arguments that are the same for all. An int, or a pytree that is a prefix of
-        the tuple of arguments. Keyword arguments are batched along axis 0.
+        Which axis of each argument counts examples; None for arguments that are the same for all. An int, or a pytree
+        that is a prefix of the tuple of arguments. Keyword arguments are batched along axis 0.
     out_axes
         Where the batch axis stands in the outputs, likewise.
     axis_size
@@ -355,7 +360,7 @@ def stop_gradient(x: Any) -> Any:
     return tree.map(lambda leaf: _stop_gradient(leaf) if type(leaf) is Tracer else leaf, x)
 
 
-# Checks and conversions ------------------------------------------------------------------------------------------------
+# Checks and conversions ----------------------------------------------------------------------------------------------
 
 
 def _check_callable(fun: Any, name: str) -> None:
@@ -371,8 +376,8 @@ def _argument_numbers(argnums: int | Sequence[int], count: int) -> tuple[int, ..
     for k in numbers:
         if not -count <= k < count:
             raise ValueError(
-                f"differentiating with respect to argnums={argnums} requires at least {max(k + 1, -k)} positional arguments to be passed "
-                f"by the caller, but got only {count} positional arguments{at_line()}"
+                f"differentiating with respect to argnums={argnums} requires at least {max(k + 1, -k)} positional "
+                f"arguments to be passed by the caller, but got only {count} positional arguments{at_line()}"
             )
     numbers = tuple(k % count for k in numbers)
     if len(set(numbers)) != len(numbers):
@@ -396,13 +401,15 @@ def _check_inputs(chosen: Any, leaves: list[Any], holomorphic: bool, allow_int: 
             raise TypeError(f"{name}: {where}: {error}{at_line()}") from None
         if dtype.kind == "c" and not holomorphic:
             raise TypeError(
-                f"{name} requires real-valued inputs, but {where} has dtype {dtype.name}. For holomorphic functions pass holomorphic=True; "
-                f"otherwise differentiate with respect to the real and imaginary parts.{at_line()}"
+                f"{name} requires real-valued inputs, but {where} has dtype {dtype.name}. "
+                "For holomorphic functions pass holomorphic=True; otherwise differentiate with respect to the real "
+                f"and imaginary parts.{at_line()}"
             )
         if not is_inexact(dtype) and not allow_int:
             raise TypeError(
-                f"{name} requires real-valued inputs (floating dtypes), but {where} has dtype {dtype.name}. Convert it to a float "
-                f"(1.0 for 1, x.astype(float)), leave it out of argnums, or pass allow_int=True.{at_line()}"
+                f"{name} requires real-valued inputs (floating dtypes), but {where} has dtype {dtype.name}. "
+                "Convert it to a float (1.0 for 1, x.astype(float)), leave it out of argnums, or pass "
+                f"allow_int=True.{at_line()}"
             )
 
 
@@ -430,11 +437,13 @@ def _check_value(value: Any, holomorphic: bool) -> None:
         ) from None
     if kind.shape:
         raise TypeError(
-            f"Gradient only defined for scalar-output functions. Output had shape: {kind.shape}. Reduce it (np.sum, np.mean), or use vjp.{at_line()}"
+            f"Gradient only defined for scalar-output functions. Output had shape: {kind.shape}. Reduce it (np.sum, "
+            f"np.mean), or use vjp.{at_line()}"
         )
     if not is_inexact(kind.dtype) or (kind.dtype.kind == "c" and not holomorphic):
         raise TypeError(
-            f"grad requires real-valued outputs (floating dtypes), but the output has dtype {kind.dtype.name}.{at_line()}"
+            "grad requires real-valued outputs (floating dtypes), but the output has dtype "
+            f"{kind.dtype.name}.{at_line()}"
         )
 
 
@@ -471,7 +480,9 @@ def owned(values: Sequence[Any], inputs: Sequence[Any]) -> list[Any]:
 
 
 def _unshared(outputs: Sequence[Any]) -> list[Any]:
-    """What a function returned, with copies of arrays that it did not compute from traced values: they may be its own."""
+    """What a function returned, with copies of arrays that it did not compute from traced values:
+    they may be its own.
+    """
     return [np.array(x) if isinstance(x, np.ndarray) else x for x in outputs]
 
 
@@ -482,7 +493,8 @@ def _leaf_axes(in_axes: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> l
         spread = tree.broadcast_prefix(prefix, args, none_is_leaf=True)
     except (ValueError, TypeError):
         raise ValueError(
-            f"vmap: in_axes={in_axes!r} is neither an int nor a prefix of the {len(args)} positional arguments{at_line()}"
+            f"vmap: in_axes={in_axes!r} is neither an int nor a prefix of the {len(args)} positional "
+            f"arguments{at_line()}"
         ) from None
     present = tree.leaves(args, none_is_leaf=True)
     axes = [a for a, x in zip(spread, present, strict=True) if x is not None]

@@ -30,5 +30,7 @@ class Array(np.ndarray):
 
 
 def as_array(value: Any) -> Array:
-    """`value` (array or scalar) as an `Array` that shares no memory with anything a caller can reach, if it is fresh."""
+    """`value` (array or scalar) as an `Array` that shares no memory
+    with anything a caller can reach, if it is fresh.
+    """
     return np.asarray(value).view(Array)

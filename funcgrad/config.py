@@ -1,14 +1,15 @@
-"""Which settings are there?  Environment variables, each with a type, a default and a meaning; read when they are needed.
+"""Which settings are there?  Environment variables, each with a type, a default and a meaning;
+read when they are needed.
 
-=========================  ==========  ==================================================================================
+=========================  ==========  ================================================================================
 variable                   default     meaning
-=========================  ==========  ==================================================================================
+=========================  ==========  ================================================================================
 ``FUNCGRAD_NUM_THREADS``   all cores   threads that compiled programs use (at least 1); see `funcgrad.set_num_threads`
 ``FUNCGRAD_CACHE``         ``1``       ``0``: keep no compiled kernels on disk
 ``FUNCGRAD_CACHE_DIR``     per user    where the disk cache is (default: the platform's place for caches)
 ``FUNCGRAD_CPU``           the host    the CPU to compile for, as LLVM names it (``generic``: the least of its family)
 ``FUNCGRAD_DEBUG``         ``0``       ``1``: have LLVM verify every module
-=========================  ==========  ==================================================================================
+=========================  ==========  ================================================================================
 """
 
 from __future__ import annotations

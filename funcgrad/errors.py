@@ -1,7 +1,7 @@
 """Which errors can a user meet?  Every exception and warning of its own that funcgrad raises, and the user's line.
 
-Where Python or NumPy has an exception for a mistake (`TypeError`, `ValueError`, `IndexError`, ...) that one is raised; the
-classes here are for mistakes that only a tracing library knows.  Their names are JAX's.
+Where Python or NumPy has an exception for a mistake (`TypeError`, `ValueError`, `IndexError`, ...) that one is
+raised; the classes here are for mistakes that only a tracing library knows.  Their names are JAX's.
 """
 
 from __future__ import annotations
@@ -53,7 +53,9 @@ class TracerError(TypeError):
 
 
 class ConcretizationTypeError(TracerError):
-    """A traced value was used where its number is needed (``float(x)``, ``int(x)``, ``range(x)``, ``x.item()``, ``print``-like formatting)."""
+    """A traced value was used where its number is needed
+    (``float(x)``, ``int(x)``, ``range(x)``, ``x.item()``, ``print``-like formatting).
+    """
 
 
 class TracerBoolConversionError(ConcretizationTypeError):

@@ -1,4 +1,6 @@
-"""Do the pages in docs/ show what the code does today?  Run with ``FUNCGRAD_UPDATE_DOCS=1`` to write the listings anew."""
+"""Do the pages in docs/ show what the code does today?
+Run with ``FUNCGRAD_UPDATE_DOCS=1`` to write the listings anew.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Do imports only point upwards in the order of the layers?
 
-`LAYERS` is the order of the pipeline: a file of funcgrad may import what stands above its own layer, and any file of its
-own package.  `EXTERNAL` says where a package from outside may be imported, `LATE` which imports may stand inside a function.
+`LAYERS` is the order of the pipeline: a file of funcgrad may import what stands above its own layer, and any file of
+its own package.  `EXTERNAL` says where a package from outside may be imported, `LATE` which imports may stand inside
+a function.
 """
 
 from __future__ import annotations
@@ -101,7 +102,9 @@ def layer_of(path: str) -> str:
 
 
 def layer_named(target: str) -> str:
-    """The layer that ``funcgrad.a.b`` or ``from funcgrad import a`` names; a name that is no layer is the package's face."""
+    """The layer that ``funcgrad.a.b`` or ``from funcgrad import a`` names;
+    a name that is no layer is the package's face.
+    """
     parts = target.split(".")
     return parts[1] if len(parts) > 1 and parts[1] in LAYERS else FACE
 

@@ -5,7 +5,8 @@
 
 ======== ==========================================================================================================
 ``bufs`` a table of addresses; slot 0 holds the address of the call's status word (an i64, 0 while nothing failed)
-``ints`` i64s: the slot number in ``bufs`` of each of the kernel's buffers, then the values of its ``sizes`` (floats as doubles)
+``ints`` i64s: the slot number in ``bufs`` of each of the kernel's buffers, then the values of its ``sizes`` (floats
+as doubles)
 ======== ==========================================================================================================
 
 Floating point is as written.  The one licence given is ``reassoc``, on the one addition or multiplication that a

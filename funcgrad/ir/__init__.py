@@ -1,1 +1,3 @@
-"""The typed intermediate representation: types, primitives, programs, their text, their rules, their reference meaning."""
+"""The typed intermediate representation: types, primitives, programs, their text, their rules,
+their reference meaning.
+"""

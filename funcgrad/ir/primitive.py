@@ -39,8 +39,9 @@ class Primitive:
     jvp
         ``jvp(inputs, tangents, params) -> (outputs, output tangents)``; an absent tangent (zero) is None.
     vjp
-        ``vjp(inputs, wanted, params) -> (outputs, pullback)``; ``pullback(cotangents)`` gives one cotangent per input, None
-        for zero and for those not `wanted`.  None in this slot: the outputs do not depend smoothly on the inputs.
+        ``vjp(inputs, wanted, params) -> (outputs, pullback)``; ``pullback(cotangents)`` gives one cotangent per
+        input, None for zero and for those not `wanted`.  None in this slot: the outputs do not depend smoothly on the
+        inputs.
     batch
         ``batch(size, inputs, batched, params) -> (outputs, batched)`` with every batch axis at 0.
     scalar

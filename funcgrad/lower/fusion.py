@@ -1,8 +1,9 @@
-"""Which roots share a kernel?  A walk over the equations that stores only what must be, and groups what has the same loops.
+"""Which roots share a kernel?  A walk over the equations that stores only what must be,
+and groups what has the same loops.
 
-A root joins the latest group over the same domain at whose position everything that it reads is at hand: stored before, computed in
-the same row, or lazy. A value that takes expensive instructions is computed once: when several kernels would, it is stored and the walk begins
-anew.
+A root joins the latest group over the same domain at whose position everything that it reads is at hand: stored
+before, computed in the same row, or lazy. A value that takes expensive instructions is computed once: when several
+kernels would, it is stored and the walk begins anew.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ class Fusion:
         """The status that tells of a failure in `equation`."""
         return self.codes.setdefault(equation, len(self.codes) + 1)
 
-    # Equations ---------------------------------------------------------------------------------------------------------
+    # Equations -------------------------------------------------------------------------------------------------------
 
     def _lazy(self, equation: Equation) -> None:
         (var,) = equation.outputs
@@ -174,7 +175,7 @@ class Fusion:
         self.steps.append(group)
         self.graph.stored[var] = Stored(var, group.position)
 
-    # Stores --------------------------------------------------------------------------------------------------------------
+    # Stores ----------------------------------------------------------------------------------------------------------
 
     def ensure(self, atom: Atom) -> None:
         """Store a value that is not stored yet."""
@@ -199,7 +200,7 @@ class Fusion:
         claimed.add(copy)
         return copy
 
-    # Groups --------------------------------------------------------------------------------------------------------------
+    # Groups ----------------------------------------------------------------------------------------------------------
 
     def add(self, root: Root, after: int = -1) -> int:
         """Put a root into a group; the position of its step."""

@@ -1,7 +1,8 @@
 """What is stored, and what is only an expression?  The facts about a program that fusion and kernels share.
 
-An equation is *lazy* when its elements can be computed wherever they are needed: elementwise operations, views, iota and gather. Everything
-else has a place in the list of steps. A lazy value is stored when a library product, an output or too many kernels need it.
+An equation is *lazy* when its elements can be computed wherever they are needed: elementwise operations, views, iota
+and gather. Everything else has a place in the list of steps. A lazy value is stored when a library product, an output
+or too many kernels need it.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ class Graph:
     stored
         Variables that have a buffer: inputs and constants (position -1), and what steps have written.
     depths, works
-        For lazy variables, the length of the longest chain of operations since the last stored values, and how many there are.
+        For lazy variables, the length of the longest chain of operations since the last stored values, and how many
+        there are.
     """
 
     program: Program

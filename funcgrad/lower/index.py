@@ -1,7 +1,8 @@
 """Where is an element?  Index maps: one affine expression of loop indices per axis.
 
-Broadcasts, transposes, slices and reversals change the map through which an operand is read, and so cost nothing. A symbol of an
-expression is the number of a loop axis, or a `Value` that a kernel computes (an index read from an array).
+Broadcasts, transposes, slices and reversals change the map through which an operand is read, and so cost nothing. A
+symbol of an expression is the number of a loop axis, or a `Value` that a kernel computes (an index read from an
+array).
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def flat(index: Index, shape: Shape) -> Affine:
     return total(parts)
 
 
-# Views: the index of the operand for an index of the result ---------------------------------------------------------------
+# Views: the index of the operand for an index of the result ----------------------------------------------------------
 
 
 def _broadcast(index: Index, shape: Shape, params: Mapping[str, Any]) -> Index:

@@ -1,9 +1,10 @@
-"""How does a group become a kernel?  Loops over rows, inside them one pass over the columns for each stage, then what is left.
+"""How does a group become a kernel?  Loops over rows, inside them one pass over the columns for each stage,
+then what is left.
 
-A value of one element waits for the folds of its row that it reads: so many passes over the row there are (softmax: the maximum, the sum of
-exponentials, the result), all over a row that stays in the cache. Folds of floats run in lanes over at most `BLOCK` elements; the
-blocks' sums are added in float64. Rows are shared out in pieces that depend on sizes alone; a fold over rows writes one partial
-result for each piece, and a second kernel adds these in order.
+A value of one element waits for the folds of its row that it reads: so many passes over the row there are (softmax:
+the maximum, the sum of exponentials, the result), all over a row that stays in the cache. Folds of floats run in
+lanes over at most `BLOCK` elements; the blocks' sums are added in float64. Rows are shared out in pieces that depend
+on sizes alone; a fold over rows writes one partial result for each piece, and a second kernel adds these in order.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ from funcgrad.lower.writer import Writer
 class GroupWriter:
     """Writes the kernel of one group; `absorbed` axes have been merged into their right neighbours.
 
-    `cuts` are the values of a row that its columns read and that took expensive instructions, `repeated` the elements that several
-    passes over the columns would compute (see `lower.rowblocks`).
+    `cuts` are the values of a row that its columns read and that took expensive instructions, `repeated` the elements
+    that several passes over the columns would compute (see `lower.rowblocks`).
     """
 
     cuts: Sequence[tuple[Var, Index]] = ()
@@ -154,7 +155,7 @@ class GroupWriter:
         buffer = self.writer.buffer(root.var, root.dtype, written=True)
         self.writer.store(buffer, self.expressions.position(flat(index, root.var.type.shape)), value)
 
-    # Elements ----------------------------------------------------------------------------------------------------------
+    # Elements --------------------------------------------------------------------------------------------------------
 
     def _value(self, root: Root, dtype: str) -> Operand:
         """What a root stores or folds, at the point at hand."""
@@ -192,7 +193,7 @@ class GroupWriter:
         ]
         return total(parts)
 
-    # Folds over rows -----------------------------------------------------------------------------------------------------
+    # Folds over rows -------------------------------------------------------------------------------------------------
 
     def _piece(self) -> Operand:
         """The number of this call's piece."""

@@ -67,8 +67,8 @@ class Carry:
     """A scalar that a loop hands from one iteration to the next.
 
     ``inner = initial`` before the first iteration, ``inner = next`` after each; ``result`` is the last `inner`.
-    `reduction` names the associative instruction (``"add"``, ``"mul"``, ``"max"``, ``"min"``, ``"and"``, ``"or"``) when `next` is
-    that instruction applied to `inner`: only such a carry may be evaluated in lanes.
+    `reduction` names the associative instruction (``"add"``, ``"mul"``, ``"max"``, ``"min"``, ``"and"``, ``"or"``)
+    when `next` is that instruction applied to `inner`: only such a carry may be evaluated in lanes.
     """
 
     inner: Value
@@ -95,7 +95,9 @@ class Loop:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Branch:
-    """``if condition: then`` ``else: orelse``; each merge ``(result, a, b)`` is `a` after `then` and `b` after `orelse`."""
+    """``if condition: then`` ``else: orelse``; each merge ``(result, a, b)`` is `a` after `then`
+    and `b` after `orelse`.
+    """
 
     condition: Operand
     then: tuple[Instruction, ...]
@@ -105,7 +107,9 @@ class Branch:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Check:
-    """Unless `condition`, the call fails: the first `code` (a value, > 0) to do so is kept in the call's status word."""
+    """Unless `condition`, the call fails: the first `code`
+    (a value, > 0) to do so is kept in the call's status word.
+    """
 
     condition: Operand
     code: Operand
@@ -131,7 +135,8 @@ class Kernel:
     buffers
         The array parameters.
     sizes
-        The scalar parameters: extents, strides, offsets, codes of checks (dtype ``"i8"``), and numbers of the program (``"f4"``, ``"f8"``).
+        The scalar parameters: extents, strides, offsets, codes of checks (dtype ``"i8"``), and numbers of the program
+        (``"f4"``, ``"f8"``).
     first, last
         The range of this call.  Disjoint ranges may run on different threads.
     body

@@ -1,4 +1,6 @@
-"""How are folds carried through loops?  `Nest`: open loops over axes, with accumulators from one iteration to the next."""
+"""How are folds carried through loops?  `Nest`: open loops over axes,
+with accumulators from one iteration to the next.
+"""
 
 from __future__ import annotations
 
@@ -57,8 +59,8 @@ def accumulator(root: Root) -> Accumulator:
 class Nest:
     """Open loops over axes, with folds carried through them; `close` ends them and gives the folds' results.
 
-    With `narrow`, the innermost loop folds in the accumulator's narrow dtype (from the neutral element) and the loops around it in
-    the wide one; a long innermost loop is cut into blocks for this.
+    With `narrow`, the innermost loop folds in the accumulator's narrow dtype (from the neutral element) and the loops
+    around it in the wide one; a long innermost loop is cut into blocks for this.
     """
 
     def __init__(

@@ -1,4 +1,5 @@
-"""What is to be run?  Steps in order, and for every buffer where it lies: argument, constant, result, or a place in the arena.
+"""What is to be run?  Steps in order, and for every buffer where it lies:
+argument, constant, result, or a place in the arena.
 
 A temporary occupies its place in the arena from the step that writes it to the last one that reads it.
 """

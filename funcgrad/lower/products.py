@@ -1,7 +1,8 @@
 """How is a product of arrays computed?  By BLAS where the operands lie right for it, by loops where that is as good.
 
-A product of a matrix and a vector reads each element of the matrix once, whoever computes it: as a fold it shares a kernel with what
-comes before and after (a residual and its gradient in one pass over the data). Many tiny products are loops of constant length.
+A product of a matrix and a vector reads each element of the matrix once, whoever computes it: as a fold it shares a
+kernel with what comes before and after (a residual and its gradient in one pass over the data). Many tiny products
+are loops of constant length.
 """
 
 from __future__ import annotations
@@ -119,7 +120,7 @@ def _placed(ndim: int, *parts: tuple[Shape, Index]) -> Index:
     return tuple(found[k] for k in range(ndim))
 
 
-# Library calls -----------------------------------------------------------------------------------------------------------
+# Library calls -------------------------------------------------------------------------------------------------------
 
 
 def match_product(equation: Equation, graph: Graph, position: int) -> tuple[Product | None, list[int]]:
@@ -136,7 +137,9 @@ def match_product(equation: Equation, graph: Graph, position: int) -> tuple[Prod
 
 @dataclass(frozen=True, slots=True)
 class Accumulation:
-    """``out = base + factor * product``, where nothing else reads the product: what a step of gradient descent does to weights."""
+    """``out = base + factor * product``, where nothing else reads the product:
+    what a step of gradient descent does to weights.
+    """
 
     out: Var
     base: Atom
@@ -167,7 +170,9 @@ def accumulation(equation: Equation, graph: Graph, position: int) -> Accumulatio
 
 
 def arranged(equation: Equation, which: int) -> tuple[Equation, Equation]:
-    """A transpose that brings an operand's axes into the order batch, free, contracted, and the product of its result."""
+    """A transpose that brings an operand's axes into the order batch, free, contracted,
+    and the product of its result.
+    """
     d = Dimensions.of(equation)
     order = (*d.batch[which], *d.free[which], *d.summed[which])
     operand = equation.inputs[which]

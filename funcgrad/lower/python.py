@@ -1,7 +1,7 @@
 """How does a lowered program read as Python?  One function per kernel, and ``run``, which calls them in order.
 
-The source is self-contained: ``exec`` it and call ``run(*arrays)``. It runs as it stands, slowly, and is what tests hold against the native
-code; every kernel function also compiles under ``numba.njit``.
+The source is self-contained: ``exec`` it and call ``run(*arrays)``. It runs as it stands, slowly, and is what tests
+hold against the native code; every kernel function also compiles under ``numba.njit``.
 """
 
 from __future__ import annotations
@@ -44,7 +44,10 @@ HELPERS = {
         "    if y == 0:\n        return ~(x ^ x)\n"
         "    q = x // y\n    return q + 1 if q < 0 and q * y != x else q\n"
     ),
-    "remainder": "def remainder(x, y):  # the sign of x; x itself for a divisor of 0\n    return x if y == 0 else np.fmod(x, y)\n",
+    "remainder": (
+        "def remainder(x, y):  # the sign of x; x itself for a divisor of 0\n"
+        "    return x if y == 0 else np.fmod(x, y)\n"
+    ),
     "shift_left": "def shift_left(x, n, bits):\n    return x << n if 0 <= n < bits else x ^ x\n",
     "shift_right": (
         "def shift_right(x, n, bits):\n"
@@ -52,7 +55,8 @@ HELPERS = {
         "    return ~(x ^ x) if x < 0 else x ^ x\n"
     ),
     "bit_count": (
-        "def bit_count(x, bits):\n    count = 0\n    for k in range(bits):\n        count += (x >> k) & 1\n    return count\n"
+        "def bit_count(x, bits):\n    count = 0\n"
+        "    for k in range(bits):\n        count += (x >> k) & 1\n    return count\n"
     ),
     "saturated": (
         "def saturated(x, low, high):  # a float as an integer: saturates, NaN becomes 0\n"
@@ -75,11 +79,13 @@ def print_plan(plan: Plan) -> str:
     return "\n\n".join(["import math\n\nimport numpy as np\n", *used, text])
 
 
-# Kernels -----------------------------------------------------------------------------------------------------------------
+# Kernels -------------------------------------------------------------------------------------------------------------
 
 
 def print_kernel(kernel: Kernel, name: str) -> str:
-    """The Python source of one kernel: its buffers, its sizes, and the range of its outermost loop are the arguments."""
+    """The Python source of one kernel: its buffers, its sizes,
+    and the range of its outermost loop are the arguments.
+    """
     return _KernelPrinter(kernel).text(name)
 
 
@@ -203,7 +209,7 @@ def _grouped(text: str) -> str:
     return text if text.isidentifier() or "(" in text or text.lstrip("-").isdigit() else f"({text})"
 
 
-# The driver ---------------------------------------------------------------------------------------------------------------
+# The driver ----------------------------------------------------------------------------------------------------------
 
 
 def _run(plan: Plan, names: dict[int, str]) -> str:

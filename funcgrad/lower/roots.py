@@ -1,7 +1,7 @@
 """What do kernels compute?  Roots: arrays to be stored and axes to be folded, each over a domain of loops.
 
-Every root is a function of the loop axes ``0, 1, ...`` of its domain (axes of extent 1 do not count). Roots over one domain share a kernel, a
-`Group`: the domain's first `rows` axes are its rows, the others its columns.
+Every root is a function of the loop axes ``0, 1, ...`` of its domain (axes of extent 1 do not count). Roots over one
+domain share a kernel, a `Group`: the domain's first `rows` axes are its rows, the others its columns.
 
 ======== ==============================================================================================
 kind      meaning
@@ -25,7 +25,8 @@ from funcgrad.ir.program import Atom, Equation, Var
 from funcgrad.lower.index import ZERO, Affine, Index, Shape, Strided, axis, contiguous_strides, squeezed
 
 FOLDS = {
-    "reduce_sum": "add", "reduce_prod": "mul", "reduce_max": "max", "reduce_min": "min", "reduce_and": "and", "reduce_or": "or",
+    "reduce_sum": "add", "reduce_prod": "mul", "reduce_max": "max", "reduce_min": "min",
+    "reduce_and": "and", "reduce_or": "or",
 }  # fmt: skip
 
 

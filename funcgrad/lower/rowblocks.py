@@ -1,9 +1,11 @@
-"""What if each row needs mathematics of its own?  Rows in blocks: what is computed once per row is computed for a block at a time, in lanes.
+"""What if each row needs mathematics of its own?  Rows in blocks:
+what is computed once per row is computed for a block at a time, in lanes.
 
-A logistic regression folds each row of its data to a number, takes exponentials and logarithms of that number, and adds the row back
-weighted: between two passes over short rows stand scalar instructions that cost more than both. So a block of rows is folded first, then
-the numbers of all its rows are worked on by one vectorised loop, then the block is walked through again, while it is in the cache.
-Mathematics that several passes need (the exponentials of a softmax) is kept from the first to the last of them.
+A logistic regression folds each row of its data to a number, takes exponentials and logarithms of that number, and
+adds the row back weighted: between two passes over short rows stand scalar instructions that cost more than both. So
+a block of rows is folded first, then the numbers of all its rows are worked on by one vectorised loop, then the block
+is walked through again, while it is in the cache. Mathematics that several passes need (the exponentials of a
+softmax) is kept from the first to the last of them.
 """
 
 from __future__ import annotations
@@ -71,7 +73,7 @@ class BlockedGroupWriter(GroupWriter):
             self._column_phase([r for r in self.group.roots if levels.of_roots[r] == stage], running)
         self._row_phase([], self.group.in_rows, running)
 
-    # One loop over the rows of a block, nothing inside it ----------------------------------------------------------------
+    # One loop over the rows of a block, nothing inside it ------------------------------------------------------------
 
     def _row_phase(self, cuts: Sequence[Key], roots: Sequence[Root], running: dict[Root, Operand]) -> None:
         if not cuts and not roots:
@@ -94,7 +96,7 @@ class BlockedGroupWriter(GroupWriter):
         for key in cuts:
             self.expressions.given[key] = functools.partial(self._recall, key)
 
-    # One pass over the columns of each row of a block --------------------------------------------------------------------
+    # One pass over the columns of each row of a block ----------------------------------------------------------------
 
     def _column_phase(self, roots: list[Root], running: dict[Root, Operand]) -> None:
         w = self.writer
@@ -122,7 +124,7 @@ class BlockedGroupWriter(GroupWriter):
         self._keep(key, value)
         self.expressions.row_values[root.var] = (index, functools.partial(self._recall, key))
 
-    # Rows and what is kept of them -----------------------------------------------------------------------------------------
+    # Rows and what is kept of them -----------------------------------------------------------------------------------
 
     def _open_rows(self) -> Value:
         row = self.expressions.symbols[self.row_axis] = self.writer.open()

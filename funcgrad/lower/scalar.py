@@ -3,10 +3,10 @@
 Each row gives the Python text of the instruction (what `lower.python` prints; NumPy scalars in, NumPy scalar out)
 and how its result type follows from its operands.  `compile.llvm` has the machine's side of the same names.
 
-Meaning: integers wrap; ``max`` and ``min`` return NaN when either operand is NaN; ``quotient`` and ``remainder`` truncate
-towards zero (C's ``/`` and ``%``/``fmod``; for integers a divisor of zero gives quotient -1 and remainder the dividend, as in XLA);
-a shift by the width or more gives 0 (or the sign); ``cast`` of a float to an integer saturates and sends NaN to 0;
-``rint`` rounds halves to even.
+Meaning: integers wrap; ``max`` and ``min`` return NaN when either operand is NaN; ``quotient`` and ``remainder``
+truncate towards zero (C's ``/`` and ``%``/``fmod``; for integers a divisor of zero gives quotient -1 and remainder
+the dividend, as in XLA); a shift by the width or more gives 0 (or the sign); ``cast`` of a float to an integer
+saturates and sends NaN to 0; ``rint`` rounds halves to even.
 """
 
 from __future__ import annotations
@@ -68,7 +68,8 @@ INSTRUCTIONS: dict[str, Spelling] = {
     **{
         name: _call(f"np.{name}")
         for name in (
-            "exp exp2 expm1 log log2 log10 log1p sin cos tan sinh cosh tanh cbrt arcsin arccos arctan arcsinh arccosh arctanh"
+            "exp exp2 expm1 log log2 log10 log1p sin cos tan sinh cosh tanh cbrt arcsin arccos arctan arcsinh "
+            "arccosh arctanh"
         ).split()
     },
     "arctan2": _call("np.arctan2", 2),

@@ -23,7 +23,9 @@ MOST_PIECES, MOST_COLUMN_PIECES = 64, 16
 
 @dataclass(slots=True)
 class KernelStep:
-    """One kernel call: which buffers (by variable) and integers it takes, over how long a range, in pieces of what length."""
+    """One kernel call: which buffers (by variable) and integers it takes, over how long a range,
+    in pieces of what length.
+    """
 
     kernel: Kernel
     buffers: tuple[Any, ...]

@@ -85,7 +85,7 @@ class Expressions:
         self.costly, self.checked, self.positions = {}, set(), []
         self.begun = self.writer.instructions
 
-    # What primitives' `scalar` declarations call -------------------------------------------------------------------------
+    # What primitives' `scalar` declarations call ---------------------------------------------------------------------
 
     def __call__(self, name: str, *operands: Operand) -> Operand:
         """The value of an instruction."""
@@ -127,7 +127,7 @@ class Expressions:
         whole = [k for k, (_, n) in zip(axes, wide, strict=False) if isinstance(k, int) and domain[k] == n]
         return 0 in shape or (0 not in domain and len(set(whole)) == len(wide))
 
-    # Elements ------------------------------------------------------------------------------------------------------------
+    # Elements --------------------------------------------------------------------------------------------------------
 
     def element(self, atom: Atom, index: Index) -> Operand:
         """The element of `atom` at `index`."""
@@ -149,7 +149,9 @@ class Expressions:
         return found
 
     def _settle(self, key: tuple[Var, Index], depth: int, reads: list[tuple[Var, Index]]) -> None:
-        """Note whether a value took expensive instructions, and which such values of the row it reads for its column."""
+        """Note whether a value took expensive instructions,
+        and which such values of the row it reads for its column.
+        """
         if key[0] in self.costly or any(k in self._heavy for k in reads):
             self._heavy.add(key)
         if depth > self.row_depth >= 0 and key[0] in self._mathematical:

@@ -30,7 +30,8 @@ EXPENSIVE = MATHEMATICS | {"div", "sqrt", "remainder", "quotient"}
 class Writer:
     """Collects one kernel.
 
-    Every instruction is put into the block of the innermost loop that it depends on: what does not vary in a loop stands before it.
+    Every instruction is put into the block of the innermost loop that it depends on: what does not vary in a loop
+    stands before it.
     """
 
     def __init__(self) -> None:
@@ -73,7 +74,9 @@ class Writer:
         return value
 
     def number(self, number: float, dtype: str) -> Operand:
-        """A float of the program: a constant if it is simple, else a parameter, so that another learning rate or batch size is the same kernel."""
+        """A float of the program: a constant if it is simple, else a parameter,
+        so that another learning rate or batch size is the same kernel.
+        """
         simple = not math.isfinite(number) or (abs(number) <= SMALL and number * 8 == int(number * 8))
         if simple or dtype == "f2":
             return Constant(number, dtype)

@@ -95,7 +95,9 @@ def log_sigmoid(x: Any) -> Any:
 
 @_owned
 def softplus(x: Any) -> Any:
-    """log(1 + exp(x)), as max(x, 0) + log1p(exp(-|x|)), where -|x| = min(x, 0) - max(x, 0): finite for every finite x."""
+    """log(1 + exp(x)), as max(x, 0) + log1p(exp(-|x|)), where -|x| = min(x, 0) - max(x, 0):
+    finite for every finite x.
+    """
     x = _floating(x)
     high = np.maximum(x, 0)
     return high + np.log1p(np.exp(np.minimum(x, 0) - high))
@@ -126,7 +128,9 @@ def tanh(x: Any) -> Any:
 
 @_owned
 def gelu(x: Any, approximate: bool = True) -> Any:
-    """x Φ(x) with the normal distribution function Φ (Hendrycks and Gimpel 2016), or its usual approximation by tanh."""
+    """x Φ(x) with the normal distribution function Φ (Hendrycks and Gimpel 2016),
+    or its usual approximation by tanh.
+    """
     x = _floating(x)
     if approximate:
         return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))

@@ -1,7 +1,7 @@
 """NumPy's functions, differentiable: ``import funcgrad.numpy as np``.
 
-On arrays and numbers each function is NumPy's own, with its dtypes and warnings; on traced arrays it becomes equations of primitives.
-``import numpy as np`` works as well on traced arrays: NumPy's protocols lead here.
+On arrays and numbers each function is NumPy's own, with its dtypes and warnings; on traced arrays it becomes
+equations of primitives. ``import numpy as np`` works as well on traced arrays: NumPy's protocols lead here.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ from funcgrad.numpy._common import cast, dtype_of
 from funcgrad.trace.tracer import functions, methods, ufuncs
 
 _constants = (
-    "bool_ dtype e euler_gamma finfo float16 float32 float64 iinfo inf int8 int16 int32 int64 nan ndarray newaxis pi uint8 uint16 "
-    "uint32 uint64"
+    "bool_ dtype e euler_gamma finfo float16 float32 float64 iinfo inf int8 int16 int32 int64 nan ndarray newaxis pi "
+    "uint8 uint16 uint32 uint64"
 ).split()
 _modules = (_creation, _indexing, _products, _reductions, _shapes, _ufuncs)
 globals().update(_ufuncs.namespace)
@@ -69,7 +69,11 @@ def _install_methods() -> None:
     methods.update(_ufuncs.operators)
     methods["true_divide"] = _ufuncs.operators[_np.true_divide.__name__]
     ufuncs[_np.matmul] = functions.pop(_np.matmul)
-    for name in "all any argmax argmin clip copy diagonal dot max mean min prod ravel repeat round squeeze std sum swapaxes take trace var real imag".split():
+    names = (
+        "all any argmax argmin clip copy diagonal dot max mean min prod ravel repeat round squeeze std sum swapaxes take "
+        "trace var real imag"
+    ).split()
+    for name in names:
         methods[name] = functions[getattr(_np, name)]
     methods.update(
         getitem=_indexing.getitem,

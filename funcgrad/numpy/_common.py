@@ -1,4 +1,6 @@
-"""How do NumPy's rules meet primitives?  Promotion, broadcasting, axes, and the choice between NumPy itself and tracing."""
+"""How do NumPy's rules meet primitives?  Promotion, broadcasting, axes,
+and the choice between NumPy itself and tracing.
+"""
 
 from __future__ import annotations
 
@@ -57,13 +59,16 @@ def document(reference: Any) -> str:
     name = reference.__name__
     return (
         f"NumPy's `numpy.{name}`, differentiable and traceable.\n\n"
-        f"Takes arrays, scalars and traced arrays, and promotes dtypes as NumPy 2 does; see :func:`numpy.{name}` for the parameters.\n"
+        "Takes arrays, scalars and traced arrays, and promotes dtypes as NumPy 2 does; "
+        f"see :func:`numpy.{name}` for the parameters.\n"
         "Results are arrays of their own (`funcgrad.Array`), never views of an argument."
     )
 
 
 def wrap(result: Any, arguments: Sequence[Any] = ()) -> Any:
-    """NumPy's result as an `Array` of its own: not a view, and not one of `arguments` (arrays in a tuple or list likewise)."""
+    """NumPy's result as an `Array` of its own: not a view, and not one of `arguments`
+    (arrays in a tuple or list likewise).
+    """
     if isinstance(result, (tuple, list)):
         return type(result)(wrap(x, arguments) for x in result)
     if isinstance(result, np.ndarray):

@@ -1,4 +1,6 @@
-"""NumPy's indexing on traced arrays: integers, slices, None, Ellipsis, integer arrays, known masks; take and its kin."""
+"""NumPy's indexing on traced arrays: integers, slices, None, Ellipsis, integer arrays,
+known masks; take and its kin.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +33,8 @@ class Plan(NamedTuple):
     arrays
         Axis and index of every integer or integer array.
     layout
-        The axes of the result: an operand axis, None for a new one, `ARRAYS` for those of the index arrays (in the place of the first one where
-        all stand together, else in front).
+        The axes of the result: an operand axis, None for a new one, `ARRAYS` for those of the index arrays (in the
+        place of the first one where all stand together, else in front).
     """
 
     slices: list[slice]
@@ -131,8 +133,8 @@ def _entry(entry: Any) -> list[Any]:
     mask = known(entry)
     if mask is None:
         raise NonConcreteBooleanIndexError(
-            f"A traced mask of type {kind} was used as an index: the size of the result would depend on its values. Use "
-            f"np.where(mask, x, 0), or a sum over x * mask.{at_line()}"
+            f"A traced mask of type {kind} was used as an index: the size of the result would depend on its values. "
+            f"Use np.where(mask, x, 0), or a sum over x * mask.{at_line()}"
         )
     return list(np.nonzero(mask))
 

@@ -100,7 +100,8 @@ def _extremum(name: str, primitive: Any, combine: Any) -> Any:
         if where is not None and where is not True:
             if initial is None:
                 raise ValueError(
-                    f"reduction operation '{name}' does not have an identity, so to use a where mask one has to specify 'initial'{at_line()}"
+                    f"reduction operation '{name}' does not have an identity, so to use a where mask one has to "
+                    f"specify 'initial'{at_line()}"
                 )
             a = _masked(a, where, initial)
         shape = type_of(a).shape

@@ -225,13 +225,16 @@ def _power(x: Any, y: Any) -> Any:
     x, y = map(_small, promoted("power", x, y, weak=True))
     if type_of(x).dtype.kind in "iu":
         raise TypeError(
-            f"numpy.power of two integer arrays is not supported on traced arrays: convert one to float, or use a Python int exponent{at_line()}"
+            "numpy.power of two integer arrays is not supported on traced arrays: convert one to float, "
+            f"or use a Python int exponent{at_line()}"
         )
     return ar.pow_(*broadcast("power", x, y))
 
 
 def _logaddexp(x: Any, y: Any) -> Any:
-    """log(exp x + exp y) = max + log1p(exp(min - max)); the difference is NaN for equal infinities, where x + y is right."""
+    """log(exp x + exp y) = max + log1p(exp(min - max));
+    the difference is NaN for equal infinities, where x + y is right.
+    """
     high = ar.max_(x, y)
     difference = ar.sub(ar.min_(x, y), high)
     finite = high + tr.log1p(tr.exp(difference))
@@ -245,7 +248,9 @@ def _hypot(x: Any, y: Any) -> Any:
     zero, one = type_of(big).dtype.type(0), type_of(big).dtype.type(1)
     void = co.eq(big, zero)
     ratio = small / co.select(void, big, one)
-    return co.select(co.not_(ar.is_finite(big)), big * ar.sqrt(one + ratio * ratio), big)
+    finite = co.select(co.not_(ar.is_finite(big)), big * ar.sqrt(one + ratio * ratio), big)
+    infinity = type_of(big).dtype.type(np.inf)
+    return co.select(co.or_(co.eq(a, infinity), co.eq(b, infinity)), finite, infinity)  # beside NaN too, as in C99
 
 
 def _copysign(x: Any, y: Any) -> Any:
@@ -307,25 +312,31 @@ def _negative(x: Any) -> Any:
 
 
 FLOATING: dict[np.ufunc, Any] = {
-    np.exp: tr.exp, np.exp2: tr.exp2, np.expm1: tr.expm1, np.log: tr.log, np.log2: tr.log2, np.log10: tr.log10, np.log1p: tr.log1p,
+    np.exp: tr.exp, np.exp2: tr.exp2, np.expm1: tr.expm1, np.log: tr.log, np.log2: tr.log2,
+    np.log10: tr.log10, np.log1p: tr.log1p,
     np.sin: tr.sin, np.cos: tr.cos, np.tan: tr.tan, np.arcsin: tr.asin, np.arccos: tr.acos, np.arctan: tr.atan,
-    np.sinh: tr.sinh, np.cosh: tr.cosh, np.tanh: tr.tanh, np.arcsinh: tr.asinh, np.arccosh: tr.acosh, np.arctanh: tr.atanh,
+    np.sinh: tr.sinh, np.cosh: tr.cosh, np.tanh: tr.tanh,
+    np.arcsinh: tr.asinh, np.arccosh: tr.acosh, np.arctanh: tr.atanh,
     np.sqrt: ar.sqrt, np.cbrt: ar.cbrt, np.rint: ar.round_,
     np.deg2rad: _scaled(np.pi / 180), np.rad2deg: _scaled(180 / np.pi), np.fabs: ar.abs_,
 }  # fmt: skip
 COMPARISONS: dict[np.ufunc, Any] = {
-    np.equal: co.eq, np.not_equal: co.ne, np.less: co.lt, np.less_equal: co.le, np.greater: co.gt, np.greater_equal: co.ge,
+    np.equal: co.eq, np.not_equal: co.ne, np.less: co.lt, np.less_equal: co.le,
+    np.greater: co.gt, np.greater_equal: co.ge,
 }  # fmt: skip
 BITWISE: dict[np.ufunc, Any] = {
-    np.bitwise_and: co.and_, np.bitwise_or: co.or_, np.bitwise_xor: co.xor, np.invert: co.not_, np.left_shift: co.shift_left, np.right_shift: co.shift_right,
+    np.bitwise_and: co.and_, np.bitwise_or: co.or_, np.bitwise_xor: co.xor, np.invert: co.not_,
+    np.left_shift: co.shift_left, np.right_shift: co.shift_right,
 }  # fmt: skip
 SHIFTS = {np.left_shift, np.right_shift}
 FLOATING_PAIRS: dict[np.ufunc, Any] = {
     np.arctan2: tr.atan2, np.logaddexp: _logaddexp, np.hypot: _hypot, np.copysign: _copysign,
 }  # fmt: skip
 ALIASES = {
-    "arcsin": ("asin",), "arccos": ("acos",), "arctan": ("atan",), "arcsinh": ("asinh",), "arccosh": ("acosh",), "arctanh": ("atanh",),
-    "arctan2": ("atan2",), "deg2rad": ("radians",), "rad2deg": ("degrees",), "invert": ("bitwise_invert", "bitwise_not"),
+    "arcsin": ("asin",), "arccos": ("acos",), "arctan": ("atan",),
+    "arcsinh": ("asinh",), "arccosh": ("acosh",), "arctanh": ("atanh",),
+    "arctan2": ("atan2",), "deg2rad": ("radians",), "rad2deg": ("degrees",),
+    "invert": ("bitwise_invert", "bitwise_not"),
     "left_shift": ("bitwise_left_shift",), "right_shift": ("bitwise_right_shift",),
 }  # fmt: skip
 

@@ -66,11 +66,12 @@ def elementwise(
     dtypes
         What the operands may be; they all have the same dtype.
     partials
-        One function for each operand, ``(t, out, *operands, **params) -> t * d out / d operand`` (None: zero everywhere); or None:
-        nondifferentiable.
+        One function for each operand, ``(t, out, *operands, **params) -> t * d out / d operand`` (None: zero
+        everywhere); or None: nondifferentiable.
     scalar
-        The instruction of `lower.scalar` that computes one element, or a function ``(emit, dtype, *operands, **params) -> value`` that composes
-        several, ``emit(name, *operands)`` being the value of an instruction.
+        The instruction of `lower.scalar` that computes one element, or a function
+        ``(emit, dtype, *operands, **params) -> value`` that composes several, ``emit(name, *operands)`` being the
+        value of an instruction.
     result
         The dtype of the result, from the operands' (default: the same).
     operands
@@ -170,7 +171,9 @@ def collapse(ct: Any, shape: tuple[int, ...]) -> Any:
 
 
 def align_batched(size: int, inputs: Values, batched: Sequence[bool]) -> list[Any]:
-    """Operands of an elementwise primitive with the batch axis in front: equal shapes, or scalars that are not batched."""
+    """Operands of an elementwise primitive with the batch axis in front:
+    equal shapes, or scalars that are not batched.
+    """
     shapes = [type_of(x).shape[1:] if b else type_of(x).shape for x, b in zip(inputs, batched, strict=True)]
     full = (size, *max(shapes, key=len))
     aligned = []
@@ -202,7 +205,8 @@ def linear(
     transpose
         ``transpose(ct, *input_types, **params) -> cotangent`` (a tuple for several operands).
     batch
-        ``batch(size, x, **params) -> array``, x with the batch axis in front (for several operands: all of them batched).
+        ``batch(size, x, **params) -> array``, x with the batch axis in front (for several operands: all of them
+        batched).
     """
 
     def jvp(inputs: Values, tangents: Values, params: dict[str, Any]) -> tuple[Values, Values]:

@@ -1,8 +1,8 @@
 """Which operations address elements by numbers that are computed?  gather, scatter_add, and the check of indices.
 
-`gather` is NumPy's indexing with integer arrays on some axes: for an operand of shape ``(n0, ..., nk)``, index arrays of one common
-shape I on `axes`, the result has the shape ``I + (extents of the other axes)``.  `scatter_add` is its transpose.  Both promise
-that the indices are within bounds; `check_index` makes it true, or raises.
+`gather` is NumPy's indexing with integer arrays on some axes: for an operand of shape ``(n0, ..., nk)``, index arrays
+of one common shape I on `axes`, the result has the shape ``I + (extents of the other axes)``.  `scatter_add` is its
+transpose. Both promise that the indices are within bounds; `check_index` makes it true, or raises.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Which operations move elements without changing them?  Broadcast, reshape, transpose, slice, reverse, pad, concatenate, iota."""
+"""Which operations move elements without changing them?
+Broadcast, reshape, transpose, slice, reverse, pad, concatenate, iota.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Which operations on elements are transcendental?  Exponentials, logarithms, circular and hyperbolic functions, erf.
 
-The derivatives are those of any table (NIST DLMF, chapters 4 and 7); where two forms are equal, the one that stays accurate
-(and finite) over the whole range stands here.
+The derivatives are those of any table (NIST DLMF, chapters 4 and 7); where two forms are equal, the one that stays
+accurate (and finite) over the whole range stands here.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ LN2, LN10, TWO_OVER_ROOT_PI = math.log(2.0), math.log(10.0), 2.0 / math.sqrt(mat
 
 
 def _special(name: str) -> Any:
-    """A function of `scipy.special`, loaded when it is first called (0.3 s); float16, for which it has no loops, goes through float32."""
+    """A function of `scipy.special`, loaded when it is first called (0.3 s);
+    float16, for which it has no loops, goes through float32.
+    """
 
     def reference(x: Any) -> Any:
         function = getattr(importlib.import_module("scipy.special"), name)

@@ -1,4 +1,6 @@
-"""What happens when a jitted function is called?  Trace once per types, compile once per program, then go straight to native code."""
+"""What happens when a jitted function is called?  Trace once per types, compile once per program,
+then go straight to native code.
+"""
 
 from __future__ import annotations
 
@@ -98,8 +100,8 @@ def leaf_types(name: str, leaves: Sequence[Any], structure: tree.TreeDef) -> lis
             (part, *path) = structure.paths()[number]
             where = f"argument {path[0]}" if part == 0 else f"argument {path[0]!r}"
             raise TypeError(
-                f"{name}: {where}{tree.key_string(tuple(path[1:]))}: {error}. Mark arguments that are not arrays as static "
-                f"(static_argnums, static_argnames), or register the class as a pytree.{at_line()}"
+                f"{name}: {where}{tree.key_string(tuple(path[1:]))}: {error}. Mark arguments that are not arrays as "
+                f"static (static_argnums, static_argnames), or register the class as a pytree.{at_line()}"
             ) from None
     return types
 
@@ -114,8 +116,8 @@ class DonatedArray(np.ndarray):
 
     __slots__ = ()
     message = (
-        "This array was given away through donate_argnums: its memory may hold something else now. Use the function's result instead, or do not "
-        "donate the argument.{}"
+        "This array was given away through donate_argnums: its memory may hold something else now. "
+        "Use the function's result instead, or do not donate the argument.{}"
     )
 
     def _refuse(self, *args: Any, **kwargs: Any) -> Any:
@@ -315,13 +317,15 @@ def _both_ways(fun: Any, numbers: tuple[int, ...], names: frozenset[str]) -> tup
     variadic = any(p.kind == p.VAR_POSITIONAL for p in parameters)
     if numbers and not variadic and not all(-len(positional) <= k < len(positional) for k in numbers):
         raise ValueError(
-            f"jit: static_argnums={numbers} does not fit a function of {len(positional)} positional arguments{at_line()}"
+            f"jit: static_argnums={numbers} does not fit a function of {len(positional)} positional "
+            f"arguments{at_line()}"
         )
     keywords = any(p.kind == p.VAR_KEYWORD for p in parameters)
     unknown = sorted(names - {p.name for p in parameters})
     if unknown and not keywords:
         raise ValueError(
-            f"jit: static_argnames has {unknown[0]!r}, but the function's arguments are {[p.name for p in parameters]}{at_line()}"
+            f"jit: static_argnames has {unknown[0]!r}, but the function's arguments are "
+            f"{[p.name for p in parameters]}{at_line()}"
         )
     named = {positional[k] for k in numbers if -len(positional) <= k < len(positional)}
     numbered = {positional.index(name) for name in names if name in positional}
@@ -333,8 +337,8 @@ def _check_hashable(which: object, value: Any) -> None:
         hash(value)
     except TypeError:
         raise ValueError(
-            f"jit: static argument {which!r} is not hashable: {value!r} of type {type(value).__name__}. Pass a tuple instead of a list (or make it "
-            f"a traced argument).{at_line()}"
+            f"jit: static argument {which!r} is not hashable: {value!r} of type {type(value).__name__}. "
+            f"Pass a tuple instead of a list (or make it a traced argument).{at_line()}"
         ) from None
 
 
@@ -364,8 +368,8 @@ def jit(
     static_argnums, static_argnames
         Positional numbers and keyword names of arguments that are Python values: hashable, and compiled for anew.
     donate_argnums
-        Positional numbers of arguments that the caller gives away: `funcgrad.Array` leaves of them must not be used again (a use raises
-        `DonatedBufferError`); plain NumPy arrays stay usable.
+        Positional numbers of arguments that the caller gives away: `funcgrad.Array` leaves of them must not be used
+        again (a use raises `DonatedBufferError`); plain NumPy arrays stay usable.
 
     Returns
     -------

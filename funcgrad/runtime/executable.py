@@ -1,4 +1,5 @@
-"""What runs a program?  `Executable`: its kernels, compiled; a native entry per kind of arguments; and the way around it.
+"""What runs a program?  `Executable`: its kernels, compiled; a native entry per kind of arguments;
+and the way around it.
 
 Programs with dtypes or operations that have no kernels (complex numbers) are run by NumPy, equation by equation.
 """

@@ -1,4 +1,6 @@
-"""What can be seen of a compilation?  `Lowered` and `Compiled`: a program's listings, its costs, and its machine code."""
+"""What can be seen of a compilation?  `Lowered` and `Compiled`:
+a program's listings, its costs, and its machine code.
+"""
 
 from __future__ import annotations
 
@@ -47,8 +49,9 @@ class Lowered:
         Parameters
         ----------
         dialect
-            ``"ir"``: as traced. ``"simplified"``: as it is lowered. ``"python"``: the kernels as Python source that runs.
-            ``"llvm"``: the kernels as LLVM IR, as emitted. ``"optimized"`` and ``"assembly"``: what LLVM makes of it for this CPU.
+            ``"ir"``: as traced. ``"simplified"``: as it is lowered. ``"python"``: the kernels as Python source that
+            runs. ``"llvm"``: the kernels as LLVM IR, as emitted. ``"optimized"`` and ``"assembly"``: what LLVM makes
+            of it for this CPU.
         """
         printers = {
             "ir": lambda: str(self.program),
@@ -123,7 +126,8 @@ class Compiled:
         leaves, structure = tree.flatten((args, kwargs))
         if structure != self._lowered._in_structure:
             raise TypeError(
-                f"this program was compiled for arguments of the structure {self._lowered._in_structure}, not {structure}"
+                f"this program was compiled for arguments of the structure {self._lowered._in_structure}, "
+                f"not {structure}"
             )
         results, _ = self._executable(leaves)
         return tree.unflatten(self._lowered._out_structure, results)
@@ -142,7 +146,9 @@ class Compiled:
 
 
 def _instruction_counts(step: KernelStep) -> tuple[int, int]:
-    """Arithmetic and expensive instructions of one call, each counted once per point of the group's domain (an upper bound)."""
+    """Arithmetic and expensive instructions of one call,
+    each counted once per point of the group's domain (an upper bound).
+    """
     points = 1
     for n in step.group.domain if step.group else ():
         points *= n

@@ -11,13 +11,14 @@ from funcgrad.errors import at_line
 def set_num_threads(n: int) -> None:
     """Let compiled programs use at most `n` threads, from the next call on.
 
-    Results do not depend on this number, to the last bit. Products of matrices are cut into bands that these threads share; BLAS itself
-    is asked for one thread there, so that the two never multiply.
+    Results do not depend on this number, to the last bit. Products of matrices are cut into bands that these threads
+    share; BLAS itself is asked for one thread there, so that the two never multiply.
 
     Parameters
     ----------
     n
-        At least 1. At first it is ``FUNCGRAD_NUM_THREADS`` where that is set, else the number of cores that the process may use.
+        At least 1. At first it is ``FUNCGRAD_NUM_THREADS`` where that is set, else the number of cores that the
+        process may use.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """Which equations are something simpler?  A table of exact identities, by primitive.
 
-An identity is a function ``(rewriter, inputs, params, source) -> atom | None``: what stands for the equation's output, or None when it does not
-apply.
+An identity is a function ``(rewriter, inputs, params, source) -> atom | None``: what stands for the equation's
+output, or None when it does not apply.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def _is(r: Rewriter, atom: Atom, number: float) -> bool:
     return value is not None and bool(value == number)
 
 
-# Arithmetic ------------------------------------------------------------------------------------------------------------
+# Arithmetic ----------------------------------------------------------------------------------------------------------
 
 
 def _mul(r: Rewriter, inputs: Sequence[Atom], params: Params, source: SourceLocation | None) -> Atom | None:
@@ -138,7 +138,7 @@ def _select(r: Rewriter, inputs: Sequence[Atom], params: Params, source: SourceL
     return None
 
 
-# Shape -----------------------------------------------------------------------------------------------------------------
+# Shape ---------------------------------------------------------------------------------------------------------------
 
 
 def _broadcast(r: Rewriter, inputs: Sequence[Atom], params: Params, source: SourceLocation | None) -> Atom | None:
@@ -221,7 +221,9 @@ def _sum_of_negative(r: Rewriter, x: Atom, params: Params, source: SourceLocatio
 
 
 def _sum_of_one_hot(r: Rewriter, x: Atom, axes: tuple[int, ...], source: SourceLocation | None) -> Atom | None:
-    """The sum along a row that is 0 but for one element is that element (`_scatter` makes such rows, indices checked)."""
+    """The sum along a row that is 0 but for one element is that element
+    (`_scatter` makes such rows, indices checked).
+    """
     chosen = r.define(x, "select")
     if chosen is None or axes != (1,) or not _is(r, chosen.inputs[1], 0):
         return None

@@ -1,4 +1,6 @@
-"""In what order is a program simplified?  Calls inlined, dead code dropped, then one walk that folds, merges and applies identities."""
+"""In what order is a program simplified?  Calls inlined, dead code dropped, then one walk that folds,
+merges and applies identities.
+"""
 
 from __future__ import annotations
 

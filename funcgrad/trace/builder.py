@@ -50,8 +50,9 @@ class Builder(Frame):
     def explain(self) -> str:
         """Remedies inside `jit`."""
         return (
-            "Inside jit (and other functions that are traced to programs) values are not known. Use numpy.where, lax.select or lax.cond to choose "
-            "between values, or make the argument static (static_argnums, static_argnames) if it is a Python value."
+            "Inside jit (and other functions that are traced to programs) values are not known. Use numpy.where, "
+            "lax.select or lax.cond to choose between values, or make the argument static (static_argnums, "
+            "static_argnames) if it is a Python value."
         )
 
     def parameter(self, type: ArrayType) -> Tracer:
@@ -91,7 +92,9 @@ class Builder(Frame):
         return Tracer(self, kind, Literal(x, kind))
 
     def program(self, inputs: Sequence[Tracer], outputs: Sequence[Any]) -> Program:
-        """The program from `inputs` to `outputs`; captured outer values become its first inputs, in order of `captures`."""
+        """The program from `inputs` to `outputs`; captured outer values become its first inputs,
+        in order of `captures`.
+        """
         atoms = tuple(map(self.atom, outputs))
         parameters = (*(v for _, v in self.captures.values()), *(t.payload for t in inputs))
         return Program(parameters, tuple(self.equations), atoms, self.constants)

@@ -3,8 +3,8 @@
 Each running transformation has a `Frame`.  A `Tracer` belongs to one frame and stands for a value of the frame
 below: an array, or a tracer of an outer frame.  `bind` applies a primitive: to arrays at once, by NumPy; to
 tracers, as the highest frame among them says (the builder appends an equation, reverse mode also notes a pullback,
-`vmap` applies a batching rule, ...), whereby the frame below is asked in turn.  So transformations nest to any depth, in
-any order, and a perturbation of one is never taken for another's.
+`vmap` applies a batching rule, ...), whereby the frame below is asked in turn.  So transformations nest to any depth,
+in any order, and a perturbation of one is never taken for another's.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ class Running(threading.local):
     level
         How many transformations are active.
     source
-        The user's line that the operations at hand stem from, where a program is being transformed; None: the call stack tells.
+        The user's line that the operations at hand stem from, where a program is being transformed; None: the call
+        stack tells.
     """
 
     level = 0

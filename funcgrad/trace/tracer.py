@@ -1,4 +1,5 @@
-"""What does a traced function hold in its hands?  `Tracer`: an array's operators, methods and protocols, without an array.
+"""What does a traced function hold in its hands?  `Tracer`:
+an array's operators, methods and protocols, without an array.
 
 The meaning of the operators is NumPy's and lives in `funcgrad.numpy`, which fills the table `methods`.
 """
@@ -31,9 +32,9 @@ functions: dict[Callable[..., Any], Callable[..., Any]] = {}  # what replaces a 
 class Tracer:
     """A value under transformation.
 
-    It has a type (`shape`, `dtype`) but, as long as a program is being made, no elements.  All operators, methods and NumPy
-    functions work on it; ``if``, ``while``, ``float()``, ``int()``, ``len(range(...))`` and the like work where its value is known: under
-    `grad`, `vjp`, `jvp` and `linearize` outside `jit`.
+    It has a type (`shape`, `dtype`) but, as long as a program is being made, no elements.  All operators, methods and
+    NumPy functions work on it; ``if``, ``while``, ``float()``, ``int()``, ``len(range(...))`` and the like work where
+    its value is known: under `grad`, `vjp`, `jvp` and `linearize` outside `jit`.
     """
 
     __slots__ = ("__weakref__", "frame", "payload", "type")
@@ -153,9 +154,12 @@ class Tracer:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         raise TracerArrayConversionError(
-            f"A traced array of type {self.type} was handed to a function that needs a real NumPy array. NumPy's own functions work on "
-            f"traced arrays (np.sin(x), np.sum(x), ...); writing into a NumPy array, math.*, and compiled libraries do not: build the result with "
-            f"np.stack, np.concatenate or np.where, use np.sin for math.sin, and funcgrad.numpy.take(table, i, axis=0) for table[i] where only i is traced.{at_line()}"
+            f"A traced array of type {self.type} was handed to a function that needs a real NumPy array. "
+            "NumPy's own functions work on "
+            "traced arrays (np.sin(x), np.sum(x), ...); writing into a NumPy array, math.*, "
+            "and compiled libraries do not: build the result with np.stack, np.concatenate or np.where, use np.sin "
+            "for math.sin, and funcgrad.numpy.take(table, i, "
+            f"axis=0) for table[i] where only i is traced.{at_line()}"
         )
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
@@ -165,8 +169,8 @@ class Tracer:
             raise TypeError(f"np.{call} has no counterpart for traced arrays{at_line()}")
         if kwargs.pop("out", None) is not None:
             raise TypeError(
-                f"np.{ufunc.__name__}(..., out=...) and in-place operators on NumPy arrays would write a traced value into an array: "
-                f"write x = x + y instead of x += y.{at_line()}"
+                f"np.{ufunc.__name__}(..., out=...) and in-place operators on NumPy arrays would write a traced "
+                f"value into an array: write x = x + y instead of x += y.{at_line()}"
             )
         return replacement(*inputs, **kwargs)
 
@@ -210,8 +214,10 @@ def _method(name: str) -> Callable[..., Any]:
 
 
 BINARY = {
-    "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "true_divide", "floordiv": "floor_divide", "mod": "remainder",
-    "divmod": "divmod", "pow": "power", "matmul": "matmul", "and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor",
+    "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "true_divide",
+    "floordiv": "floor_divide", "mod": "remainder",
+    "divmod": "divmod", "pow": "power", "matmul": "matmul",
+    "and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor",
     "lshift": "left_shift", "rshift": "right_shift",
 }  # fmt: skip
 COMPARISONS = {
@@ -224,8 +230,8 @@ COMPARISONS = {
 }
 UNARY = {"neg": "negative", "pos": "positive", "abs": "absolute", "invert": "invert"}
 METHODS = (
-    "all any argmax argmin astype clip conj conjugate copy diagonal dot flatten max mean min prod ravel repeat reshape round squeeze std sum "
-    "swapaxes take trace transpose var"
+    "all any argmax argmin astype clip conj conjugate copy diagonal dot flatten max mean min prod ravel repeat "
+    "reshape round squeeze std sum swapaxes take trace transpose var"
 ).split()
 
 for _python, _numpy in BINARY.items():
@@ -242,8 +248,9 @@ for _name in METHODS:
 def leak_message(what: str) -> str:
     """The message for a tracer used after its trace."""
     return (
-        f"{what} was given a traced value whose trace has ended: it was kept in a global, an attribute or a closure while its "
-        f"function was traced. Return the value from the function instead.{at_line()}"
+        f"{what} was given a traced value whose trace has ended: it was kept in a global, "
+        "an attribute or a closure while its function was traced. Return the value from the function "
+        f"instead.{at_line()}"
     )
 
 
@@ -265,7 +272,8 @@ def _need(tracer: Tracer, error: type[TypeError], use: str) -> Any:
         below = value.frame.below(value)
         if below is None:
             raise error(
-                f"A traced value of type {tracer.type} was used as {use}, which needs a known value. {value.frame.explain()}{at_line()}"
+                f"A traced value of type {tracer.type} was used as {use}, which needs a known value. "
+                f"{value.frame.explain()}{at_line()}"
             )
         value = below
     return value

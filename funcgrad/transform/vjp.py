@@ -1,4 +1,6 @@
-"""How is a derivative taken backwards?  A tape notes the pullback of every operation; cotangents run through it in reverse."""
+"""How is a derivative taken backwards?  A tape notes the pullback of every operation;
+cotangents run through it in reverse.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,8 @@ class Note(NamedTuple):
 class Tape(Frame):
     """Reverse mode: operations happen in the frame below at once; their pullbacks are kept.
 
-    A tracer's payload is its value in the frame below, so that Python's ``if`` and ``float`` see numbers when there are any.
+    A tracer's payload is its value in the frame below, so that Python's ``if`` and ``float`` see numbers when there
+    are any.
     """
 
     __slots__ = ("_kept", "_products", "notes")
@@ -73,7 +76,9 @@ class Tape(Frame):
         return tracers
 
     def _product_key(self, primitive: Primitive, values: Sequence[Any], wanted: list[bool], params: Any) -> Any:
-        """What tells products apart whose operands cannot change in between: traced values (arrays can be written to)."""
+        """What tells products apart whose operands cannot change in between:
+        traced values (arrays can be written to).
+        """
         if not all(w or type(x) is Tracer for x, w in zip(values, wanted, strict=True)):
             return None
         return (primitive.name, *map(id, values), *wanted, *params.items())
@@ -122,8 +127,9 @@ def vjp_values(
 ) -> tuple[list[Any], Any, Callable[[Sequence[Any]], list[Any]]]:
     """Run `function` on flat `values` and give ``(outputs, aux, pullback)``, all in terms of the frame below.
 
-    `function` returns its flat outputs and anything else, which is handed on. The pullback maps cotangents of the outputs (None for
-    zero) to those of the values (likewise). An input that is also an output has its cotangent passed through.
+    `function` returns its flat outputs and anything else, which is handed on. The pullback maps cotangents of the
+    outputs (None for zero) to those of the values (likewise). An input that is also an output has its cotangent
+    passed through.
     """
     with Tape() as tape:
         variables = [tape.variable(v) for v in values]

@@ -1,4 +1,6 @@
-"""How does a function of one example become one of a batch?  Each operation's batching rule, with the batch axis always first."""
+"""How does a function of one example become one of a batch?
+Each operation's batching rule, with the batch axis always first.
+"""
 
 from __future__ import annotations
 
@@ -35,8 +37,9 @@ class Batch(Frame):
     def explain(self) -> str:
         """The remedies under `vmap`."""
         return (
-            "Under vmap a value stands for all examples of the batch at once. Use numpy.where (or lax.select) to choose between values, "
-            "or pass the argument with in_axes=None if it is the same for all examples."
+            "Under vmap a value stands for all examples of the batch at once. "
+            "Use numpy.where (or lax.select) to choose between values, or pass the argument with in_axes=None if it "
+            "is the same for all examples."
         )
 
     def process(self, primitive: Primitive, inputs: Values, params: dict[str, Any]) -> Values:

@@ -83,7 +83,8 @@ def test_threads_that_ask_at_once_share_one_compilation(compiled: list[str]) -> 
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(results) == 8 and all(result == results[0] for result in results)
+    assert len(results) == 8
+    assert all(result == results[0] for result in results)
     assert len(compiled) == 3
 
 

@@ -1,4 +1,5 @@
-"""The programs that tests of lowering look at, each with its arguments and how many kernels and library products it should take."""
+"""Which programs do tests of lowering look at?  Each with its arguments, and how many kernels and library products it takes."""
+# ruff: noqa: E501 - a row of the table is a line
 
 from __future__ import annotations
 

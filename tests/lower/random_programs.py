@@ -1,7 +1,8 @@
-"""Which programs do random tests run?  Functions of arrays, drawn operation by operation, with the accuracy that their results must have.
+"""Which programs do random tests run?  Functions of arrays, drawn operation by operation.
 
-A value is *exact* when NumPy and compiled code must agree in every bit: it was computed without a sum whose order is free and without a
-transcendental function. Only exact values are compared, rounded down or searched, because there a last bit decides.
+A value is *exact* when NumPy and compiled code must agree in every bit: it was computed without a sum whose order is
+free and without a transcendental function. Only exact values are compared, rounded down or searched, because there a
+last bit decides.
 """
 
 from __future__ import annotations
@@ -127,11 +128,11 @@ def sample(rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> np.n
     return (rng.integers(-16, 17, shape) / 8).astype(dtype)
 
 
-# Rules: (choose, rng, nodes, k) -> (name, operation, operands, exact) or None -----------------------------------------------
+# Rules: (choose, rng, nodes, k) -> (name, operation, operands, exact) or None ----------------------------------------
 
 UNARY_FLOAT = (
-    ("negative", True), ("abs", True), ("square", True), ("floor", True), ("sign", True), ("tanh", False), ("sin", False),
-    ("logistic", False), ("sqrtabs", True), ("reciprocal", True), ("relu", True), ("isnan", True),
+    ("negative", True), ("abs", True), ("square", True), ("floor", True), ("sign", True), ("tanh", False),
+    ("sin", False), ("logistic", False), ("sqrtabs", True), ("reciprocal", True), ("relu", True), ("isnan", True),
 )  # fmt: skip
 FLOAT_ONLY = {
     "logistic": lambda x: fg.nn.sigmoid(x),
@@ -234,7 +235,8 @@ def where(choose: Choose, rng: Any, nodes: list[Node], k: int) -> Any:
 
 
 SLICES = (
-    slice(None), slice(1, None), slice(None, None, -1), slice(None, None, 2), slice(0, 1), slice(None, -1), slice(-1, None, -2),
+    slice(None), slice(1, None), slice(None, None, -1), slice(None, None, 2),
+    slice(0, 1), slice(None, -1), slice(-1, None, -2),
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What do kernels look like?  Each program in few loops; its printed source runs, compiled by nobody, by numba, and natively: all agree."""
+"""What do kernels look like?  Few loops; and their source runs by itself, under numba and natively, and all agree."""
 
 from __future__ import annotations
 

@@ -28,8 +28,9 @@ def test_one_trace_for_each_combination_of_types() -> None:
     counted = Counted(lambda x, y: x * y + 1)
     function = fg.jit(counted)
     kinds = [
-        (np.ones(3), np.ones(3)), (np.ones(4), np.ones(4)), (np.ones(3, "f4"), np.ones(3)), (np.ones(3), 2.0), (np.ones(3), 2),
-        (2.0, 3.0), (2, 3), (np.float32(2), 3), (np.ones((3, 1)), np.ones(3)), (True, np.ones(3, bool)),
+        (np.ones(3), np.ones(3)), (np.ones(4), np.ones(4)), (np.ones(3, "f4"), np.ones(3)),
+        (np.ones(3), 2.0), (np.ones(3), 2), (2.0, 3.0), (2, 3), (np.float32(2), 3),
+        (np.ones((3, 1)), np.ones(3)), (True, np.ones(3, bool)),
     ]  # fmt: skip
     for _ in range(3):
         for x, y in kinds:

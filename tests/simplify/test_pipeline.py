@@ -38,7 +38,7 @@ def test_a_hundred_thousand_equations() -> None:
 
 
 def test_the_work_is_linear() -> None:
-    """Counted in calls, not in seconds: the identities ask for the definition of operands, never for more of the program."""
+    """Counted in calls, not in seconds."""
     counts = []
     for length in (400, 800):
         asked = 0
