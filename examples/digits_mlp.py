@@ -1,7 +1,7 @@
 """How is a network trained with funcgrad?  A multilayer perceptron that reads handwritten digits.
 
-    python examples/digits_mlp.py [--data mnist.npz] [--epochs 40] [--hidden 128,64] [--lr 0.3] [--figure
-    digits_mlp.png]
+    python examples/digits_mlp.py [--data mnist.npz] [--epochs 40] [--hidden 128,64] [--lr 0.3]
+                                  [--figure digits_mlp.png]
 
 Without ``--data`` it takes the 1,797 scans (8x8 pixels) that ship with scikit-learn, holds a fifth of them out,
 trains on the others, and draws what it has learnt.  With ``--data`` it takes an archive laid out as Keras's

@@ -81,10 +81,7 @@ class GroupWriter:
             self._prepare_full(acc)
         for root in self._kind("column"):
             self._clear_columns(root)
-        if group_is_flat(self.group, self.rows):
-            totals = self._flat(full)
-        else:
-            totals = self._over_rows(full)
+        totals = self._flat(full) if group_is_flat(self.group, self.rows) else self._over_rows(full)
         for acc, value in zip(full, totals, strict=True):
             self._finish_full(acc, value)
         return self.writer.kernel()

@@ -107,8 +107,8 @@ class Branch:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Check:
-    """Unless `condition`, the call fails: the first `code`
-    (a value, > 0) to do so is kept in the call's status word.
+    """Unless `condition`, the call fails:
+    the first `code` (a value, > 0) to do so is kept in the call's status word.
     """
 
     condition: Operand

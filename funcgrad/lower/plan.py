@@ -109,7 +109,7 @@ def _arena(lives: dict[Var, tuple[int, int]]) -> tuple[dict[Var, int], int]:
     for v, (first, last) in sorted(lives.items(), key=lambda item: -item[0].type.nbytes):
         need = math.ceil(max(v.type.nbytes, 1) / ALIGNMENT) * ALIGNMENT
         offset = 0
-        for low, high, f, t in sorted(p for p in placed if p[2] <= last and first <= p[3]):
+        for low, high, _, _ in sorted(p for p in placed if p[2] <= last and first <= p[3]):
             if low - offset >= need:
                 break
             offset = max(offset, high)

@@ -37,8 +37,11 @@ class KernelStep:
 
 def surveyed(group: Group, graph: Graph, code_of: Callable[[Equation], int]) -> Survey:
     """What decides on the final form of a kernel: noted while the group came about, or seen in a first writing."""
-    if group.is_plain:
-        return group.survey
+    return group.survey if group.is_plain else drafted(group, graph, code_of)
+
+
+def drafted(group: Group, graph: Graph, code_of: Callable[[Equation], int]) -> Survey:
+    """What a first writing shows."""
     draft = GroupWriter(group, graph, code_of)
     draft.write()
     found = draft.expressions
@@ -67,6 +70,8 @@ def write_group(
     final = (BlockedGroupWriter if blocks else GroupWriter)(group, graph, code_of, absorbed, pieces, needed)
     final.cuts, final.repeated = survey.cuts, survey.repeated
     step = _step(final, group, -(-final.outermost[1] // pieces) if pieces > 1 else 0)
+    if not absorbed <= mergeable(group, final.expressions.positions):  # an expression has been stored since the survey
+        return write_group(group, graph, code_of, drafted(group, graph, code_of), needed)
     return [step, *(s for root, var in final.partial.items() for s in _combine(root, var, group, graph, code_of))]
 
 

@@ -70,8 +70,8 @@ def _install_methods() -> None:
     methods["true_divide"] = _ufuncs.operators[_np.true_divide.__name__]
     ufuncs[_np.matmul] = functions.pop(_np.matmul)
     names = (
-        "all any argmax argmin clip copy diagonal dot max mean min prod ravel repeat round squeeze std sum swapaxes take "
-        "trace var real imag"
+        "all any argmax argmin clip copy diagonal dot max mean min prod ravel repeat round squeeze std sum swapaxes "
+        "take trace var real imag"
     ).split()
     for name in names:
         methods[name] = functions[getattr(_np, name)]

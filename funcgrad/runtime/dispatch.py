@@ -182,10 +182,8 @@ class JitFunction:
         for entry, finish in self._ready.get(full_key, ()):
             results = entry(leaves)
             if type(results) is list:
-                break
-        else:
-            return self._donate(self._call_any(fun, leaves, structure, full_key), given)
-        return self._donate(finish(results), given)
+                return self._donate(finish(results), given)
+        return self._donate(self._call_any(fun, leaves, structure, full_key), given)
 
     def _donate(self, result: Any, args: tuple[Any, ...]) -> Any:
         for number in self._donated:

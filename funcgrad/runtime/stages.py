@@ -50,8 +50,8 @@ class Lowered:
         ----------
         dialect
             ``"ir"``: as traced. ``"simplified"``: as it is lowered. ``"python"``: the kernels as Python source that
-            runs. ``"llvm"``: the kernels as LLVM IR, as emitted. ``"optimized"`` and ``"assembly"``: what LLVM makes
-            of it for this CPU.
+            runs. ``"llvm"``: the kernels as LLVM IR, as emitted.
+            ``"optimized"`` and ``"assembly"``: what LLVM makes of it for this CPU.
         """
         printers = {
             "ir": lambda: str(self.program),

@@ -23,9 +23,9 @@ def simplify(program: Program) -> Program:
     >>> import funcgrad as fg
     >>> print(simplify(fg.make_jaxpr(lambda x: -(-(x * 1.0)) + fg.numpy.sin(x) * fg.numpy.sin(x))(2.0)))
     { lambda ; a:f64[]*. let
-        b:f64[] = sin a
-        c:f64[] = mul b b
-        d:f64[] = add a c
+        b:f64[]* = sin a
+        c:f64[]* = mul b b
+        d:f64[]* = add a c
       in (d,) }
     """
     return live(_rewrite(live(inline(program))))

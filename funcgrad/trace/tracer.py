@@ -155,11 +155,10 @@ class Tracer:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         raise TracerArrayConversionError(
             f"A traced array of type {self.type} was handed to a function that needs a real NumPy array. "
-            "NumPy's own functions work on "
-            "traced arrays (np.sin(x), np.sum(x), ...); writing into a NumPy array, math.*, "
-            "and compiled libraries do not: build the result with np.stack, np.concatenate or np.where, use np.sin "
-            "for math.sin, and funcgrad.numpy.take(table, i, "
-            f"axis=0) for table[i] where only i is traced.{at_line()}"
+            "NumPy's own functions work on traced arrays (np.sin(x), np.sum(x), ...); writing into a NumPy array, "
+            "math.*, and compiled libraries do not: build the result with np.stack, np.concatenate or np.where, "
+            "use np.sin for math.sin, and funcgrad.numpy.take(table, i, axis=0) for table[i] where only i is traced."
+            f"{at_line()}"
         )
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:

@@ -72,3 +72,18 @@ def test_deep_chains_are_stored_now_and_then() -> None:
     x = floats(7, dtype="f8") / 1e3
     low = fg.jit(deep).lower(x)
     assert 5 < low.cost_analysis()["kernels"] < 200
+
+
+def test_what_is_stored_late_is_read_where_it_lies() -> None:
+    """A group was surveyed when its operand was an expression of a single number;
+    then that was stored, for an output.
+    """
+
+    def function(x: Any) -> Any:
+        pair = np.tile(x, 2)
+        wide = np.broadcast_to(pair, (3, 2))
+        return np.broadcast_to(-pair, (2, 2)), -pair, np.broadcast_to(wide, (2, 3, 2)), wide, pair
+
+    x = np.full(1, -2.0)
+    for result, expected in zip(fg.jit(function)(x), function(x), strict=True):
+        np.testing.assert_array_equal(result, expected)
