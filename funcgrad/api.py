@@ -5,18 +5,30 @@ with JAX's signatures.
 from __future__ import annotations
 
 import functools
-import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from funcgrad import tree
-from funcgrad.array import Array
+from funcgrad.arguments import (
+    argument_numbers,
+    batch_size,
+    check_callable,
+    check_inputs,
+    check_value,
+    checked_cotangent,
+    checked_tangent,
+    leaf_axes,
+    moved,
+    owned,
+    replaced,
+    unshared,
+    value_and_aux,
+)
 from funcgrad.dtypes import is_inexact
 from funcgrad.errors import at_line
 from funcgrad.ir.program import Program
-from funcgrad.ir.types import ArrayType
 from funcgrad.ops.comparison import stop_gradient as _stop_gradient
 from funcgrad.runtime.dispatch import ShapeDtypeStruct, leaf_types, trace_function
 from funcgrad.trace.frame import type_of
@@ -105,27 +117,27 @@ def value_and_grad(
     >>> fg.value_and_grad(lambda x: x * x)(3.0)
     (Array(9.), Array(6.))
     """
-    _check_callable(fun, "value_and_grad")
+    check_callable(fun, "value_and_grad")
 
     @functools.wraps(fun)
     def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
-        numbers = _argument_numbers(argnums, len(args))
+        numbers = argument_numbers(argnums, len(args))
         chosen = tuple(args[k] for k in numbers)
         leaves, structure = tree.flatten(chosen)
-        _check_inputs(chosen, leaves, holomorphic, allow_int)
+        check_inputs(chosen, leaves, holomorphic, allow_int)
         smooth = [is_inexact(type_of(x).dtype) for x in leaves]
 
         def flat(*variables: Any) -> tuple[list[Any], Any]:
             given = iter(variables)
             full = tree.unflatten(structure, [next(given) if s else x for x, s in zip(leaves, smooth, strict=True)])
-            result = fun(*_replaced(args, numbers, full), **kwargs)
-            value, aux = _value_and_aux(result, has_aux)
-            return [value, *_unshared(tree.leaves(aux))], tree.structure(aux)
+            result = fun(*replaced(args, numbers, full), **kwargs)
+            value, aux = value_and_aux(result, has_aux)
+            return [value, *unshared(tree.leaves(aux))], tree.structure(aux)
 
         with np.errstate(all="ignore"):
             outputs, aux_structure, pullback = vjp_values(flat, [x for x, s in zip(leaves, smooth, strict=True) if s])
             value = outputs[0]
-            _check_value(value, holomorphic)
+            check_value(value, holomorphic)
             cotangents = iter(pullback([type_of(value).dtype.type(1), *(None for _ in outputs[1:])]))
         found = [
             instantiate(next(cotangents), x) if s else np.zeros_like(x) for x, s in zip(leaves, smooth, strict=True)
@@ -164,19 +176,19 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     >>> pull(np.array([1.0, 1.0]))
     (Array(7.),)
     """
-    _check_callable(fun, "vjp")
+    check_callable(fun, "vjp")
     leaves, structure = tree.flatten(primals)
-    _check_inputs(primals, leaves, True, False, "vjp")
+    check_inputs(primals, leaves, True, False, "vjp")
 
     def flat(*variables: Any) -> tuple[list[Any], Any]:
         output = fun(*tree.unflatten(structure, variables))
         if has_aux:
-            output, aux = _value_and_aux(output, True)
+            output, aux = value_and_aux(output, True)
             aux_leaves, aux_structure = tree.flatten(aux)
             out_leaves, out_structure = tree.flatten(output)
-            return _unshared([*out_leaves, *aux_leaves]), (out_structure, aux_structure, len(out_leaves))
+            return unshared([*out_leaves, *aux_leaves]), (out_structure, aux_structure, len(out_leaves))
         out_leaves, out_structure = tree.flatten(output)
-        return _unshared(out_leaves), (out_structure, None, len(out_leaves))
+        return unshared(out_leaves), (out_structure, None, len(out_leaves))
 
     with np.errstate(all="ignore"):
         outputs, (out_structure, aux_structure, count), pullback = vjp_values(flat, leaves)
@@ -189,7 +201,7 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
                 f"vjp: the cotangent has the structure {given_structure}, the output of the function "
                 f"{out_structure}{at_line()}"
             )
-        cts = [_checked_cotangent(ct, t) for ct, t in zip(given, types, strict=True)]
+        cts = [checked_cotangent(ct, t) for ct, t in zip(given, types, strict=True)]
         with np.errstate(all="ignore"):
             found = pullback([*cts, *(None for _ in outputs[count:])])
         full = [instantiate(ct, x) for ct, x in zip(found, leaves, strict=True)]
@@ -223,21 +235,21 @@ def jvp(fun: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]
     >>> fg.jvp(lambda x: x * x, (3.0,), (1.0,))
     (Array(9.), Array(6.))
     """
-    _check_callable(fun, "jvp")
+    check_callable(fun, "jvp")
     leaves, structure = tree.flatten(tuple(primals))
     moves, moves_structure = tree.flatten(tuple(tangents))
     if structure != moves_structure:
         raise TypeError(f"jvp: primals have the structure {structure}, tangents {moves_structure}{at_line()}")
-    moves = [_checked_tangent(t, x) for x, t in zip(leaves, moves, strict=True)]
+    moves = [checked_tangent(t, x) for x, t in zip(leaves, moves, strict=True)]
     shape: dict[str, Any] = {}
 
     def flat(*variables: Any) -> list[Any]:
         output = fun(*tree.unflatten(structure, variables))
-        output, aux = _value_and_aux(output, has_aux)
+        output, aux = value_and_aux(output, has_aux)
         out_leaves, shape["out"] = tree.flatten(output)
         aux_leaves, shape["aux"] = tree.flatten(aux)
         shape["count"] = len(out_leaves)
-        return _unshared([*out_leaves, *aux_leaves])
+        return unshared([*out_leaves, *aux_leaves])
 
     with np.errstate(all="ignore"):
         outputs, out_moves = jvp_values(flat, leaves, moves)
@@ -275,14 +287,14 @@ def vmap(
     >>> fg.vmap(np.dot, in_axes=(0, None))(np.eye(2), np.array([3.0, 4.0]))
     Array([3., 4.])
     """
-    _check_callable(fun, "vmap")
+    check_callable(fun, "vmap")
 
     @functools.wraps(fun)
     def batched(*args: Any, **kwargs: Any) -> Any:
         leaves, structure = tree.flatten((args, kwargs))
-        axes = _leaf_axes(in_axes, args, kwargs)
-        size = _batch_size(leaves, axes, axis_size)
-        values = [x if a is None else _moved(x, a, 0) for x, a in zip(leaves, axes, strict=True)]
+        axes = leaf_axes(in_axes, args, kwargs)
+        size = batch_size(leaves, axes, axis_size)
+        values = [x if a is None else moved(x, a, 0) for x, a in zip(leaves, axes, strict=True)]
         shape: dict[str, Any] = {}
 
         def flat(*variables: Any) -> list[Any]:
@@ -293,7 +305,7 @@ def vmap(
         with np.errstate(all="ignore"):
             outputs = vmap_values(flat, size, values, [a is not None for a in axes])
         wanted = tree.broadcast_prefix(out_axes, tree.unflatten(shape["out"], outputs))
-        placed = [_moved(x, 0, a) for x, a in zip(outputs, wanted, strict=True)]
+        placed = [moved(x, 0, a) for x, a in zip(outputs, wanted, strict=True)]
         return tree.unflatten(shape["out"], owned(placed, leaves))
 
     return batched
@@ -310,7 +322,7 @@ def make_jaxpr(fun: Callable[..., Any], static_argnums: int | Sequence[int] = ()
         b:f64[]* = add a a
       in (b,) }
     """
-    _check_callable(fun, "make_jaxpr")
+    check_callable(fun, "make_jaxpr")
     static = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
 
     @functools.wraps(fun)
@@ -340,7 +352,7 @@ def eval_shape(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     >>> fg.eval_shape(np.matmul, fg.ShapeDtypeStruct((2, 3), np.float32), np.ones((3, 4), np.float32))
     ShapeDtypeStruct(shape=(2, 4), dtype=float32)
     """
-    _check_callable(fun, "eval_shape")
+    check_callable(fun, "eval_shape")
     leaves, structure = tree.flatten((args, kwargs))
     traced = trace_function(fun, structure, leaf_types("eval_shape", leaves, structure))
     return tree.unflatten(
@@ -358,166 +370,3 @@ def stop_gradient(x: Any) -> Any:
     Array(3.)
     """
     return tree.map(lambda leaf: _stop_gradient(leaf) if type(leaf) is Tracer else leaf, x)
-
-
-# Checks and conversions ----------------------------------------------------------------------------------------------
-
-
-def _check_callable(fun: Any, name: str) -> None:
-    if not callable(fun):
-        raise TypeError(f"{name} takes a function, not {fun!r} of type {type(fun).__name__}{at_line()}")
-
-
-def _argument_numbers(argnums: int | Sequence[int], count: int) -> tuple[int, ...]:
-    try:
-        numbers = tuple(map(operator.index, argnums)) if isinstance(argnums, Sequence) else (operator.index(argnums),)
-    except TypeError:
-        raise TypeError(f"argnums must be an int or a sequence of ints, not {argnums!r}{at_line()}") from None
-    for k in numbers:
-        if not -count <= k < count:
-            raise ValueError(
-                f"differentiating with respect to argnums={argnums} requires at least {max(k + 1, -k)} positional "
-                f"arguments to be passed by the caller, but got only {count} positional arguments{at_line()}"
-            )
-    numbers = tuple(k % count for k in numbers)
-    if len(set(numbers)) != len(numbers):
-        raise ValueError(f"argnums={argnums} names an argument twice{at_line()}")
-    return numbers
-
-
-def _replaced(args: tuple[Any, ...], numbers: tuple[int, ...], values: tuple[Any, ...]) -> list[Any]:
-    full = list(args)
-    for k, value in zip(numbers, values, strict=True):
-        full[k] = value
-    return full
-
-
-def _check_inputs(chosen: Any, leaves: list[Any], holomorphic: bool, allow_int: bool, name: str = "grad") -> None:
-    for path, leaf in zip(tree.paths(chosen), leaves, strict=True):
-        where = f"argument {path[0]}{tree.key_string(path[1:])}"
-        try:
-            dtype = type_of(leaf).dtype
-        except TypeError as error:
-            raise TypeError(f"{name}: {where}: {error}{at_line()}") from None
-        if dtype.kind == "c" and not holomorphic:
-            raise TypeError(
-                f"{name} requires real-valued inputs, but {where} has dtype {dtype.name}. "
-                "For holomorphic functions pass holomorphic=True; otherwise differentiate with respect to the real "
-                f"and imaginary parts.{at_line()}"
-            )
-        if not is_inexact(dtype) and not allow_int:
-            raise TypeError(
-                f"{name} requires real-valued inputs (floating dtypes), but {where} has dtype {dtype.name}. "
-                "Convert it to a float (1.0 for 1, x.astype(float)), leave it out of argnums, or pass "
-                f"allow_int=True.{at_line()}"
-            )
-
-
-def _value_and_aux(result: Any, has_aux: bool) -> tuple[Any, Any]:
-    if not has_aux:
-        return result, None
-    if not isinstance(result, (tuple, list)) or len(result) != 2:
-        raise TypeError(
-            f"with has_aux=True the function must return a pair (value, aux), not {type(result).__name__}{at_line()}"
-        )
-    return result[0], result[1]
-
-
-def _check_value(value: Any, holomorphic: bool) -> None:
-    leaves, structure = tree.flatten(value)
-    if len(leaves) != 1 or leaves[0] is not value:
-        raise TypeError(
-            f"Gradient only defined for scalar-output functions. Output was a pytree: {structure}.{at_line()}"
-        )
-    try:
-        kind = type_of(value)
-    except TypeError:
-        raise TypeError(
-            f"Gradient only defined for scalar-output functions. Output was: {value!r}.{at_line()}"
-        ) from None
-    if kind.shape:
-        raise TypeError(
-            f"Gradient only defined for scalar-output functions. Output had shape: {kind.shape}. Reduce it (np.sum, "
-            f"np.mean), or use vjp.{at_line()}"
-        )
-    if not is_inexact(kind.dtype) or (kind.dtype.kind == "c" and not holomorphic):
-        raise TypeError(
-            "grad requires real-valued outputs (floating dtypes), but the output has dtype "
-            f"{kind.dtype.name}.{at_line()}"
-        )
-
-
-def _checked_cotangent(ct: Any, kind: ArrayType) -> Any:
-    have = type_of(ct)
-    if not is_inexact(kind.dtype):
-        return None
-    if have.shape != kind.shape or (have.dtype != kind.dtype and not have.weak):
-        raise ValueError(f"vjp: a cotangent has type {have}, the output of the function {kind}{at_line()}")
-    return kind.dtype.type(ct) if have.weak else ct
-
-
-def _checked_tangent(t: Any, x: Any) -> Any:
-    have, kind = type_of(t), type_of(x)
-    if not is_inexact(kind.dtype):
-        return None
-    if have.shape != kind.shape or (have.dtype != kind.dtype and not (have.weak or kind.weak)):
-        raise TypeError(f"jvp: primal and tangent must have equal types, but they are {kind} and {have}{at_line()}")
-    return t if type(t) is Tracer else np.asarray(t, kind.dtype)[()]
-
-
-def owned(values: Sequence[Any], inputs: Sequence[Any]) -> list[Any]:
-    """Results as the caller's own arrays: no views, none twice, none that is an input."""
-    taken = {id(x) for x in inputs}
-    results: list[Any] = []
-    for value in values:
-        if type(value) is Tracer:
-            results.append(value)
-            continue
-        shared = isinstance(value, np.ndarray) and (value.base is not None or id(value) in taken)
-        taken.add(id(value))
-        results.append((np.array(value) if shared else np.asarray(value)).view(Array))
-    return results
-
-
-def _unshared(outputs: Sequence[Any]) -> list[Any]:
-    """What a function returned, with copies of arrays that it did not compute from traced values:
-    they may be its own.
-    """
-    return [np.array(x) if isinstance(x, np.ndarray) else x for x in outputs]
-
-
-def _leaf_axes(in_axes: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[int | None]:
-    """One axis (or None) for each leaf of ``(args, kwargs)``."""
-    prefix = in_axes if isinstance(in_axes, (int, type(None))) else tuple(in_axes)
-    try:
-        spread = tree.broadcast_prefix(prefix, args, none_is_leaf=True)
-    except (ValueError, TypeError):
-        raise ValueError(
-            f"vmap: in_axes={in_axes!r} is neither an int nor a prefix of the {len(args)} positional "
-            f"arguments{at_line()}"
-        ) from None
-    present = tree.leaves(args, none_is_leaf=True)
-    axes = [a for a, x in zip(spread, present, strict=True) if x is not None]
-    for a in axes:
-        if a is not None and not isinstance(a, int):
-            raise TypeError(f"vmap: in_axes must hold ints and None, not {a!r}{at_line()}")
-    return [*axes, *(0 for _ in tree.leaves(kwargs))]
-
-
-def _batch_size(leaves: list[Any], axes: list[int | None], axis_size: int | None) -> int:
-    sizes: set[int] = set() if axis_size is None else {axis_size}
-    for x, a in zip(leaves, axes, strict=True):
-        if a is None:
-            continue
-        shape = type_of(x).shape
-        if not -len(shape) <= a < len(shape):
-            raise ValueError(f"vmap: axis {a} is out of bounds for an argument of shape {shape}{at_line()}")
-        sizes.add(shape[a])
-    if len(sizes) != 1:
-        found = ", ".join(map(str, sorted(sizes))) or "none: every in_axes is None, give axis_size"
-        raise ValueError(f"vmap: the arguments must agree on one number of examples; found {found}{at_line()}")
-    return sizes.pop()
-
-
-def _moved(x: Any, source: int, destination: int) -> Any:
-    return x if source == destination else np.moveaxis(x, source, destination)

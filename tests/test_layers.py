@@ -24,7 +24,7 @@ LAYERS = (
     *("ir", "trace", "ops", "transform", "control"),
     *("lax", "numpy", "scipy", "nn", "random", "optim"),
     *("simplify", "lower", "compile", "runtime", "interop"),
-    *("api", "debug", "testing", FACE),
+    *("arguments", "api", "debug", "testing", FACE),
 )
 
 # package: where it may be imported (paths, or folders with everything in them); any other package needs a row

@@ -21,7 +21,7 @@ def chooser(data: st.DataObject) -> Choose:
 @given(st.data(), st.integers(0, 2**32 - 1))
 @settings(max_examples=60)
 def test_native(data: st.DataObject, seed: int) -> None:
-    drawn = draw_program(chooser(data), seed, 9)
+    drawn = draw_program(chooser(data), seed, 14)
     drawn.compare(fg.jit(drawn)(*drawn.arguments), "native")
 
 

@@ -1,0 +1,187 @@
+"""What do transformations accept?  Checks of their arguments, and results as the caller's own arrays."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from funcgrad import tree
+from funcgrad.array import Array
+from funcgrad.dtypes import is_inexact
+from funcgrad.errors import at_line
+from funcgrad.ir.types import ArrayType
+from funcgrad.trace.frame import type_of
+from funcgrad.trace.tracer import Tracer
+
+
+def check_callable(fun: Any, name: str) -> None:
+    """A `TypeError` unless `fun` can be called."""
+    if not callable(fun):
+        raise TypeError(f"{name} takes a function, not {fun!r} of type {type(fun).__name__}{at_line()}")
+
+
+def argument_numbers(argnums: int | Sequence[int], count: int) -> tuple[int, ...]:
+    """`argnums` as positions of the `count` positional arguments."""
+    try:
+        numbers = tuple(map(operator.index, argnums)) if isinstance(argnums, Sequence) else (operator.index(argnums),)
+    except TypeError:
+        raise TypeError(f"argnums must be an int or a sequence of ints, not {argnums!r}{at_line()}") from None
+    for k in numbers:
+        if not -count <= k < count:
+            raise ValueError(
+                f"differentiating with respect to argnums={argnums} requires at least {max(k + 1, -k)} positional "
+                f"arguments to be passed by the caller, but got only {count} positional arguments{at_line()}"
+            )
+    numbers = tuple(k % count for k in numbers)
+    if len(set(numbers)) != len(numbers):
+        raise ValueError(f"argnums={argnums} names an argument twice{at_line()}")
+    return numbers
+
+
+def replaced(args: tuple[Any, ...], numbers: tuple[int, ...], values: tuple[Any, ...]) -> list[Any]:
+    """The arguments with some of them replaced."""
+    full = list(args)
+    for k, value in zip(numbers, values, strict=True):
+        full[k] = value
+    return full
+
+
+def check_inputs(chosen: Any, leaves: list[Any], holomorphic: bool, allow_int: bool, name: str = "grad") -> None:
+    """A `TypeError`, with the leaf's key path, for what cannot be differentiated by."""
+    for path, leaf in zip(tree.paths(chosen), leaves, strict=True):
+        where = f"argument {path[0]}{tree.key_string(path[1:])}"
+        try:
+            dtype = type_of(leaf).dtype
+        except TypeError as error:
+            raise TypeError(f"{name}: {where}: {error}{at_line()}") from None
+        if dtype.kind == "c" and not holomorphic:
+            raise TypeError(
+                f"{name} requires real-valued inputs, but {where} has dtype {dtype.name}. "
+                "For holomorphic functions pass holomorphic=True; otherwise differentiate with respect to the real "
+                f"and imaginary parts.{at_line()}"
+            )
+        if not is_inexact(dtype) and not allow_int:
+            raise TypeError(
+                f"{name} requires real-valued inputs (floating dtypes), but {where} has dtype {dtype.name}. "
+                "Convert it to a float (1.0 for 1, x.astype(float)), leave it out of argnums, or pass "
+                f"allow_int=True.{at_line()}"
+            )
+
+
+def value_and_aux(result: Any, has_aux: bool) -> tuple[Any, Any]:
+    """The two parts of what a function returned."""
+    if not has_aux:
+        return result, None
+    if not isinstance(result, (tuple, list)) or len(result) != 2:
+        raise TypeError(
+            f"with has_aux=True the function must return a pair (value, aux), not {type(result).__name__}{at_line()}"
+        )
+    return result[0], result[1]
+
+
+def check_value(value: Any, holomorphic: bool) -> None:
+    """A `TypeError` for a value that has no gradient: not a scalar, or not real."""
+    leaves, structure = tree.flatten(value)
+    if len(leaves) != 1 or leaves[0] is not value:
+        raise TypeError(
+            f"Gradient only defined for scalar-output functions. Output was a pytree: {structure}.{at_line()}"
+        )
+    try:
+        kind = type_of(value)
+    except TypeError:
+        raise TypeError(
+            f"Gradient only defined for scalar-output functions. Output was: {value!r}.{at_line()}"
+        ) from None
+    if kind.shape:
+        raise TypeError(
+            f"Gradient only defined for scalar-output functions. Output had shape: {kind.shape}. Reduce it (np.sum, "
+            f"np.mean), or use vjp.{at_line()}"
+        )
+    if not is_inexact(kind.dtype) or (kind.dtype.kind == "c" and not holomorphic):
+        raise TypeError(
+            "grad requires real-valued outputs (floating dtypes), but the output has dtype "
+            f"{kind.dtype.name}.{at_line()}"
+        )
+
+
+def checked_cotangent(ct: Any, kind: ArrayType) -> Any:
+    """A cotangent of an output of type `kind` (None where that is not smooth)."""
+    have = type_of(ct)
+    if not is_inexact(kind.dtype):
+        return None
+    if have.shape != kind.shape or (have.dtype != kind.dtype and not have.weak):
+        raise ValueError(f"vjp: a cotangent has type {have}, the output of the function {kind}{at_line()}")
+    return kind.dtype.type(ct) if have.weak else ct
+
+
+def checked_tangent(t: Any, x: Any) -> Any:
+    """A tangent of `x` (None where `x` is not smooth)."""
+    have, kind = type_of(t), type_of(x)
+    if not is_inexact(kind.dtype):
+        return None
+    if have.shape != kind.shape or (have.dtype != kind.dtype and not (have.weak or kind.weak)):
+        raise TypeError(f"jvp: primal and tangent must have equal types, but they are {kind} and {have}{at_line()}")
+    return t if type(t) is Tracer else np.asarray(t, kind.dtype)[()]
+
+
+def owned(values: Sequence[Any], inputs: Sequence[Any]) -> list[Any]:
+    """Results as the caller's own arrays: no views, none twice, none that is an input."""
+    taken = {id(x) for x in inputs}
+    results: list[Any] = []
+    for value in values:
+        if type(value) is Tracer:
+            results.append(value)
+            continue
+        shared = isinstance(value, np.ndarray) and (value.base is not None or id(value) in taken)
+        taken.add(id(value))
+        results.append((np.array(value) if shared else np.asarray(value)).view(Array))
+    return results
+
+
+def unshared(outputs: Sequence[Any]) -> list[Any]:
+    """What a function returned, with copies of arrays that it did not compute from traced values:
+    they may be its own.
+    """
+    return [np.array(x) if isinstance(x, np.ndarray) else x for x in outputs]
+
+
+def leaf_axes(in_axes: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[int | None]:
+    """One axis (or None) for each leaf of ``(args, kwargs)``."""
+    prefix = in_axes if isinstance(in_axes, (int, type(None))) else tuple(in_axes)
+    try:
+        spread = tree.broadcast_prefix(prefix, args, none_is_leaf=True)
+    except (ValueError, TypeError):
+        raise ValueError(
+            f"vmap: in_axes={in_axes!r} is neither an int nor a prefix of the {len(args)} positional "
+            f"arguments{at_line()}"
+        ) from None
+    present = tree.leaves(args, none_is_leaf=True)
+    axes = [a for a, x in zip(spread, present, strict=True) if x is not None]
+    for a in axes:
+        if a is not None and not isinstance(a, int):
+            raise TypeError(f"vmap: in_axes must hold ints and None, not {a!r}{at_line()}")
+    return [*axes, *(0 for _ in tree.leaves(kwargs))]
+
+
+def batch_size(leaves: list[Any], axes: list[int | None], axis_size: int | None) -> int:
+    """The number of examples on which all batched leaves agree."""
+    sizes: set[int] = set() if axis_size is None else {axis_size}
+    for x, a in zip(leaves, axes, strict=True):
+        if a is None:
+            continue
+        shape = type_of(x).shape
+        if not -len(shape) <= a < len(shape):
+            raise ValueError(f"vmap: axis {a} is out of bounds for an argument of shape {shape}{at_line()}")
+        sizes.add(shape[a])
+    if len(sizes) != 1:
+        found = ", ".join(map(str, sorted(sizes))) or "none: every in_axes is None, give axis_size"
+        raise ValueError(f"vmap: the arguments must agree on one number of examples; found {found}{at_line()}")
+    return sizes.pop()
+
+
+def moved(x: Any, source: int, destination: int) -> Any:
+    """`x` with one axis elsewhere."""
+    return x if source == destination else np.moveaxis(x, source, destination)
