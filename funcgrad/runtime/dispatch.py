@@ -20,7 +20,7 @@ from funcgrad.errors import DonatedBufferError, at_line
 from funcgrad.ir.program import Program
 from funcgrad.ir.types import ArrayType
 from funcgrad.runtime.caches import functions
-from funcgrad.runtime.executable import Executable, executable_for
+from funcgrad.runtime.executable import executable_for
 from funcgrad.runtime.stages import Lowered, lower_program
 from funcgrad.trace.builder import trace
 from funcgrad.trace.frame import bind, type_of
@@ -146,7 +146,7 @@ class JitFunction:
         self._plain = not (self._static_numbers or self._static_names or self._donated)
         self._direct: tuple[Ready, ...] = ()
         self._ready: dict[Hashable, tuple[Ready, ...]] = {}
-        self._traced: dict[Hashable, tuple[Traced, Executable]] = {}
+        self._traced: dict[Hashable, Traced] = {}
         self._lock = threading.RLock()
         functions.add(self)
 
@@ -225,15 +225,11 @@ class JitFunction:
     ) -> Any:
         """The slow path: tracers among the arguments, types not seen before, arrays that must be copied first."""
         types = leaf_types(f"jit of {getattr(fun, '__name__', 'a function')}", leaves, structure)
-        if any(type(x) is Tracer for x in leaves):
-            traced, _ = self._find(fun, structure, types, key)
+        traced = self._trace(fun, structure, types, key)
+        if traced.captures or any(type(x) is Tracer for x in leaves):
             outputs = bind(call, *traced.captures, *leaves, program=traced.program, name=self._name)
             return tree.unflatten(traced.out_structure, outputs)
-        traced, executable = self._find(fun, structure, types, key)
-        if traced.captures:
-            outputs = bind(call, *traced.captures, *leaves, program=traced.program, name=self._name)
-            return tree.unflatten(traced.out_structure, outputs)
-        results, entry = executable(leaves)
+        results, entry = executable_for(traced.program)(leaves)
         if entry is not None:
             self._remember(key, (entry, _finisher(traced.out_structure)), leaves, args, kwargs)
         return tree.unflatten(traced.out_structure, results)
@@ -242,19 +238,18 @@ class JitFunction:
     def _name(self) -> str:
         return getattr(self._fun, "__name__", "function")
 
-    def _find(
-        self, fun: Callable[..., Any], structure: tree.TreeDef, types: list[ArrayType], key: Hashable
-    ) -> tuple[Traced, Executable]:
+    def _trace(self, fun: Callable[..., Any], structure: tree.TreeDef, types: list[ArrayType], key: Hashable) -> Traced:
+        """The program for these types, traced on their first appearance.
+
+        No lock is held while the user's code runs: two threads may trace the same function; the first one's
+        program is kept.
+        """
         full_key = (key, tuple(types))
         found = self._traced.get(full_key)
         if found is None:
-            with self._lock:
-                found = self._traced.get(full_key)
-                if found is None:
-                    traced = trace_function(fun, structure, types)
-                    found = (traced, executable_for(traced.program))
-                    if not traced.captures:
-                        self._traced[full_key] = found
+            found = trace_function(fun, structure, types)
+            if not found.captures:
+                found = self._traced.setdefault(full_key, found)
         return found
 
     def _remember(self, key: Hashable, pair: Ready, leaves: list[Any], args: tuple[Any, ...], kwargs: Any) -> None:

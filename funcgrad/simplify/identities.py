@@ -203,28 +203,26 @@ def _reduction(name: str) -> Identity:
         (x,), axes = inputs, params["axes"]
         shape = x.type.shape
         if all(shape[k] == 1 for k in axes):
-            return (
-                _emit(r, "reshape", [x], source, shape=tuple(n for k, n in enumerate(shape) if k not in axes))
-                if axes
-                else x
-            )
-        if name == "reduce_sum":
-            return _sum_of_negative(r, x, params, source) or _sum_of_one_hot(r, x, axes, source)
-        return None
+            if not axes:
+                return x
+            flat = _emit(r, "reshape", [x], source, shape=tuple(n for k, n in enumerate(shape) if k not in axes))
+            return _from_zero(r, flat, source) if name == "reduce_sum" else flat
+        return _sum_of_one_hot(r, x, axes, source) if name == "reduce_sum" else None
 
     return identity
 
 
-def _sum_of_negative(r: Rewriter, x: Atom, params: Params, source: SourceLocation | None) -> Atom | None:
-    inner = r.define(x, "neg")
-    return _emit(r, "neg", [_emit(r, "reduce_sum", inner.inputs, source, **params)], source) if inner else None
+def _from_zero(r: Rewriter, x: Atom, source: SourceLocation | None) -> Atom:
+    """0 + x, as a sum of one term is: x itself, but 0 for -0."""
+    return _emit(r, "add", [x, literal(0, x.type.dtype)], source) if x.type.dtype.kind in "fc" else x
 
 
 def _sum_of_one_hot(r: Rewriter, x: Atom, axes: tuple[int, ...], source: SourceLocation | None) -> Atom | None:
     """The sum along a row that is 0 but for one element is that element
     (`_scatter` makes such rows, indices checked).
     """
-    chosen = r.define(x, "select")
+    negated = r.define(x, "neg")
+    chosen = r.define(negated.inputs[0] if negated else x, "select")
     if chosen is None or axes != (1,) or not _is(r, chosen.inputs[1], 0):
         return None
     hit, value = r.define(chosen.inputs[0], "eq"), _row_value(r, chosen.inputs[2], x.type.shape[0], source)
@@ -240,7 +238,9 @@ def _sum_of_one_hot(r: Rewriter, x: Atom, axes: tuple[int, ...], source: SourceL
         return None
     narrow = r.define(wanted.inputs[0], "convert_element_type")
     index = r.define(_through_reshape(r, narrow.inputs[0] if narrow else wanted.inputs[0]), "check_index")
-    return value if index and index.params["size"] == x.type.shape[1] else None
+    if index is None or index.params["size"] != x.type.shape[1]:
+        return None
+    return _from_zero(r, _emit(r, "neg", [value], source) if negated else value, source)
 
 
 def _row_value(r: Rewriter, atom: Atom, rows: int, source: SourceLocation | None) -> Atom | None:
