@@ -39,8 +39,9 @@ from funcgrad.lower.schedule import KernelStep
 from funcgrad.simplify import simplify
 
 SPLIT_FLOPS = 4e6  # multiplications and additions of a product that is worth sharing out
-ROWS = 64  # of a product, at least, for each piece
-MOST_PIECES = 4
+LEAST_ROWS = 64  # of a product in each piece
+MANY_ROWS = 512  # of a piece when there are more than two: every piece packs the other operand anew
+MOST_PIECES = 16
 SCALARS = (bool, int, float)
 
 
@@ -176,7 +177,7 @@ def _product_step(product: Product, slots: dict[Var, int]) -> Step:
         beta=product.beta,
     )
     rows = product.batch * m
-    pieces = min(MOST_PIECES, rows // ROWS)
+    pieces = min(rows // LEAST_ROWS, max(2, rows // MANY_ROWS), MOST_PIECES)  # as sizes say, never as threads do
     if 2.0 * rows * n * k < SPLIT_FLOPS or pieces < 2:
         return Step(gemm_address(product.dtype), integers, product.batch, 0)
     return Step(gemm_address(product.dtype, rows=True), integers, rows, -(-rows // pieces))
