@@ -109,8 +109,8 @@ def clear() -> None:
 
 
 def _settle(misses: Sequence[_Entry]) -> None:
-    """Settle every one, on several threads."""
-    waiting = iter(misses)
+    """Settle every one, on several threads, long ones first."""
+    waiting = iter(sorted(misses, key=lambda entry: -len(entry.text)))
 
     def work() -> None:
         while True:

@@ -4,11 +4,13 @@ then go straight to native code.
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import gc
 import inspect
 import operator
 import threading
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -104,6 +106,19 @@ def leaf_types(name: str, leaves: Sequence[Any], structure: tree.TreeDef) -> lis
                 f"static (static_argnums, static_argnames), or register the class as a pytree.{at_line()}"
             ) from None
     return types
+
+
+@contextlib.contextmanager
+def collection_paused() -> Iterator[None]:
+    """No garbage collection meanwhile: a program under construction is many objects, all of them alive."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 Ready = tuple[
@@ -225,11 +240,14 @@ class JitFunction:
     ) -> Any:
         """The slow path: tracers among the arguments, types not seen before, arrays that must be copied first."""
         types = leaf_types(f"jit of {getattr(fun, '__name__', 'a function')}", leaves, structure)
-        traced = self._trace(fun, structure, types, key)
+        with collection_paused():
+            traced = self._trace(fun, structure, types, key)
         if traced.captures or any(type(x) is Tracer for x in leaves):
             outputs = bind(call, *traced.captures, *leaves, program=traced.program, name=self._name)
             return tree.unflatten(traced.out_structure, outputs)
-        results, entry = executable_for(traced.program)(leaves)
+        with collection_paused():
+            executable = executable_for(traced.program)
+        results, entry = executable(leaves)
         if entry is not None:
             self._remember(key, (entry, _finisher(traced.out_structure)), leaves, args, kwargs)
         return tree.unflatten(traced.out_structure, results)

@@ -66,6 +66,8 @@ class Executable:
         except Unsupported:
             self.plan, self._simplified = None, simplified
             return
+        for dtype in {step.dtype for step in self.plan.steps if isinstance(step, Product)}:
+            _start_products(dtype)
         self._slots, self._template = _slots(self.plan)
         self._steps = _native_steps(self.plan, self._slots)
         self._entries: dict[tuple[type | None, ...], tuple[Entry, Any]] = {}
@@ -126,6 +128,12 @@ class Executable:
 def _start_runtime() -> None:
     """Have the native runtime compiled (or read) on another thread while the first program is lowered."""
     threading.Thread(target=native.runtime, name="funcgrad-runtime", daemon=True).start()
+
+
+@functools.cache
+def _start_products(dtype: str) -> None:
+    """Likewise the kernels that call BLAS, while the program's own are compiled."""
+    threading.Thread(target=gemm_address, args=(dtype,), name="funcgrad-products", daemon=True).start()
 
 
 def _slots(plan: Plan) -> tuple[dict[Var, int], list[Any]]:
