@@ -174,7 +174,7 @@ def test_static_arguments() -> None:
             np.testing.assert_array_equal(function(x, 1, "max"), x.max(1))
             np.testing.assert_array_equal(function(x, mode="max", n=0), x.max(0))
             np.testing.assert_array_equal(function(x, n=-1), x.sum(-1))
-        assert 5 <= counted.calls <= 8 * 5  # no lock is held while user code runs: threads may trace the same sizes at once
+        assert 5 <= counted.calls <= 8 * 5  # no lock is held while user code runs: threads may trace the same sizes
     np.testing.assert_array_equal(fg.jit(lambda x, n: x * len(n), static_argnums=-1)(x, "abc"), 3 * x)
 
 
@@ -283,7 +283,7 @@ def test_eight_threads_trace_and_call_at_once() -> None:
     for thread in threads:
         thread.join()
     assert not failures
-    assert 5 <= counted.calls <= 8 * 5  # no lock is held while user code runs: threads may trace the same sizes at once
+    assert 5 <= counted.calls <= 8 * 5  # no lock is held while user code runs: threads may trace the same sizes
 
 
 def test_an_exception_while_tracing_leaves_nothing_behind() -> None:
