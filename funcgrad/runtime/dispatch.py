@@ -22,7 +22,7 @@ from funcgrad.errors import DonatedBufferError, at_line
 from funcgrad.ir.program import Program
 from funcgrad.ir.types import ArrayType
 from funcgrad.runtime.caches import functions
-from funcgrad.runtime.executable import executable_for
+from funcgrad.runtime.executable import executable_for, start_runtime
 from funcgrad.runtime.stages import Lowered, lower_program
 from funcgrad.trace.builder import trace
 from funcgrad.trace.frame import bind, type_of
@@ -240,6 +240,7 @@ class JitFunction:
     ) -> Any:
         """The slow path: tracers among the arguments, types not seen before, arrays that must be copied first."""
         types = leaf_types(f"jit of {getattr(fun, '__name__', 'a function')}", leaves, structure)
+        start_runtime()
         with collection_paused():
             traced = self._trace(fun, structure, types, key)
         if traced.captures or any(type(x) is Tracer for x in leaves):

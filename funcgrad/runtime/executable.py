@@ -58,7 +58,7 @@ class Executable:
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        _start_runtime()
+        start_runtime()
         simplified = simplify(program)
         self.plan: Plan | None
         try:
@@ -125,8 +125,8 @@ class Executable:
 
 
 @functools.cache
-def _start_runtime() -> None:
-    """Have the native runtime compiled (or read) on another thread while the first program is lowered."""
+def start_runtime() -> None:
+    """Have the native runtime compiled (or read) on another thread while the first program is traced and lowered."""
     threading.Thread(target=native.runtime, name="funcgrad-runtime", daemon=True).start()
 
 
