@@ -6,7 +6,7 @@
 Array([1., 1., 1.])
 """
 
-from funcgrad import errors, nn, numpy, tree, tree_util
+from funcgrad import errors, lax, nn, numpy, tree, tree_util
 from funcgrad.api import eval_shape, grad, jvp, make_jaxpr, stop_gradient, value_and_grad, vjp, vmap
 from funcgrad.array import Array
 from funcgrad.runtime.caches import clear_caches
@@ -24,6 +24,7 @@ __all__ = [
     "grad",
     "jit",
     "jvp",
+    "lax",
     "make_jaxpr",
     "nn",
     "numpy",

@@ -52,6 +52,9 @@ class Primitive:
         Whether an equation must be kept although nothing reads its outputs.
     evaluate
         Replaces `reference` for calls on known arrays (structured primitives run compiled).
+    expand
+        ``expand(types, params) -> function | None``: how kernels compute the operation where that is better than
+        running it as a whole: a function of the operands that returns the outputs (a tuple), made of other primitives.
     """
 
     name: str
@@ -65,6 +68,7 @@ class Primitive:
     multiple: bool = False
     effect: bool = False
     evaluate: Callable[..., Any] | None = None
+    expand: Callable[..., Callable[..., Values] | None] | None = None
     operands: int | None = field(default=None)
 
     def __post_init__(self) -> None:

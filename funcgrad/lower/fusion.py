@@ -15,7 +15,9 @@ from collections.abc import Callable
 from typing import Any
 
 from funcgrad.errors import SourceLocation
+from funcgrad.ir.primitive import registry
 from funcgrad.ir.program import Atom, Equation, Program, Var
+from funcgrad.lower.calls import Call, is_native
 from funcgrad.lower.graph import Graph, Stored
 from funcgrad.lower.index import ZERO, Affine, Shape, Strided, axis, contiguous_strides, squeezed
 from funcgrad.lower.loops import Operand
@@ -28,11 +30,7 @@ LOOK_BACK = 12  # groups that a root may join
 HEAVIEST = 600  # instructions of one kernel
 ROUNDS = 3
 
-Steps = list[Group | Product]
-
-
-class Unsupported(Exception):
-    """The program has an operation or a dtype that kernels do not know."""
+Steps = list[Group | Product | Call]
 
 
 class Fusion:
@@ -41,7 +39,7 @@ class Fusion:
     Attributes
     ----------
     steps
-        Groups and library products, in the order in which they run.
+        Groups, library products and calls, in the order in which they run.
     outputs
         For each output of the program, the variable whose buffer it is.
     codes
@@ -61,10 +59,12 @@ class Fusion:
     def run(self) -> Fusion:
         """Walk over the program."""
         for equation in self.graph.program.equations:
-            if self.graph.is_lazy(equation):
+            if not is_native(equation):
+                self.call(equation)
+            elif self.graph.is_lazy(equation):
                 self._lazy(equation)
             else:
-                self._place(equation)
+                HANDLERS.get(equation.primitive.name, Fusion.call)(self, equation)
         for equation in self.graph.program.equations:
             if equation.primitive.effect and equation not in self.checked:
                 self.ensure(equation.outputs[0])
@@ -86,12 +86,15 @@ class Fusion:
         if self.graph.measure(equation) or var in self.forced:
             self.store(var)
 
-    def _place(self, equation: Equation) -> None:
-        name = equation.primitive.name
-        handler = HANDLERS.get(name)
-        if handler is None:
-            raise Unsupported(name)
-        handler(self, equation)
+    def call(self, equation: Equation) -> None:
+        """An operation that runs as a whole."""
+        for atom in equation.inputs:
+            self.ensure(atom)
+        inputs = tuple(self.graph.stored[a].root if isinstance(a, Var) else a for a in equation.inputs)
+        position = len(self.steps)
+        self.steps.append(Call(equation, inputs, self.code_of(equation)))
+        self.graph.stored.update((v, Stored(v, position)) for v in equation.outputs)
+        self.checked.add(equation)
 
     def fold(self, equation: Equation) -> None:
         """A reduction."""
@@ -196,7 +199,11 @@ class Fusion:
                 claimed.add(root)
                 return root
         copy = Var(atom.type)
-        self.graph.stored[copy] = Stored(copy, self.add(store_root(copy, atom)))
+        duplicate = Equation(registry["convert_element_type"], (atom,), (copy,), {"dtype": atom.type.dtype}, None)
+        if is_native(duplicate):
+            self.graph.stored[copy] = Stored(copy, self.add(store_root(copy, atom)))
+        else:
+            self.call(duplicate)
         claimed.add(copy)
         return copy
 
@@ -335,13 +342,7 @@ HANDLERS: dict[str, Callable[[Any, Equation], None]] = {
 
 
 def fuse(program: Program) -> Fusion:
-    """The steps of a simplified program.
-
-    Raises
-    ------
-    Unsupported
-        For operations that have no kernel.
-    """
+    """The steps of a simplified program."""
     forced: frozenset[Var] = frozenset()
     for _ in range(ROUNDS):
         fusion = Fusion(program, forced).run()
@@ -353,5 +354,7 @@ def fuse(program: Program) -> Fusion:
 
 
 def failure(equation: Equation) -> tuple[str, SourceLocation | None]:
-    """What the failure of a check means, and the user's line."""
-    return f"index is out of bounds for axis with size {equation.params['size']}", equation.source
+    """What the failure of a check means, and the user's line; calls say themselves what went wrong."""
+    known = equation.primitive.effect
+    message = f"index is out of bounds for axis with size {equation.params['size']}" if known else ""
+    return message, equation.source

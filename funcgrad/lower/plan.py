@@ -12,13 +12,15 @@ from dataclasses import dataclass
 
 from funcgrad.errors import SourceLocation
 from funcgrad.ir.program import Program, Var
-from funcgrad.lower.fusion import Fusion, Unsupported, failure, fuse
+from funcgrad.lower.calls import WRITERS, Call
+from funcgrad.lower.expand import expand
+from funcgrad.lower.fusion import Fusion, failure, fuse
 from funcgrad.lower.products import Product
 from funcgrad.lower.roots import Group, Survey
 from funcgrad.lower.schedule import KernelStep, surveyed, write_group
 
 ALIGNMENT = 64
-NATIVE = frozenset("b1 i1 i2 i4 i8 u1 u2 u4 u8 f2 f4 f8".split())
+Step = KernelStep | Product | Call
 
 
 @dataclass(slots=True)
@@ -30,7 +32,7 @@ class Plan:
     program
         The simplified program.
     steps
-        Kernel calls and library products, in order.
+        Kernel calls, library products and calls of what has no kernel, in order.
     outputs
         For each output, the variable whose buffer it is.
     offsets
@@ -42,7 +44,7 @@ class Plan:
     """
 
     program: Program
-    steps: list[KernelStep | Product]
+    steps: list[Step]
     outputs: tuple[Var, ...]
     offsets: dict[Var, int]
     arena_bytes: int
@@ -50,16 +52,8 @@ class Plan:
 
 
 def make_plan(program: Program) -> Plan:
-    """Lower a simplified program.
-
-    Raises
-    ------
-    Unsupported
-        For dtypes and operations that have no kernels.
-    """
-    for v in (*program.inputs, *program.constants, *(v for equation in program.equations for v in equation.outputs)):
-        if v.type.dtype.str[1:] not in NATIVE:
-            raise Unsupported(v.type.dtype.name)
+    """Lower a simplified program."""
+    program = expand(program)
     fusion = fuse(program)
     steps = _write(fusion)
     given = {*program.inputs, *program.constants, *fusion.outputs}
@@ -67,7 +61,7 @@ def make_plan(program: Program) -> Plan:
     return Plan(program, steps, tuple(fusion.outputs), offsets, size, [failure(e) for e in fusion.codes])
 
 
-def _write(fusion: Fusion) -> list[KernelStep | Product]:
+def _write(fusion: Fusion) -> list[Step]:
     """Every group as kernels; what a row folds is stored only if some step or output reads it."""
     surveys: dict[Group, Survey] = {}
     needed: set[Var] = set(fusion.outputs)
@@ -76,22 +70,25 @@ def _write(fusion: Fusion) -> list[KernelStep | Product]:
             surveys[step] = surveyed(step, fusion.graph, fusion.code_of)
             needed |= surveys[step].reads
         else:
-            needed |= {step.x.var, step.y.var}
-    steps: list[KernelStep | Product] = []
+            needed |= set(buffers_of(step))
+    steps: list[Step] = []
     for step in fusion.steps:
         if isinstance(step, Group):
             steps += write_group(step, fusion.graph, fusion.code_of, surveys[step], needed)
+        elif isinstance(step, Call):
+            writer = WRITERS.get(step.equation.primitive.name)
+            steps += (writer(step) if writer else None) or [step]
         else:
             steps.append(step)
     return steps
 
 
-def buffers_of(step: KernelStep | Product) -> Sequence[Var]:
+def buffers_of(step: Step) -> Sequence[Var]:
     """The buffers that a step reads and writes."""
-    return step.buffers if isinstance(step, KernelStep) else (step.x.var, step.y.var, step.out)
+    return (step.x.var, step.y.var, step.out) if isinstance(step, Product) else step.buffers
 
 
-def _lifetimes(steps: Sequence[KernelStep | Product], given: set[Var]) -> dict[Var, tuple[int, int]]:
+def _lifetimes(steps: Sequence[Step], given: set[Var]) -> dict[Var, tuple[int, int]]:
     """First and last step of every temporary."""
     lives: dict[Var, tuple[int, int]] = {}
     for number, step in enumerate(steps):

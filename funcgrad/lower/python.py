@@ -1,6 +1,7 @@
 """How does a lowered program read as Python?  One function per kernel, and ``run``, which calls them in order.
 
-The source is self-contained: ``exec`` it and call ``run(*arrays)``. It runs as it stands, slowly, and is what tests
+The source is self-contained (but for operations without a kernel, whose references it calls): ``exec`` it and call
+``run(*arrays)``. It runs as it stands, slowly, and is what tests
 hold against the native code; every kernel function also compiles under ``numba.njit``.
 """
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from funcgrad.dtypes import code
 from funcgrad.ir.program import Var
+from funcgrad.lower.calls import Call
 from funcgrad.lower.loops import (
     Branch,
     Check,
@@ -34,7 +36,7 @@ from funcgrad.lower.schedule import KernelStep
 NAMES = {
     "b1": "np.bool_", "i1": "np.int8", "i2": "np.int16", "i4": "np.int32", "i8": "np.int64",
     "u1": "np.uint8", "u2": "np.uint16", "u4": "np.uint32", "u8": "np.uint64",
-    "f2": "np.float16", "f4": "np.float32", "f8": "np.float64",
+    "f2": "np.float16", "f4": "np.float32", "f8": "np.float64", "c8": "np.complex64", "c16": "np.complex128",
 }  # fmt: skip
 
 HELPERS = {
@@ -76,7 +78,10 @@ def print_plan(plan: Plan) -> str:
     kernels = [body.replace("def (", f"def {name}(", 1) for body, name in bodies.items()]
     text = "\n\n".join([*kernels, _run(plan, names)])
     used = [source for name, source in HELPERS.items() if f"{name}(" in text]
-    return "\n\n".join(["import math\n\nimport numpy as np\n", *used, text])
+    imports = "import math\n\nimport numpy as np\n"
+    if any(isinstance(step, Call) for step in plan.steps):
+        imports += "\nfrom funcgrad.ir.primitive import registry\n"
+    return "\n\n".join([imports, *used, text])
 
 
 # Kernels -------------------------------------------------------------------------------------------------------------
@@ -230,9 +235,13 @@ def _run(plan: Plan, names: dict[int, str]) -> str:
     for step in plan.steps:
         if isinstance(step, KernelStep):
             lines += _kernel_call(step, names[id(step)], buffers)
+        elif isinstance(step, Call):
+            lines += _reference_call(step, buffers)
         else:
             lines.append(_product_call(step, buffers))
-    lines += ["    if status[0]:", f"        raise IndexError({[m for m, _ in plan.failures]!r}[status[0] - 1])"]
+    messages = [message for message, _ in plan.failures]
+    if any(messages):
+        lines += ["    if status[0]:", f"        raise IndexError({messages!r}[status[0] - 1])"]
     results = [f"{buffers[v]}.reshape({a.type.shape})" for v, a in zip(plan.outputs, program.outputs, strict=True)]
     return "\n".join([*lines, f"    return ({''.join(r + ', ' for r in results)})", ""])
 
@@ -249,6 +258,30 @@ def _kernel_call(step: KernelStep, name: str, buffers: dict[Var, str]) -> list[s
         f"    for start in range(0, {step.total}, {step.chunk}):  # pieces may run on several threads",
         f"        {name}({joined}start, min(start + {step.chunk}, {step.total}), status)",
     ]
+
+
+def _reference_call(step: Call, buffers: dict[Var, str]) -> list[str]:
+    """A call of the primitive's reference on arrays of the operands' shapes."""
+    primitive, params = step.equation.primitive, step.equation.params
+    operands = [
+        f"{buffers[a]}.reshape({a.type.shape})" if isinstance(a, Var) else _number(a.value) for a in step.inputs
+    ]
+    given = ", ".join([*operands, *(f"{key}={_parameter(value)}" for key, value in params.items())])
+    results = [f"{buffers[v]}[:]" for v in step.equation.outputs]
+    call = f'registry["{primitive.name}"].reference({given})'
+    if not primitive.multiple:
+        return [f"    {results[0]} = np.ravel({call})"]
+    return [f"    {', '.join(results)}, = map(np.ravel, {call})"]
+
+
+def _number(value: np.generic) -> str:
+    return f"np.{value.dtype.name}({value.item()!r})"
+
+
+def _parameter(value: object) -> str:
+    if isinstance(value, tuple):
+        return f"({''.join(_parameter(v) + ', ' for v in value)})"
+    return f"np.dtype({value.str!r})" if isinstance(value, np.dtype) else repr(value)
 
 
 def _product_call(step: Product, buffers: dict[Var, str]) -> str:

@@ -1,7 +1,7 @@
 """What runs a program?  `Executable`: its kernels, compiled; a native entry per kind of arguments;
 and the way around it.
 
-Programs with dtypes or operations that have no kernels (complex numbers) are run by NumPy, equation by equation.
+Dtypes and operations that have no kernels (complex numbers) are steps that call NumPy.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from funcgrad.compile.native import (
 )
 from funcgrad.control.call import call
 from funcgrad.errors import at_line
-from funcgrad.ir.interpret import interpret
 from funcgrad.ir.program import Program, Var
-from funcgrad.lower.fusion import Unsupported
+from funcgrad.lower.calls import Call
 from funcgrad.lower.plan import Plan, make_plan
 from funcgrad.lower.products import Product
 from funcgrad.lower.schedule import KernelStep
+from funcgrad.runtime.calls import HostCall, call_steps
 from funcgrad.simplify import simplify
 
 SPLIT_FLOPS = 4e6  # multiplications and additions of a product that is worth sharing out
@@ -53,30 +53,23 @@ class Executable:
     program
         As traced.
     plan
-        As lowered; None when NumPy runs the program.
+        As lowered.
     """
 
     def __init__(self, program: Program) -> None:
         self.program = program
         start_runtime()
-        simplified = simplify(program)
-        self.plan: Plan | None
-        try:
-            self.plan = make_plan(simplified)
-        except Unsupported:
-            self.plan, self._simplified = None, simplified
-            return
+        self.plan = make_plan(simplify(program))
+        self._hosts: dict[int, HostCall] = {}
         for dtype in {step.dtype for step in self.plan.steps if isinstance(step, Product)}:
             _start_products(dtype)
         self._slots, self._template = _slots(self.plan)
-        self._steps = _native_steps(self.plan, self._slots)
+        self._steps = _native_steps(self.plan, self._slots, self._hosts)
         self._entries: dict[tuple[type | None, ...], tuple[Entry, Any]] = {}
         self._lock = threading.Lock()
 
     def __call__(self, leaves: Sequence[Any]) -> tuple[list[Any], Callable[[list[Any]], Any] | None]:
         """The results for known arguments, and the native entry for arguments of the same kinds."""
-        if self.plan is None:
-            return self._interpret(leaves), None
         entry, descriptor = self.entry_for(leaves)
         results = entry(list(leaves))
         if isinstance(results, list):
@@ -85,6 +78,8 @@ class Executable:
             results = slow_call(descriptor, leaves)
         if isinstance(results, list):
             return results, None
+        if results in self._hosts:
+            raise self._hosts[results].failure()
         message, line = self.plan.failures[results - 1]
         raise IndexError(f"{message}{at_line(line)}")
 
@@ -101,7 +96,6 @@ class Executable:
 
     def _make_entry(self, kinds: tuple[type | None, ...]) -> tuple[Entry, Any]:
         plan = self.plan
-        assert plan is not None
         inputs: list[ArrayInput | ScalarInput] = []
         for v, kind in zip(plan.program.inputs, kinds, strict=True):
             slot, dtype = self._slots[v], v.type.dtype
@@ -114,14 +108,6 @@ class Executable:
             inputs, outputs, self._template, self._steps, plan.arena_bytes, release_gil=heavy, result_type=Array
         )
         return make_entry(descriptor), descriptor
-
-    def _interpret(self, leaves: Sequence[Any]) -> list[Any]:
-        inputs = [np.asarray(x, v.type.dtype) for x, v in zip(leaves, self._simplified.inputs, strict=True)]
-        try:
-            results = interpret(self._simplified, inputs)
-        except IndexError as error:
-            raise IndexError(f"{error}{at_line()}") from None
-        return [np.array(x).view(Array) for x in results]
 
 
 @functools.cache
@@ -152,14 +138,16 @@ def _slots(plan: Plan) -> tuple[dict[Var, int], list[Any]]:
     return slots, template
 
 
-def _native_steps(plan: Plan, slots: dict[Var, int]) -> list[Step]:
+def _native_steps(plan: Plan, slots: dict[Var, int], hosts: dict[int, HostCall]) -> list[Step]:
     kernels = [step.kernel for step in plan.steps if isinstance(step, KernelStep)]
     addresses = iter(compile_kernels(kernels))
-    steps = []
+    steps: list[Step] = []
     for step in plan.steps:
         if isinstance(step, KernelStep):
             integers = [*(slots[v] for v in step.buffers), *map(_word, step.sizes)]
             steps.append(Step(next(addresses), integers, step.total, step.chunk))
+        elif isinstance(step, Call):
+            steps += call_steps(step, slots, hosts)
         else:
             steps.append(_product_step(step, slots))
     return steps

@@ -10,7 +10,7 @@ from funcgrad import tree
 from funcgrad.compile import engine
 from funcgrad.compile.llvm import print_kernel
 from funcgrad.ir.program import Program
-from funcgrad.lower.fusion import Unsupported
+from funcgrad.lower.calls import Call
 from funcgrad.lower.loops import Op, walk
 from funcgrad.lower.plan import Plan, buffers_of, make_plan
 from funcgrad.lower.products import Product
@@ -32,13 +32,7 @@ class Lowered:
 
     @property
     def plan(self) -> Plan:
-        """The kernels and buffers.
-
-        Raises
-        ------
-        Unsupported
-            If NumPy runs the program because there are no kernels for its dtypes.
-        """
+        """The kernels and buffers."""
         if self._plan is None:
             self._plan = make_plan(simplify(self.program))
         return self._plan
@@ -79,13 +73,15 @@ class Lowered:
             ``"flops"``: additions and multiplications of products, and arithmetic instructions of kernels;
             ``"transcendentals"``: divisions, roots and mathematical functions among these;
             ``"bytes accessed"``: what kernels and products read and write, each buffer once per step;
-            ``"kernels"`` and ``"products"``: how many steps there are.
+            ``"kernels"``, ``"products"`` and ``"calls"`` (of what has no kernel): how many steps there are.
         """
-        flops = transcendentals = bytes_accessed = kernels = 0
+        flops = transcendentals = bytes_accessed = kernels = calls = 0
         for step in self.plan.steps:
             bytes_accessed += sum(v.type.nbytes for v in set(buffers_of(step)))
             if isinstance(step, Product):
                 flops += 2 * step.batch * step.m * step.n * step.k
+            elif isinstance(step, Call):
+                calls += 1
             else:
                 kernels += 1
                 arithmetic, costly = _instruction_counts(step)
@@ -95,7 +91,8 @@ class Lowered:
             "transcendentals": transcendentals,
             "bytes accessed": bytes_accessed,
             "kernels": kernels,
-            "products": len(self.plan.steps) - kernels,
+            "products": len(self.plan.steps) - kernels - calls,
+            "calls": calls,
         }
 
     def memory_analysis(self) -> dict[str, int]:
@@ -161,4 +158,4 @@ def lower_program(program: Program, in_structure: tree.TreeDef, out_structure: t
     return Lowered(program, in_structure, out_structure)
 
 
-__all__ = ["Compiled", "Lowered", "Unsupported", "lower_program"]
+__all__ = ["Compiled", "Lowered", "lower_program"]

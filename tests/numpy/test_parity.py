@@ -17,7 +17,8 @@ import funcgrad.numpy as fnp
 from funcgrad import tree
 from funcgrad.ir.check import check
 from funcgrad.ir.interpret import interpret
-from tests.numpy.calls import CALLS, FLOATS, arrays
+from tests.numpy.calls import CALLS
+from tests.numpy.strategies import FLOATS, arrays
 from tests.ops.numerics import assert_close
 
 CONSTANTS = {name for name in fnp.__all__ if getattr(getattr(fnp, name), "__module__", "") != "funcgrad.numpy"}

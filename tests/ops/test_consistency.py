@@ -16,8 +16,9 @@ from funcgrad.ir.interpret import interpret
 from funcgrad.ir.primitive import registry
 from funcgrad.ir.program import Program
 from funcgrad.ir.types import type_of_value
-from tests.ops.cases import ROWS, SHAPE, Draw, Row, special_operands
+from tests.ops.cases import ROWS
 from tests.ops.numerics import assert_close, assert_near, complex_step, layouts, richardson
+from tests.ops.rows import SHAPE, Draw, Row, special_operands
 
 F4, F8 = np.dtype("f4"), np.dtype("f8")
 
@@ -51,7 +52,10 @@ def compiled(row: Row, dtype: np.dtype) -> Callable[..., Any]:
 
 
 def value_scale(row: Row, operands: tuple[Any, ...]) -> Any:
-    """What rounding errors of a sum are relative to: the sum of magnitudes (None where the result itself is)."""
+    """What rounding errors are relative to: for a sum, that of magnitudes (None where it is the result itself)."""
+    if row.normwise:
+        want = np.asarray(row.reference(operands[0].dtype)(*operands))
+        return np.full(want.shape, np.max(np.abs(want), initial=0))
     if row.name in ("reduce_sum", "dot_general", "scatter_add") and operands[0].dtype.kind == "f":
         magnitudes = [np.abs(x) if x.dtype.kind == "f" else x for x in operands]
         return row.reference(operands[0].dtype)(*magnitudes)
@@ -89,7 +93,7 @@ def weighted(row: Row, dtype: np.dtype, operands: tuple[Any, ...]) -> tuple[Call
     def combination(*given: Any) -> Any:
         rest = iter(given)
         out = function(*(next(rest) if s else x for x, s in zip(operands, smooth, strict=True)))
-        return np.sum((out[0] if row.primitive.multiple else out) * weights)
+        return np.sum(out * weights)
 
     return combination, [x for x, s in zip(operands, smooth, strict=True) if s]
 
@@ -109,7 +113,8 @@ def test_rows_are_told_apart() -> None:
 @over(ALL_ROWS)
 def test_types(row: Row, dtype: np.dtype) -> None:
     operands = row.draw(dtype)
-    (inferred,) = row.primitive.output_types(tuple(map(type_of_value, operands)), dict(row.params(dtype)))
+    types = row.primitive.output_types(tuple(map(type_of_value, operands)), dict(row.params(dtype)))
+    inferred = types[row.output]
     out = np.asarray(row.reference(dtype)(*operands))
     assert (inferred.shape, inferred.dtype) == (out.shape, out.dtype)
 
@@ -125,8 +130,7 @@ def test_interpreted(row: Row, dtype: np.dtype) -> None:
 def test_compiled(row: Row, dtype: np.dtype) -> None:
     operands = row.draw(dtype)
     want = np.asarray(row.reference(dtype)(*operands))
-    got = compiled(row, dtype)(*operands)
-    assert_close(got[0] if row.primitive.multiple else got, want, row.ulps, value_scale(row, operands))
+    assert_close(compiled(row, dtype)(*operands), want, row.ulps, value_scale(row, operands))
 
 
 @over(ELEMENTS)
@@ -161,7 +165,6 @@ def test_compiled_layouts(row: Row, dtype: np.dtype) -> None:
             row.reference(dtype)(*(np.ascontiguousarray(x, x.dtype.newbyteorder("=")).reshape(x.shape) for x in moved))
         )
         got = compiled(row, dtype)(*moved)
-        got = got[0] if row.primitive.multiple else got
         assert_close(got, want, row.ulps, value_scale(row, tuple(map(np.asarray, moved))))
 
 
@@ -185,8 +188,6 @@ def test_jvp(row: Row, dtype: np.dtype) -> None:
     operands = row.draw(dtype)
     tangents = tangents_for(row, operands)
     out, moved = pushed(row.call(dtype), operands, tangents)
-    if row.primitive.multiple:
-        out, moved = out[0], moved[0]
     assert_close(out, np.asarray(row.reference(dtype)(*operands)), 0)
     if row.name == "convert_element_type":  # differences of rounded values say little
         assert_close(moved, tangents[0].astype(out.dtype), 0)
@@ -204,23 +205,16 @@ def test_derivative_in_lower_precision(row: Row, dtype: np.dtype) -> None:
     widened = [None if t is None else t.astype(F8) for t in tangents]
     if row.name == "convert_element_type":
         return
-    if row.primitive.multiple:  # the parameters hold a program, and so the dtype
-        (_, (got,)), (_, (want,)) = (
-            pushed(row.call(d), x, t) for d, x, t in ((dtype, operands, tangents), (F8, wide, widened))
-        )
-    else:
-        (_, got), (_, want) = (
-            pushed(row.call(d), x, t) for d, x, t in ((dtype, operands, tangents), (F8, wide, widened))
-        )
+    (_, got), (_, want) = (pushed(row.call(d), x, t) for d, x, t in ((dtype, operands, tangents), (F8, wide, widened)))
     assert got.dtype == dtype
     # of the largest term of the sum over the operands: they may cancel
     terms = [
         np.abs(pushed(row.call(F8), wide, [t if j == k else None for j, t in enumerate(widened)])[1])
         for k, t in enumerate(widened)
-        if t is not None and not row.primitive.multiple
+        if t is not None
     ]
     scale = sum(terms) if terms else None
-    if row.name in ("reduce_sum", "reduce_prod", "dot_general", "scatter_add", "jit"):
+    if row.normwise or row.name in ("reduce_sum", "reduce_prod", "dot_general", "scatter_add", "jit"):
         scale = np.full(want.shape, np.max(np.abs(want), initial=1))
     assert_close(got, want.astype(dtype), row.slope_ulps, None if scale is None else scale.astype(dtype))
 
@@ -237,9 +231,8 @@ def test_adjoint(row: Row, dtype: np.dtype) -> None:
 
     out, moved = pushed(row.call(dtype), operands, tangents)
     _, pull = fg.vjp(function, *moving)
-    out, moved = (out[0], moved[0]) if row.primitive.multiple else (out, moved)
     ct = Draw(f"cotangent of {row}", out.dtype).between(out.shape, 0.5, 1.5).astype(out.dtype)
-    pulled = pull((ct,) if row.primitive.multiple else ct)
+    pulled = pull(ct)
     assert [(p.shape, p.dtype) for p in pulled] == [(x.shape, x.dtype) for x in moving]
     terms = [p.astype(F8) * t for p, t in zip(pulled, (t for t in tangents if t is not None), strict=True)]
     left, right = float(np.sum(ct.astype(F8) * moved)), float(sum(np.sum(term) for term in terms))
@@ -295,9 +288,9 @@ def test_vmap(row: Row, dtype: np.dtype) -> None:
         each = [tuple(e[k] if b else first[k] for k, b in enumerate(mix)) for e in examples]
         want = np.stack([np.asarray(row.reference(dtype)(*x)) for x in each])
         assert_close(
-            got[0] if row.primitive.multiple else got,
+            got,
             want,
-            row.ulps if row.name == "dot_general" else 0,
+            row.ulps if row.name == "dot_general" or row.normwise else 0,
             _stacked_scale(row, each),
         )
 

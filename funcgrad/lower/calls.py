@@ -1,0 +1,49 @@
+"""What runs as a whole?  Equations that are no loop nests: their operands and results lie in buffers, in C order.
+
+`WRITERS` holds what turns such an equation into kernels of its own; what it does not know is run by a native routine
+or by the primitive's NumPy reference (`runtime.calls`), between the kernels of the program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from funcgrad.dtypes import code
+from funcgrad.ir.program import Atom, Equation, Var
+from funcgrad.lower.schedule import KernelStep
+
+NATIVE = frozenset("b1 i1 i2 i4 i8 u1 u2 u4 u8 f2 f4 f8".split())
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One equation that runs by itself.
+
+    Attributes
+    ----------
+    equation
+        What is to be computed.
+    inputs
+        For each operand the variable whose buffer holds it, or a literal.
+    status
+        The code that tells of its failure.
+    """
+
+    equation: Equation
+    inputs: tuple[Atom, ...]
+    status: int
+
+    @property
+    def buffers(self) -> tuple[Var, ...]:
+        """The buffers that the step reads and writes."""
+        return (*(a for a in self.inputs if isinstance(a, Var)), *self.equation.outputs)
+
+
+Writer = Callable[[Call], list[KernelStep] | None]
+WRITERS: dict[str, Writer] = {}
+
+
+def is_native(equation: Equation) -> bool:
+    """Whether kernels know the dtypes of the operands and results."""
+    return all(code(a.type.dtype) in NATIVE for a in (*equation.inputs, *equation.outputs))

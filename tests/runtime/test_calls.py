@@ -1,0 +1,75 @@
+"""Do operations without a kernel run between kernels, and what they raise reach the caller?"""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+import funcgrad as fg
+from funcgrad.dtypes import ALL
+from funcgrad.ir.primitive import registry
+from funcgrad.ops.families import elementwise
+
+
+@pytest.fixture
+def fussy():
+    """A primitive without a kernel, which refuses negative numbers."""
+
+    def reference(x):
+        if np.any(x < 0):
+            raise ValueError("negative numbers are not wanted")
+        return np.sqrt(x)
+
+    yield elementwise("fussy", reference, ALL, None, None, operands=1)
+    del registry["fussy"]
+
+
+def test_between_kernels(fussy):
+    function = fg.jit(lambda x: np.sum(fussy(x * x) + 1) * 2)
+    x = np.linspace(-1, 1, 50)
+    assert function(x) == pytest.approx(np.sum(np.abs(x) + 1) * 2, rel=1e-14)
+    costs = function.lower(x).cost_analysis()
+    assert costs["calls"] == 1
+    assert costs["kernels"] == 2
+
+
+def test_an_error_is_raised_with_its_type_and_line(fussy):
+    function = fg.jit(lambda x: fussy(x))
+    with pytest.raises(ValueError, match=r"negative numbers are not wanted\n  at .*test_calls.py:\d+"):
+        function(-np.ones(3))
+    assert function(np.ones(3)).tolist() == [1, 1, 1]
+
+
+def test_on_several_threads(fussy):
+    function = fg.jit(lambda x: fussy(x) * 2)
+    results = {}
+
+    def work(number):
+        x = np.full(1000, float(number))
+        try:
+            results[number] = [function(x)[0] for _ in range(50)]
+        except ValueError:
+            results[number] = "refused"
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in (-1, 1, 4, 9)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == {-1: "refused", 1: [2.0] * 50, 4: [4.0] * 50, 9: [6.0] * 50}
+
+
+def test_complex_programs_mix_with_kernels():
+    function = fg.jit(lambda x: (np.exp(x) * (1 + 2j), np.sum(np.exp(x))))
+    x = np.linspace(0, 1, 7)
+    z, total = function(x)
+    np.testing.assert_allclose(z, np.exp(x) * (1 + 2j), rtol=1e-15)
+    assert total == pytest.approx(np.sum(np.exp(x)), rel=1e-14)
+
+
+def test_the_same_complex_value_twice_gives_two_arrays():
+    first, second = fg.jit(lambda z: (z, z))(np.array([1j, 2.0]))
+    assert first.tolist() == second.tolist() == [1j, 2.0]
+    assert not np.shares_memory(first, second)
