@@ -46,11 +46,15 @@ class _Entry:
 
 
 _entries: dict[tuple[str, str, str], _Entry] = {}
+_texts: dict[Kernel, str] = {}  # of kernels that were printed before
 
 
 def canonical(kernel: Kernel) -> str:
     """The text that two kernels share exactly when they are the same."""
-    return print_kernel(kernel, _PLACE)
+    text = _texts.get(kernel)
+    if text is None:
+        text = _texts[kernel] = print_kernel(kernel, _PLACE)
+    return text
 
 
 def symbol_of(text: str) -> str:
@@ -106,6 +110,7 @@ def clear() -> None:
     """Forget the kernels in memory.  Their addresses must not be called any more."""
     with _lock:
         _entries.clear()
+        _texts.clear()
 
 
 def _settle(misses: Sequence[_Entry]) -> None:

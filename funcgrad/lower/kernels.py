@@ -61,7 +61,6 @@ class GroupWriter:
         self.outermost = (self.rows or flat_loop or [(0, 1)])[0]
         self.expressions = Expressions(self.writer, graph, group, code_of, self._iterations)
         self.expressions.absorbed = absorbed
-        self.expressions.row_depth = -1 if group_is_flat(group, self.rows) or group.rows is None else len(self.rows)
         self.partial: dict[Root, Var] = {}
         self._piece_number: Operand | None = None
         self.graph = graph
@@ -159,8 +158,6 @@ class GroupWriter:
         product: Operand | None = None
         for atom, index in root.operands:
             factor = self.expressions.cast(self.expressions.element(atom, index), dtype)
-            if root in self.group.roots:
-                self.expressions.read_by_columns(atom, index)
             product = factor if product is None else self.expressions("mul", product, factor)
         assert product is not None
         return product

@@ -6,27 +6,30 @@ small constant is one of its integer parameters.
 
 Scalar types are NumPy's short codes, ``"f4"``, ``"i8"``, ``"b1"``, ...; index arithmetic has the type ``"i8"``.
 Buffers are flat: an instruction addresses ``buffer[index]`` with one index, counted in elements.
+
+Everything is a tuple of tuples: a kernel that was seen before is found by its hash.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 INDEX = "i8"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Value:
-    """A scalar that one instruction defines (or a parameter of the kernel); compared by identity."""
+class Value(NamedTuple):
+    """A scalar that one instruction defines, or a parameter of the kernel; numbers tell those of one kernel apart."""
 
     number: int
     dtype: str
+    kind: str = "value"
 
 
-@dataclass(frozen=True, slots=True)
-class Constant:
-    """A scalar known when the kernel is made; `value` is a Python bool, int or float."""
+class Constant(NamedTuple):
+    """A scalar known when the kernel is made; `value` is a Python bool, int or float, but not -0.0: that equals 0.0,
+    and equal kernels share their code.
+    """
 
     value: bool | int | float
     dtype: str
@@ -35,8 +38,7 @@ class Constant:
 Operand = Value | Constant
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Op:
+class Op(NamedTuple):
     """``result = name(*operands)``, one of the instructions in `lower.scalar.INSTRUCTIONS`."""
 
     result: Value
@@ -44,26 +46,23 @@ class Op:
     operands: tuple[Operand, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Load:
+class Load(NamedTuple):
     """``result = buffers[buffer][index]``."""
 
     result: Value
     buffer: int
-    index: Operand
+    index: Operand  # type: ignore[assignment]  # hides tuple.index, as it should
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Store:
+class Store(NamedTuple):
     """``buffers[buffer][index] = value``."""
 
     buffer: int
-    index: Operand
+    index: Operand  # type: ignore[assignment]  # hides tuple.index, as it should
     value: Operand
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Carry:
+class Carry(NamedTuple):
     """A scalar that a loop hands from one iteration to the next.
 
     ``inner = initial`` before the first iteration, ``inner = next`` after each; ``result`` is the last `inner`.
@@ -78,14 +77,13 @@ class Carry:
     reduction: str | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Loop:
+class Loop(NamedTuple):
     """``for index in range(start, stop)``.
 
     `independent` promises that, but for `carries`, no iteration reads what another one writes.
     """
 
-    index: Value
+    index: Value  # type: ignore[assignment]
     start: Operand
     stop: Operand
     body: tuple[Instruction, ...]
@@ -93,8 +91,7 @@ class Loop:
     independent: bool = True
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Branch:
+class Branch(NamedTuple):
     """``if condition: then`` ``else: orelse``; each merge ``(result, a, b)`` is `a` after `then`
     and `b` after `orelse`.
     """
@@ -105,8 +102,7 @@ class Branch:
     merges: tuple[tuple[Value, Operand, Operand], ...] = ()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Check:
+class Check(NamedTuple):
     """Unless `condition`, the call fails:
     the first `code` (a value, > 0) to do so is kept in the call's status word.
     """
@@ -118,16 +114,14 @@ class Check:
 Instruction = Op | Load | Store | Loop | Branch | Check
 
 
-@dataclass(frozen=True, slots=True)
-class Buffer:
+class Buffer(NamedTuple):
     """One array parameter: its element type, and whether the kernel writes to it."""
 
     dtype: str
     written: bool
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Kernel:
+class Kernel(NamedTuple):
     """A function of buffers and integers, to be run over the range ``first <= i < last`` of its outermost loop.
 
     Attributes

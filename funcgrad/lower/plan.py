@@ -17,7 +17,8 @@ from funcgrad.lower.expand import expand
 from funcgrad.lower.fusion import Fusion, failure, fuse
 from funcgrad.lower.products import Product
 from funcgrad.lower.roots import Group, Survey
-from funcgrad.lower.schedule import KernelStep, surveyed, write_group
+from funcgrad.lower.schedule import KernelStep, write_group
+from funcgrad.lower.survey import survey
 
 ALIGNMENT = 64
 Step = KernelStep | Product | Call
@@ -67,7 +68,7 @@ def _write(fusion: Fusion) -> list[Step]:
     needed: set[Var] = set(fusion.outputs)
     for step in fusion.steps:
         if isinstance(step, Group):
-            surveys[step] = surveyed(step, fusion.graph, fusion.code_of)
+            surveys[step] = survey(step, fusion.graph, fusion.trials[step])
             needed |= surveys[step].reads
         else:
             needed |= set(buffers_of(step))

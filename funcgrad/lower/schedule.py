@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Collection, Container
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Any
 
 from funcgrad.ir.program import Equation, Var
 from funcgrad.lower.graph import Graph, Stored
-from funcgrad.lower.index import Affine
+from funcgrad.lower.index import Affine, Strided, contiguous_strides
 from funcgrad.lower.kernels import GroupWriter, group_is_flat
 from funcgrad.lower.loops import Kernel
 from funcgrad.lower.nest import BLOCK
@@ -17,7 +18,6 @@ from funcgrad.lower.roots import Group, Root, Survey, make_fold
 from funcgrad.lower.rowblocks import BlockedGroupWriter
 
 PIECE_NS = 25_000.0  # the least work that is worth handing to a thread
-WIDEST = 8192  # columns of a row whose values are kept from pass to pass
 MOST_PIECES, MOST_COLUMN_PIECES = 64, 16
 
 
@@ -35,30 +35,6 @@ class KernelStep:
     group: Group | None
 
 
-def surveyed(group: Group, graph: Graph, code_of: Callable[[Equation], int]) -> Survey:
-    """What decides on the final form of a kernel: noted while the group came about, or seen in a first writing."""
-    return group.survey if group.is_plain else drafted(group, graph, code_of)
-
-
-def drafted(group: Group, graph: Graph, code_of: Callable[[Equation], int]) -> Survey:
-    """What a first writing shows."""
-    draft = GroupWriter(group, graph, code_of)
-    draft.write()
-    found = draft.expressions
-    written = {root.var for root in group.roots}
-    columns = math.prod(n for _, n in draft.columns)
-    repeated = [key for key, count in found.computed.items() if count > 1] if columns <= WIDEST else []
-    return Survey(
-        positions=set(found.positions),
-        reads={v for v in draft.writer.keys if v not in written},
-        instructions=draft.writer.instructions,
-        costly=len(found.costly),
-        cuts=tuple(found.cuts),
-        repeated=tuple(repeated),
-        costly_in_rows=found.costly_in_rows,
-    )
-
-
 def write_group(
     group: Group, graph: Graph, code_of: Callable[[Equation], int], survey: Survey, needed: Container[Var]
 ) -> list[KernelStep]:
@@ -70,8 +46,11 @@ def write_group(
     final = (BlockedGroupWriter if blocks else GroupWriter)(group, graph, code_of, absorbed, pieces, needed)
     final.cuts, final.repeated = survey.cuts, survey.repeated
     step = _step(final, group, -(-final.outermost[1] // pieces) if pieces > 1 else 0)
-    if not absorbed <= mergeable(group, final.expressions.positions):  # an expression has been stored since the survey
-        return write_group(group, graph, code_of, drafted(group, graph, code_of), needed)
+    seen = set(final.expressions.positions)
+    if not absorbed <= mergeable(group, seen):  # an expression has been stored since the survey, or this is a scatter
+        return write_group(
+            group, graph, code_of, dataclasses.replace(survey, positions=survey.positions | seen), needed
+        )
     return [step, *(s for root, var in final.partial.items() for s in _combine(root, var, group, graph, code_of))]
 
 
@@ -130,7 +109,5 @@ def _combine(
     fold = names[root.fold or "add"]
     second = make_fold(fold, root.var, partial.type.shape, (0,), lambda index: ((partial, index),))
     after = Group(second.domain, second.rows, group.position + 1, [second])
-    survey = surveyed(after, graph, code_of)
-    if after.is_plain:
-        survey.positions.add(Affine(tuple((k, 1) for k in range(len(second.domain)))))  # one axis, or none
-    return [_step(GroupWriter(after, graph, code_of, mergeable(after, survey.positions)), after, 0)]
+    place = Strided(0, second.domain, contiguous_strides(second.domain)).place()
+    return [_step(GroupWriter(after, graph, code_of, mergeable(after, (place,))), after, 0)]

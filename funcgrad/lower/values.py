@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +14,7 @@ from funcgrad.lower.roots import Group
 from funcgrad.lower.scalar import MATHEMATICS
 from funcgrad.lower.writer import EXPENSIVE, Writer
 
+Key = tuple[Var, Index]  # one element of a value
 FOLDING = frozenset({"pow"})  # a constant operand makes their code shorter
 FOR_BOOL = {"max": "or", "min": "and", "add": "or", "mul": "and"}
 
@@ -30,18 +30,18 @@ class Expressions:
     ----------
     costly
         The lazy variables that took an expensive instruction.
-    row_depth
-        How many loops over rows there are around the loops over columns.
     given
         Values that were computed earlier in the kernel, with what fetches them.
-    cuts
-        Values of a row that took expensive instructions and that its columns read.
-    computed
-        How often mathematics was computed for the same element, in different passes.
     keepers
         What is done with values when they are computed first.
     checked
         The equations that can fail, of which every element is checked.
+    reads_of
+        What each value was computed from.
+    heavy, mathematical
+        The values that took expensive instructions, and the variables that took mathematical ones.
+    depths
+        The loop depths at which each variable took expensive instructions.
     positions
         Every affine expression that became an index: what decides which loop axes can be merged.
     """
@@ -62,21 +62,19 @@ class Expressions:
         self.symbols: dict[int, Value] = {}
         self.absorbed: frozenset[int] = frozenset()
         self.begun = 0
-        self.row_depth = -1
         self.row_values: dict[Var, tuple[Index, Any]] = {}
-        self.given: dict[tuple[Var, Index], Callable[[], Operand]] = {}
-        self.cuts: dict[tuple[Var, Index], None] = {}
-        self.costly_in_rows = False
-        self.computed: Counter[tuple[Var, Index]] = Counter()
-        self.keepers: dict[tuple[Var, Index], Callable[[Operand], None]] = {}
-        self._mathematical: set[Var] = set()
+        self.given: dict[Key, Callable[[], Operand]] = {}
+        self.keepers: dict[Key, Callable[[Operand], None]] = {}
+        self.mathematical: set[Var] = set()
+        self.depths: dict[Var, set[int]] = {}
+        self.reads_of: dict[Key, list[Key]] = {}
         self.costly: dict[Var, int] = {}
         self.checked: set[Equation] = set()
         self.positions: list[Affine] = []
-        self._memo: dict[tuple[Var, Index], Operand] = {}
+        self._memo: dict[Key, Operand] = {}
         self._places: dict[Affine, Operand] = {}
-        self._reads: list[list[tuple[Var, Index]]] = [[]]
-        self._heavy: set[tuple[Var, Index]] = set()
+        self._reads: list[list[Key]] = [[]]
+        self.heavy: set[Key] = set()
         self._equation: Equation | None = None
         self._index: Index = ()
 
@@ -94,9 +92,9 @@ class Expressions:
         if name in EXPENSIVE and self._equation is not None:
             var, depth = self._equation.outputs[0], self.writer.depth(*operands)
             self.costly[var] = max(self.costly.get(var, 0), self.iterations(depth))
-            self.costly_in_rows |= depth == self.row_depth
+            self.depths.setdefault(var, set()).add(depth)
             if name in MATHEMATICS:
-                self._mathematical.add(var)
+                self.mathematical.add(var)
         return self.writer.op(name, *operands)
 
     def constant(self, value: bool | int | float, dtype: str) -> Operand:
@@ -107,6 +105,10 @@ class Expressions:
     def cast(self, x: Operand, dtype: str) -> Operand:
         """A conversion."""
         return self.writer.cast(x, dtype)
+
+    def bitcast(self, x: Operand, dtype: str) -> Operand:
+        """The same bits as another dtype of the same width."""
+        return x if x.dtype == dtype else self.writer.op("bitcast", x, dtype=dtype)
 
     def size(self, number: int) -> Operand:
         """An extent."""
@@ -144,31 +146,21 @@ class Expressions:
         if found is None:
             self._reads.append([])
             found = self._memo[key] = self._compute(atom, index)
-            self._settle(key, self.writer.depth(found), self._reads.pop())
+            reads = self.reads_of[key] = self._reads.pop()
+            self._settle(key, reads)
         self._reads[-1].append(key)
         return found
 
-    def _settle(self, key: tuple[Var, Index], depth: int, reads: list[tuple[Var, Index]]) -> None:
-        """Note whether a value took expensive instructions,
-        and which such values of the row it reads for its column.
-        """
-        if key[0] in self.costly or any(k in self._heavy for k in reads):
-            self._heavy.add(key)
-        if depth > self.row_depth >= 0 and key[0] in self._mathematical:
-            self.computed[key] += 1
+    def _settle(self, key: Key, reads: list[Key]) -> None:
+        """Note whether a value took expensive instructions, and keep it if it is waited for."""
+        if key[0] in self.costly or any(k in self.heavy for k in reads):
+            self.heavy.add(key)
         if key in self.keepers:
             self.keepers.pop(key)(self._memo[key])
-        if depth > self.row_depth:
-            self.cuts.update(dict.fromkeys(k for k in reads if k in self._heavy and self.is_of_row(k)))
 
-    def read_by_columns(self, atom: Atom, index: Index) -> None:
-        """Note that a root over the columns reads a value directly."""
-        if isinstance(atom, Var) and (atom, index) in self._heavy and self.is_of_row((atom, index)):
-            self.cuts[atom, index] = None
-
-    def is_of_row(self, key: tuple[Var, Index]) -> bool:
-        """Whether a value that was computed is the same in all columns, and not a fold of them."""
-        return self.writer.depth(self._memo[key]) == self.row_depth and key[0] not in self.row_values
+    def depth_of(self, key: Key) -> int:
+        """The depth of the innermost loop that a value varies in."""
+        return self.writer.depth(self._memo[key])
 
     def forget(self, depth: int) -> None:
         """Forget what was computed inside loops deeper than `depth`: they are closed."""

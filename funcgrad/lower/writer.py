@@ -78,6 +78,8 @@ class Writer:
         so that another learning rate or batch size is the same kernel.
         """
         simple = not math.isfinite(number) or (abs(number) <= SMALL and number * 8 == int(number * 8))
+        if number == 0 and math.copysign(1, number) < 0:
+            return self.op("neg", Constant(0.0, dtype))
         if simple or dtype == "f2":
             return Constant(number, dtype)
         value = self._sizes.get((dtype, number))

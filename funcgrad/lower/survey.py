@@ -1,0 +1,76 @@
+"""What decides on the final form of a kernel?  Seen in the expressions that were written for trial when roots met.
+
+Passes over the columns forget what they computed: mathematics that several of them reach is worth keeping, and so are
+values of the row that took expensive instructions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from funcgrad.ir.program import Var
+from funcgrad.lower.graph import Graph
+from funcgrad.lower.passes import stages
+from funcgrad.lower.roots import Group, Root, Survey
+from funcgrad.lower.values import Expressions, Key
+
+WIDEST = 8192  # columns of a row whose values are kept from pass to pass
+AROUND = 13  # instructions of loops, places and stores, of which the trial has none
+
+
+def survey(group: Group, graph: Graph, trial: Expressions) -> Survey:
+    """What is known of a group's kernel before it is written."""
+    if group.is_plain:
+        return group.survey
+    row_depth = group.rows or 0
+    levels = stages(group, graph).of_roots
+    passes: dict[int, list[Key]] = {}
+    for root in group.roots:
+        passes.setdefault(levels[root], []).extend(_keys(root))
+    reached = [list(_closure(keys, trial)) for _, keys in sorted(passes.items())]
+    everything = dict.fromkeys(key for keys in reached for key in keys)
+    everything.update(dict.fromkeys(_closure([k for root in group.in_rows for k in _keys(root)], trial)))
+    cuts = dict.fromkeys(
+        k
+        for keys in (*passes.values(), *(trial.reads_of[key] for key in everything if trial.depth_of(key) > row_depth))
+        for k in keys
+        if k in trial.heavy and trial.depth_of(k) == row_depth and k[0] not in trial.row_values
+    )
+    counts = Counter(key for keys in reached for key in keys)
+    wide = math.prod(group.domain[row_depth:]) > WIDEST
+    repeated = (
+        [] if wide else [k for k, n in counts.items() if n > 1 and _is_mathematics_of_columns(k, trial, row_depth)]
+    )
+    places = {v: graph.stored[v] for v, _ in everything if v in graph.stored}
+    return Survey(
+        positions=group.survey.positions,
+        reads={place.root for place in places.values() if place.position < group.position},
+        instructions=group.survey.instructions + AROUND,
+        costly=group.survey.costly,
+        cuts=tuple(cuts),
+        repeated=tuple(repeated),
+        costly_in_rows=any(row_depth in trial.depths.get(v, ()) for v, _ in everything),
+    )
+
+
+def _keys(root: Root) -> list[Key]:
+    """The elements that a root reads."""
+    return [(atom, index) for atom, index in root.operands if isinstance(atom, Var)]
+
+
+def _closure(keys: Iterable[Key], trial: Expressions) -> Iterator[Key]:
+    """The elements from which `keys` are computed, and these themselves."""
+    seen = set()
+    pending = list(keys)
+    while pending:
+        key = pending.pop()
+        if key not in seen:
+            seen.add(key)
+            yield key
+            pending += trial.reads_of[key]
+
+
+def _is_mathematics_of_columns(key: Key, trial: Expressions, row_depth: int) -> bool:
+    return key[0] in trial.mathematical and trial.depth_of(key) > row_depth
