@@ -27,12 +27,14 @@ WEAK = {
     float: np.dtype(np.float64),
     complex: np.dtype(np.complex128),
 }
+_CODES = {dtype: dtype.str[1:] for dtype in ALL}  # `dtype.str` makes a string each time
 _EXAMPLE: dict[str, bool | int | float | complex] = {"b": True, "i": 1, "u": 1, "f": 1.0, "c": 1j}
 
 
 def code(dtype: DType) -> str:
     """NumPy's short code without the byte order: ``"f4"``, ``"i8"``, ``"b1"``."""
-    return dtype.str[1:]
+    found = _CODES.get(dtype)
+    return dtype.str[1:] if found is None else found
 
 
 def is_inexact(dtype: DType) -> bool:

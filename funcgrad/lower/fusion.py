@@ -263,7 +263,7 @@ class Fusion:
         def iterations(depth: int) -> int:
             return math.prod(group.domain[:depth])
 
-        trial = Expressions(Writer(), self.graph, group, self.code_of, iterations)
+        trial = Expressions(Writer(), self.graph, group, self.code_of, iterations, observed=True)
         for k in range(len(group.domain)):
             trial.symbols[k] = trial.writer.open()
         return trial

@@ -19,11 +19,21 @@ INDEX = "i8"
 
 
 class Value(NamedTuple):
-    """A scalar that one instruction defines, or a parameter of the kernel; numbers tell those of one kernel apart."""
+    """A scalar that one instruction defines, or a parameter of the kernel.
+
+    Attributes
+    ----------
+    number
+        Tells those of one kernel apart.
+    dtype
+        Its type.
+    depth
+        How many loops around its definition it depends on.
+    """
 
     number: int
     dtype: str
-    kind: str = "value"
+    depth: int = 0
 
 
 class Constant(NamedTuple):

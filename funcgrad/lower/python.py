@@ -264,7 +264,8 @@ def _reference_call(step: Call, buffers: dict[Var, str]) -> list[str]:
     """A call of the primitive's reference on arrays of the operands' shapes."""
     primitive, params = step.equation.primitive, step.equation.params
     operands = [
-        f"{buffers[a]}.reshape({a.type.shape})" if isinstance(a, Var) else _number(a.value) for a in step.inputs
+        f"{buffers[a]}.reshape({operand.type.shape})" if isinstance(a, Var) else _number(a.value)
+        for a, operand in zip(step.inputs, step.equation.inputs, strict=True)
     ]
     given = ", ".join([*operands, *(f"{key}={_parameter(value)}" for key, value in params.items())])
     results = [f"{buffers[v]}[:]" for v in step.equation.outputs]

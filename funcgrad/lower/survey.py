@@ -32,11 +32,12 @@ def survey(group: Group, graph: Graph, trial: Expressions) -> Survey:
     reached = [list(_closure(keys, trial)) for _, keys in sorted(passes.items())]
     everything = dict.fromkeys(key for keys in reached for key in keys)
     everything.update(dict.fromkeys(_closure([k for root in group.in_rows for k in _keys(root)], trial)))
+    heavy = _heavy(everything, trial)
     cuts = dict.fromkeys(
         k
         for keys in (*passes.values(), *(trial.reads_of[key] for key in everything if trial.depth_of(key) > row_depth))
         for k in keys
-        if k in trial.heavy and trial.depth_of(k) == row_depth and k[0] not in trial.row_values
+        if k in heavy and trial.depth_of(k) == row_depth and k[0] not in trial.row_values
     )
     counts = Counter(key for keys in reached for key in keys)
     wide = math.prod(group.domain[row_depth:]) > WIDEST
@@ -70,6 +71,22 @@ def _closure(keys: Iterable[Key], trial: Expressions) -> Iterator[Key]:
             seen.add(key)
             yield key
             pending += trial.reads_of[key]
+
+
+def _heavy(keys: Iterable[Key], trial: Expressions) -> set[Key]:
+    """The elements whose computation takes expensive instructions."""
+    readers: dict[Key, list[Key]] = {}
+    for key in keys:
+        for read in trial.reads_of[key]:
+            readers.setdefault(read, []).append(key)
+    found: set[Key] = set()
+    pending = [key for key in keys if key[0] in trial.depths]
+    while pending:
+        key = pending.pop()
+        if key not in found:
+            found.add(key)
+            pending += readers.get(key, ())
+    return found
 
 
 def _is_mathematics_of_columns(key: Key, trial: Expressions, row_depth: int) -> bool:

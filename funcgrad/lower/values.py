@@ -37,9 +37,9 @@ class Expressions:
     checked
         The equations that can fail, of which every element is checked.
     reads_of
-        What each value was computed from.
-    heavy, mathematical
-        The values that took expensive instructions, and the variables that took mathematical ones.
+        What each value was computed from, if the expressions are `observed`.
+    mathematical
+        The variables that took mathematical instructions.
     depths
         The loop depths at which each variable took expensive instructions.
     positions
@@ -53,12 +53,14 @@ class Expressions:
         group: Group,
         code_of: Callable[[Equation], int],
         iterations: Callable[[int], int],
+        observed: bool = False,
     ) -> None:
         self.writer = writer
         self.graph = graph
         self.group = group
         self.code_of = code_of
         self.iterations = iterations
+        self.observed = observed
         self.symbols: dict[int, Value] = {}
         self.absorbed: frozenset[int] = frozenset()
         self.begun = 0
@@ -73,14 +75,14 @@ class Expressions:
         self.positions: list[Affine] = []
         self._memo: dict[Key, Operand] = {}
         self._places: dict[Affine, Operand] = {}
-        self._reads: list[list[Key]] = [[]]
-        self.heavy: set[Key] = set()
+        self._reads: list[Key] = []
         self._equation: Equation | None = None
         self._index: Index = ()
 
     def begin(self) -> None:
         """Forget what was noted of the values so far (but not the values): from here on it is another root's."""
         self.costly, self.checked, self.positions = {}, set(), []
+        self._reads, self._equation = [], None  # another root may have ended in `NotHere`
         self.begun = self.writer.instructions
 
     # What primitives' `scalar` declarations call ---------------------------------------------------------------------
@@ -144,19 +146,15 @@ class Expressions:
         key = (atom, index)
         found = self._memo.get(key)
         if found is None:
-            self._reads.append([])
+            outer, self._reads = self._reads, []
             found = self._memo[key] = self._compute(atom, index)
-            reads = self.reads_of[key] = self._reads.pop()
-            self._settle(key, reads)
-        self._reads[-1].append(key)
+            if self.observed:
+                self.reads_of[key] = self._reads
+            self._reads = outer
+            if self.keepers and key in self.keepers:
+                self.keepers.pop(key)(found)
+        self._reads.append(key)
         return found
-
-    def _settle(self, key: Key, reads: list[Key]) -> None:
-        """Note whether a value took expensive instructions, and keep it if it is waited for."""
-        if key[0] in self.costly or any(k in self.heavy for k in reads):
-            self.heavy.add(key)
-        if key in self.keepers:
-            self.keepers.pop(key)(self._memo[key])
 
     def depth_of(self, key: Key) -> int:
         """The depth of the innermost loop that a value varies in."""
@@ -180,7 +178,7 @@ class Expressions:
         return self.writer.affine(Affine(kept, expression.constant), self.symbols)
 
     def _compute(self, var: Var, index: Index) -> Operand:
-        kept = self.given.get((var, index))
+        kept = self.given.get((var, index)) if self.given else None
         if kept is not None:
             return kept()
         row = self.row_values.get(var)

@@ -43,7 +43,6 @@ class Writer:
         self.size_values: list[int | float] = []
         self.instructions = 0
         self._sizes: dict[tuple[str, int | float], Value] = {}
-        self._depths: dict[Value, int] = {}
         self._numbers = 1
 
     # Values ----------------------------------------------------------------------------------------------------------
@@ -51,16 +50,14 @@ class Writer:
     def fresh(self, dtype: str, depth: int) -> Value:
         """A new value that is known from loop depth `depth` on."""
         self._numbers += 1
-        value = Value(self._numbers, dtype)
-        self._depths[value] = depth
-        return value
+        return Value(self._numbers, dtype, depth)
 
     def depth(self, *operands: Operand) -> int:
         """The depth of the innermost loop that the operands depend on."""
         depth = 0
         for x in operands:
-            if type(x) is Value and (own := self._depths.get(x, 0)) > depth:
-                depth = own
+            if type(x) is Value and x.depth > depth:
+                depth = x.depth
         return depth
 
     def size(self, number: int, kind: str = "size") -> Operand:
@@ -107,8 +104,10 @@ class Writer:
         result_dtype = dtype if rule == GIVEN else operands[-1].dtype if rule == SAME else "b1"
         assert result_dtype is not None
         depth = self.depth(*operands)
-        result = self.fresh(result_dtype, depth)
-        self.put(Op(result, name, operands), depth)
+        self._numbers += 1
+        self.instructions += 1
+        result = Value(self._numbers, result_dtype, depth)
+        self.blocks[depth].append(Op(result, name, operands))
         return result
 
     def put(self, instruction: Instruction, depth: int) -> None:

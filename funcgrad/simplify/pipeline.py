@@ -41,9 +41,7 @@ def _rewrite(program: Program) -> Program:
         if found is None:
             rule = IDENTITIES.get(equation.primitive.name)
             found = rule(r, inputs, equation.params, equation.source) if rule else None
-        outputs: tuple[Atom, ...] = (
-            (found,) if found is not None else r.emit(equation.primitive, inputs, equation.params, equation.source)
-        )
+        outputs: tuple[Atom, ...] = (found,) if found is not None else r.keep(equation, tuple(inputs))
         r.env.update(zip(equation.outputs, outputs, strict=True))
     results = tuple(r.read(a) for a in program.outputs)
     return Program(program.inputs, tuple(r.equations), results, r.constants)

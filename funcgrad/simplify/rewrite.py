@@ -39,15 +39,25 @@ class Rewriter:
         self, primitive: Primitive, inputs: Sequence[Atom], params: Mapping[str, Any], source: SourceLocation | None
     ) -> tuple[Var, ...]:
         """The outputs of an equation, perhaps of one that was there before."""
-        key = (primitive.name, tuple(map(_identity, inputs)), tuple(sorted(params.items(), key=lambda item: item[0])))
+        key = _signature(primitive, inputs, params)
         found = self._seen.get(key)
         if found is not None:
             return found
         types = primitive.output_types(tuple(a.type for a in inputs), dict(params))
-        outputs = tuple(map(Var, types))
-        equation = Equation(primitive, tuple(inputs), outputs, params, source)
+        return self._append(key, Equation(primitive, tuple(inputs), tuple(map(Var, types)), params, source))
+
+    def keep(self, equation: Equation, inputs: tuple[Atom, ...]) -> tuple[Var, ...]:
+        """The outputs of an equation of the old program, whose inputs are now these."""
+        if any(a.type != b.type for a, b in zip(inputs, equation.inputs, strict=True) if a is not b):
+            return self.emit(equation.primitive, inputs, equation.params, equation.source)
+        key = _signature(equation.primitive, inputs, equation.params)
+        return self._seen.get(key) or self._append(
+            key, Equation(equation.primitive, inputs, equation.outputs, equation.params, equation.source)
+        )
+
+    def _append(self, key: Any, equation: Equation) -> tuple[Var, ...]:
+        outputs = self._seen[key] = equation.outputs
         self.equations.append(equation)
-        self._seen[key] = outputs
         for v in outputs:
             self.producers[v] = equation
         return outputs
@@ -66,6 +76,11 @@ class Rewriter:
             return None
         source = equation.inputs[0]
         return source.value if isinstance(source, Literal) else None
+
+
+def _signature(primitive: Primitive, inputs: Sequence[Atom], params: Mapping[str, Any]) -> Any:
+    """Equal for equations that compute the same."""
+    return primitive.name, tuple(map(_identity, inputs)), frozenset(params.items())
 
 
 def _identity(atom: Atom) -> Any:
