@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,11 +57,10 @@ def check_inputs(chosen: Any, leaves: list[Any], holomorphic: bool, allow_int: b
             dtype = type_of(leaf).dtype
         except TypeError as error:
             raise TypeError(f"{name}: {where}: {error}{at_line()}") from None
-        if dtype.kind == "c" and not holomorphic:
+        if holomorphic and dtype.kind != "c":
             raise TypeError(
-                f"{name} requires real-valued inputs, but {where} has dtype {dtype.name}. "
-                "For holomorphic functions pass holomorphic=True; otherwise differentiate with respect to the real "
-                f"and imaginary parts.{at_line()}"
+                f"{name} with holomorphic=True requires complex inputs, but {where} has dtype {dtype.name}. Convert it "
+                f"with x.astype(complex), or leave holomorphic out.{at_line()}"
             )
         if not is_inexact(dtype) and not allow_int:
             raise TypeError(
@@ -83,7 +82,7 @@ def value_and_aux(result: Any, has_aux: bool) -> tuple[Any, Any]:
 
 
 def check_value(value: Any, holomorphic: bool) -> None:
-    """A `TypeError` for a value that has no gradient: not a scalar, or not real."""
+    """A `TypeError` for a value that has no gradient: not a scalar, or not real (not complex, if `holomorphic`)."""
     leaves, structure = tree.flatten(value)
     if len(leaves) != 1 or leaves[0] is not value:
         raise TypeError(
@@ -100,7 +99,18 @@ def check_value(value: Any, holomorphic: bool) -> None:
             f"Gradient only defined for scalar-output functions. Output had shape: {kind.shape}. Reduce it (np.sum, "
             f"np.mean), or use vjp.{at_line()}"
         )
-    if not is_inexact(kind.dtype) or (kind.dtype.kind == "c" and not holomorphic):
+    if holomorphic and kind.dtype.kind != "c":
+        raise TypeError(
+            f"grad with holomorphic=True requires a complex output, but it has dtype {kind.dtype.name}: no real function "
+            f"is holomorphic, unless it is constant. Leave holomorphic out.{at_line()}"
+        )
+    if kind.dtype.kind == "c" and not holomorphic:
+        raise TypeError(
+            f"grad requires real-valued outputs, but the output has dtype {kind.dtype.name}. For holomorphic functions "
+            "pass holomorphic=True; otherwise take its real part, its imaginary part or its absolute value, or use "
+            f"vjp.{at_line()}"
+        )
+    if not is_inexact(kind.dtype):
         raise TypeError(
             "grad requires real-valued outputs (floating dtypes), but the output has dtype "
             f"{kind.dtype.name}.{at_line()}"
@@ -150,38 +160,134 @@ def unshared(outputs: Sequence[Any]) -> list[Any]:
 
 def leaf_axes(in_axes: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[int | None]:
     """One axis (or None) for each leaf of ``(args, kwargs)``."""
-    prefix = in_axes if isinstance(in_axes, (int, type(None))) else tuple(in_axes)
+    if isinstance(in_axes, list):
+        in_axes = tuple(in_axes)
+    if not isinstance(in_axes, (int, type(None), tuple)):
+        raise TypeError(
+            f"vmap: in_axes must be an int, None, or a tuple with an entry per positional argument, not {in_axes!r} of "
+            f"type {type(in_axes).__name__}{at_line()}"
+        )
     try:
-        spread = tree.broadcast_prefix(prefix, args, none_is_leaf=True)
+        spread = tree.broadcast_prefix(in_axes, args, none_is_leaf=True)
     except (ValueError, TypeError):
         raise ValueError(
-            f"vmap: in_axes={in_axes!r} is neither an int nor a prefix of the {len(args)} positional "
-            f"arguments{at_line()}"
+            f"vmap: in_axes={in_axes!r} is neither an int nor a prefix of the {len(args)} positional arguments, whose "
+            f"structure is {tree.structure(args)}{at_line()}"
         ) from None
     present = tree.leaves(args, none_is_leaf=True)
     axes = [a for a, x in zip(spread, present, strict=True) if x is not None]
-    for a in axes:
-        if a is not None and not isinstance(a, int):
-            raise TypeError(f"vmap: in_axes must hold ints and None, not {a!r}{at_line()}")
+    for a, path in zip(axes, tree.paths(args), strict=True):
+        if a is not None and (not isinstance(a, int) or isinstance(a, bool)):
+            raise TypeError(f"vmap: in_axes must hold ints and None, not {a!r} (for {argument_at(path)}){at_line()}")
     return [*axes, *(0 for _ in tree.leaves(kwargs))]
 
 
-def batch_size(leaves: list[Any], axes: list[int | None], axis_size: int | None) -> int:
+def argument_at(path: tuple[Any, ...]) -> str:
+    """A leaf of the arguments in messages: ``argument 1['w']``."""
+    return f"argument {path[0]}{tree.key_string(path[1:])}"
+
+
+def batch_size(
+    leaves: list[Any], axes: list[int | None], axis_size: int | None, paths: Sequence[tuple[Any, ...]] | None = None
+) -> int:
     """The number of examples on which all batched leaves agree."""
-    sizes: set[int] = set() if axis_size is None else {axis_size}
-    for x, a in zip(leaves, axes, strict=True):
+    sizes: dict[int, list[str]] = {} if axis_size is None else {axis_size: ["axis_size"]}
+    for number, (x, a) in enumerate(zip(leaves, axes, strict=True)):
         if a is None:
             continue
-        shape = type_of(x).shape
+        where = argument_at(paths[number]) if paths else "an argument"
+        try:
+            shape = type_of(x).shape
+        except TypeError as error:
+            raise TypeError(f"vmap: {where}: {error}. Pass it with in_axes=None.{at_line()}") from None
         if not -len(shape) <= a < len(shape):
-            raise ValueError(f"vmap: axis {a} is out of bounds for an argument of shape {shape}{at_line()}")
-        sizes.add(shape[a])
-    if len(sizes) != 1:
-        found = ", ".join(map(str, sorted(sizes))) or "none: every in_axes is None, give axis_size"
-        raise ValueError(f"vmap: the arguments must agree on one number of examples; found {found}{at_line()}")
-    return sizes.pop()
+            raise ValueError(f"vmap: axis {a} is out of bounds for {where} of shape {shape}{at_line()}")
+        sizes.setdefault(shape[a], []).append(f"{where} (axis {a})")
+    if not sizes:
+        raise ValueError(
+            "vmap: the arguments must agree on one number of examples; found none: every in_axes is None, give "
+            f"axis_size{at_line()}"
+        )
+    if len(sizes) > 1:
+        found = ", ".join(map(str, sorted(sizes)))
+        each = "; ".join(f"{n}: {', '.join(where[:3])}" for n, where in sizes.items())
+        raise ValueError(f"vmap: the arguments must agree on one number of examples; found {found} ({each}){at_line()}")
+    return next(iter(sizes))
 
 
 def moved(x: Any, source: int, destination: int) -> Any:
     """`x` with one axis elsewhere."""
     return x if source == destination else np.moveaxis(x, source, destination)
+
+
+class FlatFunction:
+    """A function of trees as one of leaves; a call notes the structures of what it returned.
+
+    Attributes
+    ----------
+    structure, aux_structure
+        Of the last output, and of what came with it.
+    count
+        How many of the last results are the output's.
+    outputs
+        Where a transformation keeps the results.
+    """
+
+    def __init__(self, fun: Callable[..., Any], arguments: tree.TreeDef, has_aux: bool = False) -> None:
+        self.fun, self.arguments, self.has_aux = fun, arguments, has_aux
+        self.structure = self.aux_structure = arguments
+        self.count = 0
+        self.outputs: list[Any] = []
+
+    def __call__(self, *variables: Any) -> list[Any]:
+        """The leaves of the output, then those of what came with it."""
+        output, aux = value_and_aux(self.fun(*tree.unflatten(self.arguments, variables)), self.has_aux)
+        leaves, self.structure = tree.flatten(output)
+        rest, self.aux_structure = tree.flatten(aux)
+        self.count = len(leaves)
+        for path, leaf in zip(self.structure.paths(), leaves, strict=True):
+            check_output(self.fun, path, leaf)
+        return unshared([*leaves, *rest])
+
+
+def check_output(fun: Any, path: tuple[Any, ...], leaf: Any) -> None:
+    """A `TypeError` for what a function returned and is neither an array nor a number."""
+    try:
+        type_of(leaf)
+    except TypeError as error:
+        where = f" at {tree.key_string(path)}" if path else ""
+        raise TypeError(
+            f"{function_name(fun)} must return arrays and numbers (or pytrees of them), but{where}: {error}{at_line()}"
+        ) from None
+
+
+def function_name(fun: Any) -> str:
+    """What a function is called in messages."""
+    return getattr(fun, "__name__", None) or repr(fun)
+
+
+def check_real_inputs(chosen: Any, leaves: Sequence[Any], name: str) -> None:
+    """A `TypeError`, with the leaf's key path, for complex values that are moved along real directions."""
+    for path, leaf in zip(tree.paths(chosen), leaves, strict=True):
+        dtype = type_of(leaf).dtype
+        if dtype.kind == "c":
+            raise TypeError(
+                f"{name} requires real-valued inputs, but argument {path[0]}{tree.key_string(path[1:])} has dtype "
+                f"{dtype.name}. For holomorphic functions pass holomorphic=True; otherwise use jvp or vjp.{at_line()}"
+            )
+
+
+def check_smooth_outputs(values: Sequence[Any], holomorphic: bool, name: str, complex_allowed: bool) -> None:
+    """A `TypeError` for outputs that have no such Jacobian."""
+    for value in values:
+        dtype = type_of(value).dtype
+        if holomorphic and dtype.kind != "c":
+            raise TypeError(
+                f"{name} with holomorphic=True requires complex outputs, but one has dtype {dtype.name}: no real "
+                f"function is holomorphic, unless it is constant.{at_line()}"
+            )
+        if not is_inexact(dtype) or (dtype.kind == "c" and not (holomorphic or complex_allowed)):
+            raise TypeError(
+                f"{name} requires real-valued outputs (floating dtypes), but one has dtype {dtype.name}. For "
+                f"holomorphic functions pass holomorphic=True; otherwise use jvp or vjp.{at_line()}"
+            )

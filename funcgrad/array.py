@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
+from funcgrad.errors import TracerError
+
+indexing: dict[str, Callable[..., Any]] = {}  # what `funcgrad.numpy` lends: "at", "getitem", "array_namespace"
 
 
 class Array(np.ndarray):
@@ -15,9 +20,27 @@ class Array(np.ndarray):
     >>> import funcgrad as fg
     >>> fg.jit(lambda x: x + 1)(1.0)
     Array(2.)
+    >>> fg.numpy.zeros(3).at[1].set(5.0)
+    Array([0., 5., 0.])
     """
 
     __slots__ = ()
+
+    @property
+    def at(self) -> Any:
+        """What ``x.at[index].set(values)`` and the like begin with (see `funcgrad.numpy`): a new array, x stays."""
+        return indexing["at"](self)
+
+    def __getitem__(self, index: Any) -> Any:
+        """NumPy's, and traced indices too."""
+        try:
+            return super().__getitem__(index)
+        except TracerError:
+            return indexing["getitem"](np.asarray(self), index)
+
+    def __array_namespace__(self, /, *, api_version: str | None = None) -> Any:
+        """The functions for such arrays, by the names of the Array API standard: `funcgrad.numpy`."""
+        return indexing["array_namespace"](api_version)
 
     def __repr__(self) -> str:
         """NumPy's repr under this class's name."""

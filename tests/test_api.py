@@ -160,9 +160,9 @@ def test_integers_are_refused(value: Any) -> None:
         fg.grad(lambda x: np.sum(x) if not isinstance(x, list) else x[0] * x[1])(value)
 
 
-def test_complex_inputs_are_refused() -> None:
+def test_complex_outputs_are_refused() -> None:
     with pytest.raises(TypeError, match="holomorphic=True"):
-        fg.grad(lambda x: abs(x))(1j)
+        fg.grad(lambda x: x * x)(1j)
 
 
 @pytest.mark.parametrize("value", ["a", object(), {"a": {1, 2}}, np.array("a"), lambda: 1])

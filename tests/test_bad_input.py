@@ -115,7 +115,9 @@ TABLE = [
     Row("grad of an integer", lambda: fg.grad(lambda x: x * 2)(3), TypeError, ("argument 0", "int64", "float", "allow_int")),
     Row("grad of integers", lambda: fg.grad(lambda x: np.sum(x["a"]))({"a": np.arange(3)}), TypeError, ("argument 0['a']", "int64", "allow_int")),
     Row("grad of a bool", lambda: fg.grad(lambda x: x * 2)(True), TypeError, ("argument 0", "bool")),
-    Row("grad of complex", lambda: fg.grad(lambda x: x * 2)(3j), TypeError, ("argument 0", "complex128", "holomorphic=True")),
+    Row("grad of complex", lambda: fg.grad(lambda x: x * 2)(3j), TypeError, ("output", "complex128", "holomorphic=True")),
+    Row("holomorphic grad of a float", lambda: fg.grad(lambda x: x * 2, holomorphic=True)(3.0), TypeError, ("argument 0", "float64", "complex")),
+    Row("holomorphic grad of a real function", lambda: fg.grad(abs, holomorphic=True)(3j), TypeError, ("output", "float64", "is holomorphic")),
     Row("grad with integer output", lambda: fg.grad(lambda x: np.argmax(x))(X), TypeError, ("output", "int64")),
     Row("grad without aux", lambda: fg.grad(lambda x: x, has_aux=True)(1.0), TypeError, ("has_aux", "pair")),
     # shapes, as NumPy says it

@@ -3,11 +3,35 @@
 from __future__ import annotations
 
 from benchmarks.workload import AnyWorkload, Workload
-from benchmarks.workloads import cross_entropy, dispatch, elementwise, logistic, mlp, starting
+from benchmarks.workloads import (
+    cnn,
+    cross_entropy,
+    cumulative,
+    dispatch,
+    elementwise,
+    indexing,
+    linalg,
+    logistic,
+    mlp,
+    sorting,
+    starting,
+)
 
 WORKLOADS: dict[str, AnyWorkload] = {
     workload.name: workload
-    for module in (mlp, elementwise, logistic, cross_entropy, dispatch, starting)
+    for module in (
+        mlp,
+        cnn,
+        elementwise,
+        logistic,
+        cross_entropy,
+        dispatch,
+        starting,
+        sorting,
+        cumulative,
+        indexing,
+        linalg,
+    )
     for workload in module.WORKLOADS
 }
 CALLS: dict[str, Workload] = {name: each for name, each in WORKLOADS.items() if isinstance(each, Workload)}

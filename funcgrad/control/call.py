@@ -13,14 +13,14 @@ from funcgrad.ir.program import Program
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.families import Operation
 from funcgrad.trace.frame import bind
-from funcgrad.transform.jvp import jvp_program
+from funcgrad.transform.jvp import jvp_program, level_of
 from funcgrad.transform.partial import Split, split
 from funcgrad.transform.vjp import vjp_program
-from funcgrad.transform.vmap import vmap_program
+from funcgrad.transform.vmap import clear as clear_batched
+from funcgrad.transform.vmap import kept_program
 
 # Transformed programs are kept, so that a function that is called again finds its derivative compiled.
 _jvp = functools.lru_cache(maxsize=512)(jvp_program)
-_vmap = functools.lru_cache(maxsize=512)(vmap_program)
 
 
 @functools.lru_cache(maxsize=512)
@@ -29,10 +29,17 @@ def _vjp(program: Program, wanted: tuple[bool, ...]) -> Split:
     return split(joint, [k >= len(program.inputs) for k in range(len(joint.inputs))])
 
 
+@functools.lru_cache(maxsize=512)
+def _linear(program: Program, moving: tuple[bool, ...]) -> Split:
+    joint = jvp_program(program, moving)
+    return split(joint, [k >= len(program.inputs) for k in range(len(joint.inputs))])
+
+
 def clear() -> None:
     """Forget the transformed programs."""
-    for cache in (_jvp, _vmap, _vjp):
+    for cache in (_jvp, _vjp, _linear):
         cache.cache_clear()
+    clear_batched()
 
 
 def _infer(*types: ArrayType, program: Program, name: str) -> tuple[ArrayType, ...]:
@@ -46,10 +53,27 @@ def _jvp_rule(inputs: Values, tangents: Values, params: dict[str, Any]) -> tuple
     program: Program = params["program"]
     moving = tuple(t is not None for t in tangents)
     given = [t for t in tangents if t is not None]
+    if level_of(given) > level_of(inputs):
+        return _separately(inputs, given, moving, params)
     outputs = bind(call, *inputs, *given, program=_jvp(program, moving), name=params["name"])
     count = len(program.outputs)
     rest = iter(outputs[count:])
     return outputs[:count], tuple(next(rest) if is_inexact(t.dtype) else None for t in program.output_types)
+
+
+def _separately(
+    inputs: Values, given: Sequence[Any], moving: tuple[bool, ...], params: dict[str, Any]
+) -> tuple[Values, Values]:
+    """Outputs in the frame of the inputs, where more is known than in the tangents'; likewise what both need."""
+    program: Program = params["program"]
+    parts = _linear(program, moving)
+    known = bind(call, *inputs, program=parts.known, name=params["name"])
+    early, residuals = iter(known[: len(known) - parts.residuals]), known[len(known) - parts.residuals :]
+    pushed = iter(bind(call, *residuals, *given, program=parts.unknown, name=params["name"]))
+    count = len(program.outputs)
+    outputs = tuple(next(early) for _ in range(count))
+    rest = iter([next(pushed) if u else next(early) for u in parts.unknown_outputs[count:]])
+    return outputs, tuple(next(rest) if is_inexact(t.dtype) else None for t in program.output_types)
 
 
 def _vjp_rule(inputs: Values, wanted: Sequence[bool], params: dict[str, Any]) -> tuple[Values, Pullback]:
@@ -74,7 +98,7 @@ def _vjp_rule(inputs: Values, wanted: Sequence[bool], params: dict[str, Any]) ->
 
 
 def _batch_rule(size: int, inputs: Values, batched: Sequence[bool], params: dict[str, Any]) -> Any:
-    program = _vmap(params["program"], size, tuple(batched))
+    program = kept_program(params["program"], size, tuple(batched))
     outputs = bind(call, *inputs, program=program, name=params["name"])
     return outputs, (True,) * len(outputs)
 

@@ -24,8 +24,8 @@ def interpret(program: Program, arguments: Sequence[Any]) -> list[Any]:
     with np.errstate(all="ignore"):
         for index, equation in enumerate(program.equations):
             primitive = equation.primitive
-            outputs = primitive.reference(*map(read, equation.inputs), **equation.params)
-            env.update(zip(equation.outputs, outputs if primitive.multiple else (outputs,), strict=True))
+            outputs = primitive.refer(tuple(map(read, equation.inputs)), dict(equation.params))
+            env.update(zip(equation.outputs, outputs, strict=True))
             for v in dying.get(index, ()):
                 del env[v]
     return [read(atom) for atom in program.outputs]

@@ -6,11 +6,14 @@ except tables of identities in `simplify` and the library matches in `lower`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from funcgrad.ir.types import ArrayType
+import numpy as np
+
+from funcgrad.dtypes import BFLOAT16
+from funcgrad.ir.types import ArrayType, type_of_value
 
 Values = tuple[Any, ...]  # arrays, or tracers of whatever frame a rule runs under
 Pullback = Callable[[Values], Values]
@@ -49,7 +52,11 @@ class Primitive:
     multiple
         Whether there is more than one output.
     effect
-        Whether an equation must be kept although nothing reads its outputs.
+        For checks, which are kept although nothing reads their outputs: ``effect(**params) -> exception`` is what a
+        failure raises.
+    into
+        ``into(outputs, inputs, params)``: as the reference, but writes into given arrays (in C order): programs that call
+        it whole need no copy of a large result then.
     evaluate
         Replaces `reference` for calls on known arrays (structured primitives run compiled).
     expand
@@ -66,7 +73,8 @@ class Primitive:
     batch: Callable[..., tuple[Values, tuple[bool, ...]]] | None = None
     scalar: Any = None
     multiple: bool = False
-    effect: bool = False
+    effect: Callable[..., Exception] | None = None
+    into: Callable[[Values, Values, dict[str, Any]], None] | None = None
     evaluate: Callable[..., Any] | None = None
     expand: Callable[..., Callable[..., Values] | None] | None = None
     operands: int | None = field(default=None)
@@ -89,7 +97,29 @@ class Primitive:
         inferred = self.infer(*types, **params)
         return inferred if self.multiple else (inferred,)
 
+    def refer(self, inputs: Values, params: dict[str, Any]) -> Values:
+        """The outputs by the reference, always a tuple; bfloat16 is computed in float32 and rounded."""
+        for x in inputs:
+            if getattr(x, "dtype", None) is BFLOAT16 and not (self.family == "structured" or "new_dtype" in params):
+                return self._refer_in_single(inputs, params)
+        outputs = self.reference(*inputs, **params)
+        return outputs if self.multiple else (outputs,)
+
+    def _refer_in_single(self, inputs: Values, params: dict[str, Any]) -> Values:
+        types = self.output_types(tuple(map(type_of_value, inputs)), params)
+        wide = (np.asarray(x, np.float32) if getattr(x, "dtype", None) is BFLOAT16 else x for x in inputs)
+        outputs = self.reference(*wide, **in_single(params))
+        pairs = zip(outputs if self.multiple else (outputs,), types, strict=True)
+        return tuple(x if x.dtype == t.dtype else x.astype(t.dtype) for x, t in pairs)
+
     def compute(self, inputs: Values, params: dict[str, Any]) -> Values:
         """The outputs for known arrays, always a tuple."""
-        outputs = (self.evaluate or self.reference)(*inputs, **params)
+        if self.evaluate is None:
+            return self.refer(inputs, params)
+        outputs = self.evaluate(*inputs, **params)
         return outputs if self.multiple else (outputs,)
+
+
+def in_single(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters with float32 for bfloat16."""
+    return {name: np.dtype(np.float32) if value is BFLOAT16 else value for name, value in params.items()}

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -72,17 +72,28 @@ def _equation_lines(equation: Equation, bind: Any, read: Any, source: bool) -> l
     operands = " ".join(map(read, equation.inputs))  # before the outputs get their names
     left = " ".join(map(bind, equation.outputs)) or "_"
     params = {k: v for k, v in sorted(equation.params.items()) if v is not None}
-    simple = " ".join(f"{k}={param_text(v)}" for k, v in params.items() if not hasattr(v, "equations"))
+    inner = inner_programs(params)
+    simple = " ".join(f"{k}={param_text(v)}" for k, v in params.items() if k not in {key for key, _, _ in inner})
     name = equation.primitive.name + (f"[{simple}]" if simple else "")
     line = f"    {left} = {name} {operands}".rstrip()
     if source and equation.source is not None:
         line += f"  # {equation.source}"
     lines = [line]
+    for _, title, value in inner:
+        listing = _lines(value, source)
+        lines += [f"      {title}={listing[0]}", *(f"      {text}" for text in listing[1:])]
+    return lines
+
+
+def inner_programs(params: Mapping[str, Any]) -> list[tuple[str, str, Program]]:
+    """The programs among the parameters of an equation, alone or in a tuple: key, title, and program."""
+    found = []
     for key, value in params.items():
         if hasattr(value, "equations"):
-            inner = _lines(value, source)
-            lines += [f"      {key}={inner[0]}", *(f"      {text}" for text in inner[1:])]
-    return lines
+            found.append((key, key, value))
+        elif isinstance(value, tuple) and value and hasattr(value[0], "equations"):
+            found += [(key, f"{key}[{k}]", program) for k, program in enumerate(value)]
+    return found
 
 
 def param_text(value: Any) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from funcgrad import dtypes
 
-SHORT = {"bool": "bool", "int": "i", "uint": "u", "float": "f", "complex": "c"}
+SHORT = {"bool": "bool", "int": "i", "uint": "u", "float": "f", "bfloat": "bf", "complex": "c"}
 
 
 class ArrayType(NamedTuple):

@@ -7,7 +7,44 @@ from __future__ import annotations
 
 from types import ModuleType
 
-_modules: tuple[ModuleType, ...] = ()
+from funcgrad.lax import (
+    _associative,
+    _collectives,
+    _control,
+    _convolution,
+    _cumulative,
+    _dtypes,
+    _elementwise,
+    _fft,
+    _gather,
+    _others,
+    _reductions,
+    _segments,
+    _shapes,
+    _slicing,
+    _sorting,
+    _windows,
+    linalg,
+)
+
+_modules: tuple[ModuleType, ...] = (
+    _convolution,
+    _dtypes,
+    _associative,
+    _collectives,
+    _control,
+    _elementwise,
+    _fft,
+    _gather,
+    _others,
+    _reductions,
+    _segments,
+    _shapes,
+    _slicing,
+    _windows,
+    _cumulative,
+    _sorting,
+)
 for _module in _modules:
     globals().update({name: getattr(_module, name) for name in _module.__all__})
-__all__ = sorted(name for module in _modules for name in module.__all__)  # noqa: PLE0605
+__all__ = sorted(["linalg", *(name for module in _modules for name in module.__all__)])  # noqa: PLE0605

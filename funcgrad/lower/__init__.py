@@ -1,1 +1,5 @@
 """From programs to kernels: index maps, fusion, products, the plan of buffers, and the printed Python source."""
+
+from funcgrad.lower import convolution, cumulative, sorting  # what they know, they enter into `calls.WRITERS`
+
+__all__ = ["convolution", "cumulative", "sorting"]

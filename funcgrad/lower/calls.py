@@ -6,13 +6,14 @@ or by the primitive's NumPy reference (`runtime.calls`), between the kernels of 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from funcgrad.dtypes import code
+from funcgrad.dtypes import BFLOAT16, code
 from funcgrad.ir.program import Atom, Equation, Var
 from funcgrad.lower.schedule import KernelStep
 
+IN_MEMORY = frozenset({"complex_from_parts", "complex_to_parts"})  # the same buffer, read otherwise
 NATIVE = frozenset("b1 i1 i2 i4 i8 u1 u2 u4 u8 f2 f4 f8".split())
 
 
@@ -40,8 +41,16 @@ class Call:
         return (*(a for a in self.inputs if isinstance(a, Var)), *self.equation.outputs)
 
 
-Writer = Callable[[Call], list[KernelStep] | None]
+Writer = Callable[[Call], Sequence[KernelStep | Call] | None]
 WRITERS: dict[str, Writer] = {}
+
+
+def is_alias(equation: Equation) -> bool:
+    """Whether the result is the operand's buffer read otherwise (complex numbers and bfloat16 for what they lie in)."""
+    name = equation.primitive.name
+    if name == "bitcast_convert_type":
+        return any(a.type.dtype == BFLOAT16 for a in (*equation.inputs, *equation.outputs))
+    return name in IN_MEMORY
 
 
 def is_native(equation: Equation) -> bool:

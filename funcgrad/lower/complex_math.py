@@ -18,6 +18,7 @@ from funcgrad.dtypes import DType
 from funcgrad.ops import arithmetic as ar
 from funcgrad.ops import comparison as co
 from funcgrad.ops import transcendental as tr
+from funcgrad.ops.bits import bitcast
 from funcgrad.trace.frame import type_of
 
 Complex = tuple[Any, Any]
@@ -100,10 +101,9 @@ def integer_power(z: Complex, *, y: int) -> Complex:
             result = z if result is None else multiply(result, z)
         n >>= 1
         z = square(z) if n else z
-    unit = ar.add(ar.mul(z[0], one * 0), one), ar.mul(z[0], one * 0)
     if result is None:
-        return when(is_nan(unit[0]), one, unit[0]), when(is_nan(unit[1]), one * 0, unit[1])
-    return divide((one, one * 0), result) if y < 0 else result
+        return one, number(0, z[0])
+    return divide((one, number(0, one)), result) if y < 0 else result
 
 
 def scaled(z: Complex) -> tuple[Complex, Any, Any]:
@@ -164,7 +164,8 @@ def _shifts(like: Any) -> tuple[int, int]:
 
 def negative(x: Any) -> Any:
     """Whether the sign bit is set, that of -0 too."""
-    return co.or_(co.lt(x, number(0, x)), co.lt(ar.div(number(1, x), x), number(0, x)))
+    bits = bitcast(x, new_dtype=np.dtype(f"i{type_of(x).dtype.itemsize}"))
+    return co.lt(bits, number(0, bits))
 
 
 # Exponentials and logarithms -----------------------------------------------------------------------------------------
@@ -229,13 +230,18 @@ def times(factor: float) -> Callable[[Complex], Complex]:
 
 
 def power(z: Complex, w: Complex) -> Complex:
-    """exp(w log z), with NumPy's values at zero: 0**0 is 1, 0**w is 0 to the right of the imaginary axis, else NaN."""
+    """exp(w log z), but z for w = 1, with NumPy's values at zero: 0**0 is 1, 0**w is 0 for Re w > 0, else NaN.
+
+    Infinite exponents give NaN (C's product of complex numbers, Annex G.5.1, would find a zero or an infinity).
+    """
     (a, b), (c, d) = z, w
     zero, one, nan = (number(v, a) for v in (0, 1, math.nan))
     re, im = exponential(multiply(w, logarithm(z)))
     void, none = co.and_(is_zero(a), is_zero(b)), co.and_(is_zero(c), is_zero(d))
     at_zero = when(co.gt(c, zero), zero, nan)
     re, im = when(void, at_zero, re), when(void, at_zero, im)
+    itself = co.and_(co.eq(c, one), is_zero(d))
+    re, im = when(itself, a, re), when(itself, b, im)
     return when(none, one, re), when(none, zero, im)
 
 
@@ -345,7 +351,8 @@ def both(primitive: Any) -> Callable[..., Complex]:
 
 
 FORMULAS: Mapping[str, Callable[..., Any]] = {
-    "add": both(ar.add), "sub": both(ar.sub), "neg": both(ar.neg), "stop_gradient": lambda z: z,
+    "add": both(ar.add), "sub": both(ar.sub), "neg": both(ar.neg), "round": both(ar.round_),
+    "stop_gradient": lambda z: z,
     "mul": multiply, "div": divide, "square": square, "integer_pow": integer_power, "pow": power,
     "abs": absolute, "sqrt": square_root,
     "rsqrt": lambda z: divide((number(1, z[0]), number(0, z[0])), square_root(z)),

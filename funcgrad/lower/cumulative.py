@@ -17,8 +17,8 @@ import numpy as np
 from funcgrad.dtypes import code
 from funcgrad.ir.program import Var
 from funcgrad.ir.types import ArrayType
-from funcgrad.lower.calls import WRITERS, Call, Writer as CallWriter
-from funcgrad.lower.lines import PIECE, Lines, load_here, number
+from funcgrad.lower.calls import WRITERS, Call
+from funcgrad.lower.lines import PIECE, Lines, number
 from funcgrad.lower.loops import Carry, Constant, Operand, Value
 from funcgrad.lower.nest import neutral
 from funcgrad.lower.schedule import KernelStep
@@ -88,7 +88,7 @@ def _begin(name: str, dtype: str) -> State:
     if name == "cumlogsumexp":  # the largest so far, and the sum of all exp(x - largest)
         return Constant(-math.inf, dtype), Constant(0.0, dtype)
     fold = FOLDS.get(name, "mul")
-    return (Constant(neutral({"max": "max", "min": "min"}.get(fold, fold), dtype), dtype),)
+    return (Constant(neutral(fold, dtype), dtype),)
 
 
 def _advance(w: Writer, name: str, state: State, operands: Sequence[Operand]) -> State:
@@ -282,9 +282,7 @@ class _Chains(_Kernel):
         w.close(b, number(0), blocks, [carry])
         return carry.result
 
-    def _walk(
-        self, out: int, origin: Operand, firsts: list[Operand], count: Operand, state: list[Operand]
-    ) -> Operand:
+    def _walk(self, out: int, origin: Operand, firsts: list[Operand], count: Operand, state: list[Operand]) -> Operand:
         """Some chains of equal length, element by element, side by side; what the last one ends with."""
         w = self.w
         i = w.open()
@@ -299,5 +297,5 @@ class _Chains(_Kernel):
         return carries[-1].result
 
 
-_register: CallWriter = kernels
-WRITERS.update(dict.fromkeys(("cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp", "linear_recurrence"), _register))
+for _name in ("cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp", "linear_recurrence"):
+    WRITERS[_name] = kernels

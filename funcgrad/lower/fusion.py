@@ -17,12 +17,15 @@ from typing import Any
 from funcgrad.errors import SourceLocation
 from funcgrad.ir.primitive import registry
 from funcgrad.ir.program import Atom, Equation, Program, Var
-from funcgrad.lower.calls import Call, is_native
+from funcgrad.lower.calls import Call, is_alias, is_native
 from funcgrad.lower.graph import Graph, Stored
-from funcgrad.lower.index import ZERO, Affine, Shape, Strided, axis, contiguous_strides, squeezed
+from funcgrad.lower.index import ZERO, Shape, Strided, axis, contiguous_strides, squeezed
 from funcgrad.lower.loops import Operand
+from funcgrad.lower.places import FOLDS as SCATTERS
+from funcgrad.lower.places import update_root
 from funcgrad.lower.products import Product, accumulation, arranged, fold_product, is_fold, match_product
 from funcgrad.lower.roots import Group, Root, fold_root, natural_index, store_root
+from funcgrad.lower.turning import turn
 from funcgrad.lower.values import Expressions, NotHere
 from funcgrad.lower.writer import Writer
 
@@ -43,12 +46,13 @@ class Fusion:
     outputs
         For each output of the program, the variable whose buffer it is.
     codes
-        The equations that can fail, with their codes (from 1).
+        The equations that can fail, with their codes (from `first_status` on).
     """
 
-    def __init__(self, program: Program, forced: frozenset[Var]) -> None:
+    def __init__(self, program: Program, forced: frozenset[Var], first_status: int = 1) -> None:
         self.graph = Graph(program)
         self.forced = forced
+        self.first_status = first_status
         self.steps: Steps = []
         self.outputs: list[Var] = []
         self.codes: dict[Equation, int] = {}
@@ -59,8 +63,10 @@ class Fusion:
     def run(self) -> Fusion:
         """Walk over the program."""
         for equation in self.graph.program.equations:
-            if not is_native(equation):
-                self.call(equation)
+            if is_alias(equation):
+                self.reshape(equation)
+            elif not is_native(equation):
+                self._foreign(equation)
             elif self.graph.is_lazy(equation):
                 self._lazy(equation)
             else:
@@ -75,7 +81,7 @@ class Fusion:
 
     def code_of(self, equation: Equation) -> int:
         """The status that tells of a failure in `equation`."""
-        return self.codes.setdefault(equation, len(self.codes) + 1)
+        return self.codes.setdefault(equation, self.first_status + len(self.codes))
 
     # Equations -------------------------------------------------------------------------------------------------------
 
@@ -83,8 +89,16 @@ class Fusion:
         (var,) = equation.outputs
         if var in self.graph.stored:  # a product has added it up
             return
-        if self.graph.measure(equation) or var in self.forced:
+        if self.graph.measure(equation) or var in self.forced or (turn(equation) and self._is_walked(var)):
             self.store(var)
+
+    def _is_walked(self, var: Var) -> bool:
+        """Whether loops over its elements read a value: products are told how their operands lie."""
+        return any(user is None or user.primitive.scalar is not None for user in self.graph.users.get(var, ()))
+
+    def _foreign(self, equation: Equation) -> None:
+        """An operation on complex arrays, which lie in memory: a product, or a call."""
+        (self.product if equation.primitive.name == "dot_general" else self.call)(equation)
 
     def call(self, equation: Equation) -> None:
         """An operation that runs as a whole."""
@@ -160,23 +174,26 @@ class Fusion:
             position = self.add(inner, after=position)
         self.graph.stored[var] = Stored(var, position)
 
-    def scatter_add(self, equation: Equation) -> None:
-        """A copy of the operand, then a loop over the updates, one after the other."""
-        operand, updates, *indices = equation.inputs
+    def scatter(self, equation: Equation) -> None:
+        """A loop over the updates, one after the other, into a copy of the operand, or into the operand itself."""
         (var,) = equation.outputs
-        self.add(store_root(var, operand))
-        domain = squeezed(updates.type.shape)
-        index = natural_index(updates.type.shape)
-        count = len(indices[0].type.shape)
-        lines = dict(zip(equation.params["axes"], indices, strict=True))
-        rest = iter(index[count:])
-        places = tuple((lines[k], index[:count]) if k in lines else next(rest) for k in range(len(var.type.shape)))
-        root = Root("scatter", domain, None, var, ((updates, index),), "add", places=places)
-        group = Group(domain, None, len(self.steps))
+        target = self._writable(equation)
+        root = update_root(equation, target, self.graph, len(self.steps))
+        group = Group(root.domain, None, len(self.steps))
         self._accept(root, group, self._probe(root, group))
         group.roots.append(root)
         self.steps.append(group)
-        self.graph.stored[var] = Stored(var, group.position)
+        self.graph.stored[var] = Stored(target, group.position)
+
+    def _writable(self, equation: Equation) -> Var:
+        """The buffer of a temporary that nothing else reads, or a new one that its elements are copied to."""
+        operand, (var,) = equation.inputs[0], equation.outputs
+        place = self.graph.stored.get(operand) if isinstance(operand, Var) else None
+        own = place is not None and place.root is operand and place.position >= 0
+        if own and self.graph.only_user(operand) is equation:  # type: ignore[arg-type]
+            return operand  # type: ignore[return-value]
+        self.add(store_root(var, operand))
+        return var
 
     # Stores ----------------------------------------------------------------------------------------------------------
 
@@ -187,6 +204,10 @@ class Fusion:
 
     def store(self, var: Var) -> None:
         """Store a lazy value."""
+        producer = self.graph.producers.get(var)
+        if producer is not None and turn(producer):
+            self.call(producer)
+            return
         self.graph.stored[var] = Stored(var, self.add(store_root(var)))
 
     def _output(self, atom: Atom, claimed: set[Var]) -> Var:
@@ -255,8 +276,7 @@ class Fusion:
         for atom, index in root.operands:
             trial.element(atom, index)
         for place in root.places or ():
-            if not isinstance(place, Affine):
-                trial.place(*place)
+            trial.at(place)
         return trial
 
     def _trial(self, group: Group) -> Expressions:
@@ -337,15 +357,15 @@ HANDLERS: dict[str, Callable[[Any, Equation], None]] = {
     "dot_general": Fusion.product,
     "concatenate": Fusion.concatenate,
     "pad": Fusion.pad,
-    "scatter_add": Fusion.scatter_add,
+    **dict.fromkeys((*SCATTERS, "dynamic_update_slice"), Fusion.scatter),
 }
 
 
-def fuse(program: Program) -> Fusion:
+def fuse(program: Program, first_status: int = 1) -> Fusion:
     """The steps of a simplified program."""
     forced: frozenset[Var] = frozenset()
     for _ in range(ROUNDS):
-        fusion = Fusion(program, forced).run()
+        fusion = Fusion(program, forced, first_status).run()
         more = fusion.again()
         if not more:
             break
@@ -353,8 +373,7 @@ def fuse(program: Program) -> Fusion:
     return fusion
 
 
-def failure(equation: Equation) -> tuple[str, SourceLocation | None]:
-    """What the failure of a check means, and the user's line; calls say themselves what went wrong."""
-    known = equation.primitive.effect
-    message = f"index is out of bounds for axis with size {equation.params['size']}" if known else ""
-    return message, equation.source
+def failure(equation: Equation) -> tuple[Exception | None, SourceLocation | None]:
+    """What the failure of a check raises, and the user's line; calls say themselves what went wrong."""
+    effect = equation.primitive.effect
+    return (effect(**equation.params) if effect else None), equation.source

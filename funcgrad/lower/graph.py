@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from funcgrad.ir.program import Atom, Equation, Program, Var
 from funcgrad.lower.index import is_view
 
+COMPUTED = frozenset({"dynamic_slice", "gather", "iota"})  # elements whose place is computed
 DEEPEST = 100  # operations in a row that are computed anew wherever they are needed, before one is stored
 SMALL = 1024  # elements of a value that costs next to nothing to store ...
 MOST_WORK = 24  # ... which it is if several equations read it and it takes more operations than these
@@ -74,7 +75,7 @@ class Graph:
     def is_lazy(self, equation: Equation) -> bool:
         """Whether elements of the result can be computed one by one."""
         primitive = equation.primitive
-        return primitive.scalar is not None or primitive.name in ("gather", "iota") or is_view(equation)
+        return primitive.scalar is not None or primitive.name in COMPUTED or is_view(equation)
 
     def measure(self, equation: Equation) -> bool:
         """Note how much it takes to compute a lazy value anew; whether it is better stored."""

@@ -49,7 +49,7 @@ def total(parts: Sequence[Affine]) -> Affine:
     return Affine(tuple((s, c) for s, c in terms.items() if c), constant)
 
 
-def contiguous_strides(shape: Shape) -> Shape:
+def contiguous_strides(shape: Sequence[int]) -> Shape:
     """The distance between neighbours along each axis, in elements, in C order."""
     strides, step = [], 1
     for extent in reversed(shape):
@@ -91,9 +91,35 @@ def _rev(index: Index, shape: Shape, params: Mapping[str, Any]) -> Index:
 
 
 def _reshape(index: Index, shape: Shape, params: Mapping[str, Any]) -> Index:
-    """Axes of extent 1 come and go; anything else is no map of axes (`is_view`)."""
-    rest = iter(i for i, n in zip(index, params["shape"], strict=True) if n != 1)
-    return tuple(ZERO if n == 1 else next(rest) for n in shape)
+    """Axes of extent 1 come and go, and an axis may become several; anything else is no map of axes (`is_view`)."""
+    parts = _split_axes(shape, params["shape"])
+    assert parts is not None
+    result = params["shape"]
+    return tuple(
+        total([index[k].scaled(s) for k, s in zip(part, contiguous_strides([result[k] for k in part]), strict=True)])
+        for part in parts
+    )
+
+
+def _split_axes(shape: Shape, result: Shape) -> list[list[int]] | None:
+    """For each axis of `shape`, the axes of `result` that it became; None where axes were joined."""
+    wide = [k for k, n in enumerate(result) if n != 1]
+    if squeezed(shape) == squeezed(result):
+        rest = iter(wide)
+        return [[] if n == 1 else [next(rest)] for n in shape]
+    parts: list[list[int]] = []
+    if 0 in shape:
+        return None
+    for n in shape:
+        part: list[int] = []
+        extent = 1
+        while extent < n and wide:
+            extent *= result[wide[0]]
+            part.append(wide.pop(0))
+        if extent != n:
+            return None
+        parts.append(part)
+    return parts
 
 
 VIEWS = {
@@ -114,7 +140,7 @@ def is_view(equation: Equation) -> bool:
     """Whether the equation only changes the index map."""
     name = equation.primitive.name
     if name == "reshape":
-        return squeezed(equation.inputs[0].type.shape) == squeezed(equation.params["shape"])
+        return _split_axes(equation.inputs[0].type.shape, equation.params["shape"]) is not None
     return name in VIEWS
 
 

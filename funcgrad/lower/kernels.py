@@ -61,6 +61,7 @@ class GroupWriter:
         self.outermost = (self.rows or flat_loop or [(0, 1)])[0]
         self.expressions = Expressions(self.writer, graph, group, code_of, self._iterations)
         self.expressions.absorbed = absorbed
+        self.free = frozenset(k for k, _ in axes if all(_is_free(root, k, absorbed) for root in group.roots))
         self.partial: dict[Root, Var] = {}
         self._piece_number: Operand | None = None
         self.graph = graph
@@ -90,14 +91,23 @@ class GroupWriter:
 
     def _flat(self, full: list[Accumulator]) -> list[Operand]:
         """One loop nest over the whole domain."""
-        nest = Nest(self.writer, self.expressions.symbols, self.group.roots, self.columns, full, parallel=True)
+        nest = Nest(
+            self.writer, self.expressions.symbols, self.group.roots, self.columns, full, parallel=True, free=self.free
+        )
         values = [self._value(acc.root, acc.narrow) for acc in full]
         self._stores(self._kind("store", "scatter"))
         return nest.close(values)
 
     def _over_rows(self, full: list[Accumulator]) -> list[Operand]:
         outer = Nest(
-            self.writer, self.expressions.symbols, self.group.roots, self.rows, full, parallel=True, narrow=False
+            self.writer,
+            self.expressions.symbols,
+            self.group.roots,
+            self.rows,
+            full,
+            parallel=True,
+            narrow=False,
+            free=self.free,
         )
         contributions: dict[Root, Operand] = {}
         levels = stages(self.group, self.graph).of_roots
@@ -124,6 +134,7 @@ class GroupWriter:
             folds,
             parallel=False,
             searches=searches,
+            free=self.free,
         )
         values = [self._value(acc.root, acc.narrow) for acc in folds]
         found = [self._value(r, code(r.operands[0][0].type.dtype)) for r in searches]
@@ -167,10 +178,7 @@ class GroupWriter:
             value = self._value(root, root.dtype)
             buffer = self.writer.buffer(root.var, root.dtype, written=True)
             if root.kind == "scatter":
-                place = self.expressions.position(self._scatter_place(root))
-                before = self.writer.fresh(root.dtype, len(self.writer.blocks) - 1)
-                self._load_here(before, buffer, place)
-                self.writer.store(buffer, place, self.expressions("add", before, value))
+                self._scatter(root, buffer, value)
                 continue
             assert root.target is not None
             self.writer.store(buffer, self.expressions.position(root.target.place()), value)
@@ -179,13 +187,36 @@ class GroupWriter:
         """A load that stays in the innermost loop: what it reads changes there."""
         self.writer.put(Load(result, buffer, place), len(self.writer.blocks) - 1)
 
-    def _scatter_place(self, root: Root) -> Affine:
+    def _scatter(self, root: Root, buffer: int, value: Operand) -> None:
+        """Write a value, or fold it in, at a computed place."""
         shape = root.var.type.shape
-        parts = [
-            (place if isinstance(place, Affine) else self.expressions.place(*place)).scaled(s)
-            for place, s in zip(root.places, contiguous_strides(shape), strict=True)
-        ]
-        return total(parts)
+        lines = [self.expressions.at(place) for place in root.places]
+        place = self.expressions.position(
+            total([line.scaled(s) for line, s in zip(lines, contiguous_strides(shape), strict=True)])
+        )
+        if root.fold is None and not root.drop:
+            self.writer.store(buffer, place, value)
+            return
+        before = self.writer.fresh(root.dtype, len(self.writer.blocks) - 1)
+        if root.drop:  # what is not to be written leaves what stands at place 0
+            inside = self._inside(lines, shape)
+            place = self.writer.op("select", inside, place, Constant(0, INDEX))
+            self._load_here(before, buffer, place)
+            self.writer.store(buffer, place, self.writer.op("select", inside, value, before))
+            return
+        assert root.fold is not None
+        self._load_here(before, buffer, place)
+        self.writer.store(buffer, place, self.expressions(root.fold, before, value))
+
+    def _inside(self, lines: Sequence[Affine], shape: Shape) -> Operand:
+        """Whether a place is within bounds on every axis."""
+        w, inside = self.writer, Constant(True, "b1")
+        total_inside: Operand = inside
+        for line, n in zip(lines, shape, strict=True):
+            i = self.expressions.position(line)
+            both = w.op("and", w.op("ge", i, Constant(0, INDEX)), w.op("lt", i, w.size(n)))
+            total_inside = both if total_inside is inside else w.op("and", total_inside, both)
+        return total_inside
 
     # Folds over rows -------------------------------------------------------------------------------------------------
 
@@ -254,6 +285,13 @@ class GroupWriter:
         self._load_here(before, buffer, place)
         value = self.writer.cast(self._value(root, acc.narrow), dtype)
         self.writer.store(buffer, place, self.writer.op(acc.fold, before, value))
+
+
+def _is_free(root: Root, k: int, absorbed: frozenset[int]) -> bool:
+    """Whether no two iterations of a loop, with the axes that were merged into it, write at the same place."""
+    while k in root.free and k - 1 in absorbed:
+        k -= 1
+    return k in root.free
 
 
 def group_is_flat(group: Group, rows: Sequence[tuple[int, int]]) -> bool:

@@ -4,7 +4,7 @@ with accumulators from one iteration to the next.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,11 +74,13 @@ class Nest:
         parallel: bool,
         narrow: bool = True,
         searches: Sequence[Root] = (),
+        free: Container[int] = (),
     ) -> None:
         self.writer, self.folds, self.narrow = writer, folds, narrow
         self.searches = list(searches)
         serial = ("scatter",) if narrow else ("scatter", "column")  # columns are added to row after row
-        self.independent = not any(root.kind in serial for root in roots)
+        apart = not any(root.kind in serial for root in roots)
+        self.independent = [apart or k in free for k, _ in axes]
         self.levels: list[tuple[Value, Operand, Operand, list[Value]]] = []
         self.places: list[Operand] = []
         for number, (k, n) in enumerate(axes):
@@ -130,7 +132,8 @@ class Nest:
                 Carry(i, self._search_start(number, k), v, self.writer.result(i.dtype))
                 for k, (i, v) in enumerate(pairs)
             ]
-            self.writer.close(index, start, stop, carries, self.independent)
+            apart = self.independent[min(number, len(self.independent) - 1)]
+            self.writer.close(index, start, stop, carries, apart)
             current = [c.result for c in carries[:n]]
             searching = [c.result for c in carries[n:]]
             current = [self.writer.cast(v, acc.wide) for v, acc in zip(current, self.folds, strict=True)]

@@ -9,19 +9,23 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from funcgrad.errors import SourceLocation
 from funcgrad.ir.program import Program, Var
+from funcgrad.ir.types import ArrayType
 from funcgrad.lower.calls import WRITERS, Call
+from funcgrad.lower.complex import split
 from funcgrad.lower.expand import expand
 from funcgrad.lower.fusion import Fusion, failure, fuse
 from funcgrad.lower.products import Product
 from funcgrad.lower.roots import Group, Survey
 from funcgrad.lower.schedule import KernelStep, write_group
+from funcgrad.lower.structured import BODIES, Structured, failures_of, structured
 from funcgrad.lower.survey import survey
 
 ALIGNMENT = 64
-Step = KernelStep | Product | Call
+Step = KernelStep | Product | Call | Structured
 
 
 @dataclass(slots=True)
@@ -31,9 +35,11 @@ class Plan:
     Attributes
     ----------
     program
-        The simplified program.
+        The simplified program, in which complex arrays are real ones.
+    arguments, results
+        The types of its inputs and outputs, complex ones as such.
     steps
-        Kernel calls, library products and calls of what has no kernel, in order.
+        Kernel calls, library products, calls of what has no kernel, loops and branches, in order.
     outputs
         For each output, the variable whose buffer it is.
     offsets
@@ -41,25 +47,36 @@ class Plan:
     arena_bytes
         The size of the arena.
     failures
-        For each status code (from 1), what it means and the user's line.
+        For each status code, what it raises and the user's line.
+    first_status
+        The first of these codes.
     """
 
     program: Program
+    arguments: tuple[ArrayType, ...]
+    results: tuple[ArrayType, ...]
     steps: list[Step]
     outputs: tuple[Var, ...]
     offsets: dict[Var, int]
     arena_bytes: int
-    failures: list[tuple[str, SourceLocation | None]]
+    failures: list[tuple[BaseException | None, SourceLocation | None]]
+    first_status: int = 1
 
 
-def make_plan(program: Program) -> Plan:
-    """Lower a simplified program."""
-    program = expand(program)
-    fusion = fuse(program)
+def make_plan(program: Program, first_status: int = 1) -> Plan:
+    """Lower a simplified program, whose failures are counted from `first_status` on."""
+    arguments, results = program.input_types, program.output_types
+    program = expand(split(expand(program)))
+    fusion = fuse(program, first_status)
     steps = _write(fusion)
+    failures: list[Any] = [failure(e) for e in fusion.codes]
+    for number, step in enumerate(steps):
+        if isinstance(step, Call) and step.equation.primitive.name in BODIES:
+            steps[number] = region = structured(step, make_plan, first_status + len(failures))
+            failures += failures_of(region)
     given = {*program.inputs, *program.constants, *fusion.outputs}
     offsets, size = _arena(_lifetimes(steps, given))
-    return Plan(program, steps, tuple(fusion.outputs), offsets, size, [failure(e) for e in fusion.codes])
+    return Plan(program, arguments, results, steps, tuple(fusion.outputs), offsets, size, failures, first_status)
 
 
 def _write(fusion: Fusion) -> list[Step]:

@@ -20,6 +20,7 @@ from funcgrad.lower.index import Index, Shape, Strided, axis, is_view, strided, 
 from funcgrad.lower.roots import Root, make_fold
 from funcgrad.ops.contraction import free_axes
 
+BLAS = frozenset(("f4", "f8", "c8", "c16"))  # what the library multiplies
 TINY = 512  # multiplications of one product of a batch, below which loops beat a call
 
 
@@ -50,7 +51,7 @@ class Product:
 
     @property
     def dtype(self) -> str:
-        """``"f4"`` or ``"f8"``."""
+        """One of `BLAS`."""
         return code(self.out.type.dtype)
 
 
@@ -80,7 +81,7 @@ def is_fold(equation: Equation) -> bool:
     d = Dimensions.of(equation)
     m, n = d.extent(x, 0, "free"), d.extent(y, 1, "free")
     k, batch = d.extent(x, 0, "summed"), d.extent(x, 0, "batch")
-    return code(x.type.dtype) not in ("f4", "f8") or m <= 1 or n <= 1 or (batch > 1 and m * n * k <= TINY)
+    return code(x.type.dtype) not in BLAS or m <= 1 or n <= 1 or (batch > 1 and m * n * k <= TINY)
 
 
 def fold_product(equation: Equation) -> Root:

@@ -14,7 +14,10 @@ import numpy as np
 
 from funcgrad.dtypes import code
 from funcgrad.ir.program import Var
+from funcgrad.ir.types import ArrayType
 from funcgrad.lower.calls import Call
+from funcgrad.lower.complex import in_memory
+from funcgrad.lower.convolution import Convolution, Lie
 from funcgrad.lower.loops import (
     Branch,
     Check,
@@ -30,13 +33,16 @@ from funcgrad.lower.loops import (
 )
 from funcgrad.lower.plan import Plan
 from funcgrad.lower.products import Matrix, Product
+from funcgrad.lower.python_regions import body_functions, region_lines
 from funcgrad.lower.scalar import INSTRUCTIONS
 from funcgrad.lower.schedule import KernelStep
+from funcgrad.lower.structured import Structured
 
 NAMES = {
     "b1": "np.bool_", "i1": "np.int8", "i2": "np.int16", "i4": "np.int32", "i8": "np.int64",
     "u1": "np.uint8", "u2": "np.uint16", "u4": "np.uint32", "u8": "np.uint64",
     "f2": "np.float16", "f4": "np.float32", "f8": "np.float64", "c8": "np.complex64", "c16": "np.complex128",
+    "V2": "ml_dtypes.bfloat16",
 }  # fmt: skip
 
 HELPERS = {
@@ -76,9 +82,12 @@ def print_plan(plan: Plan) -> str:
         if isinstance(step, KernelStep):
             names[id(step)] = bodies.setdefault(print_kernel(step.kernel, ""), f"kernel_{len(bodies)}")
     kernels = [body.replace("def (", f"def {name}(", 1) for body, name in bodies.items()]
-    text = "\n\n".join([*kernels, _run(plan, names)])
+    regions = [step for step in plan.steps if isinstance(step, Structured)]
+    inner = [source for number, step in enumerate(regions) for source in body_functions(step, number, print_plan)]
+    text = "\n\n".join([*kernels, *inner, _run(plan, names)])
     used = [source for name, source in HELPERS.items() if f"{name}(" in text]
-    imports = "import math\n\nimport numpy as np\n"
+    modules = (*(("ml_dtypes",) if "ml_dtypes." in text else ()), "numpy as np")
+    imports = "import math\n\n" + "".join(f"import {module}\n" for module in modules)
     if any(isinstance(step, Call) for step in plan.steps):
         imports += "\nfrom funcgrad.ir.primitive import registry\n"
     return "\n\n".join([imports, *used, text])
@@ -221,29 +230,48 @@ def _run(plan: Plan, names: dict[int, str]) -> str:
     program = plan.program
     buffers: dict[Var, str] = {v: f"a{number}" for number, v in enumerate(program.inputs)}
     lines = [f"def run({', '.join(buffers.values())}):"]
-    lines += [
-        f"    {name} = np.ascontiguousarray({name}, {NAMES[code(v.type.dtype)]}).reshape(-1)  # {v.type}"
-        for v, name in buffers.items()
-    ]
+    for t, (v, name) in zip(plan.arguments, buffers.items(), strict=True):
+        flat = f"np.ascontiguousarray({name}, {NAMES[code(t.dtype)]}).reshape(-1)"
+        lines.append(f"    {name} = {flat}{_seen_as(t, v.type)}  # {t}")
     lines.append("    status = np.zeros(1, np.int64)")
     for number, (v, value) in enumerate(program.constants.items()):
         buffers[v] = f"c{number}"
         lines.append(f"    c{number} = np.array({value.tolist()!r}, {NAMES[code(v.type.dtype)]}).reshape(-1)")
+    regions = [step for step in plan.steps if isinstance(step, Structured)]
+    for v, value in ((v, value) for region in regions for v, value in region.constants.items()):
+        buffers[v] = f"d{len(buffers)}"
+        lines.append(f"    {buffers[v]} = np.array({value.tolist()!r}, {NAMES[code(v.type.dtype)]}).reshape(-1)")
     for v in (*plan.outputs, *plan.offsets):
         buffers[v] = f"b{len(buffers)}"
-        lines.append(f"    {buffers[v]} = np.empty({v.type.size}, {NAMES[code(v.type.dtype)]})  # {v.type}")
+        kind = in_memory(v.type)
+        lines.append(f"    {buffers[v]} = np.empty({kind.size}, {NAMES[code(kind.dtype)]})  # {v.type}")
     for step in plan.steps:
         if isinstance(step, KernelStep):
             lines += _kernel_call(step, names[id(step)], buffers)
         elif isinstance(step, Call):
             lines += _reference_call(step, buffers)
+        elif isinstance(step, Structured):
+            lines += region_lines(
+                step, regions.index(step), lambda v: f"{_typed(buffers[v], v.type)}.reshape({v.type.shape})"
+            )
         else:
             lines.append(_product_call(step, buffers))
-    messages = [message for message, _ in plan.failures]
-    if any(messages):
-        lines += ["    if status[0]:", f"        raise IndexError({messages!r}[status[0] - 1])"]
-    results = [f"{buffers[v]}.reshape({a.type.shape})" for v, a in zip(plan.outputs, program.outputs, strict=True)]
+    errors = [error for error, _ in plan.failures]
+    if any(errors):
+        lines += [
+            "    if status[0]:",
+            f"        raise [{', '.join(map(_exception, errors))}][status[0] - {plan.first_status}]",
+        ]
+    results = [
+        f"{buffers[v]}{_seen_as(in_memory(v.type), t)}.reshape({t.shape})"
+        for v, t in zip(plan.outputs, plan.results, strict=True)
+    ]
     return "\n".join([*lines, f"    return ({''.join(r + ', ' for r in results)})", ""])
+
+
+def _exception(error: BaseException | None) -> str:
+    kind = type(error).__name__
+    return f"{'np.linalg.' * isinstance(error, np.linalg.LinAlgError)}{kind}({str(error)!r})" if error else "None"
 
 
 def _kernel_call(step: KernelStep, name: str, buffers: dict[Var, str]) -> list[str]:
@@ -262,17 +290,48 @@ def _kernel_call(step: KernelStep, name: str, buffers: dict[Var, str]) -> list[s
 
 def _reference_call(step: Call, buffers: dict[Var, str]) -> list[str]:
     """A call of the primitive's reference on arrays of the operands' shapes."""
+    if isinstance(step, Convolution):
+        return [_convolution_call(step, buffers)]
     primitive, params = step.equation.primitive, step.equation.params
     operands = [
-        f"{buffers[a]}.reshape({operand.type.shape})" if isinstance(a, Var) else _number(a.value)
+        f"{_typed(buffers[a], operand.type)}.reshape({operand.type.shape})" if isinstance(a, Var) else _number(a.value)
         for a, operand in zip(step.inputs, step.equation.inputs, strict=True)
     ]
     given = ", ".join([*operands, *(f"{key}={_parameter(value)}" for key, value in params.items())])
-    results = [f"{buffers[v]}[:]" for v in step.equation.outputs]
+    results = [f"{_typed(buffers[v], v.type)}[:]" for v in step.equation.outputs]
     call = f'registry["{primitive.name}"].reference({given})'
     if not primitive.multiple:
         return [f"    {results[0]} = np.ravel({call})"]
     return [f"    {', '.join(results)}, = map(np.ravel, {call})"]
+
+
+def _seen_as(source: ArrayType, target: ArrayType) -> str:
+    """What makes a buffer of one type one of another: complex numbers are pairs of real ones."""
+    return "" if source.dtype == target.dtype else f".view({NAMES[code(target.dtype)]})"
+
+
+def _typed(name: str, kind: ArrayType) -> str:
+    """A buffer as arrays of this type see it."""
+    return f"{name}{_seen_as(in_memory(kind), kind)}"
+
+
+def _convolution_call(step: Convolution, buffers: dict[Var, str]) -> str:
+    """A call of the reference on operands and a result as they lie."""
+    (x, w), (out,) = step.equation.inputs, step.equation.outputs
+    shapes = x.type.shape, w.type.shape, out.type.shape
+    views = (_lying(lie, shape, front, buffers) for lie, shape, front in zip(step.lies, shapes, (2, 1, 2), strict=True))
+    left, right, result = views
+    given = ", ".join(f"{key}={_parameter(value)}" for key, value in step.equation.params.items())
+    return f'    {result}[...] = registry["{step.equation.primitive.name}"].reference({left}, {right}, {given})'
+
+
+def _lying(lie: Lie, shape: tuple[int, ...], front: int, buffers: dict[Var, str]) -> str:
+    """An operand as it lies in its buffer; `front`: how many axes stand before space."""
+    rank = len(shape) - 3
+    space = lie.space[1:2] if rank == 1 else lie.space[3 - rank :]
+    strides = (*lie.ends[:front], *space, *lie.ends[front:])
+    steps = "".join(f"{stride} * {buffers[lie.var]}.itemsize, " for stride in strides)
+    return f"np.lib.stride_tricks.as_strided({buffers[lie.var]}[{lie.offset}:], {shape}, ({steps}))"
 
 
 def _number(value: np.generic) -> str:
@@ -286,16 +345,16 @@ def _parameter(value: object) -> str:
 
 
 def _product_call(step: Product, buffers: dict[Var, str]) -> str:
-    left = _matrix(step.x, step.batch, step.m, step.k, buffers)
-    right = _matrix(step.y, step.batch, step.k, step.n, buffers)
-    product, out = f"np.matmul({left}, {right}).reshape(-1)", buffers[step.out]
+    left = _matrix(step.x, _typed(buffers[step.x.var], step.out.type), step.batch, step.m, step.k)
+    right = _matrix(step.y, _typed(buffers[step.y.var], step.out.type), step.batch, step.k, step.n)
+    product, out = f"np.matmul({left}, {right}).reshape(-1)", _typed(buffers[step.out], step.out.type)
     factor = "" if step.alpha == 1 else f"{NAMES[step.dtype]}({step.alpha!r}) * "
     return f"    {out}[:] {'+=' if step.beta else '='} {factor}{product}"
 
 
-def _matrix(x: Matrix, batch: int, rows: int, columns: int, buffers: dict[Var, str]) -> str:
+def _matrix(x: Matrix, name: str, batch: int, rows: int, columns: int) -> str:
     strides = (1, x.leading) if x.transposed else (x.leading, 1)
-    size = f"{buffers[x.var]}.itemsize"
+    size = f"{name}.itemsize"
     shape = f"({batch}, {rows}, {columns})"
     steps = f"({x.stride} * {size}, {strides[0]} * {size}, {strides[1]} * {size})"
-    return f"np.lib.stride_tricks.as_strided({buffers[x.var]}[{x.offset}:], {shape}, {steps})"
+    return f"np.lib.stride_tricks.as_strided({name}[{x.offset}:], {shape}, {steps})"

@@ -11,7 +11,7 @@ row       fold the columns: a value for each row, at hand for everything else in
 column    fold the rows: a value for each column, complete when the kernel is
 full      fold everything
 arg       as row: where the extremum is
-scatter   add the value of each point at a computed place
+scatter   write the value of each point (or fold it in) at a computed place
 ======== ==============================================================================================
 """
 
@@ -47,7 +47,11 @@ class Root:
     target
         For stores: where the result lies in the buffer of `var` (C order by default).
     places
-        For scatters: the computed indices, per axis of the target an atom or None (then the next axis of the domain).
+        For scatters: where the value goes, a `lower.places.Place` for each axis of the target.
+    free
+        For scatters: the axes of the domain no two iterations along which meet at a place.
+    drop
+        For scatters: whether places out of bounds are skipped.
     """
 
     kind: str
@@ -58,6 +62,8 @@ class Root:
     fold: str | None = None
     target: Strided | None = None
     places: Any = None
+    free: frozenset[int] = frozenset()
+    drop: bool = False
 
     @property
     def dtype(self) -> str:

@@ -77,7 +77,7 @@ def mergeable(group: Group, positions: Collection[Affine]) -> frozenset[int]:
 
 def _pieces(group: Group, writer: GroupWriter, survey: Survey) -> int:
     """Into how many pieces the outermost loop is cut: as sizes say, never as threads do."""
-    if any(root.kind == "scatter" for root in group.roots):
+    if any(root.kind == "scatter" for root in group.roots) and writer.outermost[0] not in writer.free:
         return 1
     extent = writer.outermost[1]
     points = float(math.prod(group.domain))

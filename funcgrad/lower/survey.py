@@ -45,9 +45,10 @@ def survey(group: Group, graph: Graph, trial: Expressions) -> Survey:
         [] if wide else [k for k, n in counts.items() if n > 1 and _is_mathematics_of_columns(k, trial, row_depth)]
     )
     places = {v: graph.stored[v] for v, _ in everything if v in graph.stored}
+    written = {root.var for root in group.roots if root.kind == "scatter"}  # what is there is read before
     return Survey(
         positions=group.survey.positions,
-        reads={place.root for place in places.values() if place.position < group.position},
+        reads={place.root for place in places.values() if place.position < group.position} | written,
         instructions=group.survey.instructions + AROUND,
         costly=group.survey.costly,
         cuts=tuple(cuts),
@@ -58,7 +59,8 @@ def survey(group: Group, graph: Graph, trial: Expressions) -> Survey:
 
 def _keys(root: Root) -> list[Key]:
     """The elements that a root reads."""
-    return [(atom, index) for atom, index in root.operands if isinstance(atom, Var)]
+    places = [(atom, index) for place in root.places or () for _, atom, index in place.values]
+    return [(atom, index) for atom, index in (*root.operands, *places) if isinstance(atom, Var)]
 
 
 def _closure(keys: Iterable[Key], trial: Expressions) -> Iterator[Key]:

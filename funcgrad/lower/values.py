@@ -8,8 +8,9 @@ from typing import Any
 from funcgrad.dtypes import code
 from funcgrad.ir.program import Atom, Equation, Literal, Var
 from funcgrad.lower.graph import Graph
-from funcgrad.lower.index import Affine, Index, axis, flat, is_view, through_view
+from funcgrad.lower.index import Affine, Index, Shape, flat, is_view, through_view, total
 from funcgrad.lower.loops import INDEX, Constant, Operand, Value
+from funcgrad.lower.places import Place, resolve
 from funcgrad.lower.roots import Group
 from funcgrad.lower.scalar import MATHEMATICS
 from funcgrad.lower.writer import EXPENSIVE, Writer
@@ -127,9 +128,9 @@ class Expressions:
         """Whether the loops visit every element of the equation that is being written."""
         shape, domain = equation.outputs[0].type.shape, self.group.domain
         wide = [(i, n) for i, n in zip(self._index, shape, strict=True) if n != 1]
-        axes = [i.terms[0][0] for i, _ in wide if len(i.terms) == 1 and abs(i.terms[0][1]) == 1]
-        whole = [k for k, (_, n) in zip(axes, wide, strict=False) if isinstance(k, int) and domain[k] == n]
-        return 0 in shape or (0 not in domain and len(set(whole)) == len(wide))
+        walks = [_walk(i, n, domain) for i, n in wide]
+        axes = [k for walk in walks for k in walk or ()]
+        return 0 in shape or (0 not in domain and None not in walks and len(set(axes)) == len(axes))
 
     # Elements --------------------------------------------------------------------------------------------------------
 
@@ -209,6 +210,10 @@ class Expressions:
             return self.cast(place, code(params["dtype"]))
         if name == "gather":
             return self._gather(equation, index)
+        if name == "dynamic_slice":
+            operand, *starts = equation.inputs
+            moved = [total((i, self.place(s, ()))) for i, s in zip(index, starts, strict=True)]
+            return self.element(operand, tuple(moved))
         outer, self._equation = self._equation, equation
         operands = [self.element(a, index if a.type.shape else ()) for a in equation.inputs]
         self._index = index if equation.outputs[0].type.shape else ()
@@ -234,18 +239,26 @@ class Expressions:
 
     def place(self, atom: Atom, index: Index) -> Affine:
         """The element of an index array, as an expression of loop axes where it is one."""
-        while isinstance(atom, Var) and not self.graph.is_stored(atom, self.group.position):
-            equation = self.graph.producers.get(atom)
-            if equation is None:
-                break
-            if equation.primitive.name == "iota":
-                counted: Affine = index[equation.params["dimension"]]
-                return counted
-            if not is_view(equation):
-                break
-            index = through_view(equation, index)
-            atom = equation.inputs[0]
-        value = self.element(atom, index)
-        if isinstance(value, Constant):
-            return Affine((), int(value.value))
-        return axis(self.cast(value, INDEX))  # type: ignore[arg-type]
+        return self.at(resolve(self.graph, self.group.position, atom, index))
+
+    def at(self, place: Place) -> Affine:
+        """A place as an expression of loop axes and values."""
+        parts = [place.affine]
+        for factor, atom, index in place.values:
+            value = self.cast(self.element(atom, index), INDEX)
+            if isinstance(value, Constant):
+                parts.append(Affine((), factor * int(value.value)))
+            else:
+                parts.append(Affine(((value, factor),)))
+        return total(parts)
+
+
+def _walk(expression: Affine, extent: int, domain: Shape) -> list[int] | None:
+    """The loop axes with which an index takes each value from 0 to the extent once, as digits of a number do."""
+    size, axes = 1, []
+    for symbol, coefficient in sorted(expression.terms, key=lambda term: abs(term[1])):
+        if not isinstance(symbol, int) or abs(coefficient) != size:
+            return None
+        size *= domain[symbol]
+        axes.append(symbol)
+    return axes if size == extent else None

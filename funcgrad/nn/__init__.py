@@ -10,6 +10,11 @@ from typing import Any, TypeVar
 import numpy as _np
 
 from funcgrad import numpy as np
+from funcgrad.nn._convolution import avg_pool as avg_pool
+from funcgrad.nn._convolution import conv as conv
+from funcgrad.nn._convolution import max_pool as max_pool
+from funcgrad.nn._convolution import min_pool as min_pool
+from funcgrad.nn._convolution import pool as pool
 from funcgrad.numpy._common import wrap
 from funcgrad.ops.comparison import stop_gradient as _stop_gradient
 from funcgrad.ops.transcendental import erfc as _erfc

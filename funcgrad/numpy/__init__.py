@@ -6,95 +6,94 @@ equations of primitives. ``import numpy as np`` works as well on traced arrays: 
 
 from __future__ import annotations
 
+import functools
+import importlib
 from typing import Any
 
 import numpy as _np
-from numpy import (
-    bool_,
-    dtype,
-    e,
-    euler_gamma,
-    finfo,
-    float16,
-    float32,
-    float64,
-    iinfo,
-    inf,
-    int8,
-    int16,
-    int32,
-    int64,
-    nan,
-    ndarray,
-    newaxis,
-    pi,
-    uint8,
-    uint16,
-    uint32,
-    uint64,
+
+from funcgrad.numpy import (
+    _analysis,
+    _array_api,
+    _arrangements,
+    _at,
+    _correlations,
+    _creation,
+    _cumulative,
+    _differences,
+    _editing,
+    _floats,
+    _functional,
+    _grids,
+    _histograms,
+    _index_arrays,
+    _indexing,
+    _integers,
+    _known,
+    _methods,
+    _nan_reductions,
+    _padding,
+    _polynomials,
+    _predicates,
+    _products,
+    _quantiles,
+    _reductions,
+    _selection,
+    _sets,
+    _shapes,
+    _signal,
+    _sorting,
+    _ufunc,
+    _ufuncs,
+    _windows,
+    _writing,
 )
+from funcgrad.trace.tracer import functions, homes
 
-from funcgrad.numpy import _creation, _indexing, _products, _reductions, _shapes, _ufuncs
-from funcgrad.numpy._common import cast, dtype_of
-from funcgrad.trace.tracer import functions, methods, ufuncs
-
-_constants = (
-    "bool_ dtype e euler_gamma finfo float16 float32 float64 iinfo inf int8 int16 int32 int64 nan ndarray newaxis pi "
-    "uint8 uint16 uint32 uint64"
-).split()
-_modules = (_creation, _indexing, _products, _reductions, _shapes, _ufuncs)
+_modules = (
+    *(_analysis, _arrangements, _at, _creation, _floats, _functional, _grids, _indexing, _integers, _known, _padding),
+    *(_polynomials, _predicates, _products, _reductions, _selection, _shapes, _signal, _ufuncs, _windows),
+    *(_editing, _index_arrays, _writing),
+    *(_correlations, _cumulative, _differences, _histograms, _nan_reductions, _quantiles, _sets, _sorting),
+)
 globals().update(_ufuncs.namespace)
 for _module in _modules:
-    globals().update({name: f for name, f in vars(_module).items() if getattr(f, "__module__", "") == "funcgrad.numpy"})
-globals().update(amax=_reductions.max, amin=_reductions.min, around=_ufuncs.round)
+    globals().update(
+        (name, f)
+        for name, f in vars(_module).items()
+        if getattr(f, "__module__", "") == "funcgrad.numpy" and not name.startswith("_")
+    )
+globals().update(amax=_reductions.max, amin=_reductions.min, around=_ufuncs.round, fix=_ufuncs.namespace["trunc"])
+_constants = {**_known.names, **_grids.objects, "ufunc": _ufunc.UFunc, "vectorize": _functional.vectorize}
+_constants["frompyfunc"] = _functional.frompyfunc
+globals().update(_constants)
 __all__ = sorted(  # noqa: PLE0605
-    [*_constants, *(name for name, f in globals().items() if getattr(f, "__module__", "") == "funcgrad.numpy")]
+    {*_constants, *(name for name, f in globals().items() if getattr(f, "__module__", "") == "funcgrad.numpy")}
 )
 
 
-def _astype(x: Any, dtype: Any, copy: bool = True) -> Any:  # noqa: F811
-    return cast(x, dtype_of(dtype))
-
-
-def _reshape_method(x: Any, *shape: Any, order: str = "C") -> Any:
-    return _shapes.reshape(x, shape[0] if len(shape) == 1 else shape, order)
-
-
-def _transpose_method(x: Any, *axes: Any) -> Any:
-    return _shapes.transpose(x, None if not axes else axes[0] if len(axes) == 1 else axes)
-
-
-def _install_methods() -> None:
-    """Fill the tables behind the tracer's operators, methods and protocols."""
-    methods.update(_ufuncs.operators)
-    methods["true_divide"] = _ufuncs.operators[_np.true_divide.__name__]
-    ufuncs[_np.matmul] = functions.pop(_np.matmul)
-    names = (
-        "all any argmax argmin clip copy diagonal dot max mean min prod ravel repeat round squeeze std sum swapaxes "
-        "take trace var real imag"
-    ).split()
-    for name in names:
-        methods[name] = functions[getattr(_np, name)]
-    methods.update(
-        getitem=_indexing.getitem,
-        matmul=ufuncs[_np.matmul],
-        matrix_transpose=_shapes.matrix_transpose,
-        astype=_astype,
-        reshape=_reshape_method,
-        transpose=_transpose_method,
-        flatten=_shapes.ravel,
-        conj=_ufuncs.conjugate,
-        conjugate=_ufuncs.conjugate,
-    )
-
-
-_install_methods()
-_aliases: tuple[tuple[Any, Any], ...] = ((_np.amax, _np.max), (_np.amin, _np.min), (_np.around, _np.round))
+__array_api_version__ = _array_api.VERSION
+__array_namespace_info__ = _array_api.Info
+_methods.install()
+functions[_np.fix] = _ufuncs.namespace["trunc"]
+_aliases: tuple[tuple[Any, Any], ...] = (*((_np.amax, _np.max), (_np.amin, _np.min), (_np.around, _np.round)),)
 for _alias, _function in _aliases:
     functions[_alias] = functions[_function]
 
 
+_lazily = ("linalg", "fft")  # submodules that are imported when somebody asks for them, or for NumPy's on tracers
+
+
+def _load(name: str) -> Any:
+    return importlib.import_module(f"funcgrad.numpy.{name}")
+
+
+homes.update({f"numpy.{_name}": functools.partial(_load, _name) for _name in _lazily})
+
+
 def __getattr__(name: str) -> Any:
+    if name in _lazily:
+        return _load(name)
     if name.startswith("_") or not hasattr(_np, name):
         raise AttributeError(f"module 'funcgrad.numpy' has no attribute {name!r}")
     raise AttributeError(

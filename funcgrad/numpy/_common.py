@@ -43,24 +43,30 @@ def implements(reference: Callable[..., Any]) -> Callable[[F], F]:
         def function(*args: Any, **kwargs: Any) -> Any:
             if has_tracer(args) or (kwargs and has_tracer(tuple(kwargs.values()))):
                 return traced(*args, **kwargs)
-            return wrap(reference(*args, **kwargs), args)
+            return wrap(reference(*args, **kwargs), (*args, *kwargs.values()))
 
         del function.__wrapped__
         function.__doc__ = document(reference)
-        function.__module__ = "funcgrad.numpy"
+        function.__module__ = f"funcgrad.{module_of(reference)}"
         functions[reference] = function
         return function  # type: ignore[return-value]
 
     return decorate
 
 
+def module_of(reference: Any) -> str:
+    """NumPy's public module that a function stands in."""
+    module = getattr(reference, "__module__", "numpy")
+    return module if module in ("numpy.linalg", "numpy.fft") else "numpy"
+
+
 def document(reference: Any) -> str:
     """The docstring of a function that means what NumPy's does."""
-    name = reference.__name__
+    name = f"{module_of(reference)}.{reference.__name__}"
     return (
-        f"NumPy's `numpy.{name}`, differentiable and traceable.\n\n"
+        f"NumPy's `{name}`, differentiable and traceable.\n\n"
         "Takes arrays, scalars and traced arrays, and promotes dtypes as NumPy 2 does; "
-        f"see :func:`numpy.{name}` for the parameters.\n"
+        f"see :func:`{name}` for the parameters.\n"
         "Results are arrays of their own (`funcgrad.Array`), never views of an argument."
     )
 
@@ -70,7 +76,8 @@ def wrap(result: Any, arguments: Sequence[Any] = ()) -> Any:
     (arrays in a tuple or list likewise).
     """
     if isinstance(result, (tuple, list)):
-        return type(result)(wrap(x, arguments) for x in result)
+        make = getattr(type(result), "_make", type(result))  # named tuples take an iterable by another name
+        return make(wrap(x, arguments) for x in result)
     if isinstance(result, np.ndarray):
         own = result.base is None and result.flags.owndata and not any(result is x for x in arguments)
         return as_array(result if own else result.copy())

@@ -16,7 +16,16 @@ from funcgrad.trace.tracer import Tracer
 
 
 @implements(np.array)
-def array(object: Any, dtype: Any = None, *, copy: bool | None = True, order: str | None = None, ndmin: int = 0) -> Any:
+def array(
+    object: Any,
+    dtype: Any = None,
+    *,
+    copy: bool | None = True,
+    order: str | None = None,
+    subok: bool = False,
+    ndmin: int = 0,
+    like: Any = None,
+) -> Any:
     """An array from numbers, arrays and traced arrays, nested in lists."""
     x = _assemble(object)
     x = convert(x, dtype=type_of(x).dtype) if type_of(x).weak else x
@@ -29,9 +38,29 @@ def _assemble(x: Any) -> Any:
 
 
 @implements(np.asarray)
-def asarray(a: Any, dtype: Any = None, order: str | None = None, *, copy: bool | None = None) -> Any:
+def asarray(
+    a: Any,
+    dtype: Any = None,
+    order: str | None = None,
+    *,
+    device: str | None = None,
+    copy: bool | None = None,
+    like: Any = None,
+) -> Any:
     """As `array`."""
     return array(a, dtype)
+
+
+def _as_array(reference: Any) -> Any:
+    def function(a: Any, dtype: Any = None, order: Any = None, **kwargs: Any) -> Any:
+        return array(a, dtype)
+
+    return implements(reference)(function)
+
+
+asanyarray, ascontiguousarray, asfortranarray, require = map(
+    _as_array, (np.asanyarray, np.ascontiguousarray, np.asfortranarray, np.require)
+)
 
 
 def _like(x: Any, shape: Any, dtype: Any) -> tuple[tuple[int, ...], np.dtype]:
@@ -42,26 +71,45 @@ def _like(x: Any, shape: Any, dtype: Any) -> tuple[tuple[int, ...], np.dtype]:
 
 
 @implements(np.zeros_like)
-def zeros_like(a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None) -> Any:
+def zeros_like(
+    a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, *, device: str | None = None
+) -> Any:
     """Zeros in the shape and dtype of `a`."""
     return np.zeros(*_like(a, shape, dtype))
 
 
 @implements(np.ones_like)
-def ones_like(a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None) -> Any:
+def ones_like(
+    a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, *, device: str | None = None
+) -> Any:
     """Ones in the shape and dtype of `a`."""
     return np.ones(*_like(a, shape, dtype))
 
 
 @implements(np.empty_like)
-def empty_like(prototype: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None) -> Any:
+def empty_like(
+    prototype: Any,
+    dtype: Any = None,
+    order: str = "K",
+    subok: bool = True,
+    shape: Any = None,
+    *,
+    device: str | None = None,
+) -> Any:
     """Zeros in the shape and dtype of `prototype`."""
     return np.zeros(*_like(prototype, shape, dtype))
 
 
 @implements(np.full_like)
 def full_like(
-    a: Any, fill_value: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None
+    a: Any,
+    fill_value: Any,
+    dtype: Any = None,
+    order: str = "K",
+    subok: bool = True,
+    shape: Any = None,
+    *,
+    device: str | None = None,
 ) -> Any:
     """`fill_value` in the shape and dtype of `a`."""
     extents, kind = _like(a, shape, dtype)
@@ -74,7 +122,9 @@ def full_like(
 
 
 @implements(np.full)
-def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
+def full(
+    shape: Any, fill_value: Any, dtype: Any = None, order: str = "C", *, device: str | None = None, like: Any = None
+) -> Any:
     """An array filled with one value."""
     value = operand(fill_value, "full")
     value = cast(value, type_of(value).dtype if dtype is None else dtype_of(dtype))
@@ -83,7 +133,15 @@ def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
 
 @implements(np.linspace)
 def linspace(
-    start: Any, stop: Any, num: int = 50, endpoint: bool = True, retstep: bool = False, dtype: Any = None, axis: int = 0
+    start: Any,
+    stop: Any,
+    num: int = 50,
+    endpoint: bool = True,
+    retstep: bool = False,
+    dtype: Any = None,
+    axis: int = 0,
+    *,
+    device: str | None = None,
 ) -> Any:
     """Evenly spaced numbers between two traced ends."""
     steps = max(num - 1 if endpoint else num, 1)
@@ -112,7 +170,7 @@ def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = 
 
 
 @implements(np.copy)
-def copy(a: Any) -> Any:
+def copy(a: Any, order: str = "K", subok: bool = False) -> Any:
     """The same array: traced arrays are never written to."""
     return a
 
@@ -143,7 +201,7 @@ def result_type(*xs: Any) -> np.dtype:
     return np.result_type(*(x for x in xs if type(x) is not Tracer), *(k.dtype for k in kinds if not k.weak), *marks)
 
 
-def _eager(reference: Any) -> Any:
+def eager(reference: Any) -> Any:
     """A function of known arguments only: NumPy's result as an `Array`."""
 
     def function(*args: Any, **kwargs: Any) -> Any:
@@ -157,5 +215,5 @@ def _eager(reference: Any) -> Any:
     return function
 
 
-zeros, ones, empty = _eager(np.zeros), _eager(np.ones), _eager(np.empty)
-arange, eye, identity, tri = map(_eager, (np.arange, np.eye, np.identity, np.tri))
+zeros, ones, empty = eager(np.zeros), eager(np.ones), eager(np.empty)
+arange, eye, identity, tri = map(eager, (np.arange, np.eye, np.identity, np.tri))

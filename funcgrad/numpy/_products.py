@@ -8,12 +8,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from funcgrad.dtypes import BFLOAT16
 from funcgrad.errors import at_line
-from funcgrad.numpy._common import axis_number, broadcast_shape, cast, implements, operand, promoted
+from funcgrad.numpy._common import axis_number, broadcast_shape, cast, has_tracer, implements, operand, promoted
 from funcgrad.numpy._common import broadcast_to as _broadcast_to
-from funcgrad.numpy._shapes import transpose
+from funcgrad.numpy._shapes import moveaxis, stack, transpose
 from funcgrad.ops.arithmetic import mul
 from funcgrad.ops.comparison import ne
+from funcgrad.ops.complex import conj
 from funcgrad.ops.contraction import dot_general
 from funcgrad.ops.reduction import reduce_sum
 from funcgrad.ops.shape import reshape
@@ -46,11 +48,17 @@ def _of_bools(product: F) -> F:
     return function  # type: ignore[return-value]
 
 
+def _multiplied(name: str, x: Any, y: Any) -> list[Any]:
+    """Operands of a product of matrices in their common dtype: float32 for bfloat16, which has no loops for these."""
+    x, y = promoted(name, x, y)
+    return [cast(v, np.dtype(np.float32)) if type_of(v).dtype == BFLOAT16 else v for v in (x, y)]
+
+
 @implements(np.matmul)
 @_of_bools
 def matmul(x1: Any, x2: Any, /) -> Any:
     """The matrix product, over stacks of matrices with broadcasting; a 1-d operand is a row or a column."""
-    x, y = promoted("matmul", x1, x2)
+    x, y = _multiplied("matmul", x1, x2)
     sx, sy = type_of(x).shape, type_of(y).shape
     if not sx or not sy:
         raise ValueError(f"matmul: an operand is 0-d (shapes {sx} and {sy}): use * for scalars{at_line()}")
@@ -104,7 +112,8 @@ def inner(a: Any, b: Any, /) -> Any:
 def vdot(a: Any, b: Any, /) -> Any:
     """The inner product of all elements."""
     x, y = promoted("vdot", a, b)
-    return _contract("vdot", reshape(x, shape=(type_of(x).size,)), reshape(y, shape=(type_of(y).size,)), (0,), (0,))
+    x, y = (reshape(v, shape=(type_of(v).size,)) for v in (_conjugated(x), y))
+    return _contract("vdot", x, y, (0,), (0,))
 
 
 @implements(np.outer)
@@ -199,3 +208,97 @@ def _pair(lx: str, x: Any, ly: str, y: Any, keep: set[str]) -> tuple[str, Any]:
     )
     labels = "".join([*batch, *(c for c in lx if c not in both), *(c for c in ly if c not in both)])
     return labels, dot_general(x, y, dimension_numbers=numbers)
+
+
+# Products of vectors in stacks, Kronecker and cross products ----------------------------------------------------------
+
+
+def _conjugated(x: Any) -> Any:
+    return conj(x) if type_of(x).dtype.kind == "c" else x
+
+
+def _stack_product(name: str, x: Any, y: Any, rank_x: int, rank_y: int) -> Any:
+    """The sum product over the last axis of `x` and that of `y` of the same kind, in broadcast stacks."""
+    sx, sy = type_of(x).shape, type_of(y).shape
+    if len(sx) < rank_x or len(sy) < rank_y:
+        raise ValueError(f"{name}: shapes {sx} and {sy} have too few axes{at_line()}")
+    inner = sy[len(sy) - rank_y]
+    if sx[-1] != inner:
+        raise ValueError(f"{name}: shapes {sx} and {sy} do not fit: {sx[-1]} is different from {inner}{at_line()}")
+    stack = broadcast_shape(name, sx[: len(sx) - rank_x], sy[: len(sy) - rank_y])
+    n = len(stack)
+    x = _broadcast_to(x, (*stack, *sx[len(sx) - rank_x :]))
+    y = _broadcast_to(y, (*stack, *sy[len(sy) - rank_y :]))
+    lead = tuple(range(n))
+    return dot_general(x, y, dimension_numbers=(((n + rank_x - 1,), (n,)), (lead, lead)))
+
+
+@implements(np.vecdot)
+@_of_bools
+def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
+    """The inner product along an axis, the first operand conjugated."""
+    x, y = _multiplied("vecdot", x1, x2)
+    if axis != -1:
+        x, y = (moveaxis(v, axis_number(axis, type_of(v).ndim, "vecdot"), -1) for v in (x, y))
+    return _stack_product("vecdot", _conjugated(x), y, 1, 1)
+
+
+@implements(np.matvec)
+@_of_bools
+def matvec(x1: Any, x2: Any, /) -> Any:
+    """Matrices times vectors, in stacks."""
+    x, y = _multiplied("matvec", x1, x2)
+    return _stack_product("matvec", x, y, 2, 1)
+
+
+@implements(np.vecmat)
+@_of_bools
+def vecmat(x1: Any, x2: Any, /) -> Any:
+    """Vectors, conjugated, times matrices, in stacks."""
+    x, y = _multiplied("vecmat", x1, x2)
+    return _stack_product("vecmat", _conjugated(x), y, 1, 2)
+
+
+@implements(np.kron)
+def kron(a: Any, b: Any) -> Any:
+    """The Kronecker product: blocks of `b`, each scaled by an element of `a`."""
+    x, y = promoted("kron", a, b)
+    n = max(type_of(x).ndim, type_of(y).ndim)
+    sx, sy = ((1,) * (n - type_of(v).ndim) + type_of(v).shape for v in (x, y))
+    x = reshape(x, shape=tuple(m for k in sx for m in (k, 1)))
+    y = reshape(y, shape=tuple(m for k in sy for m in (1, k)))
+    return reshape(np.multiply(x, y), shape=tuple(i * j for i, j in zip(sx, sy, strict=True)))
+
+
+@implements(np.cross)
+def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Any:
+    """The vector product of vectors with three elements (or, as NumPy still takes them, two)."""
+    if axis is not None:
+        axisa = axisb = axisc = axis
+    x, y = promoted("cross", a, b)
+    x = moveaxis(x, axis_number(axisa, type_of(x).ndim, "cross"), -1)
+    y = moveaxis(y, axis_number(axisb, type_of(y).ndim, "cross"), -1)
+    sizes = type_of(x).shape[-1], type_of(y).shape[-1]
+    if not set(sizes) <= {2, 3}:
+        raise ValueError(
+            f"Both input arrays must be (arrays of) 3-dimensional vectors, but they are {sizes}{at_line()}"
+        )
+    x0, x1, *x2 = (x[..., k] for k in range(sizes[0]))
+    y0, y1, *y2 = (y[..., k] for k in range(sizes[1]))
+    last = x0 * y1 - x1 * y0
+    if sizes == (2, 2):
+        return last
+    if x2 and y2:
+        parts = [x1 * y2[0] - x2[0] * y1, x2[0] * y0 - x0 * y2[0], last]
+    else:
+        parts = [-(x2[0] * y1), x2[0] * y0, last] if x2 else [x1 * y2[0], -(x0 * y2[0]), last]
+    axis_number(axisc, type_of(last).ndim + 1, "cross")
+    return moveaxis(stack(parts, -1), -1, axisc)
+
+
+@implements(np.einsum_path)
+def einsum_path(*operands: Any, optimize: Any = "greedy", einsum_call: bool = False) -> Any:
+    """The order of contractions that NumPy finds for the shapes."""
+    known: list[Any] = [np.broadcast_to(np.float64(0), type_of(x).shape) if has_tracer((x,)) else x for x in operands]
+    path: Any = np.einsum_path
+    return path(*known, optimize=optimize, einsum_call=einsum_call)

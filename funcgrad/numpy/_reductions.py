@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from funcgrad.errors import at_line
-from funcgrad.numpy._common import axis_number, axis_numbers, broadcast_to, cast, implements, operand
+from funcgrad.numpy._common import axis_number, axis_numbers, broadcast_shape, broadcast_to, cast, implements, operand
 from funcgrad.numpy._ufuncs import _truth
 from funcgrad.ops import reduction as re
 from funcgrad.ops.arithmetic import sqrt
-from funcgrad.ops.comparison import convert, select
-from funcgrad.ops.shape import reshape
+from funcgrad.ops.comparison import convert, eq, select
+from funcgrad.ops.complex import imag, real
+from funcgrad.ops.shape import reshape, transpose
 from funcgrad.trace.frame import type_of
 
 INTP = np.dtype(np.intp)
@@ -37,7 +38,10 @@ def _masked(x: Any, where: Any, neutral: Any) -> Any:
     if where is True or where is None:
         return x
     kind = type_of(x)
-    return select(broadcast_to(_truth(where), kind.shape), kind.dtype.type(neutral), x)
+    mask = _truth(operand(where, "where"))
+    if broadcast_shape("where", type_of(mask).shape, kind.shape) != kind.shape:
+        raise ValueError(f"where: a mask of shape {type_of(mask).shape} does not fit shape {kind.shape}{at_line()}")
+    return select(broadcast_to(mask, kind.shape), cast(operand(neutral, "initial"), kind.dtype), x)
 
 
 def _plain(name: str, out: Any) -> None:
@@ -110,7 +114,7 @@ def _extremum(name: str, primitive: Any, combine: Any) -> Any:
             if initial is None:
                 raise ValueError(f"zero-size array to reduction operation {name}imum which has no identity{at_line()}")
             kept = tuple(1 if k in axes else n for k, n in enumerate(shape) if keepdims or k not in axes)
-            return np.full(kept, initial, dtype)
+            return broadcast_to(cast(operand(initial, name), dtype), kept)
         found = _fold(name, primitive, a, axis, keepdims)
         return found if initial is None else combine(found, cast(initial, dtype))
 
@@ -130,17 +134,17 @@ min = implements(np.min)(_extremum("min", re.reduce_min, _combine_min))
 
 
 @implements(np.all)
-def all(a: Any, axis: Any = None, out: None = None, keepdims: bool = False) -> Any:
+def all(a: Any, axis: Any = None, out: None = None, keepdims: bool = False, *, where: Any = True) -> Any:
     """Whether all elements are true."""
     _plain("all", out)
-    return _fold("all", re.reduce_and, _truth(operand(a, "all")), axis, keepdims)
+    return _fold("all", re.reduce_and, _masked(_truth(operand(a, "all")), where, True), axis, keepdims)
 
 
 @implements(np.any)
-def any(a: Any, axis: Any = None, out: None = None, keepdims: bool = False) -> Any:
+def any(a: Any, axis: Any = None, out: None = None, keepdims: bool = False, *, where: Any = True) -> Any:
     """Whether some element is true."""
     _plain("any", out)
-    return _fold("any", re.reduce_or, _truth(operand(a, "any")), axis, keepdims)
+    return _fold("any", re.reduce_or, _masked(_truth(operand(a, "any")), where, False), axis, keepdims)
 
 
 def _count(shape: tuple[int, ...], axes: tuple[int, ...]) -> int:
@@ -150,39 +154,100 @@ def _count(shape: tuple[int, ...], axes: tuple[int, ...]) -> int:
     return n
 
 
+def _number_of(x: Any, axis: Any, keepdims: bool, where: Any) -> Any:
+    """How many elements a mean has: a number, or one for each place where a mask says which."""
+    kind = type_of(x)
+    if where is True or where is None:
+        return _count(kind.shape, axis_numbers(axis, kind.ndim, "mean"))
+    mask = broadcast_to(_truth(operand(where, "where")), kind.shape)
+    return sum(mask, axis, np.intp, None, keepdims)
+
+
+def _divided(total: Any, n: Any) -> Any:
+    """A sum over the number of its terms; NaN without terms."""
+    dtype = type_of(total).dtype
+    if isinstance(n, (int, float)):
+        return total / dtype.type(n) if n else total * dtype.type(np.nan)
+    return total / cast(n, dtype)
+
+
+def _mean_dtype(dtype: np.dtype, wanted: Any) -> np.dtype:
+    given: np.dtype = np.dtype(wanted) if wanted is not None else np.dtype(np.float64) if dtype.kind in "biu" else dtype
+    return given
+
+
 @implements(np.mean)
-def mean(a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: bool = False) -> Any:
+def mean(
+    a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: bool = False, *, where: Any = True
+) -> Any:
     """The arithmetic mean over axes (float16 is summed in float32, integers in float64, as NumPy does)."""
     _plain("mean", out)
     a = operand(a, "mean")
-    kind = type_of(a)
-    result = np.dtype(dtype) if dtype is not None else np.dtype(np.float64) if kind.dtype.kind in "biu" else kind.dtype
+    result = _mean_dtype(type_of(a).dtype, dtype)
     inner = np.dtype(np.float32) if result == np.float16 else result
-    n = _count(kind.shape, axis_numbers(axis, kind.ndim, "mean"))
-    total = _fold("mean", re.reduce_sum, cast(a, inner), axis, keepdims)
-    scaled = total / inner.type(n) if n else total * inner.type(np.nan)
+    n = _number_of(a, axis, keepdims, where)
+    scaled = _divided(_fold("mean", re.reduce_sum, _masked(cast(a, inner), where, 0), axis, keepdims), n)
     return scaled if inner == result else convert(scaled, dtype=result)
 
 
+_mean = mean
+
+
 @implements(np.var)
-def var(a: Any, axis: Any = None, dtype: Any = None, out: None = None, ddof: float = 0, keepdims: bool = False) -> Any:
+def var(
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    out: None = None,
+    ddof: float = 0,
+    keepdims: bool = False,
+    *,
+    where: Any = True,
+    mean: Any = None,
+    correction: float | None = None,
+) -> Any:
     """The variance over axes: the mean square distance from the mean."""
     _plain("var", out)
     a = operand(a, "var")
-    kind = type_of(a)
-    a = cast(
-        a, np.dtype(dtype) if dtype is not None else np.dtype(np.float64) if kind.dtype.kind in "biu" else kind.dtype
-    )
-    distance = a - mean(a, axis, keepdims=True)
-    n = _count(kind.shape, axis_numbers(axis, kind.ndim, "var"))
-    total = _fold("var", re.reduce_sum, distance * distance, axis, keepdims)
-    return total / type_of(a).dtype.type(np.maximum(n - ddof, 0))
+    a = cast(a, _mean_dtype(type_of(a).dtype, dtype))
+    if correction is not None and ddof:
+        raise ValueError(f"ddof and correction can't be provided simultaneously.{at_line()}")
+    freedom = ddof if correction is None else correction
+    distance = a - (_mean(a, axis, keepdims=True, where=where) if mean is None else mean)
+    squares = square_of_size(distance)
+    total = _fold("var", re.reduce_sum, _masked(squares, where, 0), axis, keepdims)
+    n = _number_of(a, axis, keepdims, where)
+    if isinstance(n, int):
+        return total / type_of(total).dtype.type(np.maximum(n - freedom, 0))
+    return total / cast(np.maximum(n - freedom, 0), type_of(total).dtype)
+
+
+def square_of_size(x: Any) -> Any:
+    """|x|², without a square root for complex numbers."""
+    if type_of(x).dtype.kind != "c":
+        return x * x
+    re_, im = real(x), imag(x)
+    return re_ * re_ + im * im
 
 
 @implements(np.std)
-def std(a: Any, axis: Any = None, dtype: Any = None, out: None = None, ddof: float = 0, keepdims: bool = False) -> Any:
-    """The standard deviation over axes."""
-    return sqrt(var(a, axis, dtype, out, ddof, keepdims))
+def std(
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    out: None = None,
+    ddof: float = 0,
+    keepdims: bool = False,
+    *,
+    where: Any = True,
+    mean: Any = None,
+    correction: float | None = None,
+) -> Any:
+    """The standard deviation over axes; that of equal numbers has the derivative 0, not the root's infinity times 0."""
+    variance = var(a, axis, dtype, out, ddof, keepdims, where=where, mean=mean, correction=correction)
+    zero = type_of(variance).dtype.type(0)
+    constant = eq(variance, zero)
+    return select(constant, sqrt(select(constant, variance, zero + 1)), variance)
 
 
 def _arg(name: str, primitive: Any) -> Any:
@@ -220,12 +285,32 @@ def ptp(a: Any, axis: Any = None, out: None = None, keepdims: bool = False) -> A
 
 @implements(np.average)
 def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = False, *, keepdims: bool = False) -> Any:
-    """The weighted mean."""
-    if returned:
-        raise TypeError(
-            f"numpy.average: returned=True is not supported on traced arrays: divide sums yourself{at_line()}"
-        )
-    axis_numbers(axis, type_of(a).ndim, "average")
+    """The weighted mean (weights that sum to 0 give NaN or infinities)."""
+    a = operand(a, "average")
+    kind = type_of(a)
     if weights is None:
-        return mean(a, axis, keepdims=keepdims)
-    return sum(a * weights, axis, keepdims=keepdims) / sum(weights + 0 * a, axis, keepdims=keepdims)
+        found = mean(a, axis, keepdims=keepdims)
+        count = _count(kind.shape, axis_numbers(axis, kind.ndim, "average"))
+        return (found, np.full(type_of(found).shape, count, type_of(found).dtype)) if returned else found
+    weights = _spread_weights(operand(weights, "average"), kind.shape, axis)
+    dtypes = (kind.dtype, type_of(weights).dtype)
+    dtype = np.result_type(*dtypes, *((np.float64,) if kind.dtype.kind in "biu" else ()))
+    scale = sum(weights, axis, dtype, keepdims=keepdims)
+    found = sum(cast(a, dtype) * cast(weights, dtype), axis, keepdims=keepdims) / scale
+    return (found, broadcast_to(scale, type_of(found).shape)) if returned else found
+
+
+def _spread_weights(weights: Any, shape: tuple[int, ...], axis: Any) -> Any:
+    """Weights in the shape of the array: they have it already, or that of the axes averaged over."""
+    have = type_of(weights).shape
+    if have == shape:
+        return weights
+    if axis is None:
+        raise TypeError(f"Axis must be specified when shapes of a and weights differ.{at_line()}")
+    given = axis if isinstance(axis, (tuple, list)) else (axis,)
+    axes = [axis_number(k, len(shape), "average") for k in given]
+    if have != tuple(shape[k] for k in axes):
+        raise ValueError(f"Shape of weights must be consistent with shape of a along specified axis.{at_line()}")
+    order = sorted(range(len(axes)), key=axes.__getitem__)
+    moved = transpose(weights, permutation=tuple(order)) if order != list(range(len(order))) else weights
+    return broadcast_to(reshape(moved, shape=tuple(n if k in axes else 1 for k, n in enumerate(shape))), shape)

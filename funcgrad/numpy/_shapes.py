@@ -309,19 +309,6 @@ def repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
     return _reshaped(spread, (*shape[:along], shape[along] * count, *shape[along + 1 :]))
 
 
-@implements(np.pad)
-def pad(array: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0) -> Any:
-    """The array with a border of constants."""
-    if mode != "constant":
-        raise TypeError(f"numpy.pad: mode {mode!r} is not supported on traced arrays; 'constant' is{at_line()}")
-    kind = type_of(array)
-    widths = np.broadcast_to(np.asarray(pad_width), (kind.ndim, 2))
-    if np.any(np.asarray(pad_width) < 0):
-        raise ValueError(f"pad: index can't contain negative values: {pad_width}{at_line()}")
-    config = tuple((int(low), int(high), 0) for low, high in widths)
-    return sh.pad(array, convert(constant_values, dtype=kind.dtype), padding_config=config)
-
-
 def _triangle(m: Any, k: int, lower: bool) -> Any:
     kind = type_of(m)
     if kind.ndim == 0:

@@ -1,8 +1,7 @@
-"""NumPy's elementwise functions: tables from ufunc to primitive, and those that are composed."""
+"""NumPy's universal functions: tables from ufunc to primitive, and those that are composed."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -10,22 +9,15 @@ import numpy as np
 
 from funcgrad import dtypes
 from funcgrad.errors import at_line
-from funcgrad.numpy._common import (
-    broadcast,
-    cast,
-    cast_weakly,
-    document,
-    has_tracer,
-    implements,
-    operand,
-    promoted,
-    wrap,
-)
+from funcgrad.numpy._common import broadcast, cast, cast_weakly, implements, operand, promoted
+from funcgrad.numpy._ufunc import register
 from funcgrad.ops import arithmetic as ar
 from funcgrad.ops import comparison as co
+from funcgrad.ops import complex as cx
 from funcgrad.ops import transcendental as tr
+from funcgrad.ops.bits import integer_power
 from funcgrad.trace.frame import type_of
-from funcgrad.trace.tracer import Tracer, ufuncs
+from funcgrad.trace.tracer import ufuncs
 
 Traced = Callable[..., Any]
 namespace: dict[str, Any] = {}
@@ -34,33 +26,10 @@ operators: dict[str, Traced] = {}  # the same functions as Python's operators me
 
 def ufunc(reference: np.ufunc, traced: Traced, *aliases: str) -> None:
     """Export `traced` under the names of `reference`; on known arrays NumPy's own loop runs."""
-
-    @functools.wraps(reference, assigned=("__name__",), updated=())
-    def function(*args: Any, **kwargs: Any) -> Any:
-        if not has_tracer(args):
-            return wrap(reference(*args, **kwargs))
-        dtype = kwargs.pop("dtype", None)
-        if any(v is not None and v is not True for v in kwargs.values()):
-            raise TypeError(
-                f"numpy.{reference.__name__}: {', '.join(kwargs)} cannot be used on traced arrays{at_line()}"
-            )
-        if dtype is not None:
-            args = tuple(cast(operand(x, reference.__name__), np.dtype(dtype)) for x in args)
-        return strong(traced(*args))
-
-    del function.__wrapped__
-    function.__doc__ = document(reference)
-    function.__module__ = "funcgrad.numpy"
-    function.__qualname__ = reference.__name__
-    ufuncs[reference] = function
+    function = register(reference, traced)
     operators[reference.__name__] = traced
     for name in (reference.__name__, *aliases):
         namespace[name] = function
-
-
-def strong(x: Any) -> Any:
-    """NumPy's functions return NumPy scalars: what comes out of them is not weak."""
-    return co.convert(x, dtype=x.type.dtype) if type(x) is Tracer and x.type.weak else x
 
 
 def _floating(name: str, primitive: Any) -> Traced:
@@ -116,9 +85,24 @@ def _comparison(reference: np.ufunc, primitive: Any) -> Traced:
     return traced
 
 
+def _of_reals(name: str, function: Any) -> Traced:
+    """A function that NumPy does not have for complex numbers."""
+
+    def traced(*xs: Any) -> Any:
+        for x in xs:
+            if cx.is_complex(operand(x, name)):
+                raise TypeError(
+                    f"numpy.{name} is not defined for complex numbers, but an operand has type {type_of(x)}: take its "
+                    f"real part, its imaginary part or its absolute value{at_line()}"
+                )
+        return function(*xs)
+
+    return traced
+
+
 def _floating_pair(name: str, function: Any) -> Traced:
     def traced(x: Any, y: Any) -> Any:
-        return function(*broadcast(name, *_inexact_pair(operand(x, name), operand(y, name))))
+        return _of_reals(name, function)(*broadcast(name, *_inexact_pair(operand(x, name), operand(y, name))))
 
     return traced
 
@@ -129,14 +113,17 @@ CATEGORY = {"b": 0, "i": 1, "u": 1, "f": 2, "c": 3}
 def _inexact_pair(x: Any, y: Any) -> list[Any]:
     """Operands in the smallest float dtype that each of them fits, as NumPy chooses the loop of a float function."""
     types = [type_of(v) for v in (x, y)]
-    strong = max((CATEGORY[t.dtype.kind] for t in types if not t.weak), default=-1)
+    common, all_weak = dtypes.promote((t.dtype, t.weak) for t in types)
+    if common == dtypes.BFLOAT16:
+        return [cast(v, common) for v in (x, y)]
+    strong = max((CATEGORY[dtypes.kind_of(t.dtype)] for t in types if not t.weak), default=-1)
     if any(
-        CATEGORY[t.dtype.kind] > strong for t in types if t.weak
+        CATEGORY[dtypes.kind_of(t.dtype)] > strong for t in types if t.weak
     ):  # a Python number beyond the arrays' kind has its default dtype
-        dtype = dtypes.to_inexact(dtypes.promote((t.dtype, t.weak) for t in types)[0])
+        dtype = dtypes.to_inexact(common)
     else:
         dtype, _ = dtypes.promote((dtypes.to_inexact(t.dtype), t.weak) for t in types)
-    change = cast_weakly if all(t.weak for t in types) else cast
+    change = cast_weakly if all_weak else cast
     return [change(v, dtype) for v in (x, y)]
 
 
@@ -180,7 +167,7 @@ def _divmod_parts(name: str, x: Any, y: Any) -> tuple[Any, Any]:
     r = ar.rem(x, y)
     wrong = co.and_(co.ne(r, zero), co.ne(co.lt(r, zero), co.lt(y, zero)))
     void = co.eq(y, zero)
-    if dtype.kind == "f":
+    if dtypes.kind_of(dtype) == "f":
         quotient = (x - r) / y
         down = co.select(wrong, quotient, quotient - one)
         floor = ar.floor(down)
@@ -201,7 +188,7 @@ def _fmod(x: Any, y: Any) -> Any:
     x, y = broadcast("fmod", *map(_small, promoted("fmod", x, y, weak=True)))
     zero = type_of(y).dtype.type(0)
     r = ar.rem(x, y)
-    return r if type_of(y).dtype.kind == "f" else co.select(co.eq(y, zero), r, zero)
+    return r if dtypes.is_inexact(type_of(y).dtype) else co.select(co.eq(y, zero), r, zero)
 
 
 def _reciprocal(x: Any) -> Any:
@@ -219,16 +206,21 @@ def _positive(x: Any) -> Any:
 def _power(x: Any, y: Any) -> Any:
     static = y if isinstance(y, (int, np.integer)) and not isinstance(y, bool) else None
     kind = type_of(operand(x, "power"))
-    if static is not None and (kind.dtype.kind in "fc" or static >= 0) and abs(int(static)) <= 64:
+    if static is not None and (dtypes.is_inexact(kind.dtype) or static >= 0) and abs(int(static)) <= 64:
         (x,) = promoted("power", x, weak=True) if isinstance(y, int) else promoted("power", x, y)[:1]
-        return ar.integer_pow(x, y=int(static)) if not _is_bool(x) else _power(_small(x), y)
+        if type_of(x).dtype == np.float16 and not 0 <= static <= 2:  # as NumPy: in float32, where x**3 has room
+            return cast(ar.integer_pow(cast(x, np.dtype(np.float32)), y=int(static)), np.dtype(np.float16))
+        return ar.integer_pow(cast(x, np.dtype(np.int64)) if _is_bool(x) else x, y=int(static))
     x, y = map(_small, promoted("power", x, y, weak=True))
     if type_of(x).dtype.kind in "iu":
-        raise TypeError(
-            "numpy.power of two integer arrays is not supported on traced arrays: convert one to float, "
-            f"or use a Python int exponent{at_line()}"
-        )
+        return integer_power(*broadcast("power", x, y))
     return ar.pow_(*broadcast("power", x, y))
+
+
+def _float_power(x: Any, y: Any) -> Any:
+    x, y = operand(x, "float_power"), operand(y, "float_power")
+    wide = np.dtype(np.complex128 if cx.is_complex(x) or cx.is_complex(y) else np.float64)
+    return _power(cast(x, wide), cast(y, wide))
 
 
 def _logaddexp(x: Any, y: Any) -> Any:
@@ -290,7 +282,8 @@ def _logical(name: str, primitive: Any) -> Traced:
 
 def _sign_bit(x: Any) -> Any:
     zero = type_of(x).dtype.type(0)
-    return co.or_(co.lt(x, zero), co.lt((zero + 1) / x, zero)) if type_of(x).dtype.kind == "f" else co.lt(x, zero)
+    inexact = dtypes.is_inexact(type_of(x).dtype)
+    return co.or_(co.lt(x, zero), co.lt((zero + 1) / x, zero)) if inexact else co.lt(x, zero)
 
 
 def _scaled(factor: float) -> Callable[[Any], Any]:
@@ -311,6 +304,32 @@ def _negative(x: Any) -> Any:
     return ar.neg(x)
 
 
+def conjugate(x: Any) -> Any:
+    """The complex conjugate: a real number is its own."""
+    x = operand(x, "conjugate")
+    return cx.conj(x) if cx.is_complex(x) else _small(x)
+
+
+def _is_infinite(x: Any) -> Any:
+    return co.eq(ar.abs_(x), type_of(x).dtype.type(np.inf))
+
+
+def _parts_test(combine: Any, test: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A test of floats, and of both parts of complex numbers."""
+    return lambda x: combine(test(cx.real(x)), test(cx.imag(x))) if cx.is_complex(x) else test(x)
+
+
+def _sign(x: Any) -> Any:
+    """z / |z| for complex numbers, with the derivative of that; 0 at 0."""
+    x = operand(x, "sign")
+    if not cx.is_complex(x):
+        return ar.sign(x)
+    zero = type_of(x).dtype.type(0)
+    void = co.eq(x, zero)
+    size = ar.abs_(co.select(void, x, zero + 1))
+    return co.select(void, cx.complex_(cx.real(x) / size, cx.imag(x) / size), zero)
+
+
 FLOATING: dict[np.ufunc, Any] = {
     np.exp: tr.exp, np.exp2: tr.exp2, np.expm1: tr.expm1, np.log: tr.log, np.log2: tr.log2,
     np.log10: tr.log10, np.log1p: tr.log1p,
@@ -318,7 +337,8 @@ FLOATING: dict[np.ufunc, Any] = {
     np.sinh: tr.sinh, np.cosh: tr.cosh, np.tanh: tr.tanh,
     np.arcsinh: tr.asinh, np.arccosh: tr.acosh, np.arctanh: tr.atanh,
     np.sqrt: ar.sqrt, np.cbrt: ar.cbrt, np.rint: ar.round_,
-    np.deg2rad: _scaled(np.pi / 180), np.rad2deg: _scaled(180 / np.pi), np.fabs: ar.abs_,
+    np.deg2rad: _of_reals("deg2rad", _scaled(np.pi / 180)), np.rad2deg: _of_reals("rad2deg", _scaled(180 / np.pi)),
+    np.fabs: _of_reals("fabs", ar.abs_),
 }  # fmt: skip
 COMPARISONS: dict[np.ufunc, Any] = {
     np.equal: co.eq, np.not_equal: co.ne, np.less: co.lt, np.less_equal: co.le,
@@ -363,7 +383,7 @@ def _install() -> None:
     ufunc(np.divmod, lambda x, y: _divmod_parts("divmod", x, y))
     ufunc(np.fmod, _fmod)
     ufunc(np.power, _power, "pow")
-    ufunc(np.float_power, lambda x, y: _power(*(cast(operand(v, "float_power"), np.dtype(np.float64)) for v in (x, y))))
+    ufunc(np.float_power, _float_power)
     ufunc(np.maximum, _same("maximum", ar.max_))
     ufunc(np.minimum, _same("minimum", ar.min_))
     ufunc(np.fmax, lambda x, y: _ignoring_nan("fmax", ar.max_, x, y))
@@ -371,7 +391,8 @@ def _install() -> None:
     ufunc(np.negative, _negative)
     ufunc(np.positive, _positive)
     ufunc(np.absolute, _absolute, "abs")
-    ufunc(np.sign, _same("sign", ar.sign))
+    ufunc(np.sign, _sign)
+    ufunc(np.conjugate, conjugate, "conj")
     ufunc(np.square, _same("square", ar.square, bools=False))
     ufunc(np.reciprocal, _reciprocal)
     ufunc(np.heaviside, _floating_pair("heaviside", _heaviside))
@@ -379,8 +400,8 @@ def _install() -> None:
         ufunc(reference, _rounding(reference.__name__, primitive))
     ufunc(np.isfinite, _class_test("isfinite", ar.is_finite, True))
     ufunc(np.isnan, _class_test("isnan", lambda x: co.ne(x, x), False))
-    ufunc(np.isinf, _class_test("isinf", lambda x: co.eq(ar.abs_(x), type_of(x).dtype.type(np.inf)), False))
-    ufunc(np.signbit, lambda x: _sign_bit(operand(x, "signbit")))
+    ufunc(np.isinf, _class_test("isinf", _parts_test(co.or_, _is_infinite), False))
+    ufunc(np.signbit, _of_reals("signbit", lambda x: _sign_bit(operand(x, "signbit"))))
     ufunc(np.logical_and, _logical("logical_and", co.and_))
     ufunc(np.logical_or, _logical("logical_or", co.or_))
     ufunc(np.logical_xor, _logical("logical_xor", co.xor))
@@ -445,10 +466,12 @@ def nan_to_num(
     kind = type_of(x)
     if kind.dtype.kind in "biu":
         return x
-    limits, of = np.finfo(kind.dtype), kind.dtype.type
+    if cx.is_complex(x):
+        return cx.complex_(*(nan_to_num(part(x), nan=nan, posinf=posinf, neginf=neginf) for part in (cx.real, cx.imag)))
+    largest, of = dtypes.largest(kind.dtype), kind.dtype.type
     x = co.select(co.ne(x, x), x, of(nan))
-    x = co.select(co.eq(x, of(np.inf)), x, of(limits.max if posinf is None else posinf))
-    return co.select(co.eq(x, of(-np.inf)), x, of(limits.min if neginf is None else neginf))
+    x = co.select(co.eq(x, of(np.inf)), x, of(largest if posinf is None else posinf))
+    return co.select(co.eq(x, of(-np.inf)), x, of(-largest if neginf is None else neginf))
 
 
 @implements(np.round)
@@ -468,25 +491,24 @@ def round(a: Any, decimals: int = 0) -> Any:
     return ar.round_(a * scale) / scale if decimals > 0 else ar.round_(a / scale) * scale
 
 
-def _real_only(name: str, x: Any) -> Any:
-    if type_of(x).dtype.kind == "c":
-        raise TypeError(f"numpy.{name}: complex numbers cannot be taken apart on traced arrays{at_line()}")
-    return x
-
-
 @implements(np.real)
 def real(val: Any) -> Any:
     """The real part."""
-    return _real_only("real", val)
+    val = operand(val, "real")
+    return cx.real(val) if cx.is_complex(val) else val
 
 
 @implements(np.imag)
 def imag(val: Any) -> Any:
     """The imaginary part."""
-    kind = type_of(_real_only("imag", val))
-    return np.zeros(kind.shape, kind.dtype)
+    val = operand(val, "imag")
+    return cx.imag(val) if cx.is_complex(val) else np.zeros(type_of(val).shape, type_of(val).dtype)
 
 
-def conjugate(x: Any) -> Any:
-    """The complex conjugate: a real number is its own."""
-    return _real_only("conjugate", x)
+@implements(np.angle)
+def angle(z: Any, deg: bool = False) -> Any:
+    """The argument of complex numbers, counterclockwise from the positive real axis."""
+    z = operand(z, "angle")
+    re, im = (cx.real(z), cx.imag(z)) if cx.is_complex(z) else (_inexact(z), imag(_inexact(z)))
+    found = tr.atan2(im, re)
+    return found * type_of(found).dtype.type(180 / np.pi) if deg else found

@@ -1,5 +1,45 @@
 """The primitives: one declaration each, a file per family. Importing this package fills the registry."""
 
-from funcgrad.ops import arithmetic, comparison, contraction, indexing, reduction, shape, transcendental
+from funcgrad.ops import (
+    arithmetic,
+    bessel,
+    bits,
+    comparison,
+    complex,
+    contraction,
+    convolution,
+    cumulative,
+    error_functions,
+    fft,
+    indexing,
+    linalg,
+    reduction,
+    scatter,
+    shape,
+    sorting,
+    special,
+    transcendental,
+    windows,
+)
 
-__all__ = ["arithmetic", "comparison", "contraction", "indexing", "reduction", "shape", "transcendental"]
+__all__ = [
+    "arithmetic",
+    "bessel",
+    "bits",
+    "comparison",
+    "complex",
+    "contraction",
+    "convolution",
+    "cumulative",
+    "error_functions",
+    "fft",
+    "indexing",
+    "linalg",
+    "reduction",
+    "scatter",
+    "shape",
+    "sorting",
+    "special",
+    "transcendental",
+    "windows",
+]

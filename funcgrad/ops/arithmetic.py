@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from funcgrad.dtypes import ALL, FLOATS, INEXACT, NUMBERS, REALS
+from funcgrad.ops.complex import complex_, conj, is_complex, real, to_real
 from funcgrad.ops.families import Operation, elementwise, operation, to_bool
+from funcgrad.trace.frame import type_of
 
 
 def _quotient(x: Any, y: Any) -> Any:
@@ -63,6 +65,15 @@ def _is_finite_scalar(emit: Any, dtype: str, x: Any) -> Any:
     return emit("lt", emit("abs", x), emit.constant(float("inf"), dtype))
 
 
+def _abs_partial(t: Any, out: Any, x: Any) -> Any:
+    """Re(conj(x) t) / |x|, which is 0 at a complex 0, and the sign of x for real numbers: 1 at 0, as in JAX."""
+    if not is_complex(x):
+        return operation("select")(x >= 0, -t, t)
+    one = type_of(out).dtype.type(1)
+    unit = conj(x) / complex_(operation("select")(operation("eq")(out, one * 0), out, one), one * 0)
+    return real(t * unit) if is_complex(t) else complex_(t, one * 0) * unit
+
+
 def _share(x: Any, y: Any, wins: Any) -> Any:
     """1 where `x` is the extremum of the two, 1/2 at ties, 0 elsewhere."""
     dtype = np.result_type(x) if not hasattr(x, "type") else x.dtype
@@ -110,14 +121,12 @@ min_ = elementwise(
     (lambda t, out, x, y: t * _share(x, y, x < y), lambda t, out, x, y: t * _share(y, x, y < x)),
     "min",
 )
-abs_ = elementwise(
-    "abs", np.abs, REALS, (lambda t, out, x: operation("select")(x >= 0, -t, t),), "abs"
-)  # 1 at 0, as in JAX
+abs_ = elementwise("abs", np.abs, NUMBERS, (_abs_partial,), "abs", result=to_real)
 sign = elementwise("sign", np.sign, REALS, (None,), _sign_scalar)
 floor = elementwise("floor", np.floor, FLOATS, (None,), "floor")
 ceil = elementwise("ceil", np.ceil, FLOATS, (None,), "ceil")
-round_ = elementwise("round", np.rint, FLOATS, (None,), "rint")  # halves to even
-is_finite = elementwise("is_finite", np.isfinite, FLOATS, None, _is_finite_scalar, result=to_bool, operands=1)
+round_ = elementwise("round", np.rint, INEXACT, (None,), "rint")  # halves to even
+is_finite = elementwise("is_finite", np.isfinite, INEXACT, None, _is_finite_scalar, result=to_bool, operands=1)
 square = elementwise(
     "square", np.square, NUMBERS, (lambda t, out, x: t * (2 * x),), lambda emit, dtype, x: emit("mul", x, x)
 )
@@ -131,6 +140,6 @@ integer_pow: Operation = elementwise(
 pow_ = elementwise("pow", np.power, INEXACT, (_power_base, _power_exponent), "pow")
 sqrt = elementwise("sqrt", np.sqrt, INEXACT, (lambda t, out, x: t / (2 * out),), "sqrt")
 rsqrt = elementwise(
-    "rsqrt", lambda x: 1 / np.sqrt(x), FLOATS, (lambda t, out, x: t * (out / x) * -0.5,), _reciprocal_root_scalar
+    "rsqrt", lambda x: 1 / np.sqrt(x), INEXACT, (lambda t, out, x: t * (out / x) * -0.5,), _reciprocal_root_scalar
 )
 cbrt = elementwise("cbrt", np.cbrt, FLOATS, (lambda t, out, x: t / (3 * (out * out)),), "cbrt")

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.dtypes import ALL, BOOL, INTEGERS, DType, code, is_inexact
+from funcgrad.dtypes import ALL, BFLOAT16, BOOL, INTEGERS, DType, code, is_inexact
 from funcgrad.ir.primitive import Pullback, Values
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.families import Operation, align_batched, collapse, elementwise, fill, to_bool
@@ -105,6 +105,8 @@ def _convert(x: Any, *, dtype: DType, weak: bool | None = None) -> Any:
     x = np.asarray(x)
     if x.dtype.kind == "c" and dtype.kind != "c":
         x = x != 0 if dtype.kind == "b" else x.real
+    if x.dtype == BFLOAT16:
+        x = x.astype(np.float32)
     if x.dtype.kind == "f" and dtype.kind in "iu":
         limits = np.iinfo(dtype)
         wide = np.trunc(np.where(np.isnan(x), x.dtype.type(0), x))
@@ -151,6 +153,11 @@ convert: Operation = Operation(
     scalar=_convert_scalar,
     operands=1,
 )
+
+
+def in_dtype(x: Any, dtype: DType) -> Any:
+    """`x` converted, if it has another dtype."""
+    return x if type_of(x).dtype == dtype else convert(x, dtype=dtype)
 
 
 # No derivative passes ------------------------------------------------------------------------------------------------

@@ -81,9 +81,8 @@ def elementwise(
     def infer(*types: ArrayType, **params: Any) -> ArrayType:
         shape = _common_shape(name, types)
         dtype = _common_dtype(name, types, dtypes)
-        if result:
-            return ArrayType(shape, result(dtype))
-        return ArrayType(shape, dtype, all(t.weak for t in types))
+        out = result(dtype) if result else dtype
+        return ArrayType(shape, out, out.kind != "b" and all(t.weak for t in types))
 
     return Operation(
         name=name,

@@ -36,7 +36,7 @@ def _check_index_scalar(emit: Any, dtype: str, i: Any, *, size: int) -> Any:
     i = emit.cast(i, "i8")
     n, zero = emit.size(size), emit.constant(0, "i8")
     position = emit("select", emit("lt", i, zero), emit("add", i, n), i)
-    inside = emit("and", emit("ge", position, zero), emit("lt", position, n))
+    inside = emit("lt", emit.cast(position, "u8"), emit.cast(n, "u8"))  # negative ones are large as unsigned ones
     emit.check(inside)
     return emit("select", inside, position, zero)  # a safe one: the call fails, but only when it is over
 
@@ -44,13 +44,13 @@ def _check_index_scalar(emit: Any, dtype: str, i: Any, *, size: int) -> Any:
 check_index = elementwise(
     "check_index", _check_index, frozenset({np.dtype(np.int64)}), None, _check_index_scalar, operands=1
 )
-check_index.effect = True
+check_index.effect = lambda *, size: IndexError(f"index is out of bounds for axis with size {size}")
 
 
 # gather and scatter_add -----------------------------------------------------------------------------------------------
 
 
-def _full_index(ndim: int, shape: tuple[int, ...], indices: Sequence[Any], axes: Axes) -> tuple[Any, ...]:
+def full_index(ndim: int, shape: tuple[int, ...], indices: Sequence[Any], axes: Axes) -> tuple[Any, ...]:
     """Index arrays for every axis, with the index shape in front and the sliced axes behind."""
     rest = [axis for axis in range(ndim) if axis not in axes]
     lines: dict[int, Any] = dict(zip(axes, indices, strict=True))
@@ -68,7 +68,7 @@ def _full_index(ndim: int, shape: tuple[int, ...], indices: Sequence[Any], axes:
 
 def _gather(x: Any, *indices: Any, axes: Axes) -> Any:
     x = np.asarray(x)
-    return x[_full_index(x.ndim, x.shape, indices, axes)]
+    return x[full_index(x.ndim, x.shape, indices, axes)]
 
 
 def _gather_infer(x: ArrayType, *indices: ArrayType, axes: Axes) -> ArrayType:
@@ -99,7 +99,7 @@ def _gather_vjp(inputs: Values, wanted: Values, params: dict[str, Any]) -> tuple
     return bind(gather, *inputs, **params), pullback
 
 
-def _batched_indices(size: int, indices: Sequence[Any], batched: Sequence[bool]) -> list[Any]:
+def batched_indices(size: int, indices: Sequence[Any], batched: Sequence[bool]) -> list[Any]:
     """The index arrays with a batch axis, led by one that counts the examples."""
     full = [i if b else repeat(i, size) for i, b in zip(indices, batched, strict=True)]
     shape = type_of(full[0]).shape
@@ -110,7 +110,7 @@ def _gather_batch(size: int, inputs: Values, batched: Sequence[bool], params: di
     x, *indices = inputs
     axes = tuple(axis + 1 for axis in params["axes"])
     if batched[0] and any(batched[1:]):
-        return (gather(x, *_batched_indices(size, indices, batched[1:]), axes=(0, *axes)),), (True,)
+        return (gather(x, *batched_indices(size, indices, batched[1:]), axes=(0, *axes)),), (True,)
     if batched[0]:  # every example is read at the same places: the batch axis is one that is sliced
         out = gather(x, *indices, axes=axes)
         return (_to_front(out, type_of(indices[0]).ndim),), (True,)
@@ -136,16 +136,21 @@ gather = Operation(
 
 def _scatter_add(x: Any, updates: Any, *indices: Any, axes: Axes) -> Any:
     out = np.array(x)
-    np.add.at(out, _full_index(out.ndim, out.shape, indices, axes), updates)
+    np.add.at(out, full_index(out.ndim, out.shape, indices, axes), updates)
     return out
 
 
-def _scatter_infer(x: ArrayType, updates: ArrayType, *indices: ArrayType, axes: Axes) -> ArrayType:
-    _check_indices("scatter_add", x, indices, axes)
+def check_scatter(name: str, x: ArrayType, updates: ArrayType, indices: Sequence[ArrayType], axes: Axes) -> ArrayType:
+    """The type of what a scatter gives, its operands checked."""
+    _check_indices(name, x, indices, axes)
     expected = _gather_infer(x, *indices, axes=axes)
     if (updates.shape, updates.dtype) != (expected.shape, expected.dtype):
-        raise TypeError(f"scatter_add: updates have type {updates}; {expected} fits")
+        raise TypeError(f"{name}: updates have type {updates}; {expected} fits")
     return x.with_shape(x.shape)
+
+
+def _scatter_infer(x: ArrayType, updates: ArrayType, *indices: ArrayType, axes: Axes) -> ArrayType:
+    return check_scatter("scatter_add", x, updates, indices, axes)
 
 
 def _scatter_jvp(inputs: Values, tangents: Values, params: dict[str, Any]) -> tuple[Values, Values]:
@@ -173,7 +178,7 @@ def _scatter_batch(size: int, inputs: Values, batched: Sequence[bool], params: d
     x = x if batched[0] else repeat(x, size)
     updates = updates if batched[1] else repeat(updates, size)
     axes = (0, *(axis + 1 for axis in params["axes"]))
-    return (scatter_add(x, updates, *_batched_indices(size, indices, batched[2:]), axes=axes),), (True,)
+    return (scatter_add(x, updates, *batched_indices(size, indices, batched[2:]), axes=axes),), (True,)
 
 
 scatter_add = Operation(

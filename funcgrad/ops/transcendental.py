@@ -33,19 +33,19 @@ def _special(name: str) -> Any:
 
 
 exp = elementwise("exp", np.exp, INEXACT, (lambda t, out, x: t * out,), "exp")
-exp2 = elementwise("exp2", np.exp2, FLOATS, (lambda t, out, x: t * (LN2 * out),), "exp2")
-expm1 = elementwise("expm1", np.expm1, FLOATS, (lambda t, out, x: t * (out + 1),), "expm1")
+exp2 = elementwise("exp2", np.exp2, INEXACT, (lambda t, out, x: t * (LN2 * out),), "exp2")
+expm1 = elementwise("expm1", np.expm1, INEXACT, (lambda t, out, x: t * (out + 1),), "expm1")
 log = elementwise("log", np.log, INEXACT, (lambda t, out, x: t / x,), "log")
-log2 = elementwise("log2", np.log2, FLOATS, (lambda t, out, x: t / (LN2 * x),), "log2")
-log10 = elementwise("log10", np.log10, FLOATS, (lambda t, out, x: t / (LN10 * x),), "log10")
-log1p = elementwise("log1p", np.log1p, FLOATS, (lambda t, out, x: t / (x + 1),), "log1p")
+log2 = elementwise("log2", np.log2, INEXACT, (lambda t, out, x: t / (LN2 * x),), "log2")
+log10 = elementwise("log10", np.log10, INEXACT, (lambda t, out, x: t / (LN10 * x),), "log10")
+log1p = elementwise("log1p", np.log1p, INEXACT, (lambda t, out, x: t / (x + 1),), "log1p")
 
 sin = elementwise("sin", np.sin, INEXACT, (lambda t, out, x: t * cos(x),), "sin")
 cos: Operation = elementwise("cos", np.cos, INEXACT, (lambda t, out, x: -(t * sin(x)),), "cos")
 tan = elementwise("tan", np.tan, INEXACT, (lambda t, out, x: t * (1 + out * out),), "tan")
-asin = elementwise("asin", np.arcsin, FLOATS, (lambda t, out, x: t * rsqrt((1 - x) * (1 + x)),), "arcsin")
-acos = elementwise("acos", np.arccos, FLOATS, (lambda t, out, x: -(t * rsqrt((1 - x) * (1 + x))),), "arccos")
-atan = elementwise("atan", np.arctan, FLOATS, (lambda t, out, x: t / (1 + x * x),), "arctan")
+asin = elementwise("asin", np.arcsin, INEXACT, (lambda t, out, x: t * rsqrt((1 - x) * (1 + x)),), "arcsin")
+acos = elementwise("acos", np.arccos, INEXACT, (lambda t, out, x: -(t * rsqrt((1 - x) * (1 + x))),), "arccos")
+atan = elementwise("atan", np.arctan, INEXACT, (lambda t, out, x: t / (1 + x * x),), "arctan")
 atan2 = elementwise(
     "atan2",
     np.arctan2,
@@ -56,9 +56,9 @@ atan2 = elementwise(
 sinh = elementwise("sinh", np.sinh, INEXACT, (lambda t, out, x: t * cosh(x),), "sinh")
 cosh: Operation = elementwise("cosh", np.cosh, INEXACT, (lambda t, out, x: t * sinh(x),), "cosh")
 tanh = elementwise("tanh", np.tanh, INEXACT, (lambda t, out, x: t * ((1 - out) * (1 + out)),), "tanh")
-asinh = elementwise("asinh", np.arcsinh, FLOATS, (lambda t, out, x: t * rsqrt(x * x + 1),), "arcsinh")
-acosh = elementwise("acosh", np.arccosh, FLOATS, (lambda t, out, x: t / (sqrt(x - 1) * sqrt(x + 1)),), "arccosh")
-atanh = elementwise("atanh", np.arctanh, FLOATS, (lambda t, out, x: t / ((1 - x) * (1 + x)),), "arctanh")
+asinh = elementwise("asinh", np.arcsinh, INEXACT, (lambda t, out, x: t * rsqrt(x * x + 1),), "arcsinh")
+acosh = elementwise("acosh", np.arccosh, INEXACT, (lambda t, out, x: t / (sqrt(x - 1) * sqrt(x + 1)),), "arccosh")
+atanh = elementwise("atanh", np.arctanh, INEXACT, (lambda t, out, x: t / ((1 - x) * (1 + x)),), "arctanh")
 
 logistic: Operation = elementwise(
     "logistic", _special("expit"), FLOATS, (lambda t, out, x: t * (out * logistic(-x)),), "logistic"

@@ -44,7 +44,8 @@ class HostCall:
 
     def __init__(self, call: Call, slots: Slots) -> None:
         self._equation, self._status = call.equation, call.status
-        self._inputs = [(_place(a, slots), a) for a in call.inputs]
+        pairs = zip(call.inputs, call.equation.inputs, strict=True)  # a buffer may be another array, reshaped
+        self._inputs = [(_place(a, slots), operand) for a, operand in pairs]
         self._outputs = [(slots[v], v) for v in call.equation.outputs]
         self._failed = threading.local()
         self._callback = _KERNEL(self._run)  # kept: the driver holds its bare address
@@ -58,10 +59,14 @@ class HostCall:
             for x in inputs:
                 if isinstance(x, np.ndarray):
                     x.flags.writeable = False
+            outputs = tuple(_view(addresses[slot], v) for slot, v in self._outputs)
             with np.errstate(all="ignore"):
+                if primitive.into is not None:
+                    primitive.into(outputs, tuple(inputs), self._equation.params)
+                    return
                 results = primitive.reference(*inputs, **self._equation.params)
-            for (slot, v), x in zip(self._outputs, results if primitive.multiple else (results,), strict=True):
-                _view(addresses[slot], v)[...] = x
+            for out, x in zip(outputs, results if primitive.multiple else (results,), strict=True):
+                out[...] = x
         except BaseException as error:
             self._failed.error = error
             ctypes.c_int64.from_address(addresses[0]).value = self._status

@@ -1,14 +1,14 @@
 """What runs a program?  `Executable`: its kernels, compiled; a native entry per kind of arguments;
 and the way around it.
 
-Dtypes and operations that have no kernels (complex numbers) are steps that call NumPy.
+Operations that have no kernels are steps that call NumPy.
 """
 
 from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,20 +29,31 @@ from funcgrad.compile.native import (
     slow_call,
 )
 from funcgrad.control.call import call
-from funcgrad.errors import at_line
-from funcgrad.ir.program import Program, Var
+from funcgrad.control.cond import cond
+from funcgrad.control.scan import scan
+from funcgrad.control.while_loop import while_, while_pull
+from funcgrad.dtypes import BFLOAT16
+from funcgrad.errors import at_line, user_location
+from funcgrad.ir.primitive import Primitive
+from funcgrad.ir.printer import inner_programs
+from funcgrad.ir.program import Equation, Program, Var
+from funcgrad.ir.types import ArrayType
 from funcgrad.lower.calls import Call
 from funcgrad.lower.plan import Plan, make_plan
 from funcgrad.lower.products import Product
 from funcgrad.lower.schedule import KernelStep
+from funcgrad.lower.structured import Structured
 from funcgrad.runtime.calls import HostCall, call_steps
+from funcgrad.runtime.structured import Regions, add_slots, everywhere
 from funcgrad.simplify import simplify
+from funcgrad.trace.frame import type_of
 
-SPLIT_FLOPS = 4e6  # multiplications and additions of a product that is worth sharing out
-LEAST_ROWS = 64  # of a product in each piece
-MANY_ROWS = 512  # of a piece when there are more than two: every piece packs the other operand anew
-MOST_PIECES = 16
+PIECE_FLOPS = 4e6  # multiplications and additions of a product's piece that is worth handing over
+LINES, LEAST_LINES = 16, 64  # rows or columns in each piece: a multiple, and at least
+MANY_LINES = 512  # in a piece when there are more than `SOME_PIECES`: every piece packs the other operand anew
+SOME_PIECES, MOST_PIECES = 4, 16  # two for each thread of a small machine: one that is interrupted leaves its second
 SCALARS = (bool, int, float)
+LARGE = 4096  # elements of all buffers of a program that lets other Python threads run meanwhile
 
 
 class Executable:
@@ -61,10 +72,13 @@ class Executable:
         start_runtime()
         self.plan = make_plan(simplify(program))
         self._hosts: dict[int, HostCall] = {}
-        for dtype in {step.dtype for step in self.plan.steps if isinstance(step, Product)}:
+        for dtype in {step.dtype for p in everywhere(self.plan) for step in p.steps if isinstance(step, Product)}:
             _start_products(dtype)
         self._slots, self._template = _slots(self.plan)
-        self._steps = _native_steps(self.plan, self._slots, self._hosts)
+        add_slots(self.plan, self._slots, self._template)
+        self._addresses = _compiled(self.plan)
+        self._regions = Regions(self._slots, self._native_steps)
+        self._steps = self._native_steps(self.plan)
         self._entries: dict[tuple[type | None, ...], tuple[Entry, Any]] = {}
         self._lock = threading.Lock()
 
@@ -80,8 +94,8 @@ class Executable:
             return results, None
         if results in self._hosts:
             raise self._hosts[results].failure()
-        message, line = self.plan.failures[results - 1]
-        raise IndexError(f"{message}{at_line(line)}")
+        error, line = self.plan.failures[results - 1]
+        raise type(error)(f"{error}{at_line(line)}")
 
     def entry_for(self, leaves: Sequence[Any]) -> tuple[Entry, Any]:
         """The native entry for arguments of these kinds: arrays, or Python or NumPy scalars of exactly these types."""
@@ -97,17 +111,33 @@ class Executable:
     def _make_entry(self, kinds: tuple[type | None, ...]) -> tuple[Entry, Any]:
         plan = self.plan
         inputs: list[ArrayInput | ScalarInput] = []
-        for v, kind in zip(plan.program.inputs, kinds, strict=True):
-            slot, dtype = self._slots[v], v.type.dtype
-            scalar = kind is not None and (kind in SCALARS or issubclass(kind, np.generic))
-            inputs.append(ScalarInput(slot, kind, dtype) if scalar and kind else ArrayInput(slot, dtype, v.type.shape))
-        pairs = zip(plan.outputs, plan.program.outputs, strict=True)
-        outputs = [Output(self._slots[v], a.type.dtype, a.type.shape) for v, a in pairs]
-        heavy = any(step.chunk for step in self._steps) or sum(v.type.size for v in self._slots) > 4096
+        for v, t, kind in zip(plan.program.inputs, plan.arguments, kinds, strict=True):
+            slot = self._slots[v]
+            scalar = kind is not None and (kind in SCALARS or issubclass(kind, np.generic)) and t.dtype != BFLOAT16
+            inputs.append(ScalarInput(slot, kind, t.dtype) if scalar and kind else ArrayInput(slot, t.dtype, t.shape))
+        pairs = zip(plan.outputs, plan.results, strict=True)
+        outputs = [Output(self._slots[v], t.dtype, t.shape) for v, t in pairs]
+        large = sum(v.type.size for v in self._slots) > LARGE
+        heavy = large or bool(self._regions.kept) or any(step.chunk for step in self._steps)
         descriptor = describe(
             inputs, outputs, self._template, self._steps, plan.arena_bytes, release_gil=heavy, result_type=Array
         )
         return make_entry(descriptor), descriptor
+
+    def _native_steps(self, plan: Plan) -> list[Step]:
+        """The steps of the plan, or of a body in it."""
+        steps: list[Step] = []
+        for step in plan.steps:
+            if isinstance(step, KernelStep):
+                integers = [*(self._slots[v] for v in step.buffers), *map(_word, step.sizes)]
+                steps.append(Step(self._addresses[id(step)], integers, step.total, step.chunk))
+            elif isinstance(step, Call):
+                steps += call_steps(step, self._slots, self._hosts)
+            elif isinstance(step, Structured):
+                steps.append(self._regions.step(step))
+            else:
+                steps.append(_product_step(step, self._slots))
+        return steps
 
 
 @functools.cache
@@ -138,19 +168,10 @@ def _slots(plan: Plan) -> tuple[dict[Var, int], list[Any]]:
     return slots, template
 
 
-def _native_steps(plan: Plan, slots: dict[Var, int], hosts: dict[int, HostCall]) -> list[Step]:
-    kernels = [step.kernel for step in plan.steps if isinstance(step, KernelStep)]
-    addresses = iter(compile_kernels(kernels))
-    steps: list[Step] = []
-    for step in plan.steps:
-        if isinstance(step, KernelStep):
-            integers = [*(slots[v] for v in step.buffers), *map(_word, step.sizes)]
-            steps.append(Step(next(addresses), integers, step.total, step.chunk))
-        elif isinstance(step, Call):
-            steps += call_steps(step, slots, hosts)
-        else:
-            steps.append(_product_step(step, slots))
-    return steps
+def _compiled(plan: Plan) -> dict[int, int]:
+    """The address of every kernel of a plan and of its bodies, by the id of its step."""
+    steps = [step for inner in everywhere(plan) for step in inner.steps if isinstance(step, KernelStep)]
+    return dict(zip(map(id, steps), compile_kernels([step.kernel for step in steps]), strict=True))
 
 
 def _word(size: int | float) -> int:
@@ -159,7 +180,7 @@ def _word(size: int | float) -> int:
 
 
 def _product_step(product: Product, slots: dict[Var, int]) -> Step:
-    """A library product, cut into bands of rows (as its size says) when it is worth several threads."""
+    """A library product, cut along its longer side (as sizes say) when it is worth several threads."""
     m, n, k, x, y = product.m, product.n, product.k, product.x, product.y
     integers = gemm_integers(
         (slots[x.var], slots[y.var], slots[product.out]),
@@ -173,10 +194,13 @@ def _product_step(product: Product, slots: dict[Var, int]) -> Step:
         beta=product.beta,
     )
     rows = product.batch * m
-    pieces = min(rows // LEAST_ROWS, max(2, rows // MANY_ROWS), MOST_PIECES)  # as sizes say, never as threads do
-    if 2.0 * rows * n * k < SPLIT_FLOPS or pieces < 2:
+    over, lines = ("columns", n) if product.batch == 1 and n > m else ("rows", rows)
+    pieces = min(lines // LEAST_LINES, max(SOME_PIECES, lines // MANY_LINES), MOST_PIECES)
+    pieces = min(pieces, int(2.0 * rows * n * k / PIECE_FLOPS))
+    if pieces < 2:
         return Step(gemm_address(product.dtype), integers, product.batch, 0)
-    return Step(gemm_address(product.dtype, rows=True), integers, rows, -(-rows // pieces))
+    chunk = -(-lines // pieces)
+    return Step(gemm_address(product.dtype, over), integers, lines, -(-chunk // LINES) * LINES)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -193,4 +217,29 @@ def _evaluate(*inputs: Any, program: Program, name: str) -> tuple[Any, ...]:
     return tuple(results)
 
 
+def _evaluate_region(primitive: Primitive, *inputs: Any, **params: Any) -> tuple[Any, ...]:
+    """A loop or branch outside of any trace: compiled, once for all that have the same listing."""
+    operands = tuple(Var(ArrayType(t.shape, t.dtype)) for t in map(type_of, inputs))
+    outputs = tuple(map(Var, primitive.output_types(tuple(v.type for v in operands), params)))
+    program = Program(operands, (Equation(primitive, operands, outputs, params, user_location()),), outputs)
+    key = (str(program), *_contents(program))
+    if len(_regions) >= MOST_REGIONS:
+        _regions.clear()
+    program = _regions.setdefault(key, program)
+    return _evaluate(*inputs, program=program, name=primitive.name)
+
+
+def _contents(program: Program) -> Iterator[Any]:
+    """What a listing does not tell: the constants, at any depth."""
+    for value in program.constants.values():
+        yield value.tobytes() if value.nbytes <= SMALL_CONSTANT else id(value)
+    for equation in program.equations:
+        for _, _, inner in inner_programs(equation.params):
+            yield from _contents(inner)
+
+
+_regions: dict[Any, Program] = {}
+MOST_REGIONS, SMALL_CONSTANT = 1024, 1 << 16
 call.evaluate = _evaluate
+for _primitive in (scan, cond, while_, while_pull):
+    _primitive.evaluate = functools.partial(_evaluate_region, _primitive)

@@ -16,8 +16,10 @@ from funcgrad.lower.plan import Plan, buffers_of, make_plan
 from funcgrad.lower.products import Product
 from funcgrad.lower.python import print_plan
 from funcgrad.lower.schedule import KernelStep
+from funcgrad.lower.structured import Structured
 from funcgrad.lower.writer import EXPENSIVE
 from funcgrad.runtime.executable import Executable, executable_for
+from funcgrad.runtime.structured import everywhere
 from funcgrad.simplify import simplify
 
 
@@ -60,7 +62,8 @@ class Lowered:
         return printers[dialect]()
 
     def _kernels(self, form: Any) -> str:
-        kernels = [step.kernel for step in self.plan.steps if isinstance(step, KernelStep)]
+        plans = everywhere(self.plan)
+        kernels = [step.kernel for plan in plans for step in plan.steps if isinstance(step, KernelStep)]
         texts = [print_kernel(kernel, f"kernel_{number}") for number, kernel in enumerate(kernels)]
         return "\n".join(form(text) for text in texts)
 
@@ -73,14 +76,15 @@ class Lowered:
             ``"flops"``: additions and multiplications of products, and arithmetic instructions of kernels;
             ``"transcendentals"``: divisions, roots and mathematical functions among these;
             ``"bytes accessed"``: what kernels and products read and write, each buffer once per step;
-            ``"kernels"``, ``"products"`` and ``"calls"`` (of what has no kernel): how many steps there are.
+            ``"kernels"``, ``"products"`` and ``"calls"`` (of what has no kernel, loops and branches): how many steps
+            there are; what happens inside loops and branches is not counted.
         """
         flops = transcendentals = bytes_accessed = kernels = calls = 0
         for step in self.plan.steps:
             bytes_accessed += sum(v.type.nbytes for v in set(buffers_of(step)))
             if isinstance(step, Product):
                 flops += 2 * step.batch * step.m * step.n * step.k
-            elif isinstance(step, Call):
+            elif isinstance(step, Call | Structured):
                 calls += 1
             else:
                 kernels += 1

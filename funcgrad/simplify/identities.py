@@ -89,7 +89,7 @@ def _add(r: Rewriter, inputs: Sequence[Atom], params: Params, source: SourceLoca
     x, y = inputs
     for a, b in ((x, y), (y, x)):
         value = r.scalar(b)
-        if value is not None and value == 0 and (a.type.dtype.kind in "iu" or np.signbit(value)):  # x + -0 is x
+        if value is not None and value == 0 and (a.type.dtype.kind in "iu" or (a.type.dtype.kind == "f" and np.signbit(value))):  # x + -0 is x
             return _spread(r, a, _shape(inputs), source)
     return _scalars(r, "add", x, y, source)
 

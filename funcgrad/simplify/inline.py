@@ -6,10 +6,13 @@ from collections.abc import Iterator
 
 from funcgrad.ir.program import Atom, Equation, Program, Var
 
+# Their parameter `program` is what they compute; rules that they carry have done their work when a program is compiled.
+CALLS = frozenset({"jit", "custom_jvp_call", "custom_vjp_call", "custom_vmap_call", "checkpoint"})
+
 
 def inline(program: Program) -> Program:
-    """`program` with every ``jit`` equation replaced by the inner program's equations, at any depth."""
-    if not any(equation.primitive.name == "jit" for equation in program.equations):
+    """`program` with every call (``jit`` and other `CALLS`) replaced by the inner program's equations, at any depth."""
+    if not any(equation.primitive.name in CALLS for equation in program.equations):
         return program
     equations: list[Equation] = []
     constants = dict(program.constants)
@@ -26,7 +29,7 @@ def inline(program: Program) -> Program:
                 outer.update((v, _read(env, a)) for v, a in zip(call.outputs, inner_outputs, strict=True))
             continue
         inputs = tuple(_read(env, a) for a in equation.inputs)
-        if equation.primitive.name == "jit":
+        if equation.primitive.name in CALLS:
             inner: Program = equation.params["program"]
             constants |= inner.constants
             stack.append((iter(inner.equations), dict(zip(inner.inputs, inputs, strict=True)), equation))

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 methods: dict[str, Callable[..., Any]] = {}  # by NumPy's name: "add", "sum", "reshape", ...
 ufuncs: dict[np.ufunc, Callable[..., Any]] = {}  # what replaces a NumPy ufunc called on tracers
 functions: dict[Callable[..., Any], Callable[..., Any]] = {}  # what replaces a NumPy function called on tracers
+homes: dict[str, Callable[[], object]] = {}  # by NumPy's module: what fills `functions` with its own at first use
 
 
 class Tracer:
@@ -113,10 +114,15 @@ class Tracer:
     def __getitem__(self, index: Any) -> Any:
         return methods["getitem"](self, index)
 
+    @property
+    def at(self) -> Any:
+        """What ``x.at[index].set(values)`` and the like begin with: the array with that place changed."""
+        return methods["at"](self)
+
     def __setitem__(self, index: Any, value: Any) -> None:
         raise TypeError(
             "Traced arrays cannot be written to: functions under transformation are pure. Instead of x[i] = v write "
-            f"x = np.where(mask, v, x), with a mask that is true at i.{at_line()}"
+            f"x = x.at[i].set(v), or x = np.where(mask, v, x) with a mask that is true there.{at_line()}"
         )
 
     def __repr__(self) -> str:
@@ -163,7 +169,7 @@ class Tracer:
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         replacement = ufuncs.get(ufunc)
-        if replacement is None or method != "__call__":
+        if replacement is None or (method != "__call__" and not hasattr(replacement, method)):
             call = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
             raise TypeError(f"np.{call} has no counterpart for traced arrays{at_line()}")
         if kwargs.pop("out", None) is not None:
@@ -171,14 +177,49 @@ class Tracer:
                 f"np.{ufunc.__name__}(..., out=...) and in-place operators on NumPy arrays would write a traced "
                 f"value into an array: write x = x + y instead of x += y.{at_line()}"
             )
-        return replacement(*inputs, **kwargs)
+        return (
+            replacement(*inputs, **kwargs) if method == "__call__" else getattr(replacement, method)(*inputs, **kwargs)
+        )
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        home = getattr(function, "__module__", "numpy")
+        if function not in functions and home in homes:
+            homes[home]()
         replacement = functions.get(function)
         if replacement is None:
             name = f"{getattr(function, '__module__', 'numpy')}.{getattr(function, '__name__', function)}"
             raise TypeError(f"{name} has no counterpart for traced arrays{at_line()}")
         return replacement(*args, **kwargs)
+
+    def __array_namespace__(self, /, *, api_version: str | None = None) -> Any:
+        """The functions for such arrays, by the names of the Array API standard: `funcgrad.numpy`."""
+        return methods["array_namespace"](api_version)
+
+    @property
+    def device(self) -> str:
+        """The CPU."""
+        return "cpu"
+
+    def to_device(self, device: str, /, *, stream: None = None) -> Any:
+        """The array itself: there is one device."""
+        if device != "cpu":
+            raise ValueError(f'Unsupported device "{device}": arrays are on the "cpu".{at_line()}')
+        return self
+
+    def __dlpack__(self, **options: Any) -> Any:
+        raise BufferError(f"A traced array of type {self.type} has no memory to be shared through DLPack.{at_line()}")
+
+    def __contains__(self, value: Any) -> Any:
+        return methods["any"](self == value)
+
+    def __round__(self, ndigits: int = 0) -> Any:
+        return methods["round"](self, ndigits)
+
+    def __copy__(self) -> Any:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return self
 
     def item(self, *args: int) -> Any:
         """The Python number, where the value is known."""
@@ -187,6 +228,40 @@ class Tracer:
     def tolist(self) -> Any:
         """Nested lists of Python numbers, where the value is known."""
         return _need(self, ConcretizationTypeError, ".tolist()").tolist()
+
+
+def _of_value(name: str) -> Callable[..., Any]:
+    """A method that needs the elements, where the value is known."""
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return getattr(_need(self, ConcretizationTypeError, f".{name}()"), name)(*args, **kwargs)
+
+    method.__name__ = name
+    method.__doc__ = f"NumPy's ``ndarray.{name}``, where the value is known."
+    return method
+
+
+def _in_place(name: str, remedy: str) -> Callable[..., Any]:
+    """A method that would write into the array: it says what to write instead."""
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        raise TypeError(
+            f"x.{name}() would write into a traced array: functions under transformation are pure. Write "
+            f"{remedy}.{at_line()}"
+        )
+
+    method.__name__ = name
+    method.__doc__ = f"Refused: {remedy}."
+    return method
+
+
+def _of_memory(name: str, remedy: str) -> property:
+    """An attribute of the array's memory, which a traced one has none of."""
+
+    def attribute(self: Any) -> Any:
+        raise AttributeError(f"a traced array has no .{name}, as it has no memory: {remedy}{at_line()}")
+
+    return property(attribute, doc=f"Not to be had: {remedy}.")
 
 
 def _operator(name: str, reflected: bool = False) -> Callable[[Any, Any], Any]:
@@ -205,7 +280,10 @@ def _is_operand(x: Any) -> bool:
 
 def _method(name: str) -> Callable[..., Any]:
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return methods[name](self, *args, **kwargs)
+        function = methods.get(name) or functions.get(getattr(np, name, None))  # type: ignore[arg-type]
+        if function is None:
+            raise TypeError(f"ndarray.{name} has no counterpart for traced arrays{at_line()}")
+        return function(self, *args, **kwargs)
 
     method.__name__ = name
     method.__doc__ = f"NumPy's ``ndarray.{name}``."
@@ -229,9 +307,29 @@ COMPARISONS = {
 }
 UNARY = {"neg": "negative", "pos": "positive", "abs": "absolute", "invert": "invert"}
 METHODS = (
-    "all any argmax argmin astype clip conj conjugate copy diagonal dot flatten max mean min prod ravel repeat "
-    "reshape round squeeze std sum swapaxes take trace transpose var"
+    "all any argmax argmin argpartition argsort astype choose clip compress conj conjugate copy cumprod cumsum "
+    "diagonal dot flatten max mean min nonzero prod ravel repeat reshape round searchsorted squeeze std sum swapaxes "
+    "take trace transpose var view"
 ).split()
+OF_VALUE = "dump dumps tobytes tofile".split()
+IN_PLACE = {
+    "byteswap": "x.view(dtype) for other bits",
+    "fill": "x = np.full_like(x, value)",
+    "partition": "x = np.partition(x, kth)",
+    "put": "x = x.at[indices].set(values)",
+    "resize": "x = np.resize(x, shape)",
+    "setfield": "x = x.at[index].set(values)",
+    "setflags": "nothing: traced arrays are never written to",
+    "sort": "x = np.sort(x)",
+}
+OF_MEMORY = {
+    "base": "it is nobody's view",
+    "ctypes": "return the array, and take the address of the result",
+    "data": "return the array, and take the buffer of the result",
+    "flags": "whether it is contiguous or writable has no meaning",
+    "getfield": "use x.view(dtype)",
+    "strides": "its elements have an order, but no distance; use shape and dtype",
+}
 
 for _python, _numpy in BINARY.items():
     setattr(Tracer, f"__{_python}__", _operator(_numpy))
@@ -242,6 +340,12 @@ for _python, _numpy in UNARY.items():
     setattr(Tracer, f"__{_python}__", _method(_numpy))
 for _name in METHODS:
     setattr(Tracer, _name, _method(_name))
+for _name in OF_VALUE:
+    setattr(Tracer, _name, _of_value(_name))
+for _name, _remedy in IN_PLACE.items():
+    setattr(Tracer, _name, _in_place(_name, _remedy))
+for _name, _remedy in OF_MEMORY.items():
+    setattr(Tracer, _name, _of_memory(_name, _remedy))
 
 
 def leak_message(what: str) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from funcgrad.dtypes import is_inexact
+from funcgrad.dtypes import BFLOAT16, is_inexact
 from funcgrad.ir.primitive import Primitive, Values
 from funcgrad.ir.program import Program
 from funcgrad.ir.types import ArrayType
+from funcgrad.ops.comparison import in_dtype
 from funcgrad.trace.builder import evaluate, trace
 from funcgrad.trace.frame import Frame, bind, type_of, weak_outputs
 from funcgrad.trace.tracer import Tracer
@@ -38,6 +39,9 @@ class Forward(Frame):
         if primitive.jvp is None:
             return bind(primitive, *primals, **params)
         outputs, tangents = primitive.jvp(primals, tuple(t for _, t in pairs), params)
+        if any(type(out) is Tracer and out.frame.level > level_of(primals) for out in outputs):
+            # Outputs and tangents were computed together, in the frame of the tangents, where fewer values are known.
+            outputs = bind(primitive, *primals, **params)
         weak = weak_outputs(primitive, inputs, params) or (False,) * len(outputs)
         return tuple(map(self._output, outputs, tangents, weak))
 
@@ -45,12 +49,19 @@ class Forward(Frame):
         kind = type_of(primal)
         if tangent is None or not is_inexact(kind.dtype):
             return primal
+        if kind.dtype == BFLOAT16:  # Python floats in rules are float32 beside bfloat16
+            tangent = in_dtype(tangent, BFLOAT16)
         return Tracer(self, ArrayType(kind.shape, kind.dtype, weak), (primal, tangent))
 
     def split(self, value: Any) -> tuple[Any, Any]:
         """``(primal, tangent)`` of a result; the tangent None for zero."""
         mine = type(value) is Tracer and value.frame is self
         return value.payload if mine else (value, None)
+
+
+def level_of(values: Sequence[Any]) -> int:
+    """Of the highest frame among values; 0 where all are arrays."""
+    return max((x.frame.level for x in values if type(x) is Tracer), default=0)
 
 
 def jvp_values(

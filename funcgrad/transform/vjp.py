@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from funcgrad.dtypes import is_inexact
+from funcgrad.dtypes import BFLOAT16, is_inexact
 from funcgrad.errors import SourceLocation
 from funcgrad.ir.primitive import Primitive, Pullback, Values
 from funcgrad.ir.program import Program
 from funcgrad.ir.types import ArrayType
+from funcgrad.ops.comparison import in_dtype
 from funcgrad.trace.builder import evaluate, trace
 from funcgrad.trace.frame import Frame, bind, running, type_of, weak_outputs
 from funcgrad.trace.tracer import Tracer
@@ -118,6 +119,8 @@ class Tape(Frame):
 
 
 def _accumulate(totals: dict[int, Any], tracer: Tracer, ct: Any) -> None:
+    if tracer.type.dtype == BFLOAT16:  # Python floats in rules are float32 beside bfloat16
+        ct = in_dtype(ct, BFLOAT16)
     before = totals.get(id(tracer))
     totals[id(tracer)] = ct if before is None else before + ct
 

@@ -84,7 +84,23 @@ def test_rows_may_be_cut_anywhere(dtype, trans_a, trans_b, n, k):
     whole, cut = (np.full((batch, m, n), 2.0, dtype) for _ in range(2))
     product(native.gemm_address(dtype), a, b, whole, trans_a=trans_a, trans_b=trans_b, beta=1.0)
     pieces = [(0, 1), (1, 5), (5, 16), (16, 16), (16, 21)]
-    kernel = native.gemm_address(dtype, rows=True)
+    kernel = native.gemm_address(dtype, over="rows")
+    product(kernel, a, b, cut, trans_a=trans_a, trans_b=trans_b, beta=1.0, pieces=pieces)
+    np.testing.assert_allclose(cut, whole, rtol=0, atol=40 * PRECISION[dtype])
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("trans_a", [0, 1])
+@pytest.mark.parametrize("trans_b", [0, 1])
+@pytest.mark.parametrize("m", [1, 9])
+@pytest.mark.parametrize("k", [0, 4])
+def test_columns_may_be_cut_anywhere(dtype, trans_a, trans_b, m, k):
+    rng = np.random.default_rng(3)
+    a, b = operand(rng, 1, m, k, trans_a, dtype), operand(rng, 1, k, 21, trans_b, dtype)
+    whole, cut = (np.full((1, m, 21), 2.0, dtype) for _ in range(2))
+    product(native.gemm_address(dtype), a, b, whole, trans_a=trans_a, trans_b=trans_b, beta=1.0)
+    pieces = [(0, 1), (1, 5), (5, 16), (16, 16), (16, 21)]
+    kernel = native.gemm_address(dtype, over="columns")
     product(kernel, a, b, cut, trans_a=trans_a, trans_b=trans_b, beta=1.0, pieces=pieces)
     np.testing.assert_allclose(cut, whole, rtol=0, atol=40 * PRECISION[dtype])
 
@@ -97,7 +113,7 @@ def test_the_pool_shares_a_product_out(threads, dtype):
     rng = np.random.default_rng(4)
     a, b = operand(rng, 2, 100, 30, False, dtype), operand(rng, 1, 30, 40, True, dtype)
     ints = native.gemm_integers((1, 2, 3), (100, 40, 30), dtype, transposed=(False, True), strides=(3000, 0, 4000))
-    step = native.Step(native.gemm_address(dtype, rows=True), ints, 200, 16)
+    step = native.Step(native.gemm_address(dtype, over="rows"), ints, 200, 16)
     inputs = [native.ArrayInput(slot, x.dtype, x.shape) for slot, x in ((1, a), (2, b))]
     outputs = [native.Output(3, a.dtype, (2, 100, 40))]
     entry = native.make_entry(native.describe(inputs, outputs, [None] * 4, [step]))
@@ -110,7 +126,7 @@ def test_the_pool_shares_a_product_out(threads, dtype):
 
 def test_no_rows_at_all():
     c = np.empty((2, 0, 3))
-    product(native.gemm_address("f8", rows=True), np.empty((2, 0, 4)), np.empty((2, 4, 3)), c, pieces=[(0, 0)])
+    product(native.gemm_address("f8", over="rows"), np.empty((2, 0, 4)), np.empty((2, 4, 3)), c, pieces=[(0, 0)])
 
 
 @pytest.mark.parametrize("source", ["_from_numpy", "_from_scipy", "_from_capsules"])

@@ -14,6 +14,7 @@ NONEMPTY = [(), (3,), (2, 3), (2, 1), (2, 3, 4)]
 SHAPES = [(), (3,), (2, 3), (1, 3), (2, 1), (2, 3, 4), (0,), (2, 0), (1,), (4, 2, 2)]
 Call = tuple[tuple[Any, ...], dict[str, Any]]
 CALLS: dict[str, st.SearchStrategy[Call]] = {}
+REFERENCES: dict[str, Any] = {}  # what functions are held against that are not NumPy's by name
 
 
 def elements(rng: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype, special: bool) -> np.ndarray:

@@ -22,6 +22,7 @@ UNSIGNED = "u1 u2 u4 u8"
 INTEGERS = f"{SIGNED} {UNSIGNED}"
 REALS = f"{INTEGERS} {FLOATS}"
 ALL = f"b1 {REALS}"
+COMPLEX = "c8 c16"
 SHAPE = (3, 18)  # the last extent is one that kernels do not know, the first one that they may
 INT64 = np.dtype(np.int64)
 
@@ -37,6 +38,9 @@ class Draw:
         """Numbers in [low, high]; for unsigned dtypes those that are not negative."""
         if self.dtype.kind == "b":
             return self.rng.random(shape) < 0.5
+        if self.dtype.kind == "c":
+            parts = self.rng.uniform(low, high, (*shape, 2))
+            return np.asarray(parts[..., 0] + 1j * parts[..., 1]).astype(self.dtype)
         if self.dtype.kind in "iu":
             first = 0 if self.dtype.kind == "u" else int(np.ceil(low))
             return np.asarray(self.rng.integers(first, max(int(high), first + 1) + 1, shape)).astype(self.dtype)
@@ -48,6 +52,9 @@ class Draw:
 
     def off(self, shape: tuple[int, ...], low: float, high: float) -> np.ndarray:
         """Numbers of magnitude in [low, high], of either sign."""
+        if self.dtype.kind == "c":
+            angle = self.rng.uniform(-3.1, 3.1, shape)
+            return np.asarray(self.rng.uniform(low, high, shape) * np.exp(1j * angle)).astype(self.dtype)
         size = self.between(shape, low, high)
         return (
             size if self.dtype.kind in "bu" else np.where(self.rng.random(shape) < 0.5, -size, size).astype(self.dtype)
@@ -121,6 +128,13 @@ class Row:
         Which output is tested, of primitives that have several: one row for each.
     normwise
         Whether errors are relative to the largest element of the result (as in linear algebra).
+    through
+        What makes the primitive's operands of those that are drawn (a Hermitian matrix of any), as part of what is
+        tested, so that any direction is one to differentiate along.
+    onward
+        What is made of the output, as part of what is tested: real numbers, where it is complex or has a phase.
+    smooth
+        Whether the primitive has a derivative there (False: it refuses).
     """
 
     name: str
@@ -134,6 +148,9 @@ class Row:
     variant: str = ""
     output: int = 0
     normwise: bool = False
+    through: Callable[..., tuple[Any, ...]] = field(default=lambda *operands: operands)
+    onward: Callable[[Any], Any] = field(default=lambda out: out)
+    smooth: bool = True
 
     @property
     def primitive(self) -> Primitive:
@@ -143,10 +160,10 @@ class Row:
     def call(self, dtype: np.dtype) -> Callable[..., Any]:
         """The primitive (one output of it) as a function of its operands."""
         primitive: Any = self.primitive
-        params, output = self.params(dtype), self.output
+        params, output, through, onward = self.params(dtype), self.output, self.through, self.onward
         if primitive.multiple:
-            return lambda *operands: primitive(*operands, **params)[output]
-        return lambda *operands: primitive(*operands, **params)
+            return lambda *operands: onward(primitive(*through(*operands), **params)[output])
+        return lambda *operands: onward(primitive(*through(*operands), **params))
 
     def reference(self, dtype: np.dtype) -> Callable[..., Any]:
         """The NumPy reference as a function of the operands."""
@@ -154,8 +171,8 @@ class Row:
 
         def reference(*operands: Any) -> Any:
             with np.errstate(all="ignore"):
-                out = primitive.reference(*operands, **params)
-            return out[self.output] if primitive.multiple else out
+                out = primitive.reference(*self.through(*operands), **params)
+            return self.onward(out[self.output] if primitive.multiple else out)
 
         return reference
 
@@ -199,6 +216,11 @@ def special_values(dtype: np.dtype) -> np.ndarray:
         return np.array(
             [0, 1, 2, 3, 7, limits.max, limits.max - 1, limits.min, *((-1, -2, -7) if dtype.kind == "i" else ())], dtype
         )
+    if dtype.kind == "c":
+        line = np.array([0.0, -0.0, 1.0, -2.5, 1e3, np.inf, -np.inf, np.nan])
+        z = np.empty((line.size, line.size), dtype)
+        z.real, z.imag = line[:, None], line
+        return z.reshape(-1)
     limits = np.finfo(dtype)
     ends = (
         limits.max,

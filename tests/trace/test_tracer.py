@@ -293,9 +293,10 @@ def test_bad_indices(index: Any) -> None:
 
 
 @pytest.mark.parametrize("part", [np.real, np.imag, lambda z: z.conj(), lambda z: z.real])
-def test_complex_numbers_are_not_taken_apart_silently(part: Any) -> None:
-    with pytest.raises(TypeError, match="complex"):
-        fg.make_jaxpr(part)(np.ones(2, complex))
+def test_complex_numbers_are_taken_apart(part: Any) -> None:
+    z = np.array([1 + 2j, 3 - 4j])
+    assert_close(fg.jit(part)(z), part(z), 0)
+    assert_close(fg.vmap(part)(z), part(z), 0)
 
 
 def test_traced_indices() -> None:
@@ -324,10 +325,10 @@ def test_plain_numpy_traces() -> None:
     hold(lambda x: np.tensordot(x, x.T, 1), x)
 
 
-def test_out_and_ufunc_methods_are_refused() -> None:
+def test_out_and_writing_ufunc_methods_are_refused() -> None:
     x = np.ones(3)
-    with pytest.raises(TypeError, match=r"np\.add\.reduce has no counterpart"):
-        fg.make_jaxpr(lambda x: np.add.reduce(x))(x)
+    with pytest.raises(TypeError, match=r"np\.add\.at would write into an array.*x\.at\[indices\]\.add"):
+        fg.make_jaxpr(lambda x: np.add.at(x, 0, 1.0))(x)
     with pytest.raises(TypeError, match="would write a traced value into an array"):
         fg.make_jaxpr(lambda x: np.add(x, 1, out=np.zeros(3)))(x)
 
@@ -351,12 +352,10 @@ def test_augmented_assignment_of_tracers_rebinds() -> None:
 
 
 def test_functions_without_counterpart_are_named() -> None:
-    with pytest.raises(
-        TypeError, match=rf"numpy\.fft has no counterpart|numpy\.fft.* has no counterpart[^\n]*\n  at .*{HERE}"
-    ):
-        fg.make_jaxpr(lambda x: np.fft.fft(x))(np.ones(4))
-    with pytest.raises(TypeError, match=r"np\.gcd has no counterpart"):
-        fg.make_jaxpr(lambda x: np.gcd(x, 2))(4)
+    with pytest.raises(TypeError, match=rf"numpy\.save has no counterpart[^\n]*\n  at .*{HERE}"):
+        fg.make_jaxpr(lambda x: np.save("x.npy", x))(np.ones(4))
+    with pytest.raises(TypeError, match=r"np\.isnat has no counterpart"):
+        fg.make_jaxpr(lambda x: np.isnat(x))(4)
 
 
 # Errors that teach ----------------------------------------------------------------------------------------------------

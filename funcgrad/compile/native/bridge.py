@@ -14,7 +14,7 @@ import numpy as np
 from funcgrad import config
 from funcgrad.compile.compiler import native_library
 from funcgrad.compile.engine import Library
-from funcgrad.compile.native import blas, blocks, driver, fastcall, gemm, layout, pool, slowcall
+from funcgrad.compile.native import blas, blocks, driver, fastcall, gemm, layout, loops, pool, slowcall
 from funcgrad.compile.native.descriptor import Descriptor
 from funcgrad.compile.native.text import Module
 from funcgrad.compile.native.workers import Workers, available_cores
@@ -42,7 +42,7 @@ class Runtime:
     def __init__(self, threads: int) -> None:
         self._fast = layout.matches()
         module = Module()
-        for part in (blocks, pool, driver, *((fastcall,) if self._fast else ())):
+        for part in (blocks, pool, driver, loops, *((fastcall,) if self._fast else ())):
             part.define(module)
         self._library = native_library("runtime", str(module), _python_symbols() if self._fast else {})
         # The code must outlive everything: results free their memory with it while the interpreter is taken down.
@@ -63,6 +63,10 @@ class Runtime:
             self._prepare_entries()
         self._survive_forks()
         atexit.register(self._workers.stop)
+
+    def address(self, kernel: str) -> int:
+        """The address of one of the runtime's own kernels."""
+        return self._library.address(kernel)
 
     # Threads ----------------------------------------------------------------------------------------------------
 

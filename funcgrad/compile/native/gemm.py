@@ -2,14 +2,15 @@
 
 Their integers are, in the order of `Parameter`: three slots, the row-major problem
 ``C[m, n] = alpha * op(A)[m, k] @ op(B)[k, n] + beta * C``, and per operand the distance between batch members and the
-offset of the first, in elements.  ``fg_gemm_f4`` and ``fg_gemm_f8`` run over the batch members ``first ... last``;
-``fg_gemm_rows_f4`` and ``fg_gemm_rows_f8`` over rows of C, those of all members one after another (``batch * m`` of
-them), so that the pool can share one product out.  A product whose inner dimension is the long one is shared out as a
+offset of the first, in elements.  ``fg_gemm_f4``, ... (per dtype) run over the batch members ``first ... last``;
+``fg_gemm_rows_f4``, ... over rows of C, those of all members one after another (``batch * m`` of them), and
+``fg_gemm_columns_f4``, ... over columns of the only member's C, so that the pool can share one product out: along the
+longer side, since every piece packs all of the other operand.  A product whose inner dimension is the long one is shared out as a
 batch over blocks of k, whose members write partial sums.
 
 BLAS is column-major, so it is asked for ``C.T = op(B).T @ op(A).T``.  Numbers are handed over as addresses of 64-bit
 words: a routine that reads 32-bit integers, and one that reads 64-bit integers, both see the right number there on a
-little-endian machine, as do float32 and float64 scalars.
+little-endian machine, as do float32 and float64 scalars. Complex scalars take two words where they need them.
 
 BLAS's own threads stay out of it.  They wait for each other by spinning, which on a busy machine was seen to turn half
 a millisecond into twenty, and their number changes the last bits of a result.  While any kernel of ours runs, BLAS
@@ -26,13 +27,13 @@ from funcgrad.compile.native.text import Function, Module, Value
 
 Parameter = IntEnum(
     "Parameter",
-    "SLOT_A SLOT_B SLOT_C M N K TRANS_A TRANS_B LDA LDB LDC ALPHA BETA "
+    "SLOT_A SLOT_B SLOT_C M N K TRANS_A TRANS_B LDA LDB LDC ALPHA ALPHA_END BETA BETA_END "
     "STRIDE_A STRIDE_B STRIDE_C OFFSET_A OFFSET_B OFFSET_C",
     start=0,
 )
 
-DTYPES = {"f4": ("s", "float", 4), "f8": ("d", "double", 8)}
-"""dtype: (BLAS's letter, LLVM's type, bytes)."""
+DTYPES = {"f4": ("s", "float", 4), "f8": ("d", "double", 8), "c8": ("c", "float", 8), "c16": ("z", "double", 16)}
+"""dtype: (BLAS's letter, LLVM's type of a number or of its parts, bytes)."""
 
 ROUTINES = tuple(f"{letter}{routine}" for letter, _, _ in DTYPES.values() for routine in ("gemm", "gemv"))
 """What BLAS must have; the external symbols are ``fg_sgemm``, ..."""
@@ -60,13 +61,14 @@ def integers(
     """
     m, n, k = sizes
     plain = (m if transposed[0] else k, k if transposed[1] else n, n)
-    scalars = [_bits(value, dtype) for value in (alpha, beta)]
+    scalars = [word for value in (alpha, beta) for word in _words(value, dtype)]
     return [*slots, *sizes, *map(int, transposed), *(leading or plain), *scalars, *strides, *offsets]
 
 
-def _bits(value: float, dtype: str) -> int:
-    """A number of the dtype, as an integer whose low bytes it is."""
-    return int.from_bytes(struct.pack({"f4": "<f", "f8": "<d"}[dtype], value), "little", signed=True)
+def _words(value: float, dtype: str) -> tuple[int, int]:
+    """A number of the dtype, as the integers whose low bytes it is."""
+    form = "<f" if DTYPES[dtype][1] == "float" else "<d"
+    return struct.unpack("<qq", struct.pack(form, value).ljust(16, b"\0"))
 
 
 def define(module: Module, controls: bool) -> None:
@@ -83,7 +85,8 @@ def _define_kernels(module: Module, dtype: str) -> None:
         f.call("fg_blas_enter", returns="void")
         with f.range(f.last - f.first) as step:
             batch = f.first + step
-            f.call(f"fg_gemm_part_{dtype}", f.bufs, f.ints, batch, 0, _word(f, Parameter.M), returns="void")
+            whole = 0, _word(f, Parameter.M), 0, _word(f, Parameter.N)
+            f.call(f"fg_gemm_part_{dtype}", f.bufs, f.ints, batch, *whole, returns="void")
         f.call("fg_blas_leave", returns="void")
         f.ret()
     with module.function(f"fg_gemm_rows_{dtype}", "void", **_KERNEL) as f:
@@ -95,26 +98,35 @@ def _define_kernels(module: Module, dtype: str) -> None:
             within = row.get() - batch * m
             here, wanted = m - within, f.last - row.get()
             rows = f.select(here < wanted, here, wanted)
-            f.call(f"fg_gemm_part_{dtype}", f.bufs, f.ints, batch, within, rows, returns="void")
+            band = within, rows, 0, _word(f, Parameter.N)
+            f.call(f"fg_gemm_part_{dtype}", f.bufs, f.ints, batch, *band, returns="void")
             row.set(row.get() + rows)
+        f.call("fg_blas_leave", returns="void")
+        f.ret()
+    with module.function(f"fg_gemm_columns_{dtype}", "void", **_KERNEL) as f:
+        f.call("fg_blas_enter", returns="void")
+        band = 0, _word(f, Parameter.M), f.first, f.last - f.first
+        f.call(f"fg_gemm_part_{dtype}", f.bufs, f.ints, 0, *band, returns="void")
         f.call("fg_blas_leave", returns="void")
         f.ret()
 
 
 @dataclass(frozen=True)
 class _Part:
-    """Some rows of one member of the batch: the operands' addresses, and that of the number of rows."""
+    """A block of one member of the batch: the operands' addresses, and those of the numbers of rows and columns."""
 
     f: Function
     letter: str
     rows: Value
+    columns: Value
     a: Value
     b: Value
     c: Value
 
     def place(self, which: int) -> Value:
         """The address of a parameter."""
-        return self.rows if which == Parameter.M else self.f.ints + 8 * which
+        own = {Parameter.M: self.rows, Parameter.N: self.columns}.get(Parameter(which))
+        return self.f.ints + 8 * which if own is None else own
 
     def flag(self, which: int, inverted: bool = False) -> Value:
         """The address of BLAS's ``'N'`` or ``'T'``."""
@@ -133,26 +145,28 @@ class _Part:
 
 
 def _define_part(module: Module, dtype: str) -> None:
-    """``fg_gemm_part``: some rows of C, by the routine that fits."""
+    """``fg_gemm_part``: a block of C, by the routine that fits."""
     letter, _, size = DTYPES[dtype]
     p = Parameter
-    parameters = {"bufs": "ptr", "ints": "ptr", "batch": "i64", "row": "i64", "rows": "i64"}
-    with module.function(f"fg_gemm_part_{dtype}", "void", **parameters) as f:
-        n = _word(f, p.N)
+    block = dict.fromkeys(("batch", "row", "rows", "column", "columns"), "i64")
+    with module.function(f"fg_gemm_part_{dtype}", "void", bufs="ptr", ints="ptr", **block) as f:
+        n = f.columns
         with f.if_((f.rows <= 0) | (n <= 0)):
             f.ret()
         a_row = f.select(_word(f, p.TRANS_A).is_(0), f.row * _word(f, p.LDA), f.row)
+        b_column = f.select(_word(f, p.TRANS_B).is_(0), f.column, f.column * _word(f, p.LDB))
         part = _Part(
             f,
             letter,
             f.variable("i64", f.rows).place,
+            f.variable("i64", f.columns).place,
             _operand(f, p.SLOT_A, p.OFFSET_A, p.STRIDE_A, size) + a_row * size,
-            _operand(f, p.SLOT_B, p.OFFSET_B, p.STRIDE_B, size),
-            _operand(f, p.SLOT_C, p.OFFSET_C, p.STRIDE_C, size) + f.row * _word(f, p.LDC) * size,
+            _operand(f, p.SLOT_B, p.OFFSET_B, p.STRIDE_B, size) + b_column * size,
+            _operand(f, p.SLOT_C, p.OFFSET_C, p.STRIDE_C, size) + (f.row * _word(f, p.LDC) + f.column) * size,
         )
         # BLAS refuses leading dimensions of 0, so an empty sum is ours.
         with f.if_(_word(f, p.K) <= 0):
-            f.call(f"fg_scale_{dtype}", f.ints, part.c, f.rows, returns="void")
+            f.call(f"fg_scale_{dtype}", f.ints, part.c, f.rows, n, returns="void")
             f.ret()
         with f.if_(n.is_(1)):
             _matrix_vector(part)
@@ -219,14 +233,15 @@ def _gemv(
 
 
 def _define_scale(module: Module, dtype: str) -> None:
-    """``fg_scale(ints, c, rows)``: ``C *= beta``, and zero, whatever C holds, where beta is zero."""
+    """``fg_scale(ints, c, rows, columns)``: ``C *= beta``, a real number, and zero, whatever C holds, where beta is zero."""
     _, real, size = DTYPES[dtype]
-    with module.function(f"fg_scale_{dtype}", "void", ints="ptr", c="ptr", rows="i64") as f:
+    parts = 2 if dtype[0] == "c" else 1
+    with module.function(f"fg_scale_{dtype}", "void", ints="ptr", c="ptr", rows="i64", columns="i64") as f:
         beta = f.load(f.ints, 8 * Parameter.BETA, real)
         zero = f.constant(real, "0.0")
         is_zero = f.emit("i1", f"fcmp oeq {beta}, {zero.name}")
-        with f.range(f.rows) as row, f.range(_word(f, Parameter.N)) as column:
-            place = f.c + (row * _word(f, Parameter.LDC) + column) * size
+        with f.range(f.rows) as row, f.range(f.columns * parts) as column:
+            place = f.c + (row * _word(f, Parameter.LDC) * parts + column) * (size // parts)
             scaled = f.emit(real, f"fmul {f.load(place, 0, real)}, {beta.name}")
             f.store(f.select(is_zero, zero, scaled), place)
         f.ret()

@@ -130,7 +130,7 @@ class Function:
 
     def __str__(self) -> str:
         signature = ", ".join(f"{type_} %{name}" for name, type_ in self.parameters.items())
-        head = f"define {self.returns} @{self.name}({signature}) {_ATTRIBUTES} {{"
+        head = f"define {self.returns} @{self.name}({signature}) {self.module.attributes} {{"
         body = [head, "entry:", *self._allocas, *self._lines]
         return "\n".join([*body, "  unreachable" if not self._closed else "", "}"])
 
@@ -297,9 +297,10 @@ class Function:
 
 
 class Module:
-    """LLVM IR text under construction."""
+    """LLVM IR text under construction; with `optimised`, of code in which the time goes."""
 
-    def __init__(self) -> None:
+    def __init__(self, optimised: bool = False) -> None:
+        self.attributes = "nounwind" if optimised else _ATTRIBUTES
         self._functions: dict[str, Function] = {}
         self._globals: dict[str, str] = {}
         self._declared: dict[str, str] = {}

@@ -1,0 +1,268 @@
+"""How do loops and branches over steps run?  ``fg_scan``, ``fg_while``, ``fg_while_pull`` and ``fg_cond``: kernels
+whose integers hold tables of steps.
+
+A body's buffers are slots of the same frame as everybody's. Slots of arguments and results are moved from iteration to
+iteration: a slice of a stacked array is the next address, and the two buffers of a carry change places, so that no
+array is copied between iterations. `scan_integers` and its like lay the integers out.
+
+==============  ====================================================================================================
+region          address of steps, their number
+pairs           number, then (source slot, slot): the slot gets the source's address before the loop
+carry           number, then (initial slot, result slot, second buffer's slot, input slot, output slot, bytes)
+slices          number, then (stacked slot, slot, bytes of a slice)
+==============  ====================================================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from funcgrad.compile.native.text import Function, Module, Value
+
+Region = tuple[int, int]
+Pairs = Sequence[tuple[int, int]]
+Carry = Sequence[tuple[int, int, int, int, int, int]]
+Slices = Sequence[tuple[int, int, int]]
+
+KERNELS = ("fg_scan", "fg_while", "fg_while_pull", "fg_cond")
+_KERNEL = {"bufs": "ptr", "ints": "ptr", "first": "i64", "last": "i64"}
+_POLL_MASK = (1 << 14) - 1  # iterations between two looks at pending signals, less one
+_FIRST_TAPE = 64  # iterations that a tape has room for at first
+
+
+def table(rows: Sequence[Sequence[int]]) -> list[int]:
+    """A number of rows, and the rows."""
+    return [len(rows), *(word for row in rows for word in row)]
+
+
+def scan_integers(region: Region, length: int, reverse: bool, pairs: Pairs, carry: Carry, slices: Slices) -> list[int]:
+    """The integers of ``fg_scan``."""
+    return [*region, length, int(reverse), *table(pairs), *table(carry), *table(slices)]
+
+
+def while_integers(cond: Region, body: Region, poll: int, test: int, pairs: Pairs, carry: Carry) -> list[int]:
+    """The integers of ``fg_while``; `test` is the slot of the condition's value, `poll` the address of `poll_words`.
+
+    `pairs` are made anew at every iteration: the condition reads the carry in slots of its own.
+    """
+    return [*cond, *body, poll, test, *table(pairs), *table(carry)]
+
+
+def pull_integers(
+    loop: Sequence[int], full: int, back: Region, pairs: Pairs, tape: Sequence[tuple[int, int, int]], carry: Carry
+) -> list[int]:
+    """The integers of ``fg_while_pull``: those of the loop, the step back, and what the tape keeps.
+
+    A row of `tape` is the slot in which the loop has a part of the carry before an iteration, the slot in which the
+    step back reads it, and its bytes; `carry` is that of the loop back; `full` the status for a tape beyond memory.
+    """
+    return [len(loop), *loop, full, *back, *table(pairs), *table(tape), *table(carry)]
+
+
+def poll_words(ensure: int, check: int, clear: int, release: int, status: int) -> list[int]:
+    """What a loop needs to look at pending signals: addresses of Python's C functions, and the status if there is one
+    (``PyGILState_Ensure``, ``PyErr_CheckSignals``, ``PyErr_Clear``, ``PyGILState_Release``).
+    """
+    return [ensure, check, clear, release, status]
+
+
+def cond_integers(index: int, branches: Sequence[tuple[Region, Pairs]]) -> list[int]:
+    """The integers of ``fg_cond``: the slot of the branch's number, where each branch's words begin, and these."""
+    words: list[int] = []
+    starts = []
+    for region, pairs in branches:
+        starts.append(1 + len(branches) + len(words))
+        words += [*region, *table(pairs)]
+    return [index, *starts, *words]
+
+
+def define(module: Module) -> None:
+    """Define the kernels."""
+    _define_helpers(module)
+    _define_scan(module)
+    _define_while(module)
+    _define_pull(module)
+    _define_cond(module)
+
+
+def _slot(f: Function, number: Value) -> Value:
+    """The place of a slot's address."""
+    return f.bufs + number * 8
+
+
+def _address(f: Function, number: Value) -> Value:
+    """The address in a slot."""
+    return f.load(_slot(f, number), 0, "ptr")
+
+
+@contextmanager
+def _rows(f: Function, start: Value, width: int) -> Iterator[Value]:
+    """For each row of a table."""
+    with f.range(f.load(start)) as k:
+        yield start + 8 + k * (8 * width)
+
+
+def _after(f: Function, start: Value, width: int) -> Value:
+    """What follows a table."""
+    return start + 8 + f.load(start) * (8 * width)
+
+
+def _define_helpers(module: Module) -> None:
+    place = {"bufs": "ptr", "rows": "ptr"}
+    with module.function("fg_loop_pairs", "void", **place) as f:
+        with _rows(f, f.rows, 2) as row:
+            f.store(_address(f, f.load(row)), _slot(f, f.load(row, 8)))
+        f.ret()
+    with module.function("fg_loop_begin", "void", **place) as f:  # the carry's first value lies in the result
+        with _rows(f, f.rows, 6) as row:
+            result = _address(f, f.load(row, 8))
+            f.call("memcpy", result, _address(f, f.load(row)), f.load(row, 40), returns="ptr")
+            f.store(result, _slot(f, f.load(row, 24)))
+            f.store(_address(f, f.load(row, 16)), _slot(f, f.load(row, 32)))
+        f.ret()
+    with module.function("fg_loop_swap", "void", **place) as f:
+        with _rows(f, f.rows, 6) as row:
+            one, two = _slot(f, f.load(row, 24)), _slot(f, f.load(row, 32))
+            before, after = f.load(one, 0, "ptr"), f.load(two, 0, "ptr")
+            f.store(after, one)
+            f.store(before, two)
+        f.ret()
+    with module.function("fg_loop_end", "void", **place) as f:  # ... and so must the last one
+        with _rows(f, f.rows, 6) as row:
+            result, last = _address(f, f.load(row, 8)), _address(f, f.load(row, 24))
+            with f.if_(result.is_not(last)):
+                f.call("memcpy", result, last, f.load(row, 40), returns="ptr")
+        f.ret()
+    with module.function("fg_loop_slices", "void", bufs="ptr", rows="ptr", index="i64") as f:
+        with _rows(f, f.rows, 3) as row:
+            place_of = _address(f, f.load(row)) + f.index * f.load(row, 16)
+            f.store(place_of, _slot(f, f.load(row, 8)))
+        f.ret()
+
+
+def _do(f: Function, name: str, *arguments: Value) -> None:
+    f.call(name, f.bufs, *arguments, returns="void")
+
+
+def _run(f: Function, region: Value) -> Value:
+    """Run the steps of a region; the status."""
+    return f.call("fg_run", f.load(region, 0, "ptr"), f.load(region, 8), f.bufs)
+
+
+def _define_scan(module: Module) -> None:
+    with module.function("fg_scan", "void", **_KERNEL) as f:
+        length, reverse = f.load(f.ints, 16), f.load(f.ints, 24)
+        pairs = f.ints + 32
+        carry = _after(f, pairs, 2)
+        slices = _after(f, carry, 6)
+        _do(f, "fg_loop_pairs", pairs)
+        _do(f, "fg_loop_begin", carry)
+        with f.range(length) as k:
+            index = f.select(reverse.is_not(0), length - 1 - k, k)
+            _do(f, "fg_loop_slices", slices, index)
+            with f.if_(_run(f, f.ints).is_not(0)):
+                f.break_()
+            _do(f, "fg_loop_swap", carry)
+        _do(f, "fg_loop_end", carry)
+        f.ret()
+
+
+def _poll(f: Function, poll: Value, count: Value) -> None:
+    """Look at pending signals now and then: a loop may never end."""
+    with f.if_((count & _POLL_MASK).is_(_POLL_MASK)):
+        state = f.call(f.load(poll, 0, "ptr"), returns="i32")
+        with f.if_(f.call(f.load(poll, 8, "ptr"), returns="i32").is_not(0)):
+            f.call(f.load(poll, 16, "ptr"), returns="void")
+            f.store(f.load(poll, 32), f.load(f.bufs, 0, "ptr"))
+        f.call(f.load(poll, 24, "ptr"), state, returns="void")
+
+
+def _holds(f: Function, ints: Value) -> Value:
+    """Whether the condition is true; false when it failed."""
+    failed = _run(f, ints).is_not(0)
+    test = f.load(_address(f, f.load(ints, 40)), 0, "i8")
+    return f.select(failed, f.constant("i1", "false"), test.is_not(0))
+
+
+def _define_while(module: Module) -> None:
+    with module.function("fg_while", "void", **_KERNEL) as f:
+        _loop(f, f.ints, lambda count: None)
+        f.ret()
+
+
+def _loop(f: Function, ints: Value, before: Callable[[Value], object]) -> Value:
+    """The loop whose integers these are; `before` is called with the count at every iteration. The number of them."""
+    pairs = ints + 48
+    carry = _after(f, pairs, 2)
+    _do(f, "fg_loop_begin", carry)
+    count = f.variable("i64", 0)
+    with f.loop():
+        _do(f, "fg_loop_pairs", pairs)  # the condition reads what the body reads
+        with f.if_(_holds(f, ints).is_(0)):
+            f.break_()
+        before(count.get())
+        with f.if_(_run(f, ints + 16).is_not(0)):
+            f.break_()
+        _do(f, "fg_loop_swap", carry)
+        count.set(count.get() + 1)
+        _poll(f, f.load(ints, 32, "ptr"), count.get())
+        with f.if_(f.load(f.load(f.bufs, 0, "ptr")).is_not(0)):
+            f.break_()
+    _do(f, "fg_loop_end", carry)
+    return count.get()
+
+
+def _define_pull(module: Module) -> None:
+    """The tape is one block that doubles: the parts of the carry, iteration after iteration."""
+    with module.function("fg_while_pull", "void", **_KERNEL) as f:
+        loop = f.ints + 8
+        full = loop + f.load(f.ints) * 8
+        back = full + 8
+        pairs = back + 16
+        rows = _after(f, pairs, 2)
+        carry = _after(f, rows, 3)
+        each = f.variable("i64", 0)
+        with _rows(f, rows, 3) as row:
+            each.set(each.get() + f.load(row, 16))
+        room = f.variable("i64", _FIRST_TAPE)
+        memory = f.variable("ptr", f.call("malloc", each.get() * _FIRST_TAPE + 1, returns="ptr"))
+
+        def keep(count: Value) -> None:
+            with f.if_(room.get() <= count):
+                larger = f.call("realloc", memory.get(), each.get() * room.get() * 2 + 1, returns="ptr")
+
+                def grown() -> None:
+                    memory.set(larger)
+                    room.set(room.get() * 2)
+
+                f.choose(larger.is_not(0), grown, lambda: f.store(f.load(full), f.load(f.bufs, 0, "ptr")))
+            with f.if_(count < room.get()):
+                place = f.variable("ptr", memory.get() + count * each.get())
+                with _rows(f, rows, 3) as row:
+                    f.call("memcpy", place.get(), _address(f, f.load(row)), f.load(row, 16), returns="ptr")
+                    place.set(place.get() + f.load(row, 16))
+
+        count = _loop(f, loop, keep)
+        _do(f, "fg_loop_pairs", pairs)
+        _do(f, "fg_loop_begin", carry)
+        with f.range(count) as k:
+            place = f.variable("ptr", memory.get() + (count - 1 - k) * each.get())
+            with _rows(f, rows, 3) as row:
+                f.store(place.get(), _slot(f, f.load(row, 8)))
+                place.set(place.get() + f.load(row, 16))
+            with f.if_(_run(f, back).is_not(0)):
+                f.break_()
+            _do(f, "fg_loop_swap", carry)
+        _do(f, "fg_loop_end", carry)
+        f.call("free", memory.get(), returns="void")
+        f.ret()
+
+
+def _define_cond(module: Module) -> None:
+    with module.function("fg_cond", "void", **_KERNEL) as f:
+        number = f.load(_address(f, f.load(f.ints)))
+        branch = f.ints + f.load(f.ints, (number + 1) * 8) * 8
+        _do(f, "fg_loop_pairs", branch + 16)
+        _run(f, branch)
+        f.ret()

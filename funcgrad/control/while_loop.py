@@ -1,0 +1,326 @@
+"""How does a loop of unknown length look in a program?  The primitive ``while``, and ``while_pull``, its pullback.
+
+`cond` is ``(its constants, carry) -> bool``, `body` is ``(its constants, carry) -> carry``. The number of iterations
+is known only when the loop has ended, so its pullback is an operation by itself: it runs the loop again, keeps the
+carry of every iteration on a tape that grows, and walks back along it.
+
+With J the derivative of the loop, ``while_pull`` is (x, ct) -> Jᵀct. The loop over pairs (x, dx) computes J dx beside,
+and *its* pullback of (dct, ct) has the components Jᵀct (by dx) and Jᵀdct + (dJ[dx])ᵀct (by x): the value and the
+tangent of ``while_pull``. So the loop over pairs serves derivatives of every order.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from funcgrad.control.bodies import (
+    Flags,
+    batched_program,
+    chosen,
+    program_of,
+    pulled,
+    pushed,
+    reached,
+    same_types,
+    settled,
+    smooth,
+    strong,
+    zero,
+)
+from funcgrad.control.cond import loop_over_examples
+from funcgrad.ir.interpret import interpret
+from funcgrad.ir.primitive import Pullback, Values
+from funcgrad.ir.program import Program
+from funcgrad.ir.types import ArrayType
+from funcgrad.ops.families import Operation, repeat
+from funcgrad.trace.builder import evaluate
+from funcgrad.trace.frame import bind, type_of
+
+
+class Parts(NamedTuple):
+    """Operands of a loop by role; `cts` are the cotangents of the floats in the carry, for ``while_pull``."""
+
+    cond: tuple[Any, ...]
+    body: tuple[Any, ...]
+    carry: tuple[Any, ...]
+    cts: tuple[Any, ...] = ()
+
+
+def parts(values: Sequence[Any], params: dict[str, Any]) -> Parts:
+    """The operands by role."""
+    values = tuple(values)
+    first, second = params["cond_consts"], params["cond_consts"] + params["body_consts"]
+    third = second + len(params["body"].outputs)
+    return Parts(values[:first], values[first:second], values[second:third], values[third:])
+
+
+def _check(given: Parts, cond: Program, body: Program) -> None:
+    same_types("while", "the operands of cond", (*given.cond, *given.carry), cond.input_types)
+    same_types("while", "the operands of body", (*given.body, *given.carry), body.input_types)
+    same_types("while", "the carry after one iteration", body.output_types, given.carry)
+    same_types("while", "the values of cond", cond.output_types, (ArrayType((), np.dtype(np.bool_)),))
+
+
+def _infer(*types: ArrayType, cond: Program, body: Program, cond_consts: int, body_consts: int) -> Any:
+    given = parts(types, {"cond_consts": cond_consts, "body_consts": body_consts, "body": body})
+    _check(given, cond, body)
+    return strong(body.output_types)
+
+
+def _reference(*inputs: Any, cond: Program, body: Program, cond_consts: int, body_consts: int) -> Values:
+    given = parts(inputs, {"cond_consts": cond_consts, "body_consts": body_consts, "body": body})
+    state: list[Any] = list(given.carry)
+    while interpret(cond, [*given.cond, *state])[0]:
+        state = interpret(body, [*given.body, *state])
+    return tuple(np.array(x) for x in state)
+
+
+# Forward mode ---------------------------------------------------------------------------------------------------------
+
+
+class _Dual(NamedTuple):
+    """The loop over pairs: parameters, and which constants of the body and which part of the carry have tangents."""
+
+    params: dict[str, Any]
+    consts: Flags
+    carry: Flags
+
+    def operands(self, given: Parts, consts: Sequence[Any], carry: Sequence[Any]) -> tuple[Any, ...]:
+        """The operands: the loop's, each role followed by its tangents."""
+        return (*given.cond, *given.body, *consts, *given.carry, *carry)
+
+
+def _dual(params: dict[str, Any], types: Parts, consts: Flags, carry: Flags) -> _Dual:
+    """The loop that carries tangents along, of the flagged constants and of what of the carry they reach."""
+    cond, body = params["cond"], params["body"]
+    able = smooth(body.output_types)
+
+    def step(flags: Flags) -> Sequence[bool]:
+        return [a and b for a, b in zip(reached(body, (*consts, *flags)), able, strict=True)]
+
+    moves = settled(step, carry)
+    pair = pushed(body, (*consts, *moves))
+    n, nc, nt = len(types.carry), params["body_consts"], sum(consts)
+
+    def dual_body(*values: Any) -> list[Any]:
+        c, tc = values[:nc], values[nc : nc + nt]
+        s, ts = values[nc + nt : nc + nt + n], values[nc + nt + n :]
+        results = evaluate(pair, [*c, *s, *tc, *ts], bind)
+        moved = iter(results[n:])
+        full = [next(moved) if a else None for a in able]
+        return [*results[:n], *chosen(full, moves)]
+
+    def dual_cond(*values: Any) -> list[Any]:
+        return evaluate(cond, values[: len(cond.inputs)], bind)
+
+    carry_types = strong(types.carry)
+    tangents = chosen(carry_types, moves)
+    const_types = strong(types.body)
+    changed = {
+        "body": program_of(dual_body, [*const_types, *chosen(const_types, consts), *carry_types, *tangents]),
+        "cond": program_of(dual_cond, [*strong(types.cond), *carry_types, *tangents]),
+        "body_consts": nc + nt,
+    }
+    return _Dual(params | changed, consts, moves)
+
+
+def _types(values: Parts) -> Parts:
+    return Parts(*(tuple(map(type_of, group)) for group in values))
+
+
+def _jvp(inputs: Values, tangents: Values, params: dict[str, Any]) -> tuple[Values, Values]:
+    given, t = parts(inputs, params), parts(tangents, params)
+    able = smooth(_types(given).carry)
+    moving = [a and x is not None for a, x in zip(able, t.carry, strict=True)]
+    dual = _dual(params, _types(given), tuple(x is not None for x in t.body), tuple(moving))
+    starts = [
+        zero(type_of(x)) if y is None else y for x, y, m in zip(given.carry, t.carry, dual.carry, strict=True) if m
+    ]
+    outputs = bind(while_, *dual.operands(given, [x for x in t.body if x is not None], starts), **dual.params)
+    n = len(given.carry)
+    rest = iter(outputs[n:])
+    return outputs[:n], tuple(next(rest) if m else None for m in dual.carry)
+
+
+# Reverse mode ---------------------------------------------------------------------------------------------------------
+
+
+def _vjp(inputs: Values, wanted: Sequence[bool], params: dict[str, Any]) -> tuple[Values, Pullback]:
+    given, want = parts(inputs, params), parts(wanted, params)
+    outputs = bind(while_, *inputs, **params)
+    able = smooth(_types(given).carry)
+
+    def pullback(cotangents: Values) -> Values:
+        cts = [zero(type_of(x)) if ct is None else ct for x, ct, a in zip(outputs, cotangents, able, strict=True) if a]
+        found = bind(while_pull, *inputs, *cts, **params)
+        smooth_consts = smooth(_types(given).body)
+        rest = iter(found)
+        to_body = [next(rest) if a else None for a in smooth_consts]
+        to_carry = [next(rest) if a else None for a in able]
+        wanted_ones = zip((*to_body, *to_carry), (*want.body, *want.carry), strict=True)
+        return (*(None for _ in given.cond), *(ct if w else None for ct, w in wanted_ones))
+
+    return outputs, pullback
+
+
+@functools.lru_cache(maxsize=512)
+def backward(body: Program, consts: int) -> Program:
+    """One iteration backwards: ``(constants, carry, sums, cotangents) -> (sums, cotangents)``, where the sums are
+    those of the cotangents of smooth constants, and the other cotangents are the smooth carry's.
+    """
+    able = smooth(body.input_types)
+    pull, count, n = pulled(body, able), len(body.outputs), len(body.inputs)
+    types = strong(body.input_types)
+    totals, cts = chosen(types[:consts], able[:consts]), chosen(types[consts:], able[consts:])
+
+    def step(*values: Any) -> list[Any]:
+        inputs, sums, given = values[:n], values[n : n + len(totals)], values[n + len(totals) :]
+        found = evaluate(pull, [*inputs, *given], bind)[count:]
+        return [*(x + ct for x, ct in zip(sums, found, strict=False)), *found[len(totals) :]]
+
+    return program_of(step, [*types, *totals, *cts])
+
+
+def _pull_infer(*types: ArrayType, cond: Program, body: Program, cond_consts: int, body_consts: int) -> Any:
+    given = parts(types, {"cond_consts": cond_consts, "body_consts": body_consts, "body": body})
+    _check(given, cond, body)
+    able = chosen(given.carry, smooth(given.carry))
+    same_types("while_pull", "the cotangents", given.cts, able)
+    return strong((*chosen(given.body, smooth(given.body)), *able))
+
+
+def _pull_reference(*inputs: Any, cond: Program, body: Program, cond_consts: int, body_consts: int) -> Values:
+    given = parts(inputs, {"cond_consts": cond_consts, "body_consts": body_consts, "body": body})
+    tape: list[list[Any]] = []
+    state: list[Any] = list(given.carry)
+    while interpret(cond, [*given.cond, *state])[0]:
+        tape.append(state)
+        state = interpret(body, [*given.body, *state])
+    back = backward(body, body_consts)
+    found: list[Any] = [np.zeros_like(x) for x in chosen(given.body, smooth(_types(given).body))]
+    found += given.cts
+    for before in reversed(tape):
+        found = interpret(back, [*given.body, *before, *found])
+    return tuple(np.array(x) for x in found)
+
+
+def _pull_dual(
+    inputs: Values, consts: Sequence[Any], carry: Sequence[Any], cts: Sequence[Any], params: dict[str, Any]
+) -> tuple[list[Any], list[Any]]:
+    """``(Jᵀct, tangent)``, each for the smooth constants and the smooth carry (see the module); None is zero."""
+    given = parts(inputs, params)
+    types = _types(given)
+    able_consts, able = smooth(types.body), smooth(types.carry)
+    dual = _dual(params, types, able_consts, able)
+
+    def filled(tangents: Sequence[Any], values: Sequence[Any]) -> list[Any]:
+        return [zero(type_of(x)) if t is None else t for t, x in zip(tangents, values, strict=True)]
+
+    smooth_consts, smooth_carry = chosen(given.body, able_consts), chosen(given.carry, able)
+    operands = dual.operands(given, filled(consts, smooth_consts), filled(carry, smooth_carry))
+    found = bind(while_pull, *operands, *filled(cts, given.cts), *given.cts, **dual.params)
+    nc, n = len(smooth_consts), len(smooth_carry)
+    by_x, by_dx = [*found[:nc], *found[2 * nc : 2 * nc + n]], [*found[nc : 2 * nc], *found[2 * nc + n :]]
+    return by_dx, by_x
+
+
+def _pull_jvp(inputs: Values, tangents: Values, params: dict[str, Any]) -> tuple[Values, Values]:
+    given, t = parts(inputs, params), parts(tangents, params)
+    types = _types(given)
+    consts, carry = chosen(t.body, smooth(types.body)), chosen(t.carry, smooth(types.carry))
+    values, moved = _pull_dual(inputs, consts, carry, t.cts, params)
+    return tuple(values), tuple(moved)
+
+
+def _pull_vjp(inputs: Values, wanted: Sequence[bool], params: dict[str, Any]) -> tuple[Values, Pullback]:
+    given = parts(inputs, params)
+    types = _types(given)
+    able_consts, able = smooth(types.body), smooth(types.carry)
+    outputs = bind(while_pull, *inputs, **params)
+    nc = sum(able_consts)
+
+    def pullback(cotangents: Values) -> Values:
+        full = [zero(type_of(x)) if ct is None else ct for x, ct in zip(outputs, cotangents, strict=True)]
+        _, by_x = _pull_dual(inputs, full[:nc], full[nc:], [None] * len(given.cts), params)
+        _, moved = _jvp(
+            (*given.cond, *given.body, *given.carry),
+            (*(None for _ in given.cond), *_spread(full[:nc], able_consts), *_spread(full[nc:], able)),
+            params,
+        )
+        to_cts = [zero(type_of(x)) if m is None else m for m, x in zip(chosen(moved, able), given.cts, strict=True)]
+        found = (
+            *(None for _ in given.cond), *_spread(by_x[:nc], able_consts), *_spread(by_x[nc:], able), *to_cts,
+        )  # fmt: skip
+        return tuple(ct if w else None for ct, w in zip(found, wanted, strict=True))
+
+    return outputs, pullback
+
+
+def _spread(values: Sequence[Any], flags: Sequence[bool]) -> list[Any]:
+    """The values where they belong, None elsewhere."""
+    rest = iter(values)
+    return [next(rest) if flag else None for flag in flags]
+
+
+# Batches: a condition that differs from example to example ends each example's own loop -------------------------------
+
+
+def _batch_of(primitive: str) -> Any:
+    def batch(size: int, inputs: Values, batched: Sequence[bool], params: dict[str, Any]) -> Any:
+        operation = {"while": while_, "while_pull": while_pull}[primitive]
+        flags, given = parts(batched, params), parts(inputs, params)
+        body = params["body"]
+        carry = settled(lambda c: reached(body, (*flags.body, *c)), flags.carry)
+        if any(reached(params["cond"], (*flags.cond, *carry))):
+            outputs = loop_over_examples(operation, size, inputs, batched, params)
+            return outputs, (True,) * len(outputs)
+        outputs = _whole(operation, size, given, flags, params)
+        return outputs, (True,) * len(outputs)
+
+    return batch
+
+
+def _whole(operation: Operation, size: int, given: Parts, flags: Parts, params: dict[str, Any]) -> Values:
+    """One loop for the whole batch, whose condition looks at the first example: it is the same for all."""
+    body = batched_program(params["body"], size, (*flags.body, *(True,) * len(flags.carry)))
+    cond = params["cond"]
+    count = params["cond_consts"]
+
+    def first(*values: Any) -> list[Any]:
+        return evaluate(cond, [*values[:count], *(x[0] for x in values[count:])], bind)
+
+    def full(values: Sequence[Any], batched: Sequence[bool]) -> list[Any]:
+        return [x if b else repeat(x, size) for x, b in zip(values, batched, strict=True)]
+
+    carry = full(given.carry, flags.carry)
+    changed = {"body": body, "cond": program_of(first, [*map(type_of, given.cond), *strong(list(map(type_of, carry)))])}
+    consts = full(given.body, flags.body) if given.cts else list(given.body)
+    if given.cts:  # cotangents of constants are each example's own
+        changed["body"] = batched_program(params["body"], size, (True,) * len(params["body"].inputs))
+    return bind(operation, *given.cond, *consts, *carry, *full(given.cts, flags.cts), **params | changed)
+
+
+while_ = Operation(
+    name="while",
+    family="structured",
+    reference=_reference,
+    infer=_infer,
+    jvp=_jvp,
+    vjp=_vjp,
+    batch=_batch_of("while"),
+    multiple=True,
+)
+while_pull = Operation(
+    name="while_pull",
+    family="structured",
+    reference=_pull_reference,
+    infer=_pull_infer,
+    jvp=_pull_jvp,
+    vjp=_pull_vjp,
+    batch=_batch_of("while_pull"),
+    multiple=True,
+)

@@ -1,0 +1,145 @@
+"""What do loops and branches need beside their bodies?  `Structured`: plans within a plan, and buffers between them.
+
+A body's buffers are places in the same frame: its arguments are the operands' buffers (or slices of them), its
+temporaries lie in a part of the arena that is the step's. A carry has two buffers that change places after every
+iteration; one of them is the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from funcgrad.control import while_loop
+from funcgrad.dtypes import is_inexact
+from funcgrad.ir.program import Atom, Equation, Literal, Program, Var
+from funcgrad.ir.types import ArrayType
+from funcgrad.lower.calls import Call
+from funcgrad.simplify import simplify
+
+BODIES: dict[str, Callable[[dict[str, Any]], tuple[Program, ...]]] = {
+    "scan": lambda p: (p["program"],),
+    "cond": lambda p: p["branches"],
+    "while": lambda p: (p["cond"], p["body"]),
+    "while_pull": lambda p: (p["cond"], p["body"], while_loop.backward(p["body"], p["body_consts"])),
+}
+
+
+@dataclass(eq=False, slots=True)
+class Structured:
+    """A loop or a branch.
+
+    Attributes
+    ----------
+    equation
+        What is to be computed.
+    operands
+        The buffer of each operand.
+    plans
+        Of its bodies, in the order of `BODIES`.
+    arenas
+        For each plan, the place of its temporaries.
+    spares
+        Buffers for the second copies of the carry, and for carries that are no results.
+    constants
+        Operands that are numbers.
+    status
+        The codes that tell of its own failures: from this one on.
+    """
+
+    equation: Equation
+    operands: tuple[Var, ...]
+    plans: tuple[Any, ...]
+    arenas: tuple[Var, ...]
+    spares: tuple[Var, ...]
+    status: int
+    constants: dict[Var, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def buffers(self) -> tuple[Var, ...]:
+        """The buffers that the step reads and writes, its bodies' arenas among them."""
+        given = (v for v in self.operands if v not in self.constants)
+        return (*given, *self.equation.outputs, *self.arenas, *self.spares)
+
+
+def structured(call: Call, make_plan: Callable[[Program, int], Any], first_status: int) -> Structured:
+    """The step of a loop or branch; `make_plan` lowers a body whose failures are counted from a status on."""
+    equation = call.equation
+    status = first_status + len(OWN_FAILURES)
+    plans = []
+    for body in BODIES[equation.primitive.name](dict(equation.params)):
+        plans.append(make_plan(simplify(renamed(body)), status))
+        status += len(plans[-1].failures)
+    constants: dict[Var, np.ndarray] = {}
+    operands = tuple(_buffer(a, constants) for a in (*call.inputs, *_zeros(equation)))
+    arenas = tuple(Var(ArrayType((plan.arena_bytes,), np.dtype(np.uint8))) for plan in plans)
+    spares = tuple(Var(t) for t in _spare_types(equation))
+    return Structured(equation, operands, tuple(plans), arenas, spares, first_status, constants)
+
+
+OWN_FAILURES: tuple[BaseException, ...] = (
+    KeyboardInterrupt("a loop was interrupted"),
+    MemoryError(
+        "the tape of a while_loop under differentiation outgrew the memory: it keeps the carry of every iteration. "
+        "Use scan or fori_loop with known bounds and fg.checkpoint, or fewer iterations."
+    ),
+)
+
+
+def failures_of(step: Structured) -> list[tuple[Any, Any]]:
+    """What a step and its bodies can fail with, in the order of their codes."""
+    own = [(error, step.equation.source) for error in OWN_FAILURES]
+    return [*own, *(failure for plan in step.plans for failure in plan.failures)]
+
+
+def _buffer(atom: Atom, constants: dict[Var, np.ndarray]) -> Var:
+    if isinstance(atom, Var):
+        return atom
+    var = Var(atom.type)
+    constants[var] = np.asarray(atom.value, atom.type.dtype)
+    return var
+
+
+def _zeros(equation: Equation) -> list[Literal]:
+    """From where the sums of ``while_pull`` start: behind the operands."""
+    if equation.primitive.name != "while_pull":
+        return []
+    sums = len(equation.outputs) - sum(is_inexact(t.dtype) for t in equation.params["body"].output_types)
+    types = [v.type for v in equation.outputs[:sums]]
+    return [Literal(np.zeros(t.shape, t.dtype), t) for t in types]  # type: ignore[arg-type]
+
+
+def _spare_types(equation: Equation) -> Sequence[ArrayType]:
+    name, params = equation.primitive.name, equation.params
+    types = [v.type for v in equation.outputs]
+    if name == "scan":
+        return types[: params["carry"]]
+    if name == "while":
+        return types
+    if name == "while_pull":  # the carry of the loop, twice; that of the way back once more
+        carry = [ArrayType(t.shape, t.dtype) for t in params["body"].output_types]
+        return [*carry, *carry, *types]
+    return []
+
+
+def renamed(program: Program) -> Program:
+    """The program with variables of its own: bodies are shared by equations, buffers are not."""
+    env: dict[Any, Atom] = {}
+
+    def fresh(v: Var) -> Var:
+        env[v] = new = Var(v.type)
+        return new
+
+    def read(a: Atom) -> Atom:
+        return a if isinstance(a, Literal) else env[a]
+
+    inputs = tuple(map(fresh, program.inputs))
+    constants = {fresh(v): value for v, value in program.constants.items()}
+    equations = tuple(
+        Equation(e.primitive, tuple(map(read, e.inputs)), tuple(map(fresh, e.outputs)), e.params, e.source)
+        for e in program.equations
+    )
+    return Program(inputs, equations, tuple(map(read, program.outputs)), constants)

@@ -1,0 +1,277 @@
+"""What is ``x.at[index]``?  Reading and writing at an index without writing into `x`: each method gives a new array."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from funcgrad import array as arrays
+from funcgrad.array import as_array
+from funcgrad.errors import at_line
+from funcgrad.lax._scatter import UPDATES, over_windows, scattered
+from funcgrad.numpy._common import broadcast_to as _broadcast_to
+from funcgrad.numpy._common import cast, has_tracer, operand
+from funcgrad.numpy._indexing import MODES, Places, getitem
+from funcgrad.ops.comparison import select
+from funcgrad.ops.scatter import dynamic_update_slice
+from funcgrad.ops.shape import reshape
+from funcgrad.trace.frame import type_of
+from funcgrad.trace.tracer import Tracer, known, methods
+
+
+def update(kind: str, x: Any, index: Any, values: Any, mode: str = "raise", unique: bool = False) -> Any:
+    """`x` with `values` written (or added, ...) at `index`."""
+    dtype = type_of(x).dtype
+    values = _cast_values(kind, operand(values, f"at[].{kind}"), dtype)
+    mask = _traced_mask(index)
+    if mask is not None:
+        return _under_mask(kind, x, mask, values)
+    places = Places(type_of(x).shape, index, mode)
+    values = _spread(kind, values, places.shape)
+    plan = places.plan
+    flat = x if plan.shape == type_of(x).shape else reshape(x, shape=plan.shape)
+    if 0 in places.shape or 0 in plan.shape:
+        return x
+    if kind == "set" and places.axes and places.is_window:
+        block, starts = places.window(values)
+        out = dynamic_update_slice(flat, block, *starts)
+    elif not places.axes:
+        out = cast(_joined(kind, flat, places.updates(values)), dtype)
+    else:
+        once = unique or all(type_of(i).size < 2 for _, i in plan.arrays)
+        updates = places.updates(values)
+        out = scattered(kind, flat, updates, places.lines, places.axes, places.inside, once)
+    return out if plan.shape == type_of(x).shape else reshape(out, shape=type_of(x).shape)
+
+
+def _joined(kind: str, old: Any, new: Any) -> Any:
+    ufunc = UPDATES[kind].ufunc
+    return ufunc(old, new) if ufunc else new
+
+
+def _cast_values(kind: str, values: Any, dtype: np.dtype) -> Any:
+    """Values in the dtype of the array: `set` converts as an assignment does, the others only within a kind."""
+    have = type_of(values)
+    if kind != "set":
+        result = np.result_type(dtype, 1.0 if have.dtype.kind == "f" else have.dtype) if have.weak else have.dtype
+        if not np.can_cast(result, dtype, "same_kind"):
+            raise TypeError(
+                f"at[].{kind}: values of dtype {have.dtype.name} do not fit an array of dtype {dtype.name}: "
+                f"convert one of them.{at_line()}"
+            )
+    if have.dtype.kind == "c" and dtype.kind != "c":
+        raise TypeError(f"at[].{kind}: complex values do not fit an array of dtype {dtype.name}{at_line()}")
+    return cast(values, dtype)
+
+
+def _spread(kind: str, values: Any, shape: tuple[int, ...]) -> Any:
+    """Values broadcast to the shape of what the index names; as in an assignment, leading extents of 1 do not count."""
+    have = type_of(values).shape
+    kept = have
+    while len(kept) > len(shape) and kept[0] == 1:
+        kept = kept[1:]
+    values = values if kept == have else reshape(values, shape=kept)
+    fits = len(kept) <= len(shape) and builtins.all(
+        n in (1, m) for n, m in zip(reversed(kept), reversed(shape), strict=False)
+    )
+    if not fits:
+        raise ValueError(
+            f"at[].{kind}: could not broadcast values of shape {have} to the indexed shape {shape}{at_line()}"
+        )
+    return _broadcast_to(values, shape)
+
+
+def _traced_mask(index: Any) -> Any:
+    """A mask that is not known, as the only index."""
+    entry = index[0] if isinstance(index, tuple) and len(index) == 1 else index
+    unknown = type(entry) is Tracer and entry.dtype == np.bool_ and known(entry) is None
+    return entry if unknown else None
+
+
+def _under_mask(kind: str, x: Any, mask: Any, values: Any) -> Any:
+    """Where an unknown mask holds; values may vary along the other axes only."""
+    shape, over = type_of(x).shape, type_of(mask).shape
+    if shape[: len(over)] != over:
+        raise IndexError(f"boolean index of shape {over} did not match an array of shape {shape}{at_line()}")
+    if type_of(values).ndim > len(shape) - len(over):
+        raise TypeError(
+            f"values of shape {type_of(values).shape} under a traced mask of shape {over}: which one belongs to which "
+            f"element depends on the mask. Use np.where(mask, values, x).{at_line()}"
+        )
+    written = cast(_joined(kind, x, _broadcast_to(values, shape)), type_of(x).dtype)
+    return select(over_windows(mask, shape), x, written)
+
+
+# x.at[index] ----------------------------------------------------------------------------------------------------------
+
+
+class At:
+    """``x.at``: what an index is applied to."""
+
+    __slots__ = ("_array",)
+
+    def __init__(self, array: Any) -> None:
+        self._array = array
+
+    def __getitem__(self, index: Any) -> AtIndex:
+        return AtIndex(self._array, index)
+
+    def __repr__(self) -> str:
+        return f"<x.at of {type_of(self._array)}: x.at[index].set(values), .add, .get, ...>"
+
+
+class AtIndex:
+    """``x.at[index]``: a place in an array, whose methods give the array with that place changed.
+
+    `x` itself stays as it is. Inside `jit` no copy is made where nothing else needs the old array. All methods can be
+    differentiated and batched. They take these keywords:
+
+    mode
+        What happens to integers out of bounds: ``"raise"`` (default: `IndexError`, compiled too), ``"clip"`` (the
+        nearest element), ``"drop"`` or ``"fill"`` (writes are skipped, reads give `fill_value`), ``"wrap"`` (modulo
+        the size), ``"promise_in_bounds"`` (there are none: not checked, read and written as by ``"clip"``).
+        Negative integers count from the end in every mode.
+    indices_are_sorted, unique_indices
+        What the caller knows of the indices. Sorted ones make no difference here; unique ones save work in
+        derivatives, and if they are not, these are wrong.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import funcgrad.numpy as fnp
+    >>> x = fnp.arange(5.0)
+    >>> x.at[1:3].set(9.0)
+    Array([0., 9., 9., 3., 4.])
+    >>> x.at[[0, 0, 4]].add(1.0)
+    Array([2., 1., 2., 3., 5.])
+    >>> fg.grad(lambda x: (x.at[2].multiply(3.0) ** 2).sum())(x)
+    Array([ 0.,  2., 36.,  6.,  8.])
+    """
+
+    __slots__ = ("_array", "_index")
+
+    def __init__(self, array: Any, index: Any) -> None:
+        self._array = array
+        self._index = index
+
+    def get(
+        self,
+        *,
+        indices_are_sorted: bool = False,
+        unique_indices: bool = False,
+        mode: Any = None,
+        fill_value: Any = None,
+    ) -> Any:
+        """The elements there, ``x[index]``; `fill_value` stands where mode ``"fill"`` finds none."""
+        found = _mode(mode)
+        if self._is_plain(found):
+            return as_array(np.array(np.asarray(self._array)[self._index]))
+        return _owned(getitem(self._array, self._index, found, fill_value))
+
+    def set(self, values: Any, **options: Any) -> Any:
+        """`x` with the elements there replaced; where an index is repeated, the last value stays."""
+        return self._update("set", values, **options)
+
+    def add(self, values: Any, **options: Any) -> Any:
+        """`x` with values added there, as often as an index is repeated."""
+        return self._update("add", values, **options)
+
+    def subtract(self, values: Any, **options: Any) -> Any:
+        """`x` with values subtracted there, as often as an index is repeated."""
+        return self._update("add", np.negative(operand(values, "at[].subtract")), **options)
+
+    def multiply(self, values: Any, **options: Any) -> Any:
+        """`x` with the elements there multiplied, as often as an index is repeated."""
+        return self._update("multiply", values, **options)
+
+    mul = multiply
+
+    def divide(self, values: Any, **options: Any) -> Any:
+        """`x` with the elements there divided, as often as an index is repeated."""
+        divisor = self._ones(values)._update("multiply", values, **options)
+        return self._back("divide", np.true_divide(self._array, divisor))
+
+    def power(self, values: Any, **options: Any) -> Any:
+        """`x` with the elements there raised to powers, as often as an index is repeated."""
+        exponent = self._ones(values)._update("multiply", values, **options)
+        return self._back("power", np.power(self._array, exponent))
+
+    def min(self, values: Any, **options: Any) -> Any:
+        """`x` with the lesser of element and value there; equal ones share the derivative."""
+        return self._update("min", values, **options)
+
+    def max(self, values: Any, **options: Any) -> Any:
+        """`x` with the greater of element and value there; equal ones share the derivative."""
+        return self._update("max", values, **options)
+
+    def apply(self, func: Callable[[Any], Any], **options: Any) -> Any:
+        """`x` with `func`, a function of arrays that works on elements, applied there (once per element)."""
+        get = {k: v for k, v in options.items() if k != "fill_value"}
+        return self._update("set", func(self.get(**get)), **options)
+
+    def _update(
+        self,
+        kind: str,
+        values: Any,
+        *,
+        indices_are_sorted: bool = False,
+        unique_indices: bool = False,
+        mode: Any = None,
+        fill_value: Any = None,
+    ) -> Any:
+        found = _mode(mode)
+        values = operand(values, f"at[].{kind}")
+        if self._is_plain(found) and not has_tracer((values,)):
+            return self._plain(kind, values)
+        return _owned(update(kind, self._array, self._index, values, found, unique_indices))
+
+    def _is_plain(self, mode: str) -> bool:
+        entries = self._index if isinstance(self._index, tuple) else (self._index,)
+        inner = [x for e in entries for x in ((e.start, e.stop, e.step) if isinstance(e, slice) else (e,))]
+        return mode == "raise" and not has_tracer((self._array, inner))
+
+    def _plain(self, kind: str, values: Any) -> Any:
+        """NumPy's own assignment, into a copy."""
+        out = np.array(self._array)
+        ufunc = UPDATES[kind].ufunc
+        if ufunc is None:
+            out[self._index] = values
+        else:
+            ufunc.at(out, self._index, _cast_values(kind, values, out.dtype))
+        return as_array(out)
+
+    def _ones(self, values: Any) -> AtIndex:
+        """This place in an array of ones."""
+        kind, given = type_of(self._array), type_of(operand(values, "at[]"))
+        dtype = kind.dtype if given.weak and given.dtype.kind <= kind.dtype.kind else given.dtype
+        dtype = kind.dtype if dtype.kind == kind.dtype.kind else dtype
+        return AtIndex(np.broadcast_to(dtype.type(1), kind.shape), self._index)
+
+    def _back(self, kind: str, result: Any) -> Any:
+        dtype = type_of(self._array).dtype
+        if not np.can_cast(type_of(result).dtype, dtype, "same_kind"):
+            raise TypeError(
+                f"at[].{kind}: an array of dtype {dtype.name} cannot hold results of dtype "
+                f"{type_of(result).dtype.name}: convert it first.{at_line()}"
+            )
+        return _owned(cast(result, dtype))
+
+
+def _mode(mode: Any) -> str:
+    """The mode by name; None is "raise", and JAX's enumeration is known by its members' names."""
+    name = "raise" if mode is None else mode if isinstance(mode, str) else getattr(mode, "name", "")
+    name = {"fill_or_drop": "fill", "one_hot": "promise_in_bounds"}.get(name.lower(), name.lower())
+    if name not in MODES:
+        raise ValueError(f"at[]: mode must be one of {', '.join(map(repr, MODES))}, not {mode!r}{at_line()}")
+    return name
+
+
+def _owned(result: Any) -> Any:
+    return result if type(result) is Tracer else as_array(np.array(result))
+
+
+methods["at"] = At
+arrays.indexing.update(at=At, getitem=lambda x, index: getitem(x, index))

@@ -1,0 +1,57 @@
+"""How does a function of NumPy's take arguments that only JAX's has?  `extends`: with them it is traced code that runs.
+
+JAX's `size` and `fill_value` say how long a result is whose length depends on values; NumPy needs neither.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+
+from funcgrad.errors import ConcretizationTypeError, at_line
+from funcgrad.numpy._common import concrete, implements, wrap
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def extends(reference: Callable[..., Any], **extra: Any) -> Callable[[F], F]:
+    """As `implements`, for a function with keywords that NumPy's does not have (given with their defaults)."""
+
+    def decorate(traced: F) -> F:
+        numpys = implements(reference)(traced)
+
+        @functools.wraps(numpys)
+        def function(*args: Any, **kwargs: Any) -> Any:
+            if any(kwargs.get(name, default) is not default for name, default in extra.items()):
+                with np.errstate(all="ignore"):
+                    return wrap(traced(*args, **kwargs), args)
+            return numpys(*args, **{name: value for name, value in kwargs.items() if name not in extra})
+
+        del function.__wrapped__
+        function.__doc__ = f"{numpys.__doc__}\n\nHas JAX's `{'`, `'.join(extra)}` as well."
+        return function  # type: ignore[return-value]
+
+    return decorate
+
+
+def length_of(mask: Any, size: int | None, name: str) -> int:
+    """How many elements a result has: `size`, or as many as there are true ones in a known mask.
+
+    Raises
+    ------
+    ConcretizationTypeError
+        Neither is known.
+    """
+    if size is not None:
+        return size.__index__()
+    known = concrete(mask)
+    if known is None:
+        raise ConcretizationTypeError(
+            f"numpy.{name}: the size of the result depends on the values of a traced array, which has none yet. Say "
+            f"how large it is: {name}(..., size=n), with fill_value for what is left over; or work on the whole array "
+            f"with a mask (np.where).{at_line()}"
+        )
+    return int(np.count_nonzero(known))

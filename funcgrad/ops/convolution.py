@@ -1,0 +1,256 @@
+"""What is a convolution?  `conv_general_dilated`: windows of one operand times a kernel, summed, in groups.
+
+Both operands lead with the axis of groups, in one order of axes only; other layouts are transposes and reshapes
+around it, which cost nothing where kernels read through them:
+
+======== ======================================= =========================================================
+operand   axes                                    meaning
+======== ======================================= =========================================================
+x         ``group, batch, *space, feature``       what the windows move over
+w         ``group, *window, feature, out``        the kernel; it is not reversed
+result    ``group, batch, *places, out``          one place per position of the window
+======== ======================================= =========================================================
+
+With groups as an axis the family is closed: both transposes are convolutions again, groups of features and of examples
+are the same thing, and a batch of kernels is a convolution with more groups.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from funcgrad.dtypes import NUMBERS
+from funcgrad.ir.primitive import Values
+from funcgrad.ir.types import ArrayType
+from funcgrad.ops.comparison import convert
+from funcgrad.ops.contraction import dot_general
+from funcgrad.ops.families import bilinear
+from funcgrad.ops.shape import reshape, rev, slice_, transpose
+from funcgrad.trace.frame import type_of
+
+Ints = tuple[int, ...]
+Pads = tuple[tuple[int, int], ...]
+
+
+def dilated(n: int, dilation: int) -> int:
+    """The extent of `n` elements with ``dilation - 1`` holes between neighbours."""
+    return (n - 1) * dilation + 1 if n else 0
+
+
+def places(n: int, window: int, stride: int, pads: tuple[int, int], dilations: tuple[int, int]) -> int:
+    """How many positions a window has along an axis; `dilations` of what it moves over, and its own."""
+    room = dilated(n, dilations[0]) + sum(pads) - dilated(window, dilations[1])
+    return max(room // stride + 1, 0)
+
+
+# Meaning -------------------------------------------------------------------------------------------------------------
+
+
+def spread_out(x: Any, axes: Sequence[int], padding: Pads, dilations: Ints, value: Any = 0) -> Any:
+    """`x` with holes between neighbours and borders (or cuts, where they are negative) along axes."""
+    shape = list(x.shape)
+    inner: list[slice] = [slice(None)] * x.ndim
+    cut: list[slice] = [slice(None)] * x.ndim
+    for axis, (low, high), step in zip(axes, padding, dilations, strict=True):
+        wide = dilated(x.shape[axis], step)
+        shape[axis] = wide + max(low, 0) + max(high, 0)
+        inner[axis] = slice(max(low, 0), max(low, 0) + wide, step)
+        cut[axis] = slice(max(-low, 0), max(shape[axis] - max(-high, 0), max(-low, 0)))
+    full = np.full(shape, value, x.dtype)
+    full[tuple(inner)] = x
+    return full[tuple(cut)]
+
+
+def windows(x: Any, axes: Sequence[int], sizes: Ints, strides: Ints, dilations: Ints) -> Any:
+    """A view of all windows of `x`: along each of `axes` the places, behind all axes the elements of a window."""
+    spans = [dilated(n, d) for n, d in zip(sizes, dilations, strict=True)]
+    view = np.lib.stride_tricks.sliding_window_view(x, spans, tuple(axes)) if spans else x
+    index: list[slice] = [slice(None)] * view.ndim
+    for k, (axis, stride, dilation) in enumerate(zip(axes, strides, dilations, strict=True)):
+        index[axis], index[x.ndim + k] = slice(None, None, stride), slice(None, None, dilation)
+    return view[tuple(index)]
+
+
+def _reference(x: Any, w: Any, *, window_strides: Ints, padding: Pads, lhs_dilation: Ints, rhs_dilation: Ints) -> Any:
+    """By ``np.matmul`` on windows laid out as rows; half precision is summed in float32."""
+    x, w = np.asarray(x), np.asarray(w)
+    kind = x.dtype
+    shape = _infer_shape(x.shape, w.shape, window_strides, padding, lhs_dilation, rhs_dilation)
+    if 0 in (*shape, *w.shape, *x.shape):
+        return np.zeros(shape, kind)
+    if kind.itemsize == 2 and kind.kind not in "iu":
+        x, w = x.astype(np.float32), w.astype(np.float32)
+    axes = range(2, x.ndim - 1)
+    full = spread_out(x, axes, padding, lhs_dilation)
+    rows = windows(full, axes, w.shape[1:-2], window_strides, rhs_dilation)
+    order = (*range(x.ndim - 1), *range(x.ndim, rows.ndim), x.ndim - 1)
+    groups, out = w.shape[0], w.shape[-1]
+    left = rows.transpose(order).reshape(groups, -1, math.prod(w.shape[1:-1]))
+    return np.matmul(left, w.reshape(groups, -1, out)).reshape(shape).astype(kind, copy=False)
+
+
+def _infer_shape(x: Ints, w: Ints, strides: Ints, padding: Pads, lhs: Ints, rhs: Ints) -> Ints:
+    spatial = map(places, x[2:-1], w[1:-2], strides, padding, zip(lhs, rhs, strict=True))
+    return (*x[:2], *spatial, w[-1])
+
+
+def _infer(
+    x: ArrayType, w: ArrayType, *, window_strides: Ints, padding: Pads, lhs_dilation: Ints, rhs_dilation: Ints
+) -> ArrayType:
+    if x.dtype != w.dtype or x.dtype not in NUMBERS:
+        raise TypeError(f"conv_general_dilated: operands have dtypes {x.dtype.name} and {w.dtype.name}")
+    rank = x.ndim - 3
+    lengths = {len(window_strides), len(padding), len(lhs_dilation), len(rhs_dilation)}
+    if w.ndim != x.ndim or lengths != {rank} or x.shape[0] != w.shape[0] or x.shape[-1] != w.shape[-2]:
+        raise TypeError(f"conv_general_dilated: operands {x} and {w} do not fit")
+    return x.with_shape(_infer_shape(x.shape, w.shape, window_strides, padding, lhs_dilation, rhs_dilation))
+
+
+# Derivatives: y[p] = sum over k of x[s p + r k - low] w[k], where x has its elements at multiples of l ---------------
+
+
+def _swapped(x: Any) -> Any:
+    """The last two axes exchanged."""
+    ndim = type_of(x).ndim
+    return transpose(x, permutation=(*range(ndim - 2), ndim - 1, ndim - 2))
+
+
+def _turned(x: Any) -> Any:
+    """The batch axis (or the first one of the window) and the last axis exchanged."""
+    ndim = type_of(x).ndim
+    return transpose(x, permutation=(0, ndim - 1, *range(2, ndim - 1), 1))
+
+
+def _transpose_x(
+    ct: Any,
+    w: Any,
+    types: Sequence[ArrayType],
+    *,
+    window_strides: Ints,
+    padding: Pads,
+    lhs_dilation: Ints,
+    rhs_dilation: Ints,
+) -> Any:
+    """The cotangent, opened by the stride, under the reversed window: a place for every element of x."""
+    tx, tw = types
+    pads = []
+    for n, k, m, s, (low, _), left, right in zip(
+        tx.shape[2:-1], tw.shape[1:-2], ct.shape[2:-1], window_strides, padding, lhs_dilation, rhs_dilation, strict=True
+    ):
+        before = dilated(k, right) - 1 - low
+        pads.append((before, dilated(n, left) + dilated(k, right) - 1 - dilated(m, s) - before))
+    reversed_window = rev(_swapped(w), dimensions=tuple(range(1, tw.ndim - 2)))
+    return conv_general_dilated(
+        ct,
+        reversed_window,
+        window_strides=lhs_dilation,
+        padding=tuple(pads),
+        lhs_dilation=window_strides,
+        rhs_dilation=rhs_dilation,
+    )
+
+
+def _transpose_w(
+    ct: Any,
+    x: Any,
+    types: Sequence[ArrayType],
+    *,
+    window_strides: Ints,
+    padding: Pads,
+    lhs_dilation: Ints,
+    rhs_dilation: Ints,
+) -> Any:
+    """The cotangent as a window over x, examples in the part of features: a place for every element of w."""
+    tx, tw = types
+    pads = []
+    for n, k, m, s, (low, _), left, right in zip(
+        tx.shape[2:-1], tw.shape[1:-2], ct.shape[2:-1], window_strides, padding, lhs_dilation, rhs_dilation, strict=True
+    ):
+        pads.append((low, dilated(m, s) + dilated(k, right) - 1 - dilated(n, left) - low))
+    ndim = tx.ndim
+    places_first = transpose(ct, permutation=(0, *range(2, ndim - 1), 1, ndim - 1))
+    found = conv_general_dilated(
+        _turned(x),
+        places_first,
+        window_strides=rhs_dilation,
+        padding=tuple(pads),
+        lhs_dilation=lhs_dilation,
+        rhs_dilation=window_strides,
+    )
+    return transpose(found, permutation=(0, *range(2, ndim - 1), 1, ndim - 1))
+
+
+# Batches -------------------------------------------------------------------------------------------------------------
+
+
+def _batch(
+    size: int, inputs: Values, batched: Sequence[bool], params: dict[str, Any]
+) -> tuple[Values, tuple[bool, ...]]:
+    """Both operands: more groups; only x: more examples; only the kernel: more outputs."""
+    x, w = inputs
+    if all(batched):
+        out = conv_general_dilated(_joined(x, 0), _joined(w, 0), **params)
+        return (_split(out, 0, size),), (True,)
+    if batched[0]:
+        out = conv_general_dilated(_joined(_moved(x, 0, 1), 1), w, **params)
+        return (_moved(_split(out, 1, size), 1, 0),), (True,)
+    last = type_of(w).ndim - 2
+    out = conv_general_dilated(x, _joined(_moved(w, 0, last), last), **params)
+    return (_moved(_split(out, last, size), last, 0),), (True,)
+
+
+def _joined(x: Any, axis: int) -> Any:
+    """Two neighbouring axes as one."""
+    shape = type_of(x).shape
+    return reshape(x, shape=(*shape[:axis], shape[axis] * shape[axis + 1], *shape[axis + 2 :]))
+
+
+def _split(x: Any, axis: int, size: int) -> Any:
+    """One axis as two, the first of which has `size`."""
+    shape = type_of(x).shape
+    return reshape(x, shape=(*shape[:axis], size, shape[axis] // max(size, 1), *shape[axis + 1 :]))
+
+
+def _moved(x: Any, source: int, target: int) -> Any:
+    order = [k for k in range(type_of(x).ndim) if k != source]
+    order.insert(target, source)
+    return transpose(x, permutation=tuple(order))
+
+
+conv_general_dilated = bilinear("conv_general_dilated", _reference, _infer, (_transpose_x, _transpose_w), _batch)
+
+
+# What kernels make of it ----------------------------------------------------------------------------------------------
+
+
+def _expand(types: tuple[ArrayType, ...], params: dict[str, Any]) -> Any:
+    x, w = types
+    if x.dtype == np.float16:
+        return lambda x, w: (convert(_in_single(x, w, params), dtype=np.dtype(np.float16)),)
+    window = math.prod(w.shape[1:-2])
+    plain = not any(low or high for low, high in params["padding"]) and set(params["lhs_dilation"]) <= {1}
+    if window == 1 and plain and 0 not in (*x.shape, *w.shape):
+        return lambda x, w: (_pointwise(x, w, params["window_strides"]),)
+    return None
+
+
+def _in_single(x: Any, w: Any, params: dict[str, Any]) -> Any:
+    wide = np.dtype(np.float32)
+    return conv_general_dilated(convert(x, dtype=wide), convert(w, dtype=wide), **params)
+
+
+def _pointwise(x: Any, w: Any, strides: Ints) -> Any:
+    """A window of one element is a product of matrices."""
+    kind, ndim = type_of(x), type_of(x).ndim
+    if set(strides) - {1}:
+        x = slice_(x, start_indices=(0,) * ndim, limit_indices=kind.shape, strides=(1, 1, *strides, 1))
+    kernel = type_of(w).shape
+    matrices = reshape(w, shape=(kernel[0], *kernel[-2:]))
+    return dot_general(x, matrices, dimension_numbers=(((ndim - 1,), (1,)), ((0,), (0,))))
+
+
+conv_general_dilated.expand = _expand

@@ -1,0 +1,90 @@
+"""Which native steps make a convolution?  Panels of the kernel, then bands of the result; or sums of pieces, then all."""
+
+from __future__ import annotations
+
+import functools
+import threading
+
+from funcgrad.compile.compiler import native_library
+from funcgrad.compile.engine import Library
+from funcgrad.compile.native import Step
+from funcgrad.compile.native.convolution import Parameter, define, panel
+from funcgrad.compile.native.text import Module
+from funcgrad.dtypes import code
+from funcgrad.lower.calls import Call
+from funcgrad.lower.convolution import Convolution, Part, band_size, parts_size
+from funcgrad.runtime.calls import ROUTINES, Slots
+
+_lock = threading.Lock()
+
+
+def convolution_steps(call: Call, slots: Slots) -> list[Step] | None:
+    """The native steps of a convolution."""
+    if not isinstance(call, Convolution):
+        return None
+    return [step for part in call.parts for step in _part_steps(call, part, slots)]
+
+
+def _part_steps(call: Convolution, part: Part, slots: Slots) -> list[Step]:
+    kind = part.out.var.type.dtype
+    dtype, g = code(kind), part.geometry
+    values = _values(call, part, slots, panel(dtype), kind.itemsize)
+    segments = g.segments(part.rows)
+    integers = [*(values[which] for which in Parameter), *segments]
+    library = _library(dtype)
+    total = g.groups * g.batch * g.places[0] * part.bands
+    chunk = part.chunk if part.pieces > 1 else 0
+    if g.backward:
+        values[Parameter.CHUNK] = part.pieces // g.groups
+        return [
+            Step(library.address(f"fg_conv_backward_{dtype}"), integers, total, chunk),
+            Step(library.address(f"fg_conv_total_{dtype}"), [values[which] for which in Parameter], g.groups, 0),
+        ]
+    panels = g.groups * -(-g.outs // panel(dtype))
+    return [
+        Step(library.address(f"fg_conv_weights_{dtype}"), integers, panels, 0),
+        Step(library.address(f"fg_conv_forward_{dtype}"), integers, total, chunk),
+    ]
+
+
+def _values(call: Convolution, part: Part, slots: Slots, wide: int, itemsize: int) -> dict[Parameter, int]:
+    p, g, x, w, o = Parameter, part.geometry, call.lies[0], part.w, part.out
+    bands, panels = (slots[v] for v in call.scratch)
+    segments = g.segments(part.rows)
+    window = g.window[0] * g.window[1] * g.window[2]
+    panel_size = part.rows * g.places[2] * wide if g.backward else window * g.features * wide
+    found = {
+        p.SLOT_X: slots[x.var], p.SLOT_W: slots[w.var], p.SLOT_OUT: slots[o.var],
+        p.SLOT_BAND: bands, p.SLOT_PANELS: panels, p.SLOT_PARTS: panels,
+        p.GROUPS: g.groups, p.BATCH: g.batch, p.FEATURES: g.features, p.OUTS: g.outs,
+        p.X_OFFSET: x.offset, p.X_GROUP: x.ends[0], p.W_OFFSET: w.offset, p.W_GROUP: w.ends[0],
+        p.W_FEATURE: w.ends[1], p.W_OUT: w.ends[2],
+        p.O_OFFSET: o.offset, p.O_GROUP: o.ends[0], p.O_BATCH: o.ends[1], p.O_OUT: o.ends[2],
+        p.ROWS: part.rows, p.BANDS: part.bands, p.SEEN_ROWS: g.seen_rows(part.rows), p.SEEN_W: g.seen_width,
+        p.BAND_SIZE: band_size(g, part.rows, itemsize), p.PANEL_SIZE: panel_size,
+        p.PARTS_SIZE: parts_size(g, itemsize), p.CHUNK: part.chunk, p.LENGTH: g.length, p.SEGMENTS: len(segments),
+    }  # fmt: skip
+    first, second = x.ends[1:]
+    found[p.X_BATCH], found[p.X_FEATURE] = (second, first) if g.backward else (first, second)
+    triples = {
+        p.IN_D: g.extents, p.OUT_D: g.places, p.WIN_D: g.window, p.STEP_D: g.steps, p.HOLE_D: g.holes,
+        p.OPEN_D: g.opens, p.LOW_D: g.lows, p.X_D: x.space, p.W_D: w.space, p.O_D: o.space,
+    }  # fmt: skip
+    for start, numbers in triples.items():
+        found.update({Parameter(start + k): n for k, n in enumerate(numbers)})
+    return found
+
+
+def _library(dtype: str) -> Library:
+    with _lock:
+        return _linked(dtype)
+
+
+@functools.cache
+def _linked(dtype: str) -> Library:
+    module = Module(optimised=True)
+    define(module, dtype)
+    return native_library("convolution", str(module))
+
+
+ROUTINES["conv_general_dilated"] = convolution_steps

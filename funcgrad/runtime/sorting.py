@@ -1,0 +1,30 @@
+"""How is a sort run?  By a native kernel over lines, or over the pieces of long ones."""
+
+from __future__ import annotations
+
+import math
+
+from funcgrad.compile.native import Step
+from funcgrad.compile.native.sorting import function_for, sort_address
+from funcgrad.ir.program import Var
+from funcgrad.lower.calls import Call
+from funcgrad.lower.lines import PIECE
+from funcgrad.runtime.calls import ROUTINES, Slots
+
+
+def sort_steps(call: Call, slots: Slots) -> list[Step] | None:
+    """The step of an ascending sort along the last axis."""
+    (x,), (out,), params = call.inputs, call.equation.outputs, call.equation.params
+    if not isinstance(x, Var) or params["descending"] or params["dimension"] != x.type.ndim - 1:
+        return None
+    n, pieces = x.type.shape[-1], params.get("pieces", 1)
+    function = function_for(x.type.dtype, n)
+    if function is None or not x.type.size:
+        return None
+    integers = [slots[x], slots[out], function, n, pieces, -(-n // pieces), x.type.dtype.itemsize]
+    chunk = 1 if pieces > 1 else max(PIECE // 4 // n, 1)
+    total = math.prod(x.type.shape[:-1]) * pieces
+    return [Step(sort_address(), integers, total, chunk if chunk < total else 0)]
+
+
+ROUTINES["sort"] = sort_steps

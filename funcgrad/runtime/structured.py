@@ -1,0 +1,158 @@
+"""How does a native program run loops and branches?  Steps that hold the steps of their bodies (`native.loops`)."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from funcgrad.compile import native
+from funcgrad.compile.native import Step, loops
+from funcgrad.ir.program import Var
+from funcgrad.lower.plan import Plan
+from funcgrad.lower.structured import Structured
+
+Slots = dict[Var, int]
+Steps = Callable[[Plan], list[Step]]
+
+
+def regions(plan: Plan) -> Iterator[Structured]:
+    """The loops and branches of a plan, those within them not included."""
+    return (step for step in plan.steps if isinstance(step, Structured))
+
+
+def everywhere(plan: Plan) -> Iterator[Plan]:
+    """A plan and the plans of its loops and branches, at any depth."""
+    yield plan
+    for region in regions(plan):
+        for inner in region.plans:
+            yield from everywhere(inner)
+
+
+def add_slots(plan: Plan, slots: Slots, template: list[Any], base: int = 0) -> None:
+    """Number the buffers of the bodies in a plan whose arena begins at `base`."""
+    for region in regions(plan):
+        for v, value in region.constants.items():
+            slots[v] = len(template)
+            template.append(np.ascontiguousarray(value))
+        for inner, arena in zip(region.plans, region.arenas, strict=True):
+            start = base + plan.offsets[arena]
+            for v in (*inner.program.inputs, *inner.outputs):
+                slots[v] = len(template)
+                template.append(start)  # anything: the loop sets it
+            for v, value in inner.program.constants.items():
+                slots[v] = len(template)
+                template.append(np.ascontiguousarray(value))
+            for v, offset in inner.offsets.items():
+                slots[v] = len(template)
+                template.append(start + offset)
+            add_slots(inner, slots, template, start)
+
+
+class Regions:
+    """Makes the steps of loops and branches; keeps the tables that they point to."""
+
+    def __init__(self, slots: Slots, steps_of: Steps) -> None:
+        self.slots = slots
+        self.steps_of = steps_of
+        self.kept: list[np.ndarray] = []
+
+    def step(self, region: Structured) -> Step:
+        """One loop or branch."""
+        name = region.equation.primitive.name
+        integers = {"scan": self._scan, "while": self._while, "while_pull": self._pull, "cond": self._cond}[name]
+        return Step(native.runtime().address(f"fg_{name}"), integers(region), 1, 0)
+
+    def _words(self, values: Sequence[int]) -> int:
+        """The address of words that are kept."""
+        self.kept.append(np.array(values, np.int64))
+        return int(self.kept[-1].ctypes.data)
+
+    def _region(self, plan: Plan) -> loops.Region:
+        steps = self.steps_of(plan)
+        rows = [word for s in steps for word in (s.kernel, self._words([*s.ints, 0]), s.total, s.chunk)]
+        return self._words([*rows, 0]), len(steps)
+
+    def _pairs(self, sources: Sequence[Var], targets: Sequence[Var]) -> list[tuple[int, int]]:
+        return [(self.slots[a], self.slots[b]) for a, b in zip(sources, targets, strict=True)]
+
+    def _carry(
+        self, initial: Sequence[Var], results: Sequence[Var], spares: Sequence[Var], before: Any, after: Any
+    ) -> list[tuple[int, int, int, int, int, int]]:
+        rows = zip(initial, results, spares, before, after, strict=True)
+        s = self.slots
+        return [(s[a], s[b], s[c], s[d], s[e], b.type.nbytes) for a, b, c, d, e in rows]
+
+    def _scan(self, region: Structured) -> list[int]:
+        params, (plan,) = region.equation.params, region.plans
+        n, m = params["consts"], params["consts"] + params["carry"]
+        given, outputs = region.operands, region.equation.outputs
+        inputs, results, count = plan.program.inputs, plan.outputs, params["carry"]
+        stacked = [*zip(given[m:], inputs[m:], strict=True), *zip(outputs[count:], results[count:], strict=True)]
+        slices = [(self.slots[a], self.slots[b], b.type.nbytes) for a, b in stacked]
+        return loops.scan_integers(
+            self._region(plan),
+            params["length"],
+            params["reverse"],
+            self._pairs(given[:n], inputs[:n]),
+            self._carry(given[n:m], outputs[:count], region.spares, inputs[n:m], results[:count]),
+            slices,
+        )
+
+    def _while(self, region: Structured) -> list[int]:
+        outputs = region.equation.outputs
+        return self._loop(region, outputs, region.spares)
+
+    def _loop(self, region: Structured, results: Sequence[Var], spares: Sequence[Var]) -> list[int]:
+        params, (cond, body) = region.equation.params, region.plans[:2]
+        n, m = params["cond_consts"], params["cond_consts"] + params["body_consts"]
+        given = region.operands
+        before = body.program.inputs[m - n :]
+        initial = given[m : m + len(before)]
+        pairs = self._pairs((*given[:n], *before), cond.program.inputs)
+        pairs += self._pairs(given[n:m], body.program.inputs[: m - n])
+        carry = self._carry(initial, results, spares, before, body.outputs)
+        poll = self._words(loops.poll_words(*map(_python_function, PYTHON), region.status))
+        return loops.while_integers(
+            self._region(cond), self._region(body), poll, self.slots[cond.outputs[0]], pairs, carry
+        )
+
+    def _pull(self, region: Structured) -> list[int]:
+        params, (_, body, back) = region.equation.params, region.plans
+        count, consts = len(body.outputs), params["body_consts"]
+        first, second, spares = region.spares[:count], region.spares[count : 2 * count], region.spares[2 * count :]
+        before = body.program.inputs[consts:]
+        inputs, moving = back.program.inputs[: consts + count], back.program.inputs[consts + count :]
+        given = region.operands[params["cond_consts"] :]
+        split = len(region.equation.inputs) - params["cond_consts"]  # zeros for the sums stand behind the operands
+        cts, zeros = given[consts + count : split], given[split:]
+        tape = [(self.slots[a], self.slots[b], a.type.nbytes) for a, b in zip(before, inputs[consts:], strict=True)]
+        return loops.pull_integers(
+            self._loop(region, first, second),
+            region.status + 1,
+            self._region(back),
+            self._pairs(given[:consts], inputs[:consts]),
+            tape,
+            self._carry((*zeros, *cts), region.equation.outputs, spares, moving, back.outputs),
+        )
+
+    def _cond(self, region: Structured) -> list[int]:
+        number, *given = region.operands
+        outputs = region.equation.outputs
+        branches = [
+            (
+                self._region(plan),
+                [*self._pairs(given, plan.program.inputs), *self._pairs(outputs, plan.outputs)],
+            )
+            for plan in region.plans
+        ]
+        return loops.cond_integers(self.slots[number], branches)
+
+
+PYTHON = ("PyGILState_Ensure", "PyErr_CheckSignals", "PyErr_Clear", "PyGILState_Release")
+
+
+def _python_function(name: str) -> int:
+    return ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value or 0

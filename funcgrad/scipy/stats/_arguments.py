@@ -1,0 +1,64 @@
+"""What do distributions share?  Standardised arguments, what holds outside of the support, and logarithms of masses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from funcgrad import numpy as np
+from funcgrad.numpy._common import broadcast
+from funcgrad.scipy._values import floating
+from funcgrad.trace.frame import type_of
+
+
+def given(name: str, *xs: Any) -> list[Any]:
+    """Arguments in one floating dtype and of one shape (or scalars)."""
+    return broadcast(name, *floating(name, *xs))
+
+
+def constant(value: float, like: Any) -> Any:
+    """A number in the dtype of an argument."""
+    return type_of(like).dtype.type(value)
+
+
+def standard(name: str, x: Any, loc: Any, scale: Any, *shapes: Any) -> list[Any]:
+    """``(x - loc) / scale`` (NaN where the scale is not positive), the scale, and the other parameters."""
+    x, loc, scale, *shapes = given(name, x, loc, scale, *shapes)
+    scale = np.where(scale > 0, scale, constant(float("nan"), scale))
+    return [(x - loc) / scale, scale, *shapes]
+
+
+def shifted(name: str, k: Any, loc: Any, *shapes: Any) -> list[Any]:
+    """``k - loc`` and the parameters of a distribution on whole numbers."""
+    k, loc, *shapes = given(name, k, loc, *shapes)
+    return [k - loc, *shapes]
+
+
+def located(z: Any, name: str, loc: Any, scale: Any) -> Any:
+    """``loc + scale * z``: a quantile of the standard distribution, moved."""
+    z, loc, scale = given(name, z, loc, scale)
+    return loc + np.where(scale > 0, scale, constant(float("nan"), scale)) * z
+
+
+def supported(inside: Any, value: Any, outside: float, *operands: Any) -> Any:
+    """`value` inside of the support, `outside` elsewhere; NaN where an operand is."""
+    other = constant(outside, value)
+    for x in operands:
+        other = np.where(x == x, other, constant(float("nan"), value))
+    return np.where(inside, value, other)
+
+
+def whole(k: Any) -> Any:
+    """Where a number is an integer."""
+    return k == np.floor(k)
+
+
+def safe(inside: Any, x: Any, instead: float = 0.5) -> Any:
+    """`x` inside, another number elsewhere: so that no derivative out there is NaN."""
+    return np.where(inside, x, constant(instead, x))
+
+
+def log_difference(high: Any, low: Any) -> Any:
+    """log(exp(high) - exp(low)) for high >= low."""
+    void = high == low
+    gap = np.where(void, constant(-1.0, high), low - np.where(void, constant(0.0, high), high))
+    return np.where(void, constant(-float("inf"), high), high + np.log(-np.expm1(gap)))

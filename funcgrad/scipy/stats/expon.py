@@ -1,0 +1,64 @@
+"""The exponential distribution."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from funcgrad import numpy as np
+from funcgrad.scipy._values import floating, public
+from funcgrad.scipy.stats._arguments import constant, located, safe, standard, supported
+
+
+@public
+def logpdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
+    """The logarithm of the density.
+
+    Examples
+    --------
+    >>> logpdf([1.0, -1.0])
+    Array([ -1., -inf])
+    """
+    z, scale = standard("expon.logpdf", x, loc, scale)
+    return supported(z >= 0, -z - np.log(scale), -np.inf, z)
+
+
+@public
+def pdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
+    """The density."""
+    return np.exp(logpdf(x, loc, scale))
+
+
+@public
+def cdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
+    """The probability of values up to `x`."""
+    z, _ = standard("expon.cdf", x, loc, scale)
+    return -np.expm1(-np.maximum(z, constant(0, z)))
+
+
+@public
+def logcdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
+    """The logarithm of `cdf`."""
+    z, _ = standard("expon.logcdf", x, loc, scale)
+    inside = z > 0
+    return supported(inside, np.log(-np.expm1(-safe(inside, z))), -np.inf, z)
+
+
+@public
+def sf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
+    """The probability of values above `x`."""
+    return np.exp(logsf(x, loc, scale))
+
+
+@public
+def logsf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
+    """The logarithm of `sf`."""
+    z, _ = standard("expon.logsf", x, loc, scale)
+    return -np.maximum(z, constant(0, z))
+
+
+@public
+def ppf(q: Any, loc: Any = 0, scale: Any = 1) -> Any:
+    """The value up to which the probability is `q`."""
+    (q,) = floating("expon.ppf", q)
+    inside = (q >= 0) & (q <= 1)
+    return located(supported(inside, -np.log1p(-safe(inside, q)), np.nan), "expon.ppf", loc, scale)

@@ -1,0 +1,37 @@
+"""The generalised normal distribution: the density falls as exp(-|x|**β)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from funcgrad import numpy as np
+from funcgrad.ops.special import igammac, lgamma
+from funcgrad.scipy._values import public
+from funcgrad.scipy.stats._arguments import given
+
+
+@public
+def logpdf(x: Any, beta: Any) -> Any:
+    """The logarithm of the density.
+
+    Examples
+    --------
+    >>> logpdf(1.0, 1.0)
+    Array(-1.69314718)
+    """
+    x, beta = given("gennorm.logpdf", x, beta)
+    return np.log(0.5 * beta) - lgamma(1 / beta) - np.abs(x) ** beta
+
+
+@public
+def pdf(x: Any, beta: Any) -> Any:
+    """The density."""
+    return np.exp(logpdf(x, beta))
+
+
+@public
+def cdf(x: Any, beta: Any) -> Any:
+    """The probability of values up to `x`."""
+    x, beta = given("gennorm.cdf", x, beta)
+    tail = 0.5 * igammac(1 / beta + 0 * x, np.abs(x) ** beta)
+    return np.where(x < 0, tail, 1 - tail)

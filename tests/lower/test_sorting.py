@@ -1,0 +1,124 @@
+"""Are sorts right on every way that sizes choose: by rank, by words, by digits, in pieces that are merged?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import funcgrad as fg
+from funcgrad.compile import native
+from funcgrad.compile.native import sorting as native_sorting
+from funcgrad.lower.sorting import LONG, RANKED
+from funcgrad.ops import sorting
+from funcgrad.ops.sorting import DIGITS, PACKED
+from funcgrad.runtime import calls
+
+RNG = np.random.default_rng(0)
+DTYPES = "b1 i1 u2 i4 u4 i8 u8 f2 f4 f8".split()
+SIZES = (1, 2, 16, RANKED, RANKED + 1, DIGITS + 1, 5000, PACKED + 1, LONG + 3)
+LINES = (((300, 9), 1), ((45, 300), 0), ((7, 600, 3), 1), ((3, LONG + 1), 1))
+
+
+def numbers(dtype: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Many equal ones, NaN and zeros of both signs among them."""
+    kind = np.dtype(dtype)
+    if kind.kind == "b":
+        return RNG.random(shape) < 0.5
+    if kind.kind in "iu":
+        limits = np.iinfo(kind)
+        x = RNG.integers(limits.min, limits.max, shape, kind, endpoint=True)
+        return np.where(RNG.random(shape) < 0.3, x % 5, x).astype(kind)
+    x = np.asarray(RNG.normal(size=shape)).astype(kind)
+    special = RNG.choice(np.array([0.0, -0.0, 1.5, np.nan, -np.nan, np.inf, -np.inf]), shape)
+    return np.where(RNG.random(shape) < 0.3, special, x).astype(kind)
+
+
+def sort(x: Any) -> Any:
+    return sorting.sort(x, dimension=0, descending=False)
+
+
+def argsort(x: Any) -> Any:
+    return sorting.argsort(x, dimension=0, descending=False)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", SIZES)
+def test_one_line(dtype: str, size: int) -> None:
+    x = numbers(dtype, (size,))
+    np.testing.assert_array_equal(fg.jit(sort)(x), np.sort(x))
+    np.testing.assert_array_equal(fg.jit(argsort)(x), np.argsort(x, kind="stable"))
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i4", "f4", "f8"])
+@pytest.mark.parametrize(
+    ("shape", "axis"), [((300, 9), 1), ((45, 300), 0), ((7, 600, 3), 1), ((3, LONG + 1), 1)], ids=str
+)
+@pytest.mark.parametrize("descending", [False, True])
+def test_many_lines(dtype: str, shape: tuple[int, ...], axis: int, descending: bool) -> None:
+    x = numbers(dtype, shape)
+    for operation in (sorting.sort, sorting.argsort):
+        got = fg.jit(lambda x, f=operation: f(x, dimension=axis, descending=descending))(x)
+        np.testing.assert_array_equal(got, operation.reference(x, dimension=axis, descending=descending))
+
+
+@pytest.mark.parametrize("dtype", ["i4", "f4", "f8"])
+def test_pieces_merged_in_two_rounds(dtype: str) -> None:
+    x = numbers(dtype, ((1 << 20) + 12345,))
+    np.testing.assert_array_equal(fg.jit(sort)(x), np.sort(x))
+
+
+@pytest.mark.parametrize("pattern", ["equal", "sorted", "backwards", "two runs"])
+def test_patterns(pattern: str) -> None:
+    n = LONG + 77
+    line = np.arange(n, dtype=np.float32)
+    x = {
+        "equal": np.ones(n, np.float32),
+        "sorted": line,
+        "backwards": line[::-1].copy(),
+        "two runs": np.concatenate([line[n // 2 :], line[: n // 2]]),
+    }[pattern]
+    np.testing.assert_array_equal(fg.jit(sort)(x), np.sort(x))
+    np.testing.assert_array_equal(fg.jit(argsort)(x), np.argsort(x, kind="stable"))
+
+
+def test_small_numbers_in_wide_integers() -> None:
+    x = RNG.integers(0, 9, 3000)
+    np.testing.assert_array_equal(fg.jit(argsort)(x), np.argsort(x, kind="stable"))
+
+
+def test_results_do_not_depend_on_threads() -> None:
+    x = numbers("f4", (3 * LONG,))
+    function = fg.jit(lambda x: (sort(x), argsort(x)))
+    before = native.threads()
+    try:
+        for count in (1, 2, 4):
+            native.set_threads(count)
+            values, order = function(x)
+            np.testing.assert_array_equal(values, np.sort(x))
+            np.testing.assert_array_equal(order, np.argsort(x, kind="stable"))
+    finally:
+        native.set_threads(before)
+
+
+def test_where_numpy_has_no_function_its_sort_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(calls.ROUTINES, "sort", lambda call, slots: None)
+    x = numbers("f8", (LONG + 5,))
+    function = fg.jit(lambda x: sort(x) + 0)
+    np.testing.assert_array_equal(function(x), np.sort(x))
+
+
+def test_numpys_functions() -> None:
+    assert native_sorting.function_for(np.dtype("f4"), 5)
+    assert native_sorting.function_for(np.dtype("c16"), 5) is None
+    assert native_sorting.function_for(np.dtype("u1"), 5) != native_sorting.function_for(np.dtype("u1"), 500)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", [0, 1, 2, 7, 8, 1000])
+def test_search(dtype: str, n: int) -> None:
+    ordered, wanted = np.sort(numbers(dtype, (n,))), numbers(dtype, (300,))
+    for side in ("left", "right"):
+        got = fg.jit(lambda a, v, side=side: sorting.searchsorted(a, v, side=side, batch_ndim=0))(ordered, wanted)
+        np.testing.assert_array_equal(got, np.searchsorted(ordered, wanted, side))  # type: ignore[call-overload]

@@ -1,0 +1,61 @@
+"""Rows of sort, argsort and searchsorted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tests.ops.rows import ALL, FLOATS, Draw, Row, drawn, fixed
+
+SHAPES = {"last": ((3, 18), 1), "first": ((37, 5), 0), "middle": ((2, 17, 3), 1)}
+
+
+def _sorts(name: str, **options: Any) -> list[Row]:
+    return [
+        Row(
+            name,
+            drawn(Draw.distinct, shape),
+            ALL,
+            fixed(dimension=axis, descending=descending),
+            variant=f"{variant}{' descending' if descending else ''}",
+            **options,
+        )
+        for variant, (shape, axis) in SHAPES.items()
+        for descending in (False, True)
+    ]
+
+
+def _searched(draw: Draw, batch: tuple[int, ...], n: int, query: tuple[int, ...]) -> tuple[Any, Any]:
+    ordered, query_values = draw.normal(*batch, n), draw.normal(*batch, *query)
+    return np.sort(ordered, -1), query_values
+
+
+ROWS: tuple[Row, ...] = (
+    *_sorts("sort", analytic=False),
+    *_sorts("argsort"),
+    *(
+        Row(name, drawn(Draw.distinct, (37, 19)), ALL, fixed(dimension=dimension, descending=False), variant=variant)
+        for name, dimension, variant in (("argsort", 0, "columns"), ("argsort", 1, "rows"), ("sort", 0, "columns"))
+    ),
+    Row("argsort", drawn(Draw.normal, (3, 1)), FLOATS, fixed(dimension=1, descending=False), variant="one element"),
+    *(
+        Row(name, drawn(Draw.normal, (3, 0)), FLOATS, fixed(dimension=1, descending=False), variant="empty")
+        for name in ("sort", "argsort")
+    ),
+    *(
+        Row(
+            "searchsorted",
+            lambda draw, shape=shape: _searched(draw, *shape),
+            ALL,
+            fixed(side=side, batch_ndim=len(shape[0])),
+            variant=f"{variant} {side}",
+        )
+        for variant, shape in {
+            "plain": ((), 18, (3, 5)),
+            "batched": ((4,), 17, (3,)),
+            "no places": ((), 0, (3,)),
+        }.items()
+        for side in ("left", "right")
+    ),
+)
