@@ -6,22 +6,28 @@
 Array([1., 1., 1.])
 """
 
-from funcgrad import custom_batching, custom_derivatives, errors, lax, nn, numpy, tree, tree_util
+from funcgrad import ad_checkpoint, custom_batching, custom_derivatives, debug, errors, flatten_util, lax, nn, numpy, tree, tree_util
+from funcgrad.ad_checkpoint import checkpoint, checkpoint_policies, remat
 from funcgrad.api import eval_shape, grad, jvp, make_jaxpr, stop_gradient, value_and_grad, vjp
 from funcgrad.array import Array
 from funcgrad.batching import vmap
+from funcgrad.callbacks import io_callback, pure_callback
 from funcgrad.control.rules import custom_gradient, custom_jvp, custom_vjp
 from funcgrad.jacobians import hessian, jacfwd, jacrev
 from funcgrad.linearization import closure_convert, linear_transpose, linearize
 from funcgrad.runtime.caches import clear_caches
-from funcgrad.runtime.dispatch import ShapeDtypeStruct, jit
+from funcgrad.runtime.dispatch import ShapeDtypeStruct, disable_jit, jit
 from funcgrad.runtime.threads import get_num_threads, set_num_threads
+from funcgrad.scopes import ensure_compile_time_eval, named_call, named_scope
 
 jacobian = jacrev
 __version__ = "0.1.0"
 __all__ = [
     "Array",
     "ShapeDtypeStruct",
+    "ad_checkpoint",
+    "checkpoint",
+    "checkpoint_policies",
     "clear_caches",
     "closure_convert",
     "custom_batching",
@@ -29,11 +35,16 @@ __all__ = [
     "custom_gradient",
     "custom_jvp",
     "custom_vjp",
+    "debug",
+    "disable_jit",
+    "ensure_compile_time_eval",
     "errors",
     "eval_shape",
+    "flatten_util",
     "get_num_threads",
     "grad",
     "hessian",
+    "io_callback",
     "jacfwd",
     "jacobian",
     "jacrev",
@@ -43,8 +54,12 @@ __all__ = [
     "linear_transpose",
     "linearize",
     "make_jaxpr",
+    "named_call",
+    "named_scope",
     "nn",
     "numpy",
+    "pure_callback",
+    "remat",
     "set_num_threads",
     "stop_gradient",
     "tree",

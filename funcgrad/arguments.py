@@ -101,8 +101,8 @@ def check_value(value: Any, holomorphic: bool) -> None:
         )
     if holomorphic and kind.dtype.kind != "c":
         raise TypeError(
-            f"grad with holomorphic=True requires a complex output, but it has dtype {kind.dtype.name}: no real function "
-            f"is holomorphic, unless it is constant. Leave holomorphic out.{at_line()}"
+            f"grad with holomorphic=True requires a complex output, but it has dtype {kind.dtype.name}: no real "
+            f"function is holomorphic, unless it is constant. Leave holomorphic out.{at_line()}"
         )
     if kind.dtype.kind == "c" and not holomorphic:
         raise TypeError(

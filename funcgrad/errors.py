@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from types import CodeType
 from typing import NamedTuple
 
@@ -18,14 +19,25 @@ PACKAGES = tuple(os.path.dirname(os.path.abspath(path)) + os.sep for path in (__
 _internal: dict[str, bool] = {}
 
 
+class Scopes(threading.local):
+    """The names of `named_scope` that this thread is in, joined by slashes."""
+
+    path = ""
+
+
+scopes = Scopes()
+
+
 class SourceLocation(NamedTuple):
-    """A line of the user's program: the function's code object and the line number."""
+    """A line of the user's program: the function's code object, the line number, and the `named_scope` around it."""
 
     code: CodeType
     line: int
+    scope: str = ""
 
     def __str__(self) -> str:
-        return f"{self.code.co_filename}:{self.line} (in {self.code.co_qualname})"
+        scope = f" [{self.scope}]" if self.scope else ""
+        return f"{self.code.co_filename}:{self.line} (in {self.code.co_qualname}){scope}"
 
 
 def user_location() -> SourceLocation | None:
@@ -37,7 +49,7 @@ def user_location() -> SourceLocation | None:
         if internal is None:
             internal = _internal[name] = os.path.abspath(name).startswith(PACKAGES)
         if not internal:
-            return SourceLocation(frame.f_code, frame.f_lineno)
+            return SourceLocation(frame.f_code, frame.f_lineno, scopes.path)
         frame = frame.f_back  # type: ignore[assignment]
     return None
 

@@ -22,6 +22,13 @@ from funcgrad.transform.partial import split
 from funcgrad.transform.vjp import instantiate, vjp_program
 
 
+class TangentBuilder(Builder):
+    """A builder of what happens to tangents; the rest is done at once."""
+
+    __slots__ = ()
+    whole = False
+
+
 def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     """The value of `fun` and its derivative there, as a function that no longer computes `fun`.
 
@@ -59,7 +66,7 @@ def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> 
     check_inputs(primals, leaves, False, False, "linearize")
     flat = FlatFunction(fun, structure, has_aux)
     with np.errstate(all="ignore"):
-        with Builder() as builder:
+        with TangentBuilder() as builder:
             kinds = [ArrayType(t.shape, t.dtype) for t in map(type_of, leaves)]
             variables = [builder.parameter(t) for t in kinds]
             outputs, moved = jvp_values(flat, leaves, variables)

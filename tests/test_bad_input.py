@@ -173,8 +173,8 @@ TABLE = [
     Row("a donated array", lambda: donated() + 1, errors.DonatedBufferError, ("given away", "donate_argnums", "result")),
     Row("a donated array in jit", lambda: fg.jit(np.sin)(donated()), errors.DonatedBufferError, ("given away", "donate_argnums")),
     # functions
-    Row("NumPy without a counterpart", in_jit(lambda x: np.linalg.qr(x), X), TypeError, ("qr", "traced")),
-    Row("a ufunc without a counterpart", in_jit(lambda x: np.spacing(x)), TypeError, ("spacing", "traced")),
+    Row("NumPy without a counterpart", in_jit(lambda x: np.save("x", x), X), TypeError, ("save", "traced")),
+    Row("a ufunc without a counterpart", in_jit(lambda x: np.isnat(x)), TypeError, ("isnat", "traced")),
     Row("an unknown dialect", lambda: fg.jit(np.sin).lower(1.0).as_text("c"), ValueError, ("'c'", "'python'")),
     Row("vmap over different sizes", lambda: fg.vmap(lambda x, y: x)(X, np.ones(5)), ValueError, ("2, 5",)),
     Row("vmap along no axis", lambda: fg.vmap(lambda x: x, in_axes=3)(X), ValueError, ("axis 3", "(2, 3)")),

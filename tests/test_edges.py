@@ -162,6 +162,20 @@ EDGES: tuple[Edge, ...] = (
 )
 
 
+XLOGY: tuple[tuple[tuple[float, float], tuple[float, float]], ...] = (
+    ((0.0, 0.0), (-INF, 0.0)),  # JAX: NaN for the second one
+    ((0.0, 2.0), (np.log(2.0), 0.0)),
+    ((2.0, 0.0), (-INF, INF)),
+)
+
+
+@pytest.mark.parametrize(("point", "gradient"), XLOGY)
+def test_xlogy(point: tuple[float, float], gradient: tuple[float, float]) -> None:
+    for run in (lambda f: f, fg.jit):
+        found = run(fg.grad(fg.scipy.special.xlogy, argnums=(0, 1)))(*point)
+        np.testing.assert_allclose(found, gradient)
+
+
 def names(edge: Edge) -> str:
     return edge.name
 

@@ -24,7 +24,7 @@ LAYERS = (
     *("ir", "trace", "ops", "transform", "control"),
     *("lax", "numpy", "scipy", "nn", "random", "optim"),
     *("simplify", "lower", "compile", "runtime", "interop"),
-    *("arguments", "api", "batching", "linearization", "jacobians", "flatten_util", "callbacks", "ad_checkpoint"),
+    *("arguments", "api", "batching", "linearization", "jacobians", "flatten_util", "callbacks", "ad_checkpoint", "scopes"),
     *("custom_derivatives", "custom_batching", "sparse_derivatives", "debug", "testing", FACE),
 )
 

@@ -72,7 +72,7 @@ class _Printer:
         self.block = "entry"
         self.temporaries = 0
         self.labels = 0
-        self.loops = 0  # how many are open
+        self.in_lanes = False  # whether the innermost loop around the current point can be vectorised
         self.metadata: list[str] = []
         self.groups: list[int] = []  # access groups of the independent loops around the current point
         self.group_lists: dict[tuple[int, ...], int] = {}
@@ -153,7 +153,7 @@ class _Printer:
         """Call one of `vecmath`'s functions."""
         self.mathematics[name, dtype] = None
         typed = ", ".join(f"{TYPES[dtype]} {argument}" for argument in arguments)
-        once = "" if self.loops else " noinline"  # outside of loops there are no lanes to gain, only code
+        once = "" if self.in_lanes else " noinline"  # one number at a time: there are no lanes to gain, only code
         return self.emit(f"call {TYPES[dtype]} {vecmath.symbol(name, dtype)}({typed}){once}")
 
     def label(self, text: str) -> None:
@@ -239,9 +239,9 @@ class _Printer:
         phis = len(self.lines)  # they name values that the body has yet to define
         group = self.node("distinct !{}") if loop.independent else None
         outer, self.groups = self.groups, self.groups if group is None else [*self.groups, group]
-        self.loops += 1
+        before_lanes, self.in_lanes = self.in_lanes, loop.independent or any(c.reduction for c in loop.carries)
         self.instructions(loop.body)
-        self.loops -= 1
+        self.in_lanes = before_lanes
         self.groups = outer
         self.lines[phis:phis] = self.phis(loop, number, before, start)
         self.line(f"%i{number}.next = add nsw i64 %i{number}, 1")

@@ -57,6 +57,8 @@ class Primitive:
     into
         ``into(outputs, inputs, params)``: as the reference, but writes into given arrays (in C order): programs that call
         it whole need no copy of a large result then.
+    impure
+        Whether it does something besides computing its outputs, so that its equations are neither dropped nor merged.
     evaluate
         Replaces `reference` for calls on known arrays (structured primitives run compiled).
     expand
@@ -75,6 +77,7 @@ class Primitive:
     multiple: bool = False
     effect: Callable[..., Exception] | None = None
     into: Callable[[Values, Values, dict[str, Any]], None] | None = None
+    impure: bool = False
     evaluate: Callable[..., Any] | None = None
     expand: Callable[..., Callable[..., Values] | None] | None = None
     operands: int | None = field(default=None)

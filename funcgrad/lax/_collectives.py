@@ -63,10 +63,11 @@ def psum(x: Any, axis_name: Any, *, axis_index_groups: None = None) -> Any:
     Array([0.25, 0.75])
     """
     _no_groups("psum", axis_index_groups)
+    sizes = {name: axes.find(name).size for name in _names(axis_name)}
 
     def total(leaf: Any) -> Any:
-        for name in _names(axis_name):
-            leaf = collective(collectives.psum, name, leaf) if not _is_number(leaf) else leaf * axes.find(name).size
+        for name, size in sizes.items():
+            leaf = leaf * size if _is_number(leaf) else collective(collectives.psum, name, leaf)
         return leaf
 
     return tree.map(total, x)
@@ -108,8 +109,10 @@ def pmean(x: Any, axis_name: Any, *, axis_index_groups: None = None) -> Any:
 
 
 def _extreme(operation: Any, x: Any, axis_name: Any) -> Any:
+    names = [axes.find(name).name for name in _names(axis_name)]
+
     def best(leaf: Any) -> Any:
-        for name in _names(axis_name):
+        for name in names:
             leaf = operation(collective(collectives.all_gather, name, leaf), axes=(0,))
         return leaf
 
@@ -153,7 +156,7 @@ def all_gather(
            [1., 2.]])
     """
     _no_groups("all_gather", axis_index_groups)
-    name = _one("all_gather", axis_name)
+    name = axes.find(_one("all_gather", axis_name)).name
 
     def gathered(leaf: Any) -> Any:
         every = collective(collectives.all_gather, name, leaf)

@@ -59,7 +59,7 @@ def _plain(primitive: Any) -> Callable[..., Any]:
 
 UPDATES: dict[str, Update] = {
     "set": Update(_set, None, None),
-    "add": Update(_plain(scatter_add), lambda dtype: 0, np.add),
+    "add": Update(_plain(scatter_add), lambda dtype: -0.0 if dtype.kind == "f" else 0, np.add),  # x + -0.0 is x
     "multiply": Update(_mul, lambda dtype: 1, np.multiply),
     "min": Update(_plain(scatter_min), _highest, np.minimum),
     "max": Update(_plain(scatter_max), _lowest, np.maximum),

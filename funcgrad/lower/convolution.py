@@ -19,7 +19,7 @@ from funcgrad.ir.types import ArrayType
 from funcgrad.lower.calls import Call
 from funcgrad.lower.fusion import HANDLERS, Fusion
 from funcgrad.lower.graph import Graph, Stored
-from funcgrad.lower.index import Shape, Strided, contiguous_strides, is_view
+from funcgrad.lower.index import Shape, Strided, contiguous_strides, is_view, squeezed
 from funcgrad.lower.products import as_strided
 from funcgrad.ops.convolution import dilated
 
@@ -269,7 +269,7 @@ def _result(graph: Graph, out: Var) -> tuple[Var, Strided]:
     while (user := graph.only_user(var)) is not None:
         if user.primitive.name == "transpose":
             order = [order[k] for k in user.params["permutation"]]
-        elif user.primitive.name == "reshape" and is_view(user):
+        elif user.primitive.name == "reshape" and squeezed(var.type.shape) == squeezed(user.params["shape"]):
             wide = iter([k for k, n in zip(order, var.type.shape, strict=True) if n != 1])
             order = [-1 if n == 1 else next(wide) for n in user.params["shape"]]
         else:

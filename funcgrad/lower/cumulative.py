@@ -17,7 +17,7 @@ import numpy as np
 from funcgrad.dtypes import code
 from funcgrad.ir.program import Var
 from funcgrad.ir.types import ArrayType
-from funcgrad.lower.calls import WRITERS, Call
+from funcgrad.lower.calls import WRITERS, Call, is_native
 from funcgrad.lower.lines import PIECE, Lines, number
 from funcgrad.lower.loops import Carry, Constant, Operand, Value
 from funcgrad.lower.nest import neutral
@@ -43,7 +43,7 @@ def kernels(call: Call) -> list[KernelStep] | None:
     """The kernels of a cumulative operation; none for an empty one."""
     shape, params = call.equation.outputs[0].type.shape, call.equation.params
     lines = Lines.along(shape, params["axis"], params["reverse"])
-    if 0 in shape or not all(isinstance(a, Var) for a in call.inputs):
+    if 0 in shape or not is_native(call.equation) or not all(isinstance(a, Var) for a in call.inputs):
         return None
     if lines.inner >= NARROW:
         return [_over_rows(call, lines)]

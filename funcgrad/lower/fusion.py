@@ -16,7 +16,7 @@ from typing import Any
 
 from funcgrad.errors import SourceLocation
 from funcgrad.ir.primitive import registry
-from funcgrad.ir.program import Atom, Equation, Program, Var
+from funcgrad.ir.program import Atom, Equation, Literal, Program, Var
 from funcgrad.lower.calls import Call, is_alias, is_native
 from funcgrad.lower.graph import Graph, Stored
 from funcgrad.lower.index import ZERO, Shape, Strided, axis, contiguous_strides, squeezed
@@ -25,6 +25,7 @@ from funcgrad.lower.places import FOLDS as SCATTERS
 from funcgrad.lower.places import update_root
 from funcgrad.lower.products import Product, accumulation, arranged, fold_product, is_fold, match_product
 from funcgrad.lower.roots import Group, Root, fold_root, natural_index, store_root
+from funcgrad.lower.structured import without_constants
 from funcgrad.lower.turning import turn
 from funcgrad.lower.values import Expressions, NotHere
 from funcgrad.lower.writer import Writer
@@ -58,6 +59,7 @@ class Fusion:
         self.codes: dict[Equation, int] = {}
         self.checked: set[Equation] = set()
         self.trials: dict[Group, Expressions] = {}
+        self.updated: set[Var] = set()  # what took over the buffer of a temporary that nothing else reads
         self.costly: dict[Var, dict[int, int]] = {}  # for each costly lazy variable: how often which step computes it
 
     def run(self) -> Fusion:
@@ -110,6 +112,18 @@ class Fusion:
         self.graph.stored.update((v, Stored(v, position)) for v in equation.outputs)
         self.checked.add(equation)
 
+    def loop(self, equation: Equation) -> None:
+        """A loop; what it hands on unchanged is what was handed to it."""
+        equation, same = without_constants(equation)
+        self.call(equation)
+        for var, atom in same.items():
+            self.graph.stored[var] = self.graph.stored[atom] if isinstance(atom, Var) else self._number(atom)
+
+    def _number(self, literal: Literal) -> Stored:
+        """A literal in a buffer."""
+        var = Var(literal.type)
+        return Stored(var, self.add(store_root(var, literal)))
+
     def fold(self, equation: Equation) -> None:
         """A reduction."""
         self.add(fold_root(equation))
@@ -120,6 +134,13 @@ class Fusion:
         assert isinstance(operand, Var)
         self.ensure(operand)
         self.graph.stored[var] = self.graph.stored[operand]
+
+    def barrier(self, equation: Equation) -> None:
+        """A stored value as it is, for what comes after all steps so far."""
+        (operand,), (var,) = equation.inputs, equation.outputs
+        assert isinstance(operand, Var)
+        self.ensure(operand)
+        self.graph.stored[var] = Stored(self.graph.stored[operand].root, len(self.steps) - 1)
 
     def product(self, equation: Equation) -> None:
         """A product by loops or by the library."""
@@ -189,9 +210,10 @@ class Fusion:
         """The buffer of a temporary that nothing else reads, or a new one that its elements are copied to."""
         operand, (var,) = equation.inputs[0], equation.outputs
         place = self.graph.stored.get(operand) if isinstance(operand, Var) else None
-        own = place is not None and place.root is operand and place.position >= 0
+        own = place is not None and place.position >= 0 and (place.root is operand or operand in self.updated)
         if own and self.graph.only_user(operand) is equation:  # type: ignore[arg-type]
-            return operand  # type: ignore[return-value]
+            self.updated.add(var)
+            return place.root  # type: ignore[union-attr]
         self.add(store_root(var, operand))
         return var
 
@@ -349,11 +371,14 @@ def _inner_root(var: Var, operand: Atom, first: Any, counts: Shape, config: Any)
 
 
 HANDLERS: dict[str, Callable[[Any, Equation], None]] = {
+    "scan": Fusion.loop,
+    "while": Fusion.loop,
     **dict.fromkeys(
         ("reduce_sum", "reduce_prod", "reduce_max", "reduce_min", "reduce_and", "reduce_or", "argmax", "argmin"),
         Fusion.fold,
     ),
     "reshape": Fusion.reshape,
+    "optimization_barrier": Fusion.barrier,
     "dot_general": Fusion.product,
     "concatenate": Fusion.concatenate,
     "pad": Fusion.pad,

@@ -18,6 +18,7 @@ from funcgrad.lower.calls import WRITERS, Call
 from funcgrad.lower.complex import split
 from funcgrad.lower.expand import expand
 from funcgrad.lower.fusion import Fusion, failure, fuse
+from funcgrad.lower.merging import constants_of, merged
 from funcgrad.lower.products import Product
 from funcgrad.lower.roots import Group, Survey
 from funcgrad.lower.schedule import KernelStep, write_group
@@ -72,8 +73,12 @@ def make_plan(program: Program, first_status: int = 1) -> Plan:
     failures: list[Any] = [failure(e) for e in fusion.codes]
     for number, step in enumerate(steps):
         if isinstance(step, Call) and step.equation.primitive.name in BODIES:
-            steps[number] = region = structured(step, make_plan, first_status + len(failures))
+            region = structured(step, make_plan, first_status + len(failures))
             failures += failures_of(region)
+            whole = merged(region)
+            steps[number] = whole or region
+            if whole:
+                program = program.replace(constants=dict(program.constants) | constants_of(region))
     given = {*program.inputs, *program.constants, *fusion.outputs}
     offsets, size = _arena(_lifetimes(steps, given))
     return Plan(program, arguments, results, steps, tuple(fusion.outputs), offsets, size, failures, first_status)

@@ -24,7 +24,7 @@ MOST_PIECES, MOST_COLUMN_PIECES = 64, 16
 @dataclass(slots=True)
 class KernelStep:
     """One kernel call: which buffers (by variable) and integers it takes, over how long a range,
-    in pieces of what length.
+    in pieces of what length; and how many points it works on where no group tells.
     """
 
     kernel: Kernel
@@ -33,6 +33,7 @@ class KernelStep:
     total: int
     chunk: int
     group: Group | None
+    points: int = 0
 
 
 def write_group(

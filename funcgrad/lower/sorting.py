@@ -123,9 +123,9 @@ class Sorter:
 
     def _digit(self, streams: Streams, which: int) -> Operand:
         w, (low, width) = self.w, self.digits[which]
-        shift = low + (32 if self.packed else 0)
-        shifted = w.op("shr", streams[0], Constant(shift, WORD)) if shift else streams[0]
-        return w.cast(w.op("and", shifted, Constant((1 << width) - 1, WORD)), INDEX)
+        shift = w.cast(w.size(low + (32 if self.packed else 0), kind="shift"), WORD)  # so that digits share kernels
+        mask = w.cast(w.size((1 << width) - 1, kind="mask"), WORD)
+        return w.cast(w.op("and", w.op("shr", streams[0], shift), mask), INDEX)
 
     def _clear(self, counts: int, base: Operand, size: int) -> None:
         w = self.w
@@ -329,7 +329,8 @@ def sort_steps(call: Call) -> list[KernelStep | Call] | None:
     if params["dimension"] != x.type.ndim - 1 or params["descending"] or n < LONG or not 0 < count < FEW:
         return None
     levels = 1 if n < 1 << 20 else 2 if n < 1 << 23 else 3
-    runs = [*(Var(x.type.with_shape(x.type.shape)) for _ in range(levels)), out]
+    between = Var(x.type.with_shape(x.type.shape))
+    runs = [between if (levels - k) % 2 else out for k in range(levels + 1)]  # to and fro, so that the last is `out`
     pieces = call.equation.replace(inputs=(x,), outputs=(runs[0],), params={**params, "pieces": 1 << levels})
     steps: list[KernelStep | Call] = [Call(pieces, (x,), call.status)]
     for level in range(levels):

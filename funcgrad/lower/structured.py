@@ -80,6 +80,65 @@ def structured(call: Call, make_plan: Callable[[Program, int], Any], first_statu
     return Structured(equation, operands, tuple(plans), arenas, spares, first_status, constants)
 
 
+def without_constants(equation: Equation) -> tuple[Equation, dict[Var, Atom]]:
+    """A loop without the parts of the carry that its body hands on as they are, and what these outputs are."""
+    if equation.primitive.name == "scan":
+        return _scan_without_constants(equation)
+    if equation.primitive.name == "while":
+        return _while_without_constants(equation)
+    return equation, {}
+
+
+def _scan_without_constants(equation: Equation) -> tuple[Equation, dict[Var, Atom]]:
+    params, program = equation.params, equation.params["program"]
+    n, m = params["consts"], params["consts"] + params["carry"]
+    same = [a is v for a, v in zip(program.outputs, program.inputs[n:m], strict=False)]
+    if not any(same):
+        return equation, {}
+    order = [*range(n), *(n + k for k, s in enumerate(same) if s)]
+    order += [n + k for k, s in enumerate(same) if not s]
+    order += range(m, len(equation.inputs))
+    fixed = sum(same)
+    kept = [k for k in range(len(program.outputs)) if not (k < params["carry"] and same[k])]
+    body = program.replace(
+        inputs=tuple(program.inputs[k] for k in order), outputs=tuple(program.outputs[k] for k in kept)
+    )
+    changed = dict(params) | {"program": body, "consts": n + fixed, "carry": params["carry"] - fixed}
+    outputs = tuple(equation.outputs[k] for k in kept)
+    inputs = tuple(equation.inputs[k] for k in order)
+    gone = {equation.outputs[k]: equation.inputs[n + k] for k, s in enumerate(same) if s}
+    return equation.replace(inputs=inputs, outputs=outputs, params=changed), gone
+
+
+def _while_without_constants(equation: Equation) -> tuple[Equation, dict[Var, Atom]]:
+    params, cond, body = equation.params, equation.params["cond"], equation.params["body"]
+    nc, nb = params["cond_consts"], params["body_consts"]
+    same = [a is v for a, v in zip(body.outputs, body.inputs[nb:], strict=True)]
+    if not any(same):
+        return equation, {}
+    carry = equation.inputs[nc + nb :]
+
+    def chosen(values: Sequence[Any], flag: bool) -> tuple[Any, ...]:
+        return tuple(x for x, s in zip(values, same, strict=True) if s is flag)
+
+    def reordered(program: Program, consts: int, outputs: tuple[Atom, ...]) -> Program:
+        own = program.inputs[consts:]
+        return program.replace(
+            inputs=(*program.inputs[:consts], *chosen(own, True), *chosen(own, False)), outputs=outputs
+        )
+
+    fixed = chosen(carry, True)
+    inputs = (*equation.inputs[:nc], *fixed, *equation.inputs[nc : nc + nb], *fixed, *chosen(carry, False))
+    changed = dict(params) | {
+        "cond": reordered(cond, nc, cond.outputs),
+        "body": reordered(body, nb, chosen(body.outputs, False)),
+        "cond_consts": nc + len(fixed),
+        "body_consts": nb + len(fixed),
+    }
+    gone = dict(zip(chosen(equation.outputs, True), fixed, strict=True))
+    return equation.replace(inputs=inputs, outputs=chosen(equation.outputs, False), params=changed), gone
+
+
 OWN_FAILURES: tuple[BaseException, ...] = (
     KeyboardInterrupt("a loop was interrupted"),
     MemoryError(

@@ -45,7 +45,7 @@ def implements(reference: Callable[..., Any]) -> Callable[[F], F]:
                 return traced(*args, **kwargs)
             return wrap(reference(*args, **kwargs), (*args, *kwargs.values()))
 
-        del function.__wrapped__
+        function.__wrapped__ = traced  # whose signature is the one to show
         function.__doc__ = document(reference)
         function.__module__ = f"funcgrad.{module_of(reference)}"
         functions[reference] = function

@@ -24,6 +24,7 @@ def array(
     order: str | None = None,
     subok: bool = False,
     ndmin: int = 0,
+    ndmax: int = 0,
     like: Any = None,
 ) -> Any:
     """An array from numbers, arrays and traced arrays, nested in lists."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.dtypes import is_inexact
 from funcgrad.errors import at_line
 from funcgrad.numpy._common import axis_number, cast, dtype_of, implements, operand
 from funcgrad.numpy._reductions import _plain, _sum_dtype
@@ -40,7 +41,7 @@ def cumprod(a: Any, axis: int | None = None, dtype: Any = None, out: None = None
 def without_nan(a: Any, instead: float) -> Any:
     """The array with another number where it has NaN."""
     kind = type_of(a)
-    return np.where(np.isnan(a), kind.dtype.type(instead), a) if kind.dtype.kind in "fc" else a
+    return np.where(np.isnan(a), kind.dtype.type(instead), a) if is_inexact(kind.dtype) else a
 
 
 @implements(np.nancumsum)

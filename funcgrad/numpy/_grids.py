@@ -35,13 +35,12 @@ def logspace(
 
 @implements(np.geomspace)
 def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0) -> Any:
-    """Numbers each of which is a constant multiple of the one before (real ends of one sign, in float64)."""
+    """Numbers each of which is a constant multiple of the one before (in float64, or complex128)."""
     start, stop = promoted("geomspace", start, stop)
-    if type_of(start).dtype.kind == "c":
-        raise TypeError(f"numpy.geomspace: complex ends are not supported on traced arrays{at_line()}")
-    start, stop = (cast(v, np.dtype(np.float64)) for v in (start, stop))
+    dtype_of_ends = np.result_type(type_of(start).dtype, np.float64)
+    start, stop = cast(start, dtype_of_ends), cast(stop, dtype_of_ends)
     sign = np.sign(start)
-    ends = [np.log10(v * sign) for v in (start, stop)]
+    ends = [np.log10(v / sign) for v in (start, stop)]
     middle = logspace(ends[0], ends[1], num, endpoint) * sign
     place = np.reshape(np.arange(num), (num,) + (1,) * (type_of(middle).ndim - 1))
     middle = np.where(place == 0, start, middle)  # the ends are met exactly

@@ -26,6 +26,7 @@ from funcgrad.trace.tracer import Tracer, known
 INT64 = np.dtype(np.int64)
 ARRAYS = -1
 MODES = ("raise", "promise_in_bounds", "clip", "drop", "fill", "wrap")
+KNOWN_ENTRIES = (slice, int, float, complex, np.number, Tracer, np.ndarray)  # what is wrong with some, `positions` says
 Shape = tuple[int, ...]
 
 
@@ -327,13 +328,13 @@ def _consumed(entry: Any) -> int:
 
 
 def _entry(entry: Any) -> Any:
-    if entry is None or entry is Ellipsis or isinstance(entry, (slice, int, np.integer, Tracer, np.ndarray)):
+    if isinstance(entry, (np.bool_, bool)):
+        return np.asarray(entry)
+    if entry is None or entry is Ellipsis or isinstance(entry, KNOWN_ENTRIES):
         return entry
     if isinstance(entry, (list, tuple, range)):
         items = list(entry)
         return np.array(items) if items else np.zeros(0, INT64)
-    if isinstance(entry, (np.bool_, bool)):
-        return np.asarray(entry)
     try:
         return operator.index(entry)
     except TypeError:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.dtypes import is_inexact
 from funcgrad.errors import at_line
 from funcgrad.numpy._common import broadcast_to, cast, dtype_of, implements, operand
 from funcgrad.numpy._cumulative import without_nan
@@ -26,7 +27,7 @@ def _given(**options: Any) -> dict[str, Any]:
 
 
 def _is_inexact(a: Any) -> bool:
-    return type_of(a).dtype.kind in "fc"
+    return is_inexact(type_of(a).dtype)
 
 
 @implements(np.nansum)
@@ -115,7 +116,7 @@ def _present(a: Any, where: Any) -> Any:
 
 def _result_dtype(name: str, a: Any, dtype: Any) -> np.dtype:
     found = type_of(a).dtype if dtype is None else dtype_of(dtype)
-    if found.kind not in "fc":
+    if not is_inexact(found):
         raise TypeError(f"{name}: if a is inexact, then dtype must be inexact, not {found.name}{at_line()}")
     return found
 

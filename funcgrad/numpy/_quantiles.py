@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.dtypes import is_inexact
 from funcgrad.errors import at_line
 from funcgrad.numpy._common import axis_numbers, broadcast_to, cast, concrete, implements, operand
 from funcgrad.numpy._reductions import _plain
@@ -134,7 +135,7 @@ def _quantile(name: str, a: Any, q: Any, axis: Any, method: str, keepdims: bool,
         raise ValueError(f"{name}: q must be a scalar or 1d{at_line()}")
     rest = type_of(lines).ndim - 1
     ordered = sorting.sort(lines, dimension=0, descending=False)
-    missing = np.isnan(ordered) if type_of(a).dtype.kind == "f" else None
+    missing = np.isnan(ordered) if is_inexact(type_of(a).dtype) else None
     fractions = reshape(q, (*type_of(q).shape, *(1,) * rest))
     count: Any = n
     if missing is not None and skip_nan:
@@ -193,14 +194,14 @@ def _median(name: str, a: Any, axis: Any, out: None, keepdims: Any, skip_nan: bo
     _plain(name, out)
     a = operand(a, name)
     lines, axes = _lines(name, a, axis)
-    dtype = type_of(a).dtype if type_of(a).dtype.kind in "fc" else np.dtype(np.float64)
+    dtype = type_of(a).dtype if is_inexact(type_of(a).dtype) else np.dtype(np.float64)
     n = type_of(lines).shape[0]
     keep = keepdims if isinstance(keepdims, bool) else False
     if not n:
         nothing = broadcast_to(np.array(np.nan, dtype), type_of(lines).shape[1:])
         return _kept(nothing, 0, axes, keep)
     ordered = sorting.sort(lines, dimension=0, descending=False)
-    missing = np.isnan(ordered) if dtype.kind in "fc" else None
+    missing = np.isnan(ordered) if is_inexact(type_of(a).dtype) else None
     if missing is not None and skip_nan:
         count = np.sum(convert(~missing, dtype=INT64), 0)
         last = np.maximum(count - 1, 0)

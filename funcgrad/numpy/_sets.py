@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from funcgrad.dtypes import is_inexact
 from funcgrad.errors import at_line
 from funcgrad.numpy._common import axis_number, broadcast_to, implements, operand, promoted
 from funcgrad.numpy._extended import extends, length_of
@@ -105,7 +106,7 @@ class Groups(NamedTuple):
 def _unlike(x: Any, equal_nan: bool) -> Any:
     """Which elements (or columns) of a sorted line differ from the one before."""
     differs = x[1:] != x[:-1]
-    if equal_nan and type_of(x).dtype.kind in "fc":
+    if equal_nan and is_inexact(type_of(x).dtype):
         differs = differs & ~(np.isnan(x[1:]) & np.isnan(x[:-1]))
     return differs
 

@@ -146,7 +146,9 @@ def broadcast_arrays(*args: Any, subok: bool = False) -> tuple[Any, ...]:
 
 
 @implements(np.concatenate)
-def concatenate(arrays: Any, axis: int | None = 0, out: None = None, *, dtype: Any = None) -> Any:
+def concatenate(
+    arrays: Any, axis: int | None = 0, out: None = None, *, dtype: Any = None, casting: str = "same_kind"
+) -> Any:
     """Arrays joined along an axis."""
     if out is not None:
         raise TypeError(f"concatenate: out= would write into an array: traced functions are pure{at_line()}")
@@ -155,7 +157,7 @@ def concatenate(arrays: Any, axis: int | None = 0, out: None = None, *, dtype: A
         raise ValueError(f"need at least one array to concatenate{at_line()}")
     parts = promoted("concatenate", *parts)
     if dtype is not None:
-        parts = [convert(x, dtype=np.dtype(dtype)) for x in parts]
+        parts = [_converted(x, np.dtype(dtype), casting) for x in parts]
     if axis is None:
         parts, axis = [ravel(x) for x in parts], 0
     shapes = [type_of(x).shape for x in parts]
@@ -165,14 +167,25 @@ def concatenate(arrays: Any, axis: int | None = 0, out: None = None, *, dtype: A
     return parts[0] if len(parts) == 1 else sh.concatenate(*parts, dimension=along)
 
 
+def _converted(x: Any, dtype: np.dtype, casting: Any) -> Any:
+    have = type_of(x).dtype
+    if not np.can_cast(have, dtype, casting):
+        raise TypeError(
+            f"Cannot cast array data from {have!r} to {dtype!r} according to the rule {casting!r}{at_line()}"
+        )
+    return convert(x, dtype=dtype)
+
+
 @implements(np.concat)
-def concat(arrays: Any, axis: int | None = 0, out: None = None, *, dtype: Any = None) -> Any:
+def concat(
+    arrays: Any, axis: int | None = 0, out: None = None, *, dtype: Any = None, casting: str = "same_kind"
+) -> Any:
     """As `concatenate`."""
-    return concatenate(arrays, axis, out, dtype=dtype)
+    return concatenate(arrays, axis, out, dtype=dtype, casting=casting)
 
 
 @implements(np.stack)
-def stack(arrays: Any, axis: int = 0, out: None = None, *, dtype: Any = None) -> Any:
+def stack(arrays: Any, axis: int = 0, out: None = None, *, dtype: Any = None, casting: str = "same_kind") -> Any:
     """Arrays of one shape joined along a new axis."""
     parts = [operand(x, "stack") for x in arrays]
     if len({type_of(x).shape for x in parts}) > 1:
@@ -180,7 +193,7 @@ def stack(arrays: Any, axis: int = 0, out: None = None, *, dtype: Any = None) ->
     if not parts:
         raise ValueError(f"need at least one array to stack{at_line()}")
     along = axis_number(axis, type_of(parts[0]).ndim + 1, "stack")
-    return concatenate([expand_dims(x, along) for x in parts], along, out, dtype=dtype)
+    return concatenate([expand_dims(x, along) for x in parts], along, out, dtype=dtype, casting=casting)
 
 
 def _at_least(x: Any, ndim: int) -> Any:
@@ -203,16 +216,16 @@ def atleast_2d(*arys: Any) -> Any:
 
 
 @implements(np.vstack)
-def vstack(tup: Any, *, dtype: Any = None) -> Any:
+def vstack(tup: Any, *, dtype: Any = None, casting: str = "same_kind") -> Any:
     """Joined as rows."""
-    return concatenate([_at_least(operand(x, "vstack"), 2) for x in tup], 0, dtype=dtype)
+    return concatenate([_at_least(operand(x, "vstack"), 2) for x in tup], 0, dtype=dtype, casting=casting)
 
 
 @implements(np.hstack)
-def hstack(tup: Any, *, dtype: Any = None) -> Any:
+def hstack(tup: Any, *, dtype: Any = None, casting: str = "same_kind") -> Any:
     """Joined side by side."""
     parts = [_at_least(operand(x, "hstack"), 1) for x in tup]
-    return concatenate(parts, 0 if type_of(parts[0]).ndim == 1 else 1, dtype=dtype)
+    return concatenate(parts, 0 if type_of(parts[0]).ndim == 1 else 1, dtype=dtype, casting=casting)
 
 
 @implements(np.column_stack)

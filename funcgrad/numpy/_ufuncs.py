@@ -10,7 +10,7 @@ import numpy as np
 from funcgrad import dtypes
 from funcgrad.errors import at_line
 from funcgrad.numpy._common import broadcast, cast, cast_weakly, implements, operand, promoted
-from funcgrad.numpy._ufunc import register
+from funcgrad.numpy._ufunc import no_output, register
 from funcgrad.ops import arithmetic as ar
 from funcgrad.ops import comparison as co
 from funcgrad.ops import complex as cx
@@ -427,17 +427,20 @@ operators["true_divide"] = operators[np.true_divide.__name__]
 @implements(np.where)
 def where(condition: Any, x: Any = None, y: Any = None, /) -> Any:
     """Choose elements from `x` where `condition` holds, else from `y`."""
+    if x is None and y is None:
+        return np.nonzero(condition)
     if x is None or y is None:
-        raise TypeError(
-            f"numpy.where with one argument has a result whose size depends on values: give all three{at_line()}"
-        )
+        raise ValueError(f"either both or neither of x and y should be given{at_line()}")
     x, y = promoted("where", x, y)
     return co.select(*broadcast("where", _truth(operand(condition, "where")), y, x))
 
 
 @implements(np.clip)
-def clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
+def clip(
+    a: Any, a_min: Any = None, a_max: Any = None, out: None = None, *, min: Any = None, max: Any = None
+) -> Any:
     """Limit the elements to an interval."""
+    no_output("numpy.clip", out)
     low, high = (a_min if min is None else min), (a_max if max is None else max)
     low = None if _beyond(a, low) < 0 else low  # as in NumPy: a Python int beyond the dtype limits nothing
     high = None if _beyond(a, high) > 0 else high
@@ -475,8 +478,9 @@ def nan_to_num(
 
 
 @implements(np.round)
-def round(a: Any, decimals: int = 0) -> Any:
+def round(a: Any, decimals: int = 0, out: None = None) -> Any:
     """Round to `decimals` places, halves to even."""
+    no_output("numpy.round", out)
     kind = type_of(a)
     if kind.dtype == np.bool_:
         if decimals:
@@ -509,6 +513,5 @@ def imag(val: Any) -> Any:
 def angle(z: Any, deg: bool = False) -> Any:
     """The argument of complex numbers, counterclockwise from the positive real axis."""
     z = operand(z, "angle")
-    re, im = (cx.real(z), cx.imag(z)) if cx.is_complex(z) else (_inexact(z), imag(_inexact(z)))
-    found = tr.atan2(im, re)
+    found = namespace["arctan2"](*((cx.imag(z), cx.real(z)) if cx.is_complex(z) else (0, z)))
     return found * type_of(found).dtype.type(180 / np.pi) if deg else found

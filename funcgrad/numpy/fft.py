@@ -30,14 +30,14 @@ def _operand(name: str, a: Any, real: bool) -> Any:
 
 def _length(name: str, n: Any) -> int:
     try:
-        n = operator.index(n)
+        n = int(operator.index(n))
     except TracerIntegerConversionError:
         raise
     except TypeError:
         raise TypeError(f"{name}: a length is an integer, not {n!r}{at_line()}") from None
     if n < 1:
         raise ValueError(f"{name}: Invalid number of FFT data points ({n}) specified.{at_line()}")
-    return n
+    return int(n)
 
 
 def _fitted(a: Any, axis: int, n: int) -> Any:

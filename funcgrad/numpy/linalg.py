@@ -402,7 +402,8 @@ def tensordot(x1: Any, x2: Any, /, *, axes: Any = 2) -> Any:
 @implements(np.linalg.vecdot)
 def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
     """The inner product along an axis; the first operand is conjugated."""
-    return np.vecdot(x1, x2, axis=axis)
+    product: Any = np.vecdot
+    return product(x1, x2, axis=axis)
 
 
 @implements(np.linalg.outer)

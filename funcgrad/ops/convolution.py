@@ -17,6 +17,7 @@ are the same thing, and a batch of kernels is a convolution with more groups.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -28,12 +29,16 @@ from funcgrad.ir.primitive import Values
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.comparison import convert
 from funcgrad.ops.contraction import dot_general
-from funcgrad.ops.families import bilinear
-from funcgrad.ops.shape import reshape, rev, slice_, transpose
+from funcgrad.ops.families import bilinear, operation
+from funcgrad.ops.shape import broadcast_in_dim, concatenate, pad, reshape, rev, slice_, transpose
 from funcgrad.trace.frame import type_of
 
 Ints = tuple[int, ...]
 Pads = tuple[tuple[int, int], ...]
+Window = dict[str, Any]
+NAMES = ("window_dimensions", "window_strides", "padding", "base_dilation", "window_dilation")  # of a fold over windows
+FEW = 32  # elements of a window whose products are written out
+MANY = 8  # groups that make a vector
 
 
 def dilated(n: int, dilation: int) -> int:
@@ -45,6 +50,12 @@ def places(n: int, window: int, stride: int, pads: tuple[int, int], dilations: t
     """How many positions a window has along an axis; `dilations` of what it moves over, and its own."""
     room = dilated(n, dilations[0]) + sum(pads) - dilated(window, dilations[1])
     return max(room // stride + 1, 0)
+
+
+def result_shape(shape: Ints, window: Window) -> Ints:
+    """How many places the window has along each axis."""
+    dimensions, strides, padding, base, own = (window[name] for name in NAMES)
+    return tuple(map(places, shape, dimensions, strides, padding, zip(base, own, strict=True)))
 
 
 # Meaning -------------------------------------------------------------------------------------------------------------
@@ -227,6 +238,23 @@ conv_general_dilated = bilinear("conv_general_dilated", _reference, _infer, (_tr
 # What kernels make of it ----------------------------------------------------------------------------------------------
 
 
+def taps(x: Any, value: Any, window: Window) -> list[Any]:
+    """For each element of the window, in C order, what it meets at all places."""
+    dimensions, strides, padding, base, own = (window[name] for name in NAMES)
+    config = tuple((low, high, d - 1) for (low, high), d in zip(padding, base, strict=True))
+    if any(map(any, config)):
+        x = pad(x, value, padding_config=config)
+    counts = result_shape(
+        type_of(x).shape, {**window, "padding": ((0, 0),) * len(base), "base_dilation": (1,) * len(base)}
+    )
+    found = []
+    for element in itertools.product(*map(range, dimensions)):
+        first = [e * d if m else 0 for e, d, m in zip(element, own, counts, strict=True)]
+        last = [f + (m - 1) * s + 1 if m else f for f, m, s in zip(first, counts, strides, strict=True)]
+        found.append(slice_(x, start_indices=tuple(first), limit_indices=tuple(last), strides=strides))
+    return found
+
+
 def _expand(types: tuple[ArrayType, ...], params: dict[str, Any]) -> Any:
     x, w = types
     if x.dtype == np.float16:
@@ -235,7 +263,58 @@ def _expand(types: tuple[ArrayType, ...], params: dict[str, Any]) -> Any:
     plain = not any(low or high for low, high in params["padding"]) and set(params["lhs_dilation"]) <= {1}
     if window == 1 and plain and 0 not in (*x.shape, *w.shape):
         return lambda x, w: (_pointwise(x, w, params["window_strides"]),)
+    out = _infer(x, w, **params)
+    if x.shape[0] >= MANY and {x.shape[1], w.shape[-1]} == {1} and x.dtype.kind == "f":
+        few = math.prod(out.shape[2:-1])
+        if few <= min(FEW, window) and 0 not in (*x.shape, *w.shape):
+            return lambda x, w: (_by_channels_w(x, w, params),)
+    if x.shape[0] >= MANY and {x.shape[-1], w.shape[-1]} == {1} and x.dtype.kind == "f":
+        if window <= FEW and 0 not in (*x.shape, *w.shape, *out.shape):
+            return lambda x, w: (_by_channels(x, w, params),)
     return None
+
+
+def _window(sizes: Ints, params: dict[str, Any]) -> Window:
+    """A fold's window over examples, space and channels."""
+    inner = (sizes, params["window_strides"], params["padding"], params["lhs_dilation"], params["rhs_dilation"])
+    ends = (1, 1, (0, 0), 1, 1)
+    return {name: (end, *values, end) for name, values, end in zip(NAMES, inner, ends, strict=True)}
+
+
+def _by_channels(x: Any, w: Any, params: dict[str, Any]) -> Any:
+    """Groups of one feature and one output: products of slices, groups last, so that they fill vectors."""
+    kind, kernel = type_of(x), type_of(w)
+    groups, last = kind.shape[0], kind.ndim - 1
+    lines = reshape(transpose(x, permutation=(*range(1, last + 1), 0)), shape=(*kind.shape[1:last], groups))
+    factors = reshape(transpose(w, permutation=(*range(1, last + 1), 0)), shape=(math.prod(kernel.shape[1:-2]), groups))
+    seen = taps(lines, kind.dtype.type(0), _window(kernel.shape[1:-2], params))
+    total = None
+    for k, tap in enumerate(seen):
+        factor = slice_(factors, start_indices=(k, 0), limit_indices=(k + 1, groups), strides=(1, 1))
+        spread = broadcast_in_dim(
+            reshape(factor, shape=(groups,)), shape=type_of(tap).shape, broadcast_dimensions=(last - 1,)
+        )
+        total = tap * spread if total is None else total + tap * spread
+    out = transpose(total, permutation=(last - 1, *range(last - 1)))
+    return reshape(out, shape=(*type_of(out).shape, 1))
+
+
+def _by_channels_w(x: Any, w: Any, params: dict[str, Any]) -> Any:
+    """The gradient by such a kernel: for each place a sum of products of slices over examples and window."""
+    kind, kernel = type_of(x), type_of(w)
+    groups, last = kind.shape[0], kind.ndim - 1
+    order = (last, *range(2, last), 0)  # examples, space, groups
+    lines = reshape(transpose(x, permutation=(*order, 1)), shape=tuple(kind.shape[k] for k in order))
+    order = (last - 1, *range(1, last - 1), 0)
+    factors = reshape(transpose(w, permutation=(*order, last)), shape=tuple(kernel.shape[k] for k in order))
+    exchanged = {**params, "window_strides": params["rhs_dilation"], "rhs_dilation": params["window_strides"]}
+    places_ = _infer(kind, kernel, **params).shape[2:-1]
+    seen = taps(lines, kind.dtype.type(0), _window(places_, exchanged))
+    factors_shape = type_of(factors).shape
+    whole = (slice_(tap, start_indices=(0,) * last, limit_indices=factors_shape, strides=(1,) * last) for tap in seen)
+    axes = tuple(range(last - 1))
+    sums = [reshape(operation("reduce_sum")(tap * factors, axes=axes), shape=(1, groups)) for tap in whole]
+    return reshape(transpose(concatenate(*sums, dimension=0), permutation=(1, 0)), shape=(groups, 1, *places_, 1))
 
 
 def _in_single(x: Any, w: Any, params: dict[str, Any]) -> Any:

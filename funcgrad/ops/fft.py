@@ -62,7 +62,7 @@ def _infer(x: ArrayType, *, kind: str, axes: Axes, length: int) -> ArrayType:
     if 0 in (shape[k] for k in axes) or length < 1 or shape[axes[-1]] != (half if kind == "irfftn" else length):
         raise TypeError(f"fft: {kind} of length {length} along {axes} does not fit an array of shape {x.shape}")
     shape[axes[-1]] = half if kind == "rfftn" else length
-    dtype = {"rfftn": cx.to_complex, "irfftn": cx.to_real}.get(kind, lambda dtype: dtype)(x.dtype)
+    dtype = cx.to_complex(x.dtype) if kind == "rfftn" else cx.to_real(x.dtype) if kind == "irfftn" else x.dtype
     return ArrayType(tuple(shape), dtype)
 
 

@@ -24,16 +24,14 @@ from funcgrad.ir.primitive import Pullback, Values
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.arithmetic import max_, min_
 from funcgrad.ops.comparison import convert, eq, gt, lt, select
-from funcgrad.ops.convolution import Ints, dilated, places, spread_out, windows
+from funcgrad.ops.convolution import NAMES, Ints, Window, dilated, result_shape, spread_out, taps, windows
 from funcgrad.ops.families import Operation, linear, repeat
 from funcgrad.ops.reduction import reduce_max, reduce_min, reduce_sum
-from funcgrad.ops.shape import broadcast_in_dim, iota, pad, reshape, slice_
+from funcgrad.ops.shape import broadcast_in_dim, iota, pad, reshape
 from funcgrad.trace.frame import bind, type_of
 
 MOST_TAPS = 64  # elements of a window that is written out
 INT32 = np.dtype(np.int32)
-NAMES = ("window_dimensions", "window_strides", "padding", "base_dilation", "window_dilation")
-Window = dict[str, Any]
 
 
 def identity(name: str, dtype: DType) -> Any:
@@ -45,12 +43,6 @@ def identity(name: str, dtype: DType) -> Any:
     if dtype.kind in "iu":
         return dtype.type(np.iinfo(dtype).min if name == "max" else np.iinfo(dtype).max)
     return dtype.type(-np.inf if name == "max" else np.inf)
-
-
-def result_shape(shape: Ints, window: Window) -> Ints:
-    """How many places the window has along each axis."""
-    dimensions, strides, padding, base, own = (window[name] for name in NAMES)
-    return tuple(map(places, shape, dimensions, strides, padding, zip(base, own, strict=True)))
 
 
 def _infer(name: str, allowed: frozenset[DType]) -> Any:
@@ -223,23 +215,6 @@ window_scatter = _moves("window_scatter", _scatter, _scatter_infer, "window_gath
 
 
 # What kernels make of it: slices of the padded operand, one for each element of the window ---------------------------
-
-
-def taps(x: Any, value: Any, window: Window) -> list[Any]:
-    """For each element of the window, in C order, what it meets at all places."""
-    dimensions, strides, padding, base, own = (window[name] for name in NAMES)
-    config = tuple((low, high, d - 1) for (low, high), d in zip(padding, base, strict=True))
-    if any(map(any, config)):
-        x = pad(x, value, padding_config=config)
-    counts = result_shape(
-        type_of(x).shape, {**window, "padding": ((0, 0),) * len(base), "base_dilation": (1,) * len(base)}
-    )
-    found = []
-    for element in itertools.product(*map(range, dimensions)):
-        first = [e * d if m else 0 for e, d, m in zip(element, own, counts, strict=True)]
-        last = [f + (m - 1) * s + 1 if m else f for f, m, s in zip(first, counts, strides, strict=True)]
-        found.append(slice_(x, start_indices=tuple(first), limit_indices=tuple(last), strides=strides))
-    return found
 
 
 def _is_written_out(types: Sequence[ArrayType], window: Window) -> bool:

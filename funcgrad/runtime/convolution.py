@@ -1,9 +1,10 @@
-"""Which native steps make a convolution?  Panels of the kernel, then bands of the result; or sums of pieces, then all."""
+"""Which native steps make a convolution?  Panels of the kernel, then bands of the result; or sums of pieces."""
 
 from __future__ import annotations
 
 import functools
 import threading
+from collections.abc import Sequence
 
 from funcgrad.compile.compiler import native_library
 from funcgrad.compile.engine import Library
@@ -15,7 +16,8 @@ from funcgrad.lower.calls import Call
 from funcgrad.lower.convolution import Convolution, Part, band_size, parts_size
 from funcgrad.runtime.calls import ROUTINES, Slots
 
-_lock = threading.Lock()
+_locks = (threading.Lock(), threading.Lock())
+_begun: set[tuple[str, bool]] = set()
 
 
 def convolution_steps(call: Call, slots: Slots) -> list[Step] | None:
@@ -31,7 +33,7 @@ def _part_steps(call: Convolution, part: Part, slots: Slots) -> list[Step]:
     values = _values(call, part, slots, panel(dtype), kind.itemsize)
     segments = g.segments(part.rows)
     integers = [*(values[which] for which in Parameter), *segments]
-    library = _library(dtype)
+    library = _library(dtype, g.backward)
     total = g.groups * g.batch * g.places[0] * part.bands
     chunk = part.chunk if part.pieces > 1 else 0
     if g.backward:
@@ -75,15 +77,28 @@ def _values(call: Convolution, part: Part, slots: Slots, wide: int, itemsize: in
     return found
 
 
-def _library(dtype: str) -> Library:
-    with _lock:
-        return _linked(dtype)
+def start(steps: Sequence[object]) -> None:
+    """Have the kernels that convolutions need compiled (or read) on other threads, while those of the program are."""
+    for dtype, backward in {
+        (code(part.out.var.type.dtype), part.geometry.backward)
+        for step in steps
+        if isinstance(step, Convolution)
+        for part in step.parts
+    }:
+        if (dtype, backward) not in _begun:
+            _begun.add((dtype, backward))
+            threading.Thread(target=_library, args=(dtype, backward), name="funcgrad-convolution", daemon=True).start()
+
+
+def _library(dtype: str, backward: bool) -> Library:
+    with _locks[backward]:
+        return _linked(dtype, backward)
 
 
 @functools.cache
-def _linked(dtype: str) -> Library:
+def _linked(dtype: str, backward: bool) -> Library:
     module = Module(optimised=True)
-    define(module, dtype)
+    define(module, dtype, backward)
     return native_library("convolution", str(module))
 
 

@@ -308,6 +308,50 @@ class JitFunction:
             self._traced.clear()
 
 
+class _Disabled(threading.local):
+    """How many `disable_jit` this thread is in."""
+
+    depth = 0
+
+
+_disabled, _everywhere, _switch = _Disabled(), [0], threading.Lock()
+_compiled_call = JitFunction.__call__
+
+
+def _python_call(self: JitFunction, *args: Any, **kwargs: Any) -> Any:
+    """What calls of jitted functions are while some thread has switched `jit` off."""
+    return self._fun(*args, **kwargs) if _disabled.depth else _compiled_call(self, *args, **kwargs)
+
+
+@contextlib.contextmanager
+def disable_jit(disable: bool = True) -> Iterator[None]:
+    """Within this context, and this thread, jitted functions are the Python functions that they were made of.
+
+    For debuggers, ``print`` and profilers. ``lax.scan`` and other loops run as programs none the less.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> f = fg.jit(lambda x: x * 2 if x > 0 else x)
+    >>> with fg.disable_jit():
+    ...     f(3.0)
+    6.0
+    """
+    before = _disabled.depth
+    with _switch:
+        _everywhere[0] += 1
+        JitFunction.__call__ = _python_call  # type: ignore[method-assign]
+    _disabled.depth = before + 1 if disable else 0
+    try:
+        yield
+    finally:
+        _disabled.depth = before
+        with _switch:
+            _everywhere[0] -= 1
+            if not _everywhere[0]:
+                JitFunction.__call__ = _compiled_call  # type: ignore[method-assign]
+
+
 def _in_front(pair: Ready, pairs: Sequence[Ready]) -> tuple[Ready, ...]:
     return (pair, *(other for other in pairs if other[0] is not pair[0]))[:8]
 

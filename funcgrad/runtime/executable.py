@@ -42,6 +42,7 @@ from funcgrad.lower.calls import Call
 from funcgrad.lower.plan import Plan, make_plan
 from funcgrad.lower.products import Product
 from funcgrad.lower.schedule import KernelStep
+from funcgrad.runtime import convolution
 from funcgrad.lower.structured import Structured
 from funcgrad.runtime.calls import HostCall, call_steps
 from funcgrad.runtime.structured import Regions, add_slots, everywhere
@@ -52,7 +53,7 @@ PIECE_FLOPS = 4e6  # multiplications and additions of a product's piece that is 
 LINES, LEAST_LINES = 16, 64  # rows or columns in each piece: a multiple, and at least
 MANY_LINES = 512  # in a piece when there are more than `SOME_PIECES`: every piece packs the other operand anew
 SOME_PIECES, MOST_PIECES = 4, 16  # two for each thread of a small machine: one that is interrupted leaves its second
-SCALARS = (bool, int, float)
+SCALARS = (bool, int, float, complex)
 LARGE = 4096  # elements of all buffers of a program that lets other Python threads run meanwhile
 
 
@@ -74,6 +75,7 @@ class Executable:
         self._hosts: dict[int, HostCall] = {}
         for dtype in {step.dtype for p in everywhere(self.plan) for step in p.steps if isinstance(step, Product)}:
             _start_products(dtype)
+        convolution.start(self.plan.steps)
         self._slots, self._template = _slots(self.plan)
         add_slots(self.plan, self._slots, self._template)
         self._addresses = _compiled(self.plan)

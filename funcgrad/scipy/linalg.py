@@ -344,13 +344,12 @@ def eigh(
     if type not in (1, 2, 3):
         raise ValueError(f"eigh: type must be 1, 2 or 3, not {type!r}{at_line()}")
     a, *rest = inexact("eigh", a) if b is None else inexact("eigh", a, b)
-    a = matrix("eigh", a, square=True)
-    read = (lambda x: x) if lower else H
+    a, *rest = (matrix("eigh", x, square=True) for x in (a, *rest))
+    a, *rest = (x if lower else H(x) for x in (a, *rest))
     if not rest:
-        out = spectral.eigh(read(a), compute_vectors=not eigvals_only)
+        out = spectral.eigh(a, compute_vectors=not eigvals_only)
         return out[0] if eigvals_only else tuple(out)
-    factor = factorizations.cholesky(read(matrix("eigh", rest[0], square=True)))
-    whole = _whole(read(a))
+    factor, whole = factorizations.cholesky(rest[0]), _whole(a)
     if type == 1:
         inner = _solve_triangle(factor, H(_solve_triangle(factor, whole, lower=True)), lower=True)
     else:
@@ -400,9 +399,9 @@ def eigh_tridiagonal(
 
 
 __all__ = [
-    "LinAlgError", "block_diag", "cho_factor", "cho_solve", "cholesky", "circulant", "companion", "convolution_matrix",
-    "det", "dft", "eigh", "eigh_tridiagonal", "expm", "expm_frechet", "fiedler", "fiedler_companion", "funm", "hadamard",
-    "hankel", "helmert", "hessenberg", "hilbert", "inv", "invhilbert", "invpascal", "leslie", "lu", "lu_factor",
-    "lu_solve", "pascal", "polar", "qr", "rsf2csf", "schur", "solve", "solve_sylvester", "solve_triangular", "sqrtm",
-    "svd", "toeplitz",
+    "LinAlgError", "block_diag", "cho_factor", "cho_solve", "cholesky", "circulant", "companion",
+    "convolution_matrix", "det", "dft", "eigh", "eigh_tridiagonal", "expm", "expm_frechet", "fiedler",
+    "fiedler_companion", "funm", "hadamard", "hankel", "helmert", "hessenberg", "hilbert", "inv", "invhilbert",
+    "invpascal", "leslie", "lu", "lu_factor", "lu_solve", "pascal", "polar", "qr", "rsf2csf", "schur", "solve",
+    "solve_sylvester", "solve_triangular", "sqrtm", "svd", "toeplitz",
 ]  # fmt: skip

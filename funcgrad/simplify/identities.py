@@ -298,6 +298,8 @@ IDENTITIES: dict[str, Identity] = {
     "integer_pow": _integer_pow,
     "convert_element_type": _convert,
     "stop_gradient": _same,
+    "name": _same,
+    "optimization_barrier": lambda r, inputs, params, source: inputs[0] if isinstance(inputs[0], Literal) else None,
     "select": _select,
     "broadcast_in_dim": _broadcast,
     "reshape": _reshape,
@@ -311,8 +313,10 @@ IDENTITIES: dict[str, Identity] = {
 
 def fold(equation: Equation, inputs: Sequence[Atom]) -> Atom | None:
     """The number that an operation on numbers is."""
+    if equation.primitive.scalar is None:
+        return None
     out = equation.outputs[0]
-    if equation.primitive.scalar is None or out.type.shape or not all(isinstance(a, Literal) for a in inputs):
+    if out.type.shape or not all(isinstance(a, Literal) for a in inputs):
         return None
     if equation.primitive.effect:
         return None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 
@@ -27,6 +28,17 @@ class Builder(Frame):
     """
 
     __slots__ = ("_known", "captures", "constants", "equations")
+    whole = True  # whether everything that the function does becomes part of the program
+
+    def __enter__(self) -> Self:
+        if self.whole:
+            running.builders.append(self)
+        return super().__enter__()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        super().__exit__(kind, error, tb)
+        if self.whole:
+            running.builders.pop()
 
     def __init__(self) -> None:
         super().__init__()

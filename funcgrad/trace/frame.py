@@ -30,10 +30,15 @@ class Running(threading.local):
     source
         The user's line that the operations at hand stem from, where a program is being transformed; None: the call
         stack tells.
+    builders
+        The frames that make whole programs, innermost last: what has side effects belongs into the last one's.
     """
 
     level = 0
     source: SourceLocation | None = None
+
+    def __init__(self) -> None:
+        self.builders: list[Frame] = []
 
 
 running = Running()

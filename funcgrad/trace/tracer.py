@@ -46,6 +46,10 @@ class Tracer:
         self.type = type
         self.payload = payload
 
+    if TYPE_CHECKING:  # operators and methods are set below, from tables
+
+        def __getattr__(self, name: str) -> Any: ...
+
     @property
     def shape(self) -> tuple[int, ...]:
         """The extents."""

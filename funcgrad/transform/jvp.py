@@ -49,7 +49,7 @@ class Forward(Frame):
         kind = type_of(primal)
         if tangent is None or not is_inexact(kind.dtype):
             return primal
-        if kind.dtype == BFLOAT16:  # Python floats in rules are float32 beside bfloat16
+        if kind.dtype is BFLOAT16:  # Python floats in rules are float32 beside bfloat16
             tangent = in_dtype(tangent, BFLOAT16)
         return Tracer(self, ArrayType(kind.shape, kind.dtype, weak), (primal, tangent))
 

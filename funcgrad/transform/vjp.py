@@ -119,7 +119,7 @@ class Tape(Frame):
 
 
 def _accumulate(totals: dict[int, Any], tracer: Tracer, ct: Any) -> None:
-    if tracer.type.dtype == BFLOAT16:  # Python floats in rules are float32 beside bfloat16
+    if tracer.type.dtype is BFLOAT16:  # Python floats in rules are float32 beside bfloat16
         ct = in_dtype(ct, BFLOAT16)
     before = totals.get(id(tracer))
     totals[id(tracer)] = ct if before is None else before + ct

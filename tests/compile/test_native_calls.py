@@ -138,6 +138,7 @@ VALUES = [
     (np.float64, F8, [np.float64(0.1)]),
     (np.complex64, np.dtype("c8"), [np.complex64(1 - 2j)]),
     (np.complex128, np.dtype("c16"), [np.complex128(0.1 + 0.2j)]),
+    (complex, np.dtype("c16"), [0.1 - 0.2j, complex(float("inf"), -0.0)]),
 ]
 
 

@@ -100,6 +100,18 @@ def test_binary(name: str) -> None:
             hold(name, x, y.astype("f2"))  # another dtype
 
 
+def words(bits: int) -> np.ndarray:
+    """Integers of all sizes."""
+    return RNG.integers(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1, 9)
+
+
+def pairs(left: str, right: str) -> list[tuple[str, str]]:
+    """All pairs of words."""
+    return [(a, b) for a in left.split() for b in right.split()]
+
+
+ODD = np.array([1.1, 1e30, 1e-30, -7.3, np.nan, np.inf, 65520.0, 6e-8])
+FORMATS = [(5, 10), (8, 7), (8, 23), (4, 3), (11, 52)]
 OTHERS: list[tuple[str, tuple[Any, ...]]] = [
     *(("abs", (sample(d, ""),)) for d in "i4 u1 f4 c8 b1".split()),
     *(("sign", (sample(d, ""),)) for d in "i4 u1 f4 c16 b1".split()),
@@ -120,8 +132,8 @@ OTHERS: list[tuple[str, tuple[Any, ...]]] = [
     ("betainc", tuple(np.array([a], np.float64) for a in (1.5, 2.5, 0.3))),
     ("polygamma", (np.array([1.0]), np.array([2.5]))),
     *(("shift_right_logical", (sample(d, ""), np.full((2, 3), 3, d))) for d in "i1 i4 u4 f4".split()),
-    *(("mulhi", (RNG.integers(-(2**31), 2**31, 9).astype(d), RNG.integers(-(2**31), 2**31, 9).astype(d))) for d in "i4 u4".split()),
-    *(("mulhi", (RNG.integers(-(2**63), 2**63, 9).astype(d), RNG.integers(-(2**63), 2**63, 9).astype(d))) for d in "i8 u8".split()),
+    *(("mulhi", (words(32).astype(d), words(32).astype(d))) for d in "i4 u4".split()),
+    *(("mulhi", (words(64).astype(d), words(64).astype(d))) for d in "i8 u8".split()),
     ("select", (np.array([True, False]), np.ones(2), np.zeros(2))),
     ("select", (np.array([True, False]), np.ones(2), np.zeros(3))),
     ("select_n", (np.array([0, 2, 1], np.int32), np.ones(3), np.zeros(3), np.full(3, 7.0))),
@@ -129,10 +141,10 @@ OTHERS: list[tuple[str, tuple[Any, ...]]] = [
     ("clamp", (np.float64(0), sample("f8", ""), np.float64(1))),
     ("clamp", (sample("f8", "") - 1, sample("f8", ""), sample("f8", ""))),
     ("clamp", (np.zeros(2), sample("f8", ""), np.ones(2))),
-    *(("convert_element_type", (sample(a, ""), np.dtype(b))) for a in "f8 i4 b1".split() for b in "f4 i8 b1 f2 c8".split()),
-    *(("bitcast_convert_type", (sample(a, "", (2, 4)), np.dtype(b))) for a in "f8 i4 f4 u1 i2".split() for b in "f4 i8 u1 f2 u2".split()),
-    *(("bitcast_convert_type", (sample(a, "", (3, 2)), np.dtype(b))) for a, b in (("f4", "f8"), ("i4", "u8"), ("u1", "i2"))),
-    *(("reduce_precision", (np.array([1.1, 1e30, 1e-30, -7.3, np.nan, np.inf, 65520.0, 6e-8], d), e, m)) for d in ("f4", "f8") for e, m in ((5, 10), (8, 7), (8, 23), (4, 3), (11, 52))),
+    *(("convert_element_type", (sample(a, ""), np.dtype(b))) for a, b in pairs("f8 i4 b1", "f4 i8 b1 f2 c8")),
+    *(("bitcast_convert_type", (sample(a, "", (2, 4)), np.dtype(b))) for a, b in pairs("f8 i4 f4 u1", "f4 i8 u1 f2")),
+    *(("bitcast_convert_type", (sample(a, "", (3, 2)), np.dtype(b))) for a, b in (("f4", "f8"), ("u1", "i2"))),
+    *(("reduce_precision", (ODD.astype(d), *form)) for d in ("f4", "f8") for form in FORMATS),
     ("iota", (np.int32, 4)),
     ("broadcasted_iota", (np.float64, (2, 3), 1)),
     ("full", ((2,), 3.0)),
@@ -162,8 +174,9 @@ OTHERS: list[tuple[str, tuple[Any, ...]]] = [
     ("tile", (sample("f4", ""), (2, 3))),
     ("pad", (sample("f4", ""), np.float32(7), [(1, 2, 0), (-1, 0, 2)])),
     ("pad", (sample("f4", ""), np.float64(7), [(1, 2, 0), (0, 0, 0)])),
-    *((f"reduce_{name}", (sample(d, ""), axes)) for name in "sum prod max min and or xor".split() for d in "b1 i4 u1 f8".split() for axes in ((0,), (0, 1), ())),
-    *((f"reduce_{name}", (np.zeros((0, 2), d), (0,))) for name in "sum prod max min".split() for d in "i4 f8".split()),
+    *((f"reduce_{name}", (sample(d, ""), (0,))) for name, d in pairs("sum prod max min and or xor", "b1 i4 u1 f8")),
+    *((f"reduce_{name}", (sample("i4", ""), axes)) for name in ("sum", "max", "or", "xor") for axes in ((0, 1), ())),
+    *((f"reduce_{name}", (np.zeros((0, 2), d), (0,))) for name, d in pairs("sum prod max min", "i4 f8")),
     ("argmax", (sample("f4", ""), 1, np.int32)),
     ("argmin", (sample("i4", ""), 0, np.int64)),
     ("argmax", (sample("f4", ""), -1, np.int32)),

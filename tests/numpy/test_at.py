@@ -335,7 +335,7 @@ def test_traced_indices_into_results() -> None:
         (lambda x, i: x[1.5:], TypeError, "slice indices must be integers"),
         (lambda x, i: x[::0], ValueError, "step cannot be zero"),
         (lambda x, i: x["a"], IndexError, "valid indices"),
-        (lambda x, i: x[1.0], IndexError, "valid indices"),
+        (lambda x, i: x[1.0], IndexError, "must be of integer"),
         (lambda x, i: x[x], IndexError, "integer"),
         (lambda x, i: x[np.array([True, False])], IndexError, "boolean index did not match"),
         (lambda x, i: x[0, 0], IndexError, "too many indices"),

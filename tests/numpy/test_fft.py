@@ -32,12 +32,11 @@ norms = st.sampled_from([None, "backward", "ortho", "forward", "bad"])
 one = {"n": st.sampled_from([None, 1, 4, 7, 0]), "axis": st.sampled_from([-1, 0, 1, 5]), "norm": norms}
 several = {"axes": st.sampled_from([(0,), (-1,), (0, 1), (1, 0), (0, 0), (0, 5), (-2, -1)]), "norm": norms}
 sized = {"s": st.sampled_from([(4, 3), (2, 7), (3,), (1, 1)]), "axes": several["axes"], "norm": norms}
+shifts = {"axes": st.sampled_from([0, (0, 1), 5, None])}
 KEYWORDS = {
     **{name: [st.fixed_dictionaries({}, optional=one)] for name in ONE_AXIS},
     **{name: [st.fixed_dictionaries({}, optional=several), st.fixed_dictionaries(sized)] for name in SEVERAL},
-    **dict.fromkeys(
-        ("fftshift", "ifftshift"), [st.fixed_dictionaries({}, optional={"axes": st.sampled_from([0, (0, 1), 5, None])})]
-    ),
+    **{name: [st.fixed_dictionaries({}, optional=shifts)] for name in ("fftshift", "ifftshift")},
 }
 
 

@@ -48,8 +48,7 @@ REASONS: dict[str, dict[str, str]] = {
     },
     "jax.lax": {
         "*_p": "primitives: funcgrad's stand in `funcgrad.ops` under other names",
-        "all_gather all_to_all axis_index axis_size pbroadcast pcast pmax pmean pmin ppermute precv psend pshuffle "
-        "psum psum_scatter pswapaxes ragged_all_to_all with_sharding_constraint": DEVICES,
+        "pbroadcast pcast precv psend ragged_all_to_all with_sharding_constraint": DEVICES,
         "after_all create_token dce_sink stage": "they order side effects, which programs here do not have",
         "AccuracyMode Tolerance DotAlgorithm DotAlgorithmPreset": "results are as accurate as their dtype",
         "PrecisionLike DotDimensionNumbers": "names of types in annotations",
@@ -132,12 +131,45 @@ def test_the_page_shows_the_table() -> None:
 
 
 def functions_of_numpy() -> list[str]:
-    return [n for n, f in vars(fnp).items() if inspect.isfunction(f) and f.__module__ == "funcgrad.numpy"]
+    found = {n: getattr(fnp, n) for n in fnp.__all__}
+    return [n for n, f in found.items() if inspect.isfunction(f) and f.__module__ == "funcgrad.numpy"]
 
 
 @pytest.mark.parametrize("name", functions_of_numpy())
 def test_functions_have_docstrings(name: str) -> None:
     assert getattr(fnp, name).__doc__
+
+
+PLACED = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+REST = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+
+
+def parameters(function: Any) -> list[inspect.Parameter]:
+    """The parameters of a function, as far as it tells."""
+    try:
+        return list(inspect.signature(function).parameters.values())
+    except (ValueError, TypeError):
+        return []
+
+
+@pytest.mark.parametrize("space", ["numpy", "numpy.linalg", "numpy.fft"])
+def test_signatures_are_numpys(space: str) -> None:
+    module, listed = SPACES[space]
+    home: Any = {"numpy": np, "numpy.linalg": np.linalg, "numpy.fft": np.fft}[space]
+    checked = 0
+    for name in listed:
+        theirs, ours = getattr(home, name, None), getattr(module, name, None)
+        if ours is None or not inspect.isfunction(ours) or isinstance(theirs, type | np.ufunc):
+            continue
+        want, have = parameters(theirs), parameters(ours)
+        if not want or any(p.kind is inspect.Parameter.VAR_KEYWORD for p in have):
+            continue
+        checked += 1
+        missing = {p.name for p in want if p.kind not in REST} - {p.name for p in have}
+        assert not missing, f"{space}.{name} takes {missing}"
+        order, own = ([p.name for p in side if p.kind in PLACED] for side in (want, have))
+        assert own[: len(order)] == order, f"{space}.{name}: {own}, NumPy's: {order}"
+    assert checked > (10 if space != "numpy" else 150)
 
 
 # What the parity test cannot call -------------------------------------------------------------------------------------

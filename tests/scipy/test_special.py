@@ -22,6 +22,7 @@ SPECIAL = np.array(
      1e-5, 1e-300, -1e-300, 0.9999, 1.0001, np.inf, -np.inf, np.nan]
 )  # fmt: skip
 FEW = np.array([0.5, -1.5, 2, 3])  # SciPy takes long over others
+SINGLE_OF = {np.dtype("f8"): np.dtype("f4"), np.dtype("c16"): np.dtype("c8")}
 UFUNCS = sorted(_ufuncs.TABLE)
 
 
@@ -37,7 +38,7 @@ def operands(name: str, dtype: str) -> list[np.ndarray]:
     if name == "wofz":
         return [g.astype(np.result_type(dtype, np.complex64)) for g in grids]
     if name == "expn":
-        grids[0] = np.abs(np.nan_to_num(grids[0], posinf=3)).astype(int) % 20
+        grids[0] = np.abs(np.nan_to_num(grids[0], posinf=3, neginf=2)).astype(int) % 20
     return grids
 
 
@@ -49,7 +50,10 @@ TOLERANCE = {"kl_div": 1e-3, "boxcox": 1e-5, "boxcox1p": 1e-5, "betaln": 1e-10, 
 @pytest.mark.parametrize("name", UFUNCS)
 def test_traced_functions_agree_with_scipy_at_poles_zeros_and_ends(name: str, dtype: str) -> None:
     xs = operands(name, dtype)
-    want, got = (parts(f(*xs)) for f in (getattr(sp, name), fg.jit(getattr(special, name))))
+    double = [x.astype(np.result_type(x, np.float64)) if x.dtype.kind in "fc" else x for x in xs]
+    with np.errstate(over="ignore", under="ignore"):
+        want = [w.astype(np.result_type(w, 0) if dtype == "f8" else SINGLE_OF[w.dtype]) for w in parts(getattr(sp, name)(*double))]
+    got = parts(fg.jit(getattr(special, name))(*xs))
     tolerance = max(2e-6 if dtype == "f4" else 2e-14, TOLERANCE.get(name, 0) * (1 if dtype == "f4" else 1e-2))
     for g, w in zip(got, want, strict=True):
         assert g.dtype == w.dtype
@@ -153,7 +157,7 @@ ACCURACY: dict[str, tuple[Callable[..., Any], tuple[Interval, ...], float]] = {
     "erfc": (mp.erfc, ((-6, 26),), 1e-15),
     "erfcx": (_digits(lambda x: mp.exp(x * x) * mp.erfc(x)), ((-20, 30),), 1e-13),
     "erfinv": (_erf_inv, ((-1, 1),), 1e-13),
-    "ndtr": (_digits(lambda x: mp.erfc(-x / mp.sqrt(2)) / 2), ((-30, 8),), 1e-13),
+    "ndtr": (_digits(lambda x: mp.erfc(-x / mp.sqrt(2)) / 2), ((-37, 8),), 2e-13),  # x/√2 is rounded, in SciPy too
     "ndtri": (_digits(_ndtri), ((0, 1),), 1e-13),
     "log_ndtr": (_digits(_log_ndtr), ((-50, 8),), 1e-13),
     "dawsn": (_digits(lambda x: mp.sqrt(mp.pi) / 2 * mp.exp(-x * x) * mp.erfi(x)), ((-30, 30),), 1e-13),
@@ -210,7 +214,7 @@ def test_double_precision_is_accurate(name: str) -> None:
         error, place = worst(name, np.float64, np.asarray(form(*xs)), xs)
         print(f"{name} {kind}: {error:.2e} at {place}")
         if kind == "jitted" or name not in BETTER_THAN_SCIPY:
-            assert error <= (ACCURACY[name][2] if kind == "jitted" else max(1e-13, ACCURACY[name][2]))
+            assert error <= (ACCURACY[name][2] if kind == "jitted" else max(2e-13, ACCURACY[name][2]))
 
 
 BETTER_THAN_SCIPY = ("betaln",)

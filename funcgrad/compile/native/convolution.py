@@ -55,9 +55,9 @@ def lanes(dtype: str) -> int:
     return width // DTYPES[dtype][1]
 
 
-def tile() -> int:
-    """How many places (or elements of a window) a tile has: its sums fill the vector registers but four."""
-    return 14 if "+avx512f" in engine.target()[1].split(",") else 6
+def tiles() -> tuple[int, ...]:
+    """How many places (or elements of a window) tiles have: the sums of the largest fill the registers but four."""
+    return (14, 8, 4, 2, 1) if "+avx512f" in engine.target()[1].split(",") else (6, 4, 2, 1)
 
 
 def panel(dtype: str) -> int:
@@ -65,18 +65,20 @@ def panel(dtype: str) -> int:
     return VECTORS * lanes(dtype)
 
 
-def define(module: Module, dtype: str) -> None:
-    """Define the four kernels for ``"f4"`` or ``"f8"``."""
+def define(module: Module, dtype: str, backward: bool) -> None:
+    """Define the kernels for ``"f4"`` or ``"f8"``: weights and forward, or backward and total."""
     code = _Code(module, dtype)
     code.define_pack()
-    for rows in range(1, tile() + 1):
+    for rows in tiles():
         for vectors in range(1, VECTORS + 1):
-            code.define_tile(rows, vectors)
-            code.define_outer(rows, vectors)
-    code.define_weights()
-    code.define_forward()
-    code.define_backward()
-    code.define_total()
+            (code.define_outer if backward else code.define_tile)(rows, vectors)
+    if backward:
+        code.define_backward()
+        code.define_total()
+    else:
+        code.define_weights()
+        code.define_write()
+        code.define_forward()
 
 
 @dataclass
@@ -239,11 +241,20 @@ class _Code:
                     self.store(f, total.get(), place)
             f.ret()
 
-    def choose(self, f: Function, count: Value, narrow: Value, run: Callable[[int, int], None]) -> None:
-        """`run` for the number of rows and of vectors at hand."""
-        for rows in range(1, tile() + 1):
-            with f.if_(count.is_(rows)):
-                f.choose(narrow, lambda rows=rows: run(rows, 1), lambda rows=rows: run(rows, VECTORS))  # type: ignore[misc]
+    def in_tiles(
+        self, f: Function, name: str, count: Value, narrow: Value, run: Callable[[Value, int, Value], None]
+    ) -> None:
+        """``run(first, rows, function)`` for tiles that make up `count`, the largest ones first."""
+        first = f.variable("i64", 0)
+        for rows in tiles():
+            # chosen as an address: for a branch LLVM would write every loop twice, and again inside of it
+            one, all_ = (
+                self.module.reference(f, f"fg_conv_{name}{rows}x{vectors}_{self.dtype}") for vectors in (1, VECTORS)
+            )
+            function = f.select(narrow, one, all_)
+            with f.while_(lambda rows=rows: first.get() + rows <= count):  # type: ignore[misc]
+                run(first.get(), rows, function)
+                first.set(first.get() + rows)
 
     # Steps -----------------------------------------------------------------------------------------------------------
 
@@ -299,33 +310,30 @@ class _Code:
 
     def define_forward(self) -> None:
         """Over bands of all depths of all examples of all groups."""
-        p, wide, most = Parameter, VECTORS * self.lanes, tile()
+        p, wide = Parameter, VECTORS * self.lanes
         with self.function("forward", **_KERNEL) as f:
             s = _Step(f)
             piece = f.first // s[p.CHUNK]
             table = self.buffer(f, p.SLOT_BAND, piece * s[p.BAND_SIZE])  # of places, as i64
             band = table + s[p.ROWS] * s[p.OUT_W] * 8
             self.fill_table(f, s, table)
-            result = f.variable(self.vector, count=most * VECTORS).place
+            result = f.variable(self.vector, count=max(tiles()) * VECTORS).place
             panels = (s[p.OUTS] + (wide - 1)) // wide
 
             def body(group: Value, batch: Value, depth: Value, row: Value, lines: Value) -> None:
                 self.call(f, "pack", f.bufs, f.ints, group, batch, depth, row, band)
                 places = lines * s[p.OUT_W]
-                tiles = (places + (most - 1)) // most
                 base = s[p.O_OFFSET] + group * s[p.O_GROUP] + batch * s[p.O_BATCH] + depth * s[p.O_D] + row * s[p.O_H]
                 with f.range(panels) as number:
                     panel = self.buffer(f, p.SLOT_PANELS, (group * panels + number) * s[p.PANEL_SIZE])
                     outs = _least(f, s[p.OUTS] - number * wide, f.constant("i64", wide))
                     start = base + number * wide * s[p.O_OUT]
-                    with f.range(tiles) as t:
-                        first, last = t * places // tiles, (t + 1) * places // tiles
 
-                        def run(rows: int, vectors: int) -> None:
-                            self.call(f, f"tile{rows}x{vectors}", f.ints, band, table + first * 8, panel, result)  # noqa: B023
+                    def run(first: Value, rows: int, tile: Value) -> None:
+                        f.call(tile, f.ints, band, table + first * 8, panel, result, returns="void")
+                        self.call(f, "write", f.bufs, f.ints, result, start, first, rows, outs)
 
-                        self.choose(f, last - first, outs <= self.lanes, run)
-                        self.write_tile(f, s, result, start, first, last - first, outs)
+                    self.in_tiles(f, "tile", places, outs <= self.lanes, run)
 
             self.bands(f, s, body)
             f.ret()
@@ -336,6 +344,13 @@ class _Code:
         with f.range(s[p.ROWS]) as h, f.range(s[p.OUT_W]) as w:
             seen = (h * s[p.STEP_H] * s[p.SEEN_W] + w * s[p.STEP_W]) * s[p.FEATURES]
             f.store(seen, table, (h * s[p.OUT_W] + w) * 8)
+
+    def define_write(self) -> None:
+        """``write(bufs, ints, result, start, first, count, outs)``: sums of places, where they belong."""
+        parameters = {"result": "ptr", "start": "i64", "first": "i64", "count": "i64", "outs": "i64"}
+        with self.function("write", bufs="ptr", ints="ptr", **parameters) as f:
+            self.write_tile(f, _Step(f), f.result, f.start, f.first, f.count, f.outs)
+            f.ret()
 
     def write_tile(
         self, f: Function, s: _Step, result: Value, start: Value, first: Value, count: Value, outs: Value
@@ -353,17 +368,17 @@ class _Code:
             def vectors() -> None:
                 for v in range(VECTORS):
                     at = v * self.lanes * self.size
-                    self.store(f, self.load(f, sums + at), place + at)  # noqa: B023
+                    self.store(f, self.load(f, sums + at), place + at)
 
             def one_by_one() -> None:
                 with f.range(outs) as o:
-                    self.copy(f, self.element(f, sums, o), self.element(f, place, o * s[p.O_OUT]))  # noqa: B023
+                    self.copy(f, self.element(f, sums, o), self.element(f, place, o * s[p.O_OUT]))
 
             f.choose(dense, vectors, one_by_one)
 
     def define_backward(self) -> None:
         """Over bands: for each piece ``panel, segment, element`` and the panel's outputs."""
-        p, wide, most = Parameter, VECTORS * self.lanes, tile()
+        p, wide = Parameter, VECTORS * self.lanes
         with self.function("backward", **_KERNEL) as f:
             s = _Step(f)
             piece = f.first // s[p.CHUNK]
@@ -373,7 +388,6 @@ class _Code:
             parts = self.buffer(f, p.SLOT_PARTS, piece * s[p.PARTS_SIZE])
             f.call("memset", parts, f.constant("i32", 0), s[p.PARTS_SIZE] * self.size, returns="ptr")
             length = s[p.LENGTH]
-            tiles = (length + (most - 1)) // most
 
             def body(group: Value, batch: Value, depth: Value, row: Value, lines: Value) -> None:
                 self.call(f, "pack", f.bufs, f.ints, group, batch, depth, row, band)
@@ -381,16 +395,15 @@ class _Code:
                     outs = _least(f, s[p.OUTS] - number * wide, f.constant("i64", wide))
                     self.pack_gradient(f, s, scratch, (group, batch, depth, row, lines), number * wide, outs)
                     into = self.element(f, parts, number * s[p.SEGMENTS] * length * wide)
-                    with f.range(s[p.SEGMENTS]) as segment, f.range(tiles) as t:
-                        first, last = t * length // tiles, (t + 1) * length // tiles
+                    with f.range(s[p.SEGMENTS]) as segment:
                         offset = f.load(f.ints + segment * 8, 8 * len(Parameter))
-                        seen = self.element(f, band, offset + first)
-                        target = self.element(f, into, (segment * length + first) * wide)
 
-                        def run(rows: int, vectors: int) -> None:
-                            self.call(f, f"outer{rows}x{vectors}", f.ints, seen, scratch, target, lines)  # noqa: B023
+                        def run(first: Value, rows: int, outer: Value) -> None:
+                            seen = self.element(f, band, offset + first)
+                            target = self.element(f, into, (segment * length + first) * wide)
+                            f.call(outer, f.ints, seen, scratch, target, lines, returns="void")
 
-                        self.choose(f, last - first, outs <= self.lanes, run)
+                        self.in_tiles(f, "outer", length, outs <= self.lanes, run)
 
             self.bands(f, s, body)
             f.ret()

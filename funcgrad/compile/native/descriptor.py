@@ -75,7 +75,7 @@ class Kind(IntEnum):
     """What an input must be, and how its value is stored."""
 
     ARRAY = 0
-    COPY = 1  # a NumPy scalar of exactly the guarded type
+    COPY = 1  # a NumPy scalar of exactly the guarded type, or a Python complex
     FLOAT_TO_F8 = 2
     FLOAT_TO_F4 = 3
     INT_TO_INT = 4  # any integer type: the low bytes are the value; low <= value <= high
@@ -95,7 +95,7 @@ class ArrayInput(NamedTuple):
 
 
 class ScalarInput(NamedTuple):
-    """A leaf that is a Python ``float``, ``int``, ``bool`` or NumPy scalar (its exact type), handed over as `dtype`."""
+    """A leaf that is a Python number or NumPy scalar (of exactly this type), handed over as `dtype`."""
 
     slot: int
     type: type
@@ -286,6 +286,8 @@ _PYTHON_KINDS = {
 def _scalar_kind(spec: ScalarInput) -> Kind:
     code = f"{spec.dtype.kind}{spec.dtype.itemsize}"
     if issubclass(spec.type, np.generic) and np.dtype(spec.type) == spec.dtype and spec.dtype.kind in "biufc":
+        return Kind.COPY
+    if spec.type is complex and code == "c16":  # its two doubles stand where NumPy's scalar has them
         return Kind.COPY
     kind = _PYTHON_KINDS.get((spec.type, code))
     if kind is None:

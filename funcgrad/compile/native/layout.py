@@ -24,6 +24,9 @@ NEW_FROM_DESCR, SET_BASE_OBJECT = 94, 282
 """Indices into NumPy's C function table: part of its stable binary interface."""
 
 
+_NUMBER = 1.5 - 2.5j
+
+
 def matches() -> bool:
     """Whether this interpreter's objects look as the offsets say."""
     standard = sys.implementation.name == "cpython" and not sysconfig.get_config_var("Py_GIL_DISABLED")
@@ -55,6 +58,7 @@ def _numbers_match() -> bool:
     return (
         all(ctypes.c_double.from_address(id(v) + FLOAT_VALUE).value == v for v in (1.5, -3e300))
         and all(ctypes.string_at(id(s) + SCALAR_VALUE, s.nbytes) == s.tobytes() for s in scalars)
+        and ctypes.string_at(id(_NUMBER) + SCALAR_VALUE, 16) == np.complex128(_NUMBER).tobytes()
         and all(type(s).__basicsize__ >= SCALAR_VALUE + 8 for s in scalars)
         and all(map(_type_matches, (1.5, 3, True, *scalars)))
     )

@@ -300,7 +300,7 @@ class Module:
     """LLVM IR text under construction; with `optimised`, of code in which the time goes."""
 
     def __init__(self, optimised: bool = False) -> None:
-        self.attributes = "nounwind" if optimised else _ATTRIBUTES
+        self.attributes = "nounwind noinline" if optimised else _ATTRIBUTES
         self._functions: dict[str, Function] = {}
         self._globals: dict[str, str] = {}
         self._declared: dict[str, str] = {}

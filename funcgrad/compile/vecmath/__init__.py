@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from funcgrad.compile.vecmath import (
+    bessel,
     error_function,
     exponential,
+    gamma,
     hyperbolic,
     inverse,
+    inverse_error,
     logarithm,
     power,
     trigonometric,
@@ -28,6 +31,11 @@ FUNCTIONS: dict[str, Callable[..., Value]] = {
     **inverse.FUNCTIONS,
     **error_function.FUNCTIONS,
     **power.FUNCTIONS,
+}
+SPECIAL: dict[str, Callable[..., Value]] = {  # these stay below 8 units where they are not near a zero
+    **gamma.FUNCTIONS,
+    **inverse_error.FUNCTIONS,
+    **bessel.FUNCTIONS,
 }
 BINARY = frozenset({"pow", "arctan2"})
 _ATTRIBUTES = "alwaysinline nounwind willreturn memory(none)"
@@ -44,7 +52,7 @@ def definitions(names: Iterable[tuple[str, str]], fma: bool = True) -> str:
     Parameters
     ----------
     names
-        Pairs of a function's name (a key of `FUNCTIONS`) and a dtype, ``f2``, ``f4`` or ``f8``.
+        Pairs of a function's name (a key of `FUNCTIONS` or `SPECIAL`) and a dtype, ``f2``, ``f4`` or ``f8``.
     fma
         Whether the target has a fused multiply-add; without it LLVM would call a library function.
 
@@ -79,7 +87,8 @@ def _parameters(name: str) -> list[str]:
 def _definition(name: str, dtype: str, fma: bool) -> tuple[str, set[str]]:
     f = Builder(FORMATS[dtype], fma)
     type, parameters = f.format.type, _parameters(name)
-    result = FUNCTIONS[name](f, *(Value(f, type, p) for p in parameters))
+    formula = FUNCTIONS[name] if name in FUNCTIONS else SPECIAL[name]
+    result = formula(f, *(Value(f, type, p) for p in parameters))
     return _function(name, dtype, type, [*f.lines, f"  ret {type} {result.text}"]), f.declarations
 
 

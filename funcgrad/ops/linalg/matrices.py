@@ -81,12 +81,14 @@ def masked(mask: np.ndarray, x: Any) -> Any:
 
 def tril(x: Any, k: int = 0) -> Any:
     """The lower triangles."""
-    return masked(np.tri(*type_of(x).shape[-2:], k, dtype=np.bool_), x)
+    rows, columns = type_of(x).shape[-2:]
+    return masked(np.tri(rows, columns, k, dtype=np.bool_), x)
 
 
 def triu(x: Any, k: int = 0) -> Any:
     """The upper triangles."""
-    return masked(~np.tri(*type_of(x).shape[-2:], k - 1, dtype=np.bool_), x)
+    rows, columns = type_of(x).shape[-2:]
+    return masked(~np.tri(rows, columns, k - 1, dtype=np.bool_), x)
 
 
 def eye(shape: Shape, dtype: np.dtype) -> np.ndarray:

@@ -253,7 +253,7 @@ def _solve_vjp(inputs: Values, wanted: Sequence[bool], params: dict[str, Any]) -
     return (x,), pullback
 
 
-solve = Operation(
+solve: Operation = Operation(
     name="solve",
     family="structured",
     reference=np.linalg.solve,
@@ -364,8 +364,8 @@ def _band_product(dl: Any, d: Any, du: Any, x: Any) -> Any:
 
 def _tridiagonal_jvp(inputs: Values, tangents: Values, params: dict[str, Any]) -> tuple[Values, Values]:
     x = tridiagonal_solve(*inputs)
-    *diagonals, tb = tangents
-    product = _band_product(*diagonals, x)
+    dl, d, du, tb = tangents
+    product = _band_product(dl, d, du, x)
     moved = tb if product is None else -product if tb is None else tb - product
     return (x,), (None if moved is None else tridiagonal_solve(*inputs[:3], moved),)
 

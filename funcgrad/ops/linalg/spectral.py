@@ -306,7 +306,7 @@ svd = Operation(
 
 def _schur(x: Any) -> tuple[Any, Any]:
     def one(a: Any) -> tuple[Any, Any]:
-        return scipy_linalg().schur(a, "real") if len(a) else (a, a)  # type: ignore[no-any-return]
+        return scipy_linalg().schur(a, "real") if len(a) else (a, a)
 
     return over_stack(one, x)  # type: ignore[return-value]
 

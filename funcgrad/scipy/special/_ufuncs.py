@@ -143,7 +143,10 @@ def _power_transform(log: Any, lmbda: Any) -> Any:
     small = co.or_(void, ar.abs_(exponent) < 1e-4)
     u = co.select(small, number(0, log), exponent)
     series = log * (1 + u * (0.5 + u * (1 / 6 + u / 24)))
-    finite = tr.expm1(exponent) / co.select(small, lmbda, number(1, lmbda))
+    safe = co.select(small, lmbda, number(1, lmbda))
+    large = exponent > 80.0  # where the exponential may overflow before it is divided
+    high = ar.sign(safe) * tr.exp(exponent - tr.log(ar.abs_(safe))) - 1 / safe
+    finite = co.select(large, tr.expm1(co.select(large, exponent, number(0, log))) / safe, high)
     return co.select(void, co.select(small, finite, series), co.select(ar.is_finite(log), log, series))
 
 

@@ -213,3 +213,4 @@ add(
     "asanyarray ascontiguousarray asfortranarray require",
     call(arrays([(3,), (2, 3)]), dtype=st.sampled_from([None, np.float32])),
 )
+add("angle", call(arrays(), deg=st.booleans()))

@@ -15,7 +15,7 @@ def _cumulative(name: str, dtypes: str, sampler: Callable[..., Any] = Draw.norma
         Row(
             name,
             drawn(sampler, shape),
-            dtypes,
+            dtypes if variant == "last" else FLOATS,
             fixed(axis=axis, reverse=reverse),
             variant=f"{variant}{' reversed' if reverse else ''}",
             normwise=True,

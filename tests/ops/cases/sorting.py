@@ -16,7 +16,7 @@ def _sorts(name: str, **options: Any) -> list[Row]:
         Row(
             name,
             drawn(Draw.distinct, shape),
-            ALL,
+            ALL if variant == "last" else FLOATS,
             fixed(dimension=axis, descending=descending),
             variant=f"{variant}{' descending' if descending else ''}",
             **options,

@@ -1,0 +1,33 @@
+"""What do formulas of special functions share?  They compute in double, also for float results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from funcgrad.compile.vecmath.builder import Builder, Value
+from funcgrad.compile.vecmath.special_coefficients import SPECIAL
+
+
+def in_double(formula: Callable[[Builder, Value], Value]) -> Callable[[Builder, Value], Value]:
+    """The function that computes in double: a float is widened, and the result rounded once."""
+
+    def function(f: Builder, x: Value) -> Value:
+        if not f.single:
+            return formula(f, x)
+        wide = f.wide()
+        wide.precision = "f8"
+        return f.narrow(formula(wide, f.widen(x)))
+
+    function.__doc__ = formula.__doc__
+    return function
+
+
+def polynomial(f: Builder, x: Value, name: str) -> Value:
+    """The polynomial of this name."""
+    return f.sum_of_powers(x, SPECIAL[name])
+
+
+def to_integer(f: Builder, x: Value) -> tuple[Value, Value]:
+    """The nearest integer to `x` (whatever its size) and what is left, between -1/2 and 1/2."""
+    nearest = f.intrinsic("rint", x)
+    return nearest, x - nearest

@@ -1,0 +1,177 @@
+"""What can be seen while a transformed function runs, and what does reverse mode keep?  `print`, `callback`,
+`saved_residuals`.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from funcgrad import tree
+from funcgrad.arguments import check_callable
+from funcgrad.control import callback as control
+from funcgrad.dtypes import is_inexact
+from funcgrad.errors import at_line
+from funcgrad.ir.program import Program, Var
+from funcgrad.ir.types import ArrayType
+from funcgrad.runtime.dispatch import leaf_types, trace_function
+from funcgrad.simplify import simplify
+from funcgrad.transform.vjp import vjp_program
+
+
+def callback(callback: Callable[..., None] | None = None, *args: Any, ordered: bool = False, **kwargs: Any) -> Any:
+    """Call a Python function for its side effects each time that the program runs; its result is not used.
+
+    Under derivatives it sees the values, under `vmap` one example after the other.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> seen = []
+    >>> fg.jit(lambda x: (fg.debug.callback(seen.append, x), x * x)[1])(3.0), seen
+    (Array(9.), [Array(3.)])
+    """
+    if callback is None:
+        return lambda function: lambda *a, **k: _call(function, a, k, ordered)
+    _call(callback, args, kwargs, ordered)
+    return None
+
+
+def _call(function: Callable[..., None], args: Any, kwargs: Any, ordered: bool) -> None:
+    control.call(control.debug_callback, function, (), None, args, kwargs, ordered=ordered)
+
+
+class _Anything:
+    """Stands for a value while a format is checked."""
+
+    def __format__(self, spec: str) -> str:
+        return ""
+
+    def __getattr__(self, name: str) -> _Anything:
+        return self
+
+    def __getitem__(self, key: Any) -> _Anything:
+        return self
+
+
+def print(fmt: str, *args: Any, ordered: bool = False, **kwargs: Any) -> None:
+    """Print values each time that the program runs: ``fmt.format(*args, **kwargs)``.
+
+    Raises
+    ------
+    ValueError
+        If the arguments do not fit the format.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> @fg.jit
+    ... def f(x):
+    ...     fg.debug.print("x = {}, twice that is {twice:.1f}", x, twice=2 * x)
+    ...     return x
+    >>> _ = f(3.0)
+    x = 3.0, twice that is 6.0
+    """
+    try:
+        fmt.format(*(_Anything() for _ in args), **{key: _Anything() for key in kwargs})
+    except (IndexError, KeyError, ValueError) as error:
+        raise ValueError(f"debug.print: the format {fmt!r} does not fit its arguments: {error!r}{at_line()}") from None
+
+    def show(*values: Any, **named: Any) -> None:
+        builtins.print(fmt.format(*map(_plain, values), **{key: _plain(x) for key, x in named.items()}))
+
+    _call(show, args, kwargs, ordered)
+
+
+def _plain(x: Any) -> Any:
+    """A 0-d array as the number that formats know."""
+    return x[()] if getattr(x, "shape", None) == () else x
+
+
+class Residual(NamedTuple):
+    """A value that reverse mode keeps.
+
+    Attributes
+    ----------
+    type
+        Its shape and dtype.
+    bytes
+        Its size.
+    origin
+        What it is: an argument by its path, a constant, or an operation and the user's line.
+    """
+
+    type: ArrayType
+    bytes: int
+    origin: str
+
+    def __str__(self) -> str:
+        return f"{self.type}, {self.bytes} bytes, {self.origin}"
+
+
+class Residuals(tuple[Residual, ...]):
+    """What `saved_residuals` found; printed line by line."""
+
+    __slots__ = ()
+
+    @property
+    def bytes(self) -> int:
+        """Of all together."""
+        return sum(r.bytes for r in self)
+
+    def __repr__(self) -> str:
+        return "\n".join([*map(str, self), f"{self.bytes} bytes in {len(self)} values"])
+
+
+def saved_residuals(fun: Callable[..., Any]) -> Callable[..., Residuals]:
+    """The function that lists what the backward pass of `fun` reads: the memory that reverse mode takes.
+
+    Arguments are those of `fun`. Values that the backward pass computes again (see `checkpoint`) are not in the list.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> f = lambda w, x: np.sum(np.tanh(w @ x))
+    >>> [str(r.type) for r in fg.debug.saved_residuals(f)(np.ones((4, 3)), np.ones(3))]
+    ['f64[4]', 'f64[3]', 'f64[4,3]']
+    >>> [str(r.type) for r in fg.debug.saved_residuals(fg.checkpoint(f))(np.ones((4, 3)), np.ones(3))]
+    ['f64[4,3]', 'f64[3]']
+    """
+    check_callable(fun, "saved_residuals")
+
+    def list_residuals(*args: Any, **kwargs: Any) -> Residuals:
+        leaves, structure = tree.flatten((args, kwargs))
+        traced = trace_function(fun, structure, leaf_types("saved_residuals", leaves, structure))
+        program, fixed = traced.program, len(traced.captures)
+        joint = simplify(vjp_program(program, [is_inexact(t.dtype) for t in program.input_types]))
+        paths = [*(f"captured value {k}" for k in range(fixed)), *map(_argument, structure.paths())]
+        return Residuals(_residuals(joint, len(program.inputs), paths))
+
+    return list_residuals
+
+
+def _argument(path: tuple[Any, ...]) -> str:
+    part, *rest = path
+    first = rest[0] if part == 0 else repr(rest[0])
+    return f"argument {first}{tree.key_string(tuple(rest[1:]))}"
+
+
+def _residuals(joint: Program, count: int, paths: list[str]) -> list[Residual]:
+    """What the equations behind the cotangents read of those before; what hides behind a barrier is read there."""
+    late: set[Any] = set(joint.inputs[count:])
+    reads: dict[Var, None] = {}
+    origins: dict[Var, str] = dict(zip(joint.inputs, paths, strict=False))
+    origins |= dict.fromkeys(joint.constants, "a constant")
+    for equation in joint.equations:
+        if equation.primitive.name == "optimization_barrier" or any(a in late for a in equation.inputs):
+            reads.update((a, None) for a in equation.inputs if isinstance(a, Var) and a not in late)
+            late.update(equation.outputs)
+        else:
+            origin = f"{equation.primitive.name}{at_line(equation.source) if equation.source else ''}".replace("\n ", "")
+            origins.update(dict.fromkeys(equation.outputs, origin))
+    return [Residual(v.type, v.type.nbytes, origins[v]) for v in reads]
+
+
+__all__ = ["Residual", "Residuals", "callback", "print", "saved_residuals"]
