@@ -19,6 +19,7 @@ from funcgrad.runtime.caches import clear_caches
 from funcgrad.runtime.dispatch import ShapeDtypeStruct, disable_jit, jit
 from funcgrad.runtime.threads import get_num_threads, set_num_threads
 from funcgrad.scopes import ensure_compile_time_eval, named_call, named_scope
+from funcgrad.sparse_derivatives import sparse_hessian, sparse_jacobian
 
 jacobian = jacrev
 __version__ = "0.1.0"
@@ -61,6 +62,8 @@ __all__ = [
     "pure_callback",
     "remat",
     "set_num_threads",
+    "sparse_hessian",
+    "sparse_jacobian",
     "stop_gradient",
     "tree",
     "tree_util",

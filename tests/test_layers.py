@@ -24,7 +24,17 @@ LAYERS = (
     *("ir", "trace", "ops", "transform", "control"),
     *("lax", "numpy", "scipy", "nn", "random", "optim"),
     *("simplify", "lower", "compile", "runtime", "interop"),
-    *("arguments", "api", "batching", "linearization", "jacobians", "flatten_util", "callbacks", "ad_checkpoint", "scopes"),
+    *(
+        "arguments",
+        "api",
+        "batching",
+        "linearization",
+        "jacobians",
+        "flatten_util",
+        "callbacks",
+        "ad_checkpoint",
+        "scopes",
+    ),
     *("custom_derivatives", "custom_batching", "sparse_derivatives", "debug", "testing", FACE),
 )
 
@@ -35,11 +45,15 @@ EXTERNAL = {
     "ml_dtypes": ("dtypes.py",),
     "llvmlite": ("compile/", "interop/"),
     "numba": ("compile/", "interop/"),
-    "scipy": ("compile/", "scipy/", "ops/transcendental.py", "ops/references.py", "ops/linalg/", "ops/fft.py"),
+    "scipy": (
+        *("compile/", "scipy/", "ops/transcendental.py", "ops/references.py", "ops/linalg/", "ops/fft.py"),
+        "sparse_derivatives.py",
+    ),
 }
 
 # (file, module): why this import may stand inside a function
 LATE: dict[tuple[str, str], str] = {
+    ("sparse_derivatives.py", "scipy.sparse"): "0.1 s, for sparse derivatives only",
     ("scipy/__init__.py", "<computed>"): "submodules, when somebody asks for them",
     ("scipy/_matrices.py", "scipy.linalg"): "0.2 s, for constant matrices",
     ("ops/linalg/matrices.py", "scipy.linalg"): "0.2 s, for references of what NumPy has not (LU, triangles, expm)",

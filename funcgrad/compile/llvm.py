@@ -33,6 +33,7 @@ from funcgrad.lower.loops import (
     Operand,
     Store,
     Value,
+    While,
     walk,
 )
 from funcgrad.lower.scalar import MATHEMATICS
@@ -40,6 +41,8 @@ from funcgrad.lower.scalar import MATHEMATICS
 REORDERED = ("add", "mul")  # reductions that round: only they need a licence to run in lanes
 
 SHORT = 4  # iterations: constant loops up to here unroll
+POLL = 1 << 16  # iterations of a loop of unknown length between two looks at pending signals
+METHODS = {While: "while_"}
 LIGHT = 8  # instructions: reductions up to here are bound by the latency of one of them
 
 
@@ -176,7 +179,7 @@ class _Printer:
 
     def instructions(self, body: Iterable[Instruction]) -> None:
         for instruction in body:
-            getattr(self, type(instruction).__name__.lower())(instruction)
+            getattr(self, METHODS.get(type(instruction), type(instruction).__name__.lower()))(instruction)
 
     def op(self, op: Op) -> None:
         operands = [self.operand(operand) for operand in op.operands]
@@ -298,6 +301,35 @@ class _Printer:
             name = f"%m{number}.{k}"
             self.line(f"{name} = phi {TYPES[result.dtype]} [{a}, %{after_then}], [{b}, %{after_else}]")
             self.names[result] = name
+
+    def while_(self, loop: While) -> None:
+        """Print a loop of unknown length; every `POLL`-th iteration calls out, and ends it if there is a status."""
+        number, before = self.fresh(), self.block
+        count = f"%w{number}"
+        self.line(f"br label %test{number}")
+        self.label(f"test{number}")
+        phi = len(self.lines)
+        before_lanes, self.in_lanes = self.in_lanes, False
+        self.instructions(loop.test)
+        self.line(f"br i1 {self.operand(loop.condition)}, label %while{number}, label %done{number}")
+        self.label(f"while{number}")
+        self.instructions(loop.body)
+        self.in_lanes = before_lanes
+        self.line(f"{count}.next = add nuw i64 {count}, 1")
+        low = self.emit(f"and i64 {count}.next, {POLL - 1}")
+        rare = self.emit(f"icmp eq i64 {low}, 0")
+        last = self.block
+        self.line(f"br i1 {rare}, label %poll{number}, label %test{number}")
+        self.label(f"poll{number}")
+        address = self.emit(f"inttoptr i64 {self.operand(loop.poll)} to ptr")
+        self.line(f"call void {address}(ptr %status, i64 {self.operand(loop.code)}) nounwind willreturn")
+        status = self.emit("load i64, ptr %status")
+        failed = self.emit(f"icmp ne i64 {status}, 0")
+        self.line(f"br i1 {failed}, label %done{number}, label %test{number}")
+        self.lines.insert(
+            phi, f"  {count} = phi i64 [0, %{before}], [{count}.next, %{last}], [{count}.next, %poll{number}]"
+        )
+        self.label(f"done{number}")
 
     def check(self, check: Check) -> None:
         """Note a failure in a flag, which a vectorised loop can keep, where the code is known outside of all loops."""

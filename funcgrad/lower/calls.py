@@ -43,6 +43,7 @@ class Call:
 
 Writer = Callable[[Call], Sequence[KernelStep | Call] | None]
 WRITERS: dict[str, Writer] = {}
+FAILURES: dict[str, Callable[[], Exception]] = {}  # what a kernel of `WRITERS` raises where a check of its own fails
 
 
 def is_alias(equation: Equation) -> bool:

@@ -17,7 +17,7 @@ from typing import Any
 from funcgrad.errors import SourceLocation
 from funcgrad.ir.primitive import registry
 from funcgrad.ir.program import Atom, Equation, Literal, Program, Var
-from funcgrad.lower.calls import Call, is_alias, is_native
+from funcgrad.lower.calls import FAILURES, Call, is_alias, is_native
 from funcgrad.lower.graph import Graph, Stored
 from funcgrad.lower.index import ZERO, Shape, Strided, axis, contiguous_strides, squeezed
 from funcgrad.lower.loops import Operand
@@ -400,5 +400,5 @@ def fuse(program: Program, first_status: int = 1) -> Fusion:
 
 def failure(equation: Equation) -> tuple[Exception | None, SourceLocation | None]:
     """What the failure of a check raises, and the user's line; calls say themselves what went wrong."""
-    effect = equation.primitive.effect
-    return (effect(**equation.params) if effect else None), equation.source
+    effect, raised = equation.primitive.effect, FAILURES.get(equation.primitive.name)
+    return (effect(**equation.params) if effect else raised() if raised else None), equation.source

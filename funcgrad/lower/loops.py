@@ -112,6 +112,20 @@ class Branch(NamedTuple):
     merges: tuple[tuple[Value, Operand, Operand], ...] = ()
 
 
+class While(NamedTuple):
+    """``while condition: body``, where `test` computes the condition anew each time.
+
+    No value leaves it: what it computes lies in buffers. Now and then it calls ``poll(status, code)``, the address of
+    a function that looks at pending signals, and ends if there is a status then.
+    """
+
+    test: tuple[Instruction, ...]
+    condition: Operand
+    body: tuple[Instruction, ...]
+    poll: Operand
+    code: Operand
+
+
 class Check(NamedTuple):
     """Unless `condition`, the call fails:
     the first `code` (a value, > 0) to do so is kept in the call's status word.
@@ -121,7 +135,7 @@ class Check(NamedTuple):
     code: Operand
 
 
-Instruction = Op | Load | Store | Loop | Branch | Check
+Instruction = Op | Load | Store | Loop | Branch | While | Check
 
 
 class Buffer(NamedTuple):
@@ -162,6 +176,9 @@ def walk(body: tuple[Instruction, ...]) -> Iterator[Instruction]:
     for instruction in body:
         yield instruction
         if isinstance(instruction, Loop):
+            yield from walk(instruction.body)
+        elif isinstance(instruction, While):
+            yield from walk(instruction.test)
             yield from walk(instruction.body)
         elif isinstance(instruction, Branch):
             yield from walk(instruction.then)

@@ -29,11 +29,13 @@ from funcgrad.lower.loops import (
     Operand,
     Store,
     Value,
+    While,
 )
 from funcgrad.lower.schedule import KernelStep
 from funcgrad.lower.structured import Structured
 from funcgrad.lower.writer import SMALL
 
+POLL = "fg_poll"  # the runtime knows the address
 MOST_POINTS = 4096  # of all domains of one iteration: beyond, a table of steps costs next to nothing
 MOST_INSTRUCTIONS = 2500  # of one kernel: LLVM's time grows faster than the text
 
@@ -42,7 +44,7 @@ Places = dict[Var, tuple[Var, Operand | None]]  # for each buffer of a body: whi
 
 def merged(region: Structured) -> KernelStep | None:
     """The loop or branch as one kernel call; None where it is better a table of steps."""
-    make = {"scan": _scan, "cond": _cond}.get(region.equation.primitive.name)
+    make = {"scan": _scan, "cond": _cond, "while": _while}.get(region.equation.primitive.name)
     if make is None or not all(map(_is_small, region.plans)):
         return None
     merger = Merger()
@@ -75,7 +77,7 @@ class Merger:
         self.keys: list[Var] = []
         self.buffers: list[Buffer] = []
         self.parameters: list[Value] = []
-        self.values: list[int | float] = []
+        self.values: list[int | float | str] = []
         self.count = 0
         self.points = 0
         self._numbers = 1
@@ -97,8 +99,8 @@ class Merger:
             return Constant(number, INDEX)
         return self.parameter(number, INDEX)
 
-    def parameter(self, number: int | float, dtype: str) -> Value:
-        """A number that the call hands over."""
+    def parameter(self, number: int | float | str, dtype: str) -> Value:
+        """A number (or the address of a function of the runtime) that the call hands over."""
         value = self.fresh(dtype)
         self.parameters.append(value)
         self.values.append(number)
@@ -214,6 +216,11 @@ class _Copier:
         merges = tuple((self.define(m[0]), a, b) for m, (a, b) in zip(branch.merges, pairs, strict=True))
         out.append(Branch(condition, then, orelse, merges))
 
+    def while_(self, loop: While, out: list[Instruction]) -> None:
+        test = tuple(self.block(loop.test))
+        condition = self.read(loop.condition)
+        out.append(While(test, condition, tuple(self.block(loop.body)), self.read(loop.poll), self.read(loop.code)))
+
 
 COPIES: dict[type, Callable[[_Copier, Any, list[Instruction]], None]] = {
     Op: _Copier.op,
@@ -222,6 +229,7 @@ COPIES: dict[type, Callable[[_Copier, Any, list[Instruction]], None]] = {
     Check: _Copier.check,
     Loop: _Copier.loop,
     Branch: _Copier.branch,
+    While: _Copier.while_,
 }
 
 
@@ -251,6 +259,26 @@ def _scan(region: Structured, m: Merger) -> list[Instruction]:
         body += m.copy(region.spares[k], outputs[k], inputs[n + k].type)
     out.append(Loop(index, Constant(0, INDEX), m.size(params["length"]), tuple(body), (), False))
     return out
+
+
+def _while(region: Structured, m: Merger) -> list[Instruction]:
+    """As in a scan; the condition reads the results."""
+    params, (cond, body) = region.equation.params, region.plans
+    n, b, outputs = params["cond_consts"], params["body_consts"], region.equation.outputs
+    given, carry = region.operands, body.program.inputs[params["body_consts"] :]
+    out: list[Instruction] = []
+    for source, target, v in zip(given[n + b :], outputs, carry, strict=True):
+        out += m.copy(source, target, v.type)
+    places: Places = {v: (x, None) for v, x in zip(cond.program.inputs, (*given[:n], *outputs), strict=True)}
+    places |= {v: (x, None) for v, x in zip(body.program.inputs, (*given[n : n + b], *outputs), strict=True)}
+    places |= {v: (x, None) for v, x in zip(body.outputs, region.spares, strict=True)}
+    holds = m.fresh("b1")
+    test = [*m.plan(cond, places), Load(holds, m.buffer(cond.outputs[0], "b1", False), Constant(0, INDEX))]
+    steps = m.plan(body, places)
+    for spare, target, v in zip(region.spares, outputs, carry, strict=True):
+        steps += m.copy(spare, target, v.type)
+    poll, code = m.parameter(POLL, INDEX), m.parameter(region.status, INDEX)
+    return [*out, While(tuple(test), holds, tuple(steps), poll, code)]
 
 
 def _cond(region: Structured, m: Merger) -> list[Instruction]:

@@ -30,11 +30,12 @@ from funcgrad.lower.loops import (
     Operand,
     Store,
     Value,
+    While,
 )
 from funcgrad.lower.plan import Plan
 from funcgrad.lower.products import Matrix, Product
 from funcgrad.lower.python_regions import body_functions, region_lines
-from funcgrad.lower.scalar import INSTRUCTIONS
+from funcgrad.lower.scalar import INSTRUCTIONS, SPECIAL
 from funcgrad.lower.schedule import KernelStep
 from funcgrad.lower.structured import Structured
 
@@ -46,6 +47,7 @@ NAMES = {
 }  # fmt: skip
 
 HELPERS = {
+    **{name: f"from scipy.special import {name}\n" for name in SPECIAL.values()},  # not for numba
     "logistic": "def logistic(x):\n    e = np.exp(-abs(x))\n    return 1 / (1 + e) if x >= 0 else e / (1 + e)\n",
     "quotient": (
         "def quotient(x, y):  # truncates; all bits set for a divisor of 0\n"
@@ -180,6 +182,13 @@ class _KernelPrinter:
             if not body and not names:
                 self.lines.append(f"{indent}    pass")
 
+    def while_(self, loop: While, indent: str) -> None:
+        self.lines.append(f"{indent}while True:")
+        self.block(loop.test, indent + "    ")
+        self.lines.append(f"{indent}    if not {self.operand(loop.condition)}:")
+        self.lines.append(f"{indent}        break")
+        self.block(loop.body, indent + "    ")
+
     def check(self, instruction: Check, indent: str) -> None:
         self.lines.append(f"{indent}if not {self.operand(instruction.condition)} and status[0] == 0:")
         self.lines.append(f"{indent}    status[0] = {self.operand(instruction.code)}")
@@ -191,6 +200,7 @@ PRINTERS: dict[type, Any] = {
     Store: _KernelPrinter.store,
     Loop: _KernelPrinter.loop,
     Branch: _KernelPrinter.branch,
+    While: _KernelPrinter.while_,
     Check: _KernelPrinter.check,
 }
 

@@ -1,4 +1,4 @@
-"""How do loops and branches of a lowered program read as Python?  Their bodies as functions, called by a Python loop."""
+"""How do loops and branches read as Python?  Their bodies as functions, which a Python loop calls."""
 
 from __future__ import annotations
 

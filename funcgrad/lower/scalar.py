@@ -87,4 +87,4 @@ INSTRUCTIONS: dict[str, Spelling] = {
 MATHEMATICS = frozenset(
     "exp exp2 expm1 log log2 log10 log1p sin cos tan sinh cosh tanh cbrt arcsin arccos arctan arcsinh arccosh arctanh "
     "arctan2 pow logistic erf erfc".split()
-)
+) | frozenset(SPECIAL)

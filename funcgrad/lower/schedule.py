@@ -29,7 +29,7 @@ class KernelStep:
 
     kernel: Kernel
     buffers: tuple[Any, ...]
-    sizes: tuple[int | float, ...]
+    sizes: tuple[int | float | str, ...]  # a name is the address of a function of the runtime
     total: int
     chunk: int
     group: Group | None

@@ -14,8 +14,8 @@ import numpy as _np
 
 from funcgrad.numpy import (
     _analysis,
-    _array_api,
     _arrangements,
+    _array_api,
     _at,
     _correlations,
     _creation,

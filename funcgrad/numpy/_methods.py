@@ -21,6 +21,7 @@ SAME_NAME = (
     "all any argmax argmin choose clip copy diagonal dot max mean min prod ravel repeat round squeeze std sum swapaxes "
     "take trace var real imag"
 )
+PRODUCTS = (np.matmul, np.vecdot, np.matvec, np.vecmat)
 API_VERSIONS = ("2021.12", "2022.12", "2023.12", "2024.12")
 
 
@@ -84,8 +85,8 @@ def install() -> None:
     """Fill the tables behind the tracer's operators, methods and protocols."""
     methods.update(_ufuncs.operators)
     methods["true_divide"] = _ufuncs.operators[np.true_divide.__name__]
-    for product in (np.matmul, np.vecdot, np.matvec, np.vecmat):  # NumPy's protocol calls them ufuncs
-        ufuncs[product] = functions.pop(product)
+    for product in PRODUCTS:  # NumPy's protocol calls them ufuncs
+        ufuncs[product] = functions.pop(product, ufuncs.get(product))  # type: ignore[arg-type]
     methods.update((name, functions[getattr(np, name)]) for name in SAME_NAME.split() if getattr(np, name) in functions)
     methods.update(
         array_namespace=array_namespace,

@@ -19,7 +19,7 @@ from funcgrad.ops.special import family_of_derivatives, is_zero, number, with_or
 from funcgrad.trace.frame import type_of
 
 bessel_i0e: Operation = elementwise(
-    "bessel_i0e", from_scipy("i0e"), FLOATS, (lambda t, out, x: t * (bessel_i1e(x) - sign(x) * out),), None
+    "bessel_i0e", from_scipy("i0e"), FLOATS, (lambda t, out, x: t * (bessel_i1e(x) - sign(x) * out),), "i0e"
 )
 
 
@@ -30,7 +30,7 @@ def _i1e_slope(t: Any, out: Any, x: Any) -> Any:
     return t * select(void, bessel_i0e(x) - out * (sign(x) + 1 / safe), number(0.5, x))
 
 
-bessel_i1e: Operation = elementwise("bessel_i1e", from_scipy("i1e"), FLOATS, (_i1e_slope,), None)
+bessel_i1e: Operation = elementwise("bessel_i1e", from_scipy("i1e"), FLOATS, (_i1e_slope,), "i1e")
 
 
 def _jn_slope(t: Any, out: Any, x: Any, *, v: int) -> Any:

@@ -87,9 +87,9 @@ def _nextafter_scalar(emit: Any, dtype: str, x: Any, y: Any) -> Any:
     bits = emit.bitcast(x, kind)
     grows = emit("eq", emit("lt", x, y), emit("gt", x, zero))
     moved = emit.bitcast(emit("select", grows, emit("add", bits, one), emit("sub", bits, one)), dtype)
-    smallest = emit("copysign", emit.bitcast(one, dtype), y)
+    smallest = emit("copysign", emit.constant(float(np.finfo(dtype).smallest_subnormal), dtype), y)
     stepped = emit("select", emit("eq", x, zero), smallest, moved)
-    settled = emit("select", emit("eq", x, y), y, stepped)
+    settled = emit("select", emit("eq", x, y), x if dtype == "f2" else y, stepped)  # of zeros, as NumPy's does
     unordered = emit("or", emit("ne", x, x), emit("ne", y, y))
     return emit("select", unordered, emit("add", x, y), settled)
 

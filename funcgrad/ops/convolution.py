@@ -268,9 +268,9 @@ def _expand(types: tuple[ArrayType, ...], params: dict[str, Any]) -> Any:
         few = math.prod(out.shape[2:-1])
         if few <= min(FEW, window) and 0 not in (*x.shape, *w.shape):
             return lambda x, w: (_by_channels_w(x, w, params),)
-    if x.shape[0] >= MANY and {x.shape[-1], w.shape[-1]} == {1} and x.dtype.kind == "f":
-        if window <= FEW and 0 not in (*x.shape, *w.shape, *out.shape):
-            return lambda x, w: (_by_channels(x, w, params),)
+    by_channels = x.shape[0] >= MANY and {x.shape[-1], w.shape[-1]} == {1} and x.dtype.kind == "f"
+    if by_channels and window <= FEW and 0 not in (*x.shape, *w.shape, *out.shape):
+        return lambda x, w: (_by_channels(x, w, params),)
     return None
 
 

@@ -43,10 +43,10 @@ def _logit_scalar(emit: Any, dtype: str, x: Any) -> Any:
 
 logit = elementwise("logit", from_scipy("logit"), FLOATS, (lambda t, out, x: t / (x * (1 - x)),), _logit_scalar)
 erf_inv = elementwise(
-    "erf_inv", from_scipy("erfinv"), FLOATS, (lambda t, out, x: t * (0.5 * ROOT_PI * exp(out * out)),), None
+    "erf_inv", from_scipy("erfinv"), FLOATS, (lambda t, out, x: t * (0.5 * ROOT_PI * exp(out * out)),), "erf_inv"
 )
 ndtri = elementwise(
-    "ndtri", from_scipy("ndtri"), FLOATS, (lambda t, out, x: t * (ROOT_2PI * exp(0.5 * (out * out))),), None
+    "ndtri", from_scipy("ndtri"), FLOATS, (lambda t, out, x: t * (ROOT_2PI * exp(0.5 * (out * out))),), "ndtri"
 )
 
 
@@ -58,13 +58,13 @@ def _erfcx_slope(t: Any, out: Any, x: Any) -> Any:
     return t * select(far, 2 * x * out - 2 / ROOT_PI, decay)
 
 
-erfcx = elementwise("erfcx", from_scipy("erfcx"), FLOATS, (_erfcx_slope,), None)
+erfcx = elementwise("erfcx", from_scipy("erfcx"), FLOATS, (_erfcx_slope,), "erfcx")
 log_ndtr = elementwise(
     "log_ndtr",
     from_scipy("log_ndtr"),
     FLOATS,
     (lambda t, out, x: t * (math.sqrt(2 / math.pi) / erfcx(x * -math.sqrt(0.5))),),
-    None,
+    "log_ndtr",
 )
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.dtypes import is_inexact
+
 Reference = Callable[..., Any]
 
 
@@ -35,7 +37,7 @@ def from_series(function: Reference) -> Reference:
 def in_double(function: Reference, operands: tuple[Any, ...], output: int | None = None) -> Any:
     """The results of a function of float64, complex128 and int64 arrays, in the dtype of the last operand."""
     dtype = np.result_type(operands[-1])
-    wide = [np.asarray(x, np.result_type(x, np.float64) if np.result_type(x).kind in "fc" else None) for x in operands]
+    wide = [np.asarray(x, np.result_type(x, np.float64) if is_inexact(np.result_type(x)) else None) for x in operands]
     with np.errstate(all="ignore"):
         result = function(*wide)
         return np.asarray(result if output is None else result[output]).astype(dtype, copy=False)[()]

@@ -102,8 +102,20 @@ polygamma: Operation = with_orders(
     ),
     1,
 )
-digamma = elementwise("digamma", from_scipy("psi"), INEXACT, (lambda t, out, x: t * polygamma(np.int64(1), x),), None)
-lgamma = elementwise("lgamma", from_scipy("gammaln"), FLOATS, (lambda t, out, x: t * digamma(x),), None)
+
+
+def _log_gamma(x: Any) -> Any:
+    """SciPy's gammaln; its loggamma beside the zeros at 1 and 2, where the other loses digits; -log|x| at 0."""
+    special = scipy_special()
+    near, tiny = (x > 0.5) & (x < 2.5), (np.abs(x) < 1e-200) & (x != 0)
+    beside = special.loggamma(np.where(near, x, 1.0))
+    return np.where(near, beside, np.where(tiny, -np.log(np.abs(np.where(tiny, x, 1.0))), special.gammaln(x)))
+
+
+digamma = elementwise(
+    "digamma", from_scipy("psi"), INEXACT, (lambda t, out, x: t * polygamma(np.int64(1), x),), "digamma"
+)
+lgamma = elementwise("lgamma", from_series(_log_gamma), FLOATS, (lambda t, out, x: t * digamma(x),), "lgamma")
 loggamma = elementwise("loggamma", from_scipy("loggamma"), COMPLEX, (lambda t, out, x: t * digamma(x),), None)
 gamma = elementwise("gamma", from_scipy("gamma"), INEXACT, (lambda t, out, x: t * (out * digamma(x)),), None)
 zeta_derivative = family_of_derivatives("zeta_derivative", special_series.zeta, 2)

@@ -42,8 +42,8 @@ from funcgrad.lower.calls import Call
 from funcgrad.lower.plan import Plan, make_plan
 from funcgrad.lower.products import Product
 from funcgrad.lower.schedule import KernelStep
-from funcgrad.runtime import convolution
 from funcgrad.lower.structured import Structured
+from funcgrad.runtime import convolution
 from funcgrad.runtime.calls import HostCall, call_steps
 from funcgrad.runtime.structured import Regions, add_slots, everywhere
 from funcgrad.simplify import simplify
@@ -176,8 +176,10 @@ def _compiled(plan: Plan) -> dict[int, int]:
     return dict(zip(map(id, steps), compile_kernels([step.kernel for step in steps]), strict=True))
 
 
-def _word(size: int | float) -> int:
-    """A kernel's parameter as 64 bits: a float as the double that it is."""
+def _word(size: int | float | str) -> int:
+    """A kernel's parameter as 64 bits: a float as the double that it is, a name as an address."""
+    if isinstance(size, str):
+        return native.runtime().address(size)
     return int(np.float64(size).view(np.int64)) if isinstance(size, float) else size
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -114,9 +113,8 @@ class Regions:
         pairs = self._pairs((*given[:n], *before), cond.program.inputs)
         pairs += self._pairs(given[n:m], body.program.inputs[: m - n])
         carry = self._carry(initial, results, spares, before, body.outputs)
-        poll = self._words(loops.poll_words(*map(_python_function, PYTHON), region.status))
         return loops.while_integers(
-            self._region(cond), self._region(body), poll, self.slots[cond.outputs[0]], pairs, carry
+            self._region(cond), self._region(body), region.status, self.slots[cond.outputs[0]], pairs, carry
         )
 
     def _pull(self, region: Structured) -> list[int]:
@@ -149,10 +147,3 @@ class Regions:
             for plan in region.plans
         ]
         return loops.cond_integers(self.slots[number], branches)
-
-
-PYTHON = ("PyGILState_Ensure", "PyErr_CheckSignals", "PyErr_Clear", "PyGILState_Release")
-
-
-def _python_function(name: str) -> int:
-    return ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value or 0

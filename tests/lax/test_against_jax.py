@@ -271,3 +271,9 @@ def test_mistakes_teach() -> None:
 def test_stop_gradient_of_pytrees() -> None:
     gradient = fg.grad(lambda x: x * lax.stop_gradient({"a": x})["a"])(3.0)
     assert gradient == 3.0
+
+
+def test_derivatives_by_name() -> None:
+    a, x = np.array([1.0, 2.5]), np.array([2.0, 0.7])
+    hold("igamma_grad_a", a, x, ulps=4096)
+    assert fg.jit(lambda x: lax.optimization_barrier((x, x))[0])(a).tolist() == a.tolist()

@@ -59,7 +59,9 @@ EXACT = set(
 )
 
 SUMS = set("polyval average dot einsum inner matmul mean prod std sum tensordot trace var vdot".split())
-SUMS |= set("convolve correlate cumsum cumulative_sum nancumsum nansum nanmean nanvar nanstd trapezoid cov gradient".split())
+SUMS |= set(
+    "convolve correlate cumsum cumulative_sum nancumsum nansum nanmean nanvar nanstd trapezoid cov gradient".split()
+)
 
 # What is refused although NumPy does it, and why: the message must say so
 REFUSALS = {

@@ -49,6 +49,8 @@ class Runtime:
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._library))
         self.run_address = self._library.address("fg_run")
         self.run: Callable[[int, int, int], int] = self._function("fg_run", _WORD, _ADDRESS, _WORD, _ADDRESS)
+        addresses = [ctypes.cast(getattr(ctypes.pythonapi, name), _ADDRESS).value for name in loops.PYTHON]
+        self._function("fg_poll_setup", None, _WORD, _WORD, _WORD, _WORD)(*addresses)
         self._trim = self._function("fg_trim", None)
         self._usage = self._function("fg_blocks_usage", _WORD, _WORD)
         self._word = self._function("fg_pool_word", _WORD, _WORD)

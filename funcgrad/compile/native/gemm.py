@@ -5,8 +5,8 @@ Their integers are, in the order of `Parameter`: three slots, the row-major prob
 offset of the first, in elements.  ``fg_gemm_f4``, ... (per dtype) run over the batch members ``first ... last``;
 ``fg_gemm_rows_f4``, ... over rows of C, those of all members one after another (``batch * m`` of them), and
 ``fg_gemm_columns_f4``, ... over columns of the only member's C, so that the pool can share one product out: along the
-longer side, since every piece packs all of the other operand.  A product whose inner dimension is the long one is shared out as a
-batch over blocks of k, whose members write partial sums.
+longer side, since every piece packs all of the other operand.  A product whose inner dimension is the long one is
+shared out as a batch over blocks of k, whose members write partial sums.
 
 BLAS is column-major, so it is asked for ``C.T = op(B).T @ op(A).T``.  Numbers are handed over as addresses of 64-bit
 words: a routine that reads 32-bit integers, and one that reads 64-bit integers, both see the right number there on a
@@ -233,7 +233,7 @@ def _gemv(
 
 
 def _define_scale(module: Module, dtype: str) -> None:
-    """``fg_scale(ints, c, rows, columns)``: ``C *= beta``, a real number, and zero, whatever C holds, where beta is zero."""
+    """``fg_scale(ints, c, rows, columns)``: ``C *= beta``, a real number, and zero, whatever C holds, for beta = 0."""
     _, real, size = DTYPES[dtype]
     parts = 2 if dtype[0] == "c" else 1
     with module.function(f"fg_scale_{dtype}", "void", ints="ptr", c="ptr", rows="i64", columns="i64") as f:

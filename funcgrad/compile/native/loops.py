@@ -41,12 +41,12 @@ def scan_integers(region: Region, length: int, reverse: bool, pairs: Pairs, carr
     return [*region, length, int(reverse), *table(pairs), *table(carry), *table(slices)]
 
 
-def while_integers(cond: Region, body: Region, poll: int, test: int, pairs: Pairs, carry: Carry) -> list[int]:
-    """The integers of ``fg_while``; `test` is the slot of the condition's value, `poll` the address of `poll_words`.
+def while_integers(cond: Region, body: Region, code: int, test: int, pairs: Pairs, carry: Carry) -> list[int]:
+    """The integers of ``fg_while``; `test` is the slot of the condition's value, `code` the status of an interruption.
 
     `pairs` are made anew at every iteration: the condition reads the carry in slots of its own.
     """
-    return [*cond, *body, poll, test, *table(pairs), *table(carry)]
+    return [*cond, *body, code, test, *table(pairs), *table(carry)]
 
 
 def pull_integers(
@@ -60,11 +60,8 @@ def pull_integers(
     return [len(loop), *loop, full, *back, *table(pairs), *table(tape), *table(carry)]
 
 
-def poll_words(ensure: int, check: int, clear: int, release: int, status: int) -> list[int]:
-    """What a loop needs to look at pending signals: addresses of Python's C functions, and the status if there is one
-    (``PyGILState_Ensure``, ``PyErr_CheckSignals``, ``PyErr_Clear``, ``PyGILState_Release``).
-    """
-    return [ensure, check, clear, release, status]
+PYTHON = ("PyGILState_Ensure", "PyErr_CheckSignals", "PyErr_Clear", "PyGILState_Release")
+"""What ``fg_poll`` calls; ``fg_poll_setup`` takes their addresses in this order."""
 
 
 def cond_integers(index: int, branches: Sequence[tuple[Region, Pairs]]) -> list[int]:
@@ -80,6 +77,7 @@ def cond_integers(index: int, branches: Sequence[tuple[Region, Pairs]]) -> list[
 def define(module: Module) -> None:
     """Define the kernels."""
     _define_helpers(module)
+    _define_poll(module)
     _define_scan(module)
     _define_while(module)
     _define_pull(module)
@@ -168,14 +166,21 @@ def _define_scan(module: Module) -> None:
         f.ret()
 
 
-def _poll(f: Function, poll: Value, count: Value) -> None:
-    """Look at pending signals now and then: a loop may never end."""
-    with f.if_((count & _POLL_MASK).is_(_POLL_MASK)):
-        state = f.call(f.load(poll, 0, "ptr"), returns="i32")
-        with f.if_(f.call(f.load(poll, 8, "ptr"), returns="i32").is_not(0)):
-            f.call(f.load(poll, 16, "ptr"), returns="void")
-            f.store(f.load(poll, 32), f.load(f.bufs, 0, "ptr"))
-        f.call(f.load(poll, 24, "ptr"), state, returns="void")
+def _define_poll(module: Module) -> None:
+    """``fg_poll(status, code)``: look at pending signals, since a loop may never end; a handler that raises ends it."""
+    with module.function("fg_poll_setup", "void", ensure="i64", check="i64", clear="i64", release="i64") as f:
+        words = module.zeros(f, "fg_poll_words", 32)
+        for k, address in enumerate((f.ensure, f.check, f.clear, f.release)):
+            f.store(address, words, 8 * k)
+        f.ret()
+    with module.function("fg_poll", "void", status="ptr", code="i64") as f:
+        words = module.zeros(f, "fg_poll_words", 32)
+        state = f.call(f.load(words, 0, "ptr"), returns="i32")
+        with f.if_(f.call(f.load(words, 8, "ptr"), returns="i32").is_not(0)):
+            f.call(f.load(words, 16, "ptr"), returns="void")
+            f.store(f.code, f.status)
+        f.call(f.load(words, 24, "ptr"), state, returns="void")
+        f.ret()
 
 
 def _holds(f: Function, ints: Value) -> Value:
@@ -206,7 +211,8 @@ def _loop(f: Function, ints: Value, before: Callable[[Value], object]) -> Value:
             f.break_()
         _do(f, "fg_loop_swap", carry)
         count.set(count.get() + 1)
-        _poll(f, f.load(ints, 32, "ptr"), count.get())
+        with f.if_((count.get() & _POLL_MASK).is_(_POLL_MASK)):
+            f.call("fg_poll", f.load(f.bufs, 0, "ptr"), f.load(ints, 32), returns="void")
         with f.if_(f.load(f.load(f.bufs, 0, "ptr")).is_not(0)):
             f.break_()
     _do(f, "fg_loop_end", carry)

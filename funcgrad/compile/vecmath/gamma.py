@@ -1,9 +1,8 @@
 """How are log|Γ(x)| and its derivative ψ(x) computed?
 
-log Γ: a polynomial in t around 2 (its zero at 2 is a factor, the one at 1 comes out of log1p(t)), to which up to 8.5 the
-recurrence leads by one logarithm of a product; beyond, Stirling's series.  ψ: a polynomial on [1, 2] with its zero as a
-factor, a recurrence by at most one step beside it, by eight steps (with one division) up to 10, then its asymptotic
-series.  Both are reflected for x < 0 (DLMF 5.5.3, 5.5.4, 5.11.1, 5.11.2).
+log Γ: a polynomial in t around 2, with the zero there as a factor, to which up to 8.5 the recurrence leads by one
+logarithm of a product; beyond, Stirling's series.  ψ: a polynomial on [1, 2] with its zero as a factor, a recurrence by
+at most one step beside it, by eight steps (with one division) up to 10, then its asymptotic series.  Both are reflected for x < 0 (DLMF 5.5.3, 5.5.4, 5.11.1, 5.11.2).
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ def lgamma(f: Builder, x: Value) -> Value:
     sine = f.abs(r) * polynomial(f, r * r, "sine")  # |sin(πx)| / π
     other = -log(f, f.select(reflected, sine, 1.0)) - result
     result = f.select(f.select(reflected, r.equals(0.0), x.equals(0.0)), INFINITY, f.select(reflected, other, result))
-    return f.select(f.abs(x).equals(INFINITY), INFINITY, result)
+    return f.select(f.abs(x).equals(INFINITY), x, result)
 
 
 def _shifted_sum(f: Builder, z: Value) -> Value:

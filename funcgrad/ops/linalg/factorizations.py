@@ -59,6 +59,7 @@ def _half_triangle(x: Any) -> Any:
     return tril(x, -1) + masked(np.eye(n, dtype=np.bool_), x) * type_of(x).dtype.type(0.5)
 
 
+NOT_POSITIVE = "Matrix is not positive definite"
 LARGE = 64  # rows from which one matrix is worth a call through Python
 
 
@@ -73,7 +74,7 @@ def _cholesky_into(outputs: Values, inputs: Values, params: dict[str, Any]) -> N
     for matrix in out.reshape(-1, *x.shape[-2:]):
         factor, info = potrf(matrix.T, lower=0, overwrite_a=1, clean=1)
         if info:
-            raise np.linalg.LinAlgError("Matrix is not positive definite")
+            raise np.linalg.LinAlgError(NOT_POSITIVE)
         if not np.may_share_memory(factor, matrix):
             matrix[...] = factor.T
 

@@ -16,6 +16,7 @@ from funcgrad.ir.primitive import Values, registry
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.arithmetic import abs_, sqrt
 from funcgrad.ops.comparison import gt, select
+from funcgrad.ops.linalg.factorizations import NOT_POSITIVE
 from funcgrad.ops.linalg.solves import SINGULAR, check_nonzero, check_positive
 from funcgrad.ops.shape import concatenate, reshape
 from funcgrad.trace.frame import type_of
@@ -23,14 +24,14 @@ from funcgrad.trace.frame import type_of
 Elements = list[list[Any]]
 ALWAYS, LARGEST = 4, 8  # extents up to which matrices are written out: any, and those of stacks
 STACK = 32  # matrices that make a stack long enough for the larger ones
+MOST_ROWS = {"inv": 6}  # where the kernels of larger ones take seconds to compile
 MOST_COLUMNS = 16  # of right sides
-NOT_POSITIVE = "Matrix is not positive definite"
 
 
-def _worthwhile(*types: ArrayType) -> bool:
-    """Whether loops are better than LAPACK."""
+def is_small(name: str, types: tuple[ArrayType, ...]) -> bool:
+    """Whether loops over matrices of these types are better than LAPACK."""
     n, count = types[0].shape[-1], int(np.prod(types[0].shape[:-2], dtype=int))
-    small = 0 < n <= ALWAYS or (0 < n <= LARGEST and count >= STACK)
+    small = 0 < n <= ALWAYS or (0 < n <= MOST_ROWS.get(name, LARGEST) and count >= STACK)
     sides = types[-1].shape[-1] <= MOST_COLUMNS and min(types[-1].shape[-2:]) > 0
     return small and sides and count > 0 and types[0].dtype.kind == "f"
 
@@ -95,20 +96,16 @@ def _back_substituted(rows: Elements, sides: Elements) -> None:
             sides[k][j] = total / rows[k][k]
 
 
-def _solve(a: Any, b: Any) -> Values:
-    rows, sides = _taken_apart(a), _taken_apart(b)
+def _solve(rows: Elements, sides: Elements) -> Elements:
     _eliminated(rows, sides)
     _back_substituted(rows, sides)
-    return (_put_together(sides),)
+    return sides
 
 
-def _inv(a: Any) -> Values:
-    rows = _taken_apart(a)
+def _inv(rows: Elements) -> Elements:
     zero = _zero(rows[0][0])
     sides = [[zero + type_of(zero).dtype.type(i == j) for j in range(len(rows))] for i in range(len(rows))]
-    _eliminated(rows, sides)
-    _back_substituted(rows, sides)
-    return (_put_together(sides),)
+    return _solve(rows, sides)
 
 
 # Determinants and cofactors -------------------------------------------------------------------------------------------
@@ -128,15 +125,14 @@ def _expansion(rows: Elements) -> Any:
     return terms[0] - terms[1] + terms[2]
 
 
-def _det(a: Any) -> Values:
-    rows = _taken_apart(a)
+def _det(rows: Elements) -> Elements:
     if len(rows) <= 3:
-        return (_expansion(rows),)
+        return [[_expansion(rows)]]
     sign = _eliminated_safely(rows)
     out = rows[0][0]
     for k in range(1, len(rows)):
         out = out * rows[k][k]
-    return (out * sign,)
+    return [[out * sign]]
 
 
 def _eliminated_safely(rows: Elements) -> Any:
@@ -155,22 +151,20 @@ def _eliminated_safely(rows: Elements) -> Any:
     return sign
 
 
-def _cofactors(a: Any) -> Values:
-    rows = _taken_apart(a)
+def _cofactors(rows: Elements) -> Elements:
     n = len(rows)
     if n == 1:
         zero = _zero(rows[0][0])
-        return (_put_together([[zero + type_of(zero).dtype.type(1)]]),)
+        return [[zero + type_of(zero).dtype.type(1)]]
     out = [[_expansion(_minor(rows, i, j)) for j in range(n)] for i in range(n)]
-    return (_put_together([[-x if (i + j) % 2 else x for j, x in enumerate(row)] for i, row in enumerate(out)]),)
+    return [[-x if (i + j) % 2 else x for j, x in enumerate(row)] for i, row in enumerate(out)]
 
 
 # Triangles ------------------------------------------------------------------------------------------------------------
 
 
-def _cholesky(a: Any) -> Values:
+def _cholesky(rows: Elements) -> Elements:
     """Column by column; a pivot that is not positive is what LAPACK would report."""
-    rows = _taken_apart(a)
     n = len(rows)
     zero = _zero(rows[0][0])
     out: Elements = [[zero] * n for _ in range(n)]
@@ -184,13 +178,19 @@ def _cholesky(a: Any) -> Values:
             for k in range(j):
                 total = total - out[i][k] * out[j][k]
             out[i][j] = total / out[j][j]
-    return (_put_together(out),)
+    return out
 
 
 def _triangular_solve(
-    a: Any, b: Any, *, left_side: bool, lower: bool, transpose_a: bool, conjugate_a: bool, unit_diagonal: bool
-) -> Values:
-    rows, sides = _taken_apart(a), _taken_apart(b)
+    rows: Elements,
+    sides: Elements,
+    *,
+    left_side: bool,
+    lower: bool,
+    transpose_a: bool,
+    conjugate_a: bool,
+    unit_diagonal: bool,
+) -> Elements:
     if transpose_a != (not left_side):  # x op(a) = b is op(a)^T x^T = b^T
         rows, lower = [list(column) for column in zip(*rows, strict=True)], not lower
     sides = sides if left_side else [list(column) for column in zip(*sides, strict=True)]
@@ -201,28 +201,38 @@ def _triangular_solve(
             for i in range(k) if lower else range(k + 1, n):
                 total = total - rows[k][i] * sides[i][j]
             sides[k][j] = total if unit_diagonal else total / rows[k][k]
-    return (_put_together(sides if left_side else [list(row) for row in zip(*sides, strict=True)]),)
+    return sides if left_side else [list(row) for row in zip(*sides, strict=True)]
 
 
-# Declarations ---------------------------------------------------------------------------------------------------------
+# Declarations --------------------------------------------------------------------------------------------------------
+
+FORMULAS: dict[str, Callable[..., Elements]] = {
+    "solve": _solve,
+    "inv": _inv,
+    "det": _det,
+    "cofactors": _cofactors,
+    "cholesky": _cholesky,
+    "triangular_solve": _triangular_solve,
+}
+"""Of elements of the operands, those of the result."""
+
+EXPANDED = {"solve": 4, "inv": 4, "det": 4, "cofactors": 4}
+"""Beyond these extents there are too many operations to be fused with others: `lower.small` makes kernels of them."""
 
 
-def _written_out(function: Callable[..., Values], most: int = LARGEST) -> Callable[..., Any]:
+def _written_out(name: str) -> Callable[..., Any]:
     def expand(types: tuple[ArrayType, ...], params: dict[str, Any]) -> Callable[..., Values] | None:
-        if not _worthwhile(*types) or types[0].shape[-1] > most:
+        if not is_small(name, types) or types[0].shape[-1] > EXPANDED.get(name, LARGEST):
             return None
-        return lambda *operands: function(*operands, **params)
+
+        def function(*operands: Any) -> Values:
+            out = FORMULAS[name](*map(_taken_apart, operands), **params)
+            return (out[0][0] if name == "det" else _put_together(out),)
+
+        return function
 
     return expand
 
 
-_TABLE: dict[str, tuple[Callable[..., Values], int]] = {
-    "solve": (_solve, 6),
-    "inv": (_inv, 5),
-    "det": (_det, 6),
-    "cofactors": (_cofactors, 4),
-    "cholesky": (_cholesky, LARGEST),
-    "triangular_solve": (_triangular_solve, LARGEST),
-}
-for _name, (_function, _most) in _TABLE.items():
-    registry[_name].expand = _written_out(_function, _most)
+for _name in FORMULAS:
+    registry[_name].expand = _written_out(_name)
