@@ -6,13 +6,26 @@
 Array([1., 1., 1.])
 """
 
-from funcgrad import ad_checkpoint, custom_batching, custom_derivatives, debug, errors, flatten_util, lax, nn, numpy, tree, tree_util
+from funcgrad import (
+    ad_checkpoint,
+    custom_batching,
+    custom_derivatives,
+    debug,
+    errors,
+    flatten_util,
+    lax,
+    nn,
+    numpy,
+    tree,
+    tree_util,
+)
 from funcgrad.ad_checkpoint import checkpoint, checkpoint_policies, remat
 from funcgrad.api import eval_shape, grad, jvp, make_jaxpr, stop_gradient, value_and_grad, vjp
 from funcgrad.array import Array
 from funcgrad.batching import vmap
 from funcgrad.callbacks import io_callback, pure_callback
-from funcgrad.control.rules import custom_gradient, custom_jvp, custom_vjp
+from funcgrad.control.jvp_rules import custom_jvp
+from funcgrad.control.vjp_rules import custom_gradient, custom_vjp
 from funcgrad.jacobians import hessian, jacfwd, jacrev
 from funcgrad.linearization import closure_convert, linear_transpose, linearize
 from funcgrad.runtime.caches import clear_caches

@@ -1,4 +1,4 @@
-"""How is memory of reverse mode traded for time?  `checkpoint` (also called `remat`), its policies, `checkpoint_name`."""
+"""How is memory of reverse mode traded for time?  `checkpoint` (or `remat`), its policies, `checkpoint_name`."""
 
 from __future__ import annotations
 

@@ -63,9 +63,7 @@ def pure_callback(
     if vmap_method not in METHODS:
         raise ValueError(f"pure_callback: vmap_method must be one of {METHODS}, not {vmap_method!r}{at_line()}")
     types, structure = control.result_types("pure_callback", result_shape_dtypes)
-    outputs = control.call(
-        control.pure_callback, callback, types, structure, args, kwargs, vmap_method=vmap_method
-    )
+    outputs = control.call(control.pure_callback, callback, types, structure, args, kwargs, vmap_method=vmap_method)
     return tree.unflatten(structure, owned(outputs, ()))
 
 
@@ -93,7 +91,5 @@ def io_callback(
     """
     _one_device("io_callback", sharding)
     types, structure = control.result_types("io_callback", result_shape_dtypes)
-    outputs = control.call(
-        control.io_callback, callback, types, structure, args, kwargs, ordered=ordered
-    )
+    outputs = control.call(control.io_callback, callback, types, structure, args, kwargs, ordered=ordered)
     return tree.unflatten(structure, owned(outputs, ()))

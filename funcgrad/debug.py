@@ -169,7 +169,9 @@ def _residuals(joint: Program, count: int, paths: list[str]) -> list[Residual]:
             reads.update((a, None) for a in equation.inputs if isinstance(a, Var) and a not in late)
             late.update(equation.outputs)
         else:
-            origin = f"{equation.primitive.name}{at_line(equation.source) if equation.source else ''}".replace("\n ", "")
+            origin = f"{equation.primitive.name}{at_line(equation.source) if equation.source else ''}".replace(
+                "\n ", ""
+            )
             origins.update(dict.fromkeys(equation.outputs, origin))
     return [Residual(v.type, v.type.nbytes, origins[v]) for v in reads]
 

@@ -88,7 +88,9 @@ def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> 
         return tree.unflatten(out_structure, owned(full, [*given, *program.constants.values()]))
 
     output = tree.unflatten(out_structure, results[: flat.count])
-    return (output, jvp_fun, tree.unflatten(flat.aux_structure, results[flat.count :])) if has_aux else (output, jvp_fun)
+    return (
+        (output, jvp_fun, tree.unflatten(flat.aux_structure, results[flat.count :])) if has_aux else (output, jvp_fun)
+    )
 
 
 def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[..., Any]:
@@ -170,7 +172,9 @@ def _check_linear(fun: Any, program: Program, known: Program, residuals: int, fi
             break
     else:
         name, line = "a product of its arguments", at_line()
-    raise TypeError(f"linear_transpose: {function_name(fun)} is not linear: its derivative depends on where it is taken; see {name}{line}")
+    raise TypeError(
+        f"linear_transpose: {function_name(fun)} is not linear: its derivative depends on where it is taken; see {name}{line}"
+    )
 
 
 def _check_structure(name: str, what: str, have: tree.TreeDef, other: str, want: tree.TreeDef) -> None:
@@ -186,8 +190,16 @@ def _checked(
     for path, x, t in zip(structure.paths(), values, types, strict=False):
         have = type_of(x)
         if have.shape != t.shape or (have.dtype != t.dtype and not have.weak):
-            raise TypeError(f"{name}: the {what} at {tree.key_string(path) or 'the top'} has type {have}, not {t}{at_line()}")
-        checked.append(x if type(x) is Tracer and have.dtype == t.dtype else np.asarray(x, t.dtype)[()] if type(x) is not Tracer else x.astype(t.dtype))
+            raise TypeError(
+                f"{name}: the {what} at {tree.key_string(path) or 'the top'} has type {have}, not {t}{at_line()}"
+            )
+        checked.append(
+            x
+            if type(x) is Tracer and have.dtype == t.dtype
+            else np.asarray(x, t.dtype)[()]
+            if type(x) is not Tracer
+            else x.astype(t.dtype)
+        )
     return checked
 
 

@@ -14,6 +14,7 @@ from benchmarks.workloads import (
     logistic,
     mlp,
     sorting,
+    special,
     starting,
 )
 
@@ -31,6 +32,7 @@ WORKLOADS: dict[str, AnyWorkload] = {
         cumulative,
         indexing,
         linalg,
+        special,
     )
     for workload in module.WORKLOADS
 }

@@ -71,8 +71,11 @@ def _separately(
     early, residuals = iter(known[: len(known) - parts.residuals]), known[len(known) - parts.residuals :]
     pushed = iter(bind(call, *residuals, *given, program=parts.unknown, name=params["name"]))
     count = len(program.outputs)
-    outputs = tuple(next(early) for _ in range(count))
-    rest = iter([next(pushed) if u else next(early) for u in parts.unknown_outputs[count:]])
+    values = [next(pushed) if u else next(early) for u in parts.unknown_outputs]
+    outputs = tuple(values[:count])
+    if any(parts.unknown_outputs[:count]):  # a loop inside computes values and tangents together
+        outputs = bind(call, *inputs, **params)
+    rest = iter(values[count:])
     return outputs, tuple(next(rest) if is_inexact(t.dtype) else None for t in program.output_types)
 
 

@@ -1,4 +1,4 @@
-"""How does a compiled program call Python?  The primitives ``pure_callback``, ``io_callback`` and ``debug_callback``."""
+"""How does a compiled program call Python?  The primitives ``pure_callback``, ``io_callback``, ``debug_callback``."""
 
 from __future__ import annotations
 
@@ -59,7 +59,9 @@ class Callback:
             try:
                 have = type_of(x)
             except TypeError as error:
-                raise TypeError(f"{self.kind}: {self!r} returned something else than an array{where}: {error}") from None
+                raise TypeError(
+                    f"{self.kind}: {self!r} returned something else than an array{where}: {error}"
+                ) from None
             if have.shape != t.shape or (have.dtype != t.dtype and not have.weak):
                 raise ValueError(
                     f"{self.kind}: {self!r} returned a value of type {have}{where}, where result_shape_dtypes has {t}"
@@ -230,11 +232,19 @@ def result_types(name: str, described: Any) -> tuple[Types, tree.TreeDef]:
 
 
 def call(
-    primitive: Operation, function: Any, types: Types, results: tree.TreeDef | None, args: Any, kwargs: Any, **params: Any
+    primitive: Operation,
+    function: Any,
+    types: Types,
+    results: tree.TreeDef | None,
+    args: Any,
+    kwargs: Any,
+    **params: Any,
 ) -> list[Any]:
     """Bind a callback to arguments, of which those that are no arrays are passed on as they are."""
     if not callable(function):
-        raise TypeError(f"{primitive.name} takes a function, not {function!r} of type {type(function).__name__}{at_line()}")
+        raise TypeError(
+            f"{primitive.name} takes a function, not {function!r} of type {type(function).__name__}{at_line()}"
+        )
     leaves, structure = tree.flatten((args, kwargs))
     fixed: dict[int, Any] = {}
     values = []

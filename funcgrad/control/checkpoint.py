@@ -1,4 +1,4 @@
-"""What does reverse mode keep?  The primitive ``checkpoint``: nothing but what a policy says; the rest is computed again.
+"""What does reverse mode keep?  The primitive ``checkpoint``: only what a policy says; the rest is computed again.
 
 The backward program reads its operands through ``optimization_barrier``, so that what it computes again is not merged
 with what was computed before, and does not start before the steps of the program up to there are done.

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from funcgrad.control.live import Live, apply, infer, noted, run
+from funcgrad.control.live import Live, apply, infer, run
 from funcgrad.dtypes import is_inexact
 from funcgrad.errors import UnexpectedTracerError, at_line
 from funcgrad.ir.interpret import interpret
@@ -98,7 +98,7 @@ def _jvp_call_jvp(inputs: Values, tangents: Values, params: dict[str, Any]) -> t
     outputs, moved = params["rule"](tuple(inputs), tuple(tangents))
     if level_of(outputs) > level_of(inputs):  # the rule computed them together with the tangents
         outputs = apply(custom_jvp_call, lambda *xs: run(params["program"], xs), inputs, params["rule"])
-    return noted(params["program"], outputs), moved
+    return tuple(outputs), moved
 
 
 def _jvp_call_vjp(inputs: Values, wanted: Flags, params: dict[str, Any]) -> tuple[Values, Pullback]:
@@ -118,7 +118,7 @@ def _jvp_call_vjp(inputs: Values, wanted: Flags, params: dict[str, Any]) -> tupl
         found = iter(pull([*(None for _ in given), *given]))
         return tuple(next(found) if w else None for w in wanted)
 
-    return noted(params["program"], results[:count]), pullback
+    return tuple(results[:count]), pullback
 
 
 def _jvp_call_batch(size: int, inputs: Values, batched: Flags, params: dict[str, Any]) -> Any:
@@ -126,7 +126,7 @@ def _jvp_call_batch(size: int, inputs: Values, batched: Flags, params: dict[str,
         return vmap_values(lambda *ys: run(params["program"], ys), size, values, batched)
 
     outputs = apply(custom_jvp_call, examples, inputs, BatchedJvp(params["rule"], size, batched))
-    return noted(params["program"], outputs), (True,) * len(outputs)
+    return tuple(outputs), (True,) * len(outputs)
 
 
 custom_jvp_call = Operation(
@@ -246,7 +246,7 @@ def _vjp_call_vjp(inputs: Values, wanted: Flags, params: dict[str, Any]) -> tupl
         found = rule.backward(residuals, state, cotangents)
         return tuple(ct if w else None for ct, w in zip(found, wanted, strict=True))
 
-    return noted(params["program"], outputs), pullback
+    return tuple(outputs), pullback
 
 
 def _vjp_call_batch(size: int, inputs: Values, batched: Flags, params: dict[str, Any]) -> Any:
@@ -254,7 +254,7 @@ def _vjp_call_batch(size: int, inputs: Values, batched: Flags, params: dict[str,
         return vmap_values(lambda *ys: run(params["program"], ys), size, values, batched)
 
     outputs = apply(custom_vjp_call, examples, inputs, BatchedVjp(params["rule"], size, batched))
-    return noted(params["program"], outputs), (True,) * len(outputs)
+    return tuple(outputs), (True,) * len(outputs)
 
 
 custom_vjp_call = Operation(
@@ -296,8 +296,7 @@ class VmapAfter:
     def __call__(self, size: int, batched: Flags, inputs: Values) -> tuple[Values, Flags]:
         if any(batched[: self.count]):
             raise UnexpectedTracerError(
-                "A custom_vmap function closes over a value that is batched: make the value an "
-                f"argument.{at_line()}"
+                f"A custom_vmap function closes over a value that is batched: make the value an argument.{at_line()}"
             )
         return self.rule(size, batched[self.count :], inputs[self.count :])
 
@@ -352,7 +351,7 @@ def _vmap_call_jvp(inputs: Values, tangents: Values, params: dict[str, Any]) -> 
     outputs, moved = results[:half], results[half:]
     if level_of(outputs) > level_of(inputs):
         outputs = apply(custom_vmap_call, lambda *xs: run(program, xs), inputs, params["rule"])
-    return noted(program, outputs), tuple(t if is_inexact(type_of(t).dtype) else None for t in moved)
+    return tuple(outputs), tuple(t if is_inexact(type_of(t).dtype) else None for t in moved)
 
 
 def _vmap_call_vjp(inputs: Values, wanted: Flags, params: dict[str, Any]) -> tuple[Values, Pullback]:
@@ -369,12 +368,12 @@ def _vmap_call_vjp(inputs: Values, wanted: Flags, params: dict[str, Any]) -> tup
         found = iter(pull(cotangents))
         return tuple(next(found) if w else None for w in wanted)
 
-    return noted(params["program"], outputs), pullback
+    return tuple(outputs), pullback
 
 
 def _vmap_call_batch(size: int, inputs: Values, batched: Flags, params: dict[str, Any]) -> Any:
     outputs, flags = params["rule"](size, tuple(batched), tuple(inputs))
-    return noted(params["program"], outputs), tuple(flags)
+    return tuple(outputs), tuple(flags)
 
 
 custom_vmap_call = Operation(

@@ -1,4 +1,4 @@
-"""How is a linear solver differentiated?  The primitive ``custom_linear_solve``: by solving again, not through the solver.
+"""How is a linear solver differentiated?  The primitive ``custom_linear_solve``: by solving again.
 
 With A x = b: A dx = db - dA x forwards; backwards, Aᵀ λ = ct(x), ct(b) = λ, and the cotangents of what A is made of are
 those of -A(·) x at λ.

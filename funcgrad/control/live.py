@@ -21,41 +21,24 @@ Flat = Callable[..., Sequence[Any]]
 
 
 class Live:
-    """A Python function of flat values in the place of a program.
-
-    Attributes
-    ----------
-    weak
-        Which of the last outputs were weak.
-    """
+    """A Python function of flat values in the place of a program."""
 
     def __init__(self, function: Flat) -> None:
         self.function = function
-        self.weak: tuple[bool, ...] = ()
-
-    def noted(self, outputs: Sequence[Any]) -> Values:
-        """Outputs, whose weakness is noted for the frame that asks next."""
-        self.weak = tuple(type_of(x).weak for x in outputs)
-        return tuple(outputs)
 
 
 def run(program: Program | Live, inputs: Sequence[Any]) -> Values:
     """The outputs of what a primitive holds."""
     if isinstance(program, Live):
-        return program.noted(program.function(*inputs))
+        return tuple(program.function(*inputs))
     return tuple(evaluate(program, inputs, bind))
 
 
-def noted(program: Program | Live, outputs: Sequence[Any]) -> Values:
-    """The outputs of a rule in the place of the function."""
-    return program.noted(outputs) if isinstance(program, Live) else tuple(outputs)
-
-
 def infer(*types: ArrayType, program: Program | Live, **params: Any) -> tuple[ArrayType, ...]:
-    """The types of the outputs; of a Python function only whether they are weak."""
+    """The types of the outputs, none of them weak (of a Python function they are not known, and not needed)."""
     if isinstance(program, Live):
-        return tuple(ArrayType((), types[0].dtype, weak and all(t.weak for t in types)) for weak in program.weak)
-    return program.output_types
+        return ()
+    return tuple(ArrayType(t.shape, t.dtype) for t in program.output_types)
 
 
 def highest(values: Sequence[Any]) -> Frame | None:

@@ -1,4 +1,4 @@
-"""What can examples under `vmap` tell each other?  `psum`, `pmean`, `pmax`, `all_gather`, ... over a named batch axis."""
+"""What can examples under `vmap` tell each other?  `psum`, `pmax`, `all_gather`, ... over a named batch axis."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from funcgrad.ops.reduction import reduce_max, reduce_min
 from funcgrad.trace.frame import type_of
 from funcgrad.transform.vmap import axes
 
-__all__ = [
+__all__ = [  # noqa: PLE0604
     *("all_gather", "all_to_all", "axis_index", "axis_size", "pmax", "pmean", "pmin", "ppermute", "pshuffle", "psum"),
     *("psum_scatter", "pswapaxes"),
 ]
@@ -131,9 +131,7 @@ def pmin(x: Any, axis_name: Any, *, axis_index_groups: None = None) -> Any:
     return _extreme(reduce_min, x, axis_name)
 
 
-def all_gather(
-    x: Any, axis_name: Any, *, axis_index_groups: None = None, axis: int = 0, tiled: bool = False
-) -> Any:
+def all_gather(x: Any, axis_name: Any, *, axis_index_groups: None = None, axis: int = 0, tiled: bool = False) -> Any:
     """The values of all examples side by side, leaf by leaf.
 
     Parameters

@@ -19,9 +19,8 @@ from funcgrad.errors import at_line
 from funcgrad.ops import convolution as ops
 from funcgrad.ops.comparison import convert
 from funcgrad.ops.contraction import dot_general
-from funcgrad.ops.convolution import dilated
+from funcgrad.ops.convolution import NAMES, dilated, taps
 from funcgrad.ops.shape import concatenate, reshape, rev, transpose
-from funcgrad.ops.windows import NAMES, taps
 from funcgrad.trace.frame import type_of
 from funcgrad.trace.tracer import Tracer
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad import tree
-from funcgrad.dtypes import FLOATS, DType
+from funcgrad.dtypes import BFLOAT16, FLOATS, DType
 from funcgrad.errors import at_line
 from funcgrad.lax._arguments import check_dtype, dtype_named, finished, reshaped, strong
 from funcgrad.lax._arguments import operand as checked
@@ -101,6 +101,9 @@ def reduce_precision(operand: Any, exponent_bits: int, mantissa_bits: int) -> An
             f"lax.reduce_precision: a format has an exponent of 1 bit or more and no negative number of bits, not "
             f"{exponent} and {mantissa}{at_line()}"
         )
+    if type_of(x).dtype == BFLOAT16:  # float32 has the same exponents, and more digits
+        rounded = reduce_precision(co.convert(x, dtype=np.dtype(np.float32)), exponent, min(mantissa, 7))
+        return finished(co.convert(rounded, dtype=BFLOAT16))
     return finished(bits.reduce_precision(x, exponent_bits=exponent, mantissa_bits=mantissa))
 
 

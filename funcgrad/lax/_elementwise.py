@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.dtypes import ALL, BOOL, COMPLEX, FLOATS, INEXACT, INTEGERS, NUMBERS, REALS, DType
+from funcgrad.dtypes import ALL, BOOL, COMPLEX, FLOATS, INEXACT, INTEGERS, NUMBERS, REALS, STANDARD_FLOATS, DType
 from funcgrad.errors import at_line
 from funcgrad.lax._arguments import (
     check_dtype,
@@ -37,7 +37,9 @@ KINDS: dict[frozenset[DType], str] = {
 }  # fmt: skip
 BITS, PARTS = BOOL | INTEGERS, frozenset(map(np.dtype, ("f4", "f8")))
 KINDS[PARTS] = "float32 and float64"
+KINDS[STANDARD_FLOATS] = "float16, float32 and float64"
 SIGNED = NUMBERS - frozenset(map(np.dtype, "u1 u2 u4 u8".split()))
+
 
 def _logistic(x: Any) -> Any:
     """1 / (1 + e**-x)."""
@@ -116,7 +118,7 @@ BINARY: dict[str, tuple[Any, frozenset[DType], str, str]] = {
     "min": (ar.min_, ALL, "The smaller of two; NaN if one is.", "minimum"),
     "mul": (ar.mul, NUMBERS, "x * y.", "multiply"),
     "ne": (co.ne, ALL, "x != y.", "not_equal"),
-    "nextafter": (bits.nextafter, FLOATS, "The next number after x towards y.", "nextafter"),
+    "nextafter": (bits.nextafter, STANDARD_FLOATS, "The next number after x towards y.", "nextafter"),
     "random_gamma_grad": (special.random_gamma_grad, FLOATS, "The derivative of gamma samples by their shape.", ""),
     "rem": (ar.rem, REALS, "The remainder of x / y, with the sign of x.", "fmod"),
     "shift_left": (co.shift_left, INTEGERS, "x << y; 0 for y beyond the width.", "left_shift"),

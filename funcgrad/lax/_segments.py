@@ -43,7 +43,8 @@ def _segments(name: str, kind: str, data: Any, ids: Any, count: Any, unique: boo
     dtype = type_of(data).dtype
     neutral = UPDATES[kind].neutral
     assert neutral is not None
-    start = np.broadcast_to(dtype.type(neutral(dtype)), (number, *shape[len(ishape) :]))
+    empty = dtype.type(0 if kind == "add" else neutral(dtype))  # what leaves a sum as it is is -0.0
+    start = np.broadcast_to(empty, (number, *shape[len(ishape) :]))
     if not number or not type_of(data).size:
         return as_array(np.array(start))
     out = scattered(kind, start, data, [over_windows(places, ishape)], (0,), inside, unique)

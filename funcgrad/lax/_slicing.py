@@ -14,7 +14,7 @@ import numpy as np
 
 from funcgrad.array import as_array
 from funcgrad.errors import at_line
-from funcgrad.ops import scatter as windows
+from funcgrad.ops import dynamic as windows
 from funcgrad.ops import shape as sh
 from funcgrad.ops.comparison import convert
 from funcgrad.ops.indexing import gather

@@ -1,4 +1,4 @@
-"""How are solvers given derivatives?  `custom_root` and `custom_linear_solve`: by the theorem, not through the solver."""
+"""How are solvers given derivatives?  `custom_root` and `custom_linear_solve`: by the implicit function theorem."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ def _flat(name: str, what: str, result: Any, structure: tree.TreeDef, types: Seq
         have = type_of(x)
         if have.shape != t.shape or (have.dtype != t.dtype and not have.weak):
             where = f" at {tree.key_string(path)}" if path else ""
-            raise TypeError(f"lax.{name}: {what} returned a value of type {have}{where}, where {t} is needed{at_line()}")
+            raise TypeError(
+                f"lax.{name}: {what} returned a value of type {have}{where}, where {t} is needed{at_line()}"
+            )
     return leaves
 
 

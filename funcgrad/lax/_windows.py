@@ -12,20 +12,10 @@ from funcgrad.errors import at_line
 from funcgrad.ir.types import ArrayType
 from funcgrad.lax._convolution import Ints, finished, integers, operand, pad_pairs, padtype_to_pads, positive
 from funcgrad.ops.comparison import convert, select
-from funcgrad.ops.convolution import dilated
+from funcgrad.ops.convolution import NAMES, Window, dilated, result_shape, taps
 from funcgrad.ops.families import Operation
 from funcgrad.ops.shape import broadcast_in_dim, reshape
-from funcgrad.ops.windows import (
-    NAMES,
-    Window,
-    identity,
-    inside,
-    reduce_window_max,
-    reduce_window_min,
-    reduce_window_sum,
-    result_shape,
-    taps,
-)
+from funcgrad.ops.windows import identity, inside, reduce_window_max, reduce_window_min, reduce_window_sum
 from funcgrad.trace.builder import trace
 from funcgrad.trace.frame import type_of
 from funcgrad.trace.tracer import Tracer
@@ -65,8 +55,8 @@ def reduce_window(
     window_dimensions, window_strides
         The window and its steps, for every axis.
     padding
-        ``"SAME"``, ``"SAME_LOWER"``, ``"VALID"``, or pairs of numbers of elements to be added (that count for nothing) before and
-        behind; negative ones cut off.
+        ``"SAME"``, ``"SAME_LOWER"``, ``"VALID"``, or pairs of numbers of elements to be added before and behind (they
+        count for nothing; negative ones cut off).
     base_dilation, window_dilation
         Distances between neighbouring elements of the array and of the window.
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from funcgrad.errors import at_line
 from funcgrad.ops import complex as cx
-from funcgrad.ops.linalg import factorizations, solves, spectral
+from funcgrad.ops.linalg import factorizations, reflections, solves, spectral
 from funcgrad.ops.linalg.matrices import H, T, hermitian, rows_of
 from funcgrad.ops.shape import pad, reshape
 from funcgrad.trace.frame import type_of
@@ -102,7 +102,7 @@ def hessenberg(a: Any) -> tuple[Any, Any]:
     >>> hessenberg(np.eye(3))[1]
     array([0., 0.])
     """
-    return factorizations.hessenberg(a)  # type: ignore[no-any-return]
+    return reflections.hessenberg(a)  # type: ignore[no-any-return]
 
 
 def householder_product(a: Any, taus: Any) -> Any:
@@ -115,7 +115,7 @@ def householder_product(a: Any, taus: Any) -> Any:
     array([[-1.,  0.],
            [-0.,  1.]])
     """
-    return factorizations.householder_product(a, taus)
+    return reflections.householder_product(a, taus)
 
 
 def lu(x: Any) -> tuple[Any, Any, Any]:
@@ -156,7 +156,7 @@ def ormqr(a: Any, taus: Any, c: Any, *, left: bool = True, transpose: bool = Fal
     zero, keep = type_of(a).dtype.type(0), [(0, 0, 0)] * len(lead)
     square = pad(a, zero, padding_config=(*keep, (0, 0, 0), (0, m - n, 0)))
     factors = pad(taus, zero, padding_config=(*keep, (0, m - type_of(taus).shape[-1], 0)))
-    q = factorizations.householder_product(square, factors)
+    q = reflections.householder_product(square, factors)
     q = H(q) if transpose else q
     return q @ c if left else c @ q
 
@@ -258,7 +258,7 @@ def tridiagonal(a: Any, *, lower: bool = True) -> tuple[Any, Any, Any, Any]:
     >>> tridiagonal(np.array([[1.0, 2.0], [2.0, 3.0]]))[2]
     array([2.])
     """
-    return factorizations.tridiagonal(a, lower=lower)  # type: ignore[no-any-return]
+    return reflections.tridiagonal(a, lower=lower)  # type: ignore[no-any-return]
 
 
 def tridiagonal_solve(dl: Any, d: Any, du: Any, b: Any) -> Any:

@@ -1,5 +1,13 @@
 """From programs to kernels: index maps, fusion, products, the plan of buffers, and the printed Python source."""
 
-from funcgrad.lower import convolution, cumulative, small, sorting, windows  # what they know, they enter into `calls.WRITERS`
+from funcgrad.lower import (  # what they know, they enter into `calls.WRITERS`
+    convolution,
+    cumulative,
+    runs,
+    searching,
+    small,
+    sorting,
+    windows,
+)
 
-__all__ = ["convolution", "cumulative", "small", "sorting", "windows"]
+__all__ = ["convolution", "cumulative", "runs", "searching", "small", "sorting", "windows"]

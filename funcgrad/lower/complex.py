@@ -88,7 +88,7 @@ def split(program: Program) -> Program:
       in (l,) }
     """
     variables = (*program.inputs, *program.constants, *(v for e in program.equations for v in e.outputs))
-    if not any(in_memory(a.type) is not a.type for a in (*variables, *program.outputs)):
+    if not any(a.type.dtype.kind in "cV" for a in (*variables, *program.outputs)):
         return program
     with Builder() as builder:
         return simplify(_Splitter(builder).run(program))

@@ -148,6 +148,11 @@ class Convolution(Call):
         """The buffers that the step reads and writes."""
         return (*(lie.var for lie in self.lies), *self.scratch)
 
+    @property
+    def flops(self) -> int:
+        """Additions and multiplications."""
+        return sum(2 * part.geometry.groups * part.geometry.work for part in self.parts)
+
 
 def _geometry(equation: Equation) -> Geometry:
     x, w = (a.type.shape for a in equation.inputs)

@@ -113,8 +113,8 @@ class _Kernel:
     def __init__(self, call: Call, lines: Lines) -> None:
         self.w, self.lines, self.call = Writer(), lines, call
         self.name = call.equation.primitive.name
-        self.x = [self.w.buffer(v, code(v.type.dtype)) for v in call.inputs if isinstance(v, Var)]
         self.dtype = code(call.equation.outputs[0].type.dtype)
+        self.x = [self.w.buffer(v, self.dtype) for v in call.inputs]
 
     def writes(self, var: Var) -> int:
         """A buffer that the kernel writes to."""

@@ -91,6 +91,9 @@ class Fusion:
         (var,) = equation.outputs
         if var in self.graph.stored:  # a product has added it up
             return
+        if equation.primitive.name == "reshape" and equation.inputs[0] in self.graph.stored:
+            self.reshape(equation)  # the same buffer: an output needs no copy of it
+            return
         if self.graph.measure(equation) or var in self.forced or (turn(equation) and self._is_walked(var)):
             self.store(var)
 

@@ -1,4 +1,7 @@
-"""Where do the lines of an array along one axis lie?  `Lines`: their number, length, and addresses in a kernel."""
+"""Where do the lines of an array along one axis lie?  `Lines`: their number, length, and addresses in a kernel.
+
+And what the kernels over lines share: cumulative ones, sorts, merges, searches.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,11 @@ import math
 from dataclasses import dataclass
 
 from funcgrad.lower.loops import INDEX, Constant, Load, Operand
+from funcgrad.lower.schedule import KernelStep
 from funcgrad.lower.writer import Writer
 
 PIECE = 1 << 15  # elements that are worth handing to a thread
+LONG = 1 << 17  # elements of a line that is sorted in pieces
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +74,15 @@ def load_here(w: Writer, buffer: int, index: Operand) -> Operand:
 def number(value: int) -> Constant:
     """An integer of the index type."""
     return Constant(value, INDEX)
+
+
+def kernel_step(w: Writer, total: int, chunk: int) -> KernelStep:
+    """What was written, to be run over `total` tasks."""
+    return KernelStep(w.kernel(), tuple(w.keys), tuple(w.size_values), total, chunk if chunk < total else 0, group=None)
+
+
+def comes_before(w: Writer, x: Operand, y: Operand) -> Operand:
+    """Whether `x` stands before `y` in order: NaN comes last."""
+    if x.dtype[0] != "f":
+        return w.op("lt", x, y)
+    return w.op("and", w.op("not", w.op("le", y, x)), w.op("eq", x, x))

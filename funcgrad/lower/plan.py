@@ -18,7 +18,7 @@ from funcgrad.lower.calls import WRITERS, Call
 from funcgrad.lower.complex import split
 from funcgrad.lower.expand import expand
 from funcgrad.lower.fusion import Fusion, failure, fuse
-from funcgrad.lower.merging import constants_of, merged
+from funcgrad.lower.inlined import constants_of, merged
 from funcgrad.lower.products import Product
 from funcgrad.lower.roots import Group, Survey
 from funcgrad.lower.schedule import KernelStep, write_group
@@ -67,7 +67,9 @@ class Plan:
 def make_plan(program: Program, first_status: int = 1) -> Plan:
     """Lower a simplified program, whose failures are counted from `first_status` on."""
     arguments, results = program.input_types, program.output_types
-    program = expand(split(expand(program)))
+    program = expand(program)
+    real = split(program)
+    program = program if real is program else expand(real)
     fusion = fuse(program, first_status)
     steps = _write(fusion)
     failures: list[Any] = [failure(e) for e in fusion.codes]

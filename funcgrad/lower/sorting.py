@@ -1,17 +1,13 @@
-"""How are lines put in order?  argsort by rank or by digits, in shared pieces; the merging of sorted pieces; search.
+"""How are lines put in order?  argsort of unsigned keys: by rank, by digits, or by digits in shared pieces.
 
-What argsort gets are unsigned keys (`ops.sorting` has made them). Short lines count for each element those that come
-before it. Longer ones are put in order of the lowest digit of their keys, then stably of the next one (H. H. Seward's
-radix sort, 1954): counting how often each digit occurs says where its elements begin. Long lines are cut into pieces,
-as sizes say and never as threads do, and each piece has its own counts.
-
-Values are sorted by a native routine, line by line. A long line is sorted in pieces, which kernels then merge, two by
-two: where each share of the result begins in both is found by bisection (S. Odeh et al., "Merge path", 2012).
+What argsort gets here are unsigned keys (`ops.sorting` has made them). Short lines count for each element those that
+come before it. Longer ones are put in order of the lowest digit of their keys, then stably of the next one (H. H.
+Seward's radix sort, 1954): counting how often each digit occurs says where its elements begin. Long lines are cut into
+pieces, as sizes say and never as threads do, and each piece has its own counts.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -20,13 +16,12 @@ from funcgrad.dtypes import code
 from funcgrad.ir.program import Var
 from funcgrad.ir.types import ArrayType
 from funcgrad.lower.calls import WRITERS, Call
-from funcgrad.lower.lines import PIECE, Lines, load_here, number
+from funcgrad.lower.lines import LONG, Lines, kernel_step, load_here, number
 from funcgrad.lower.loops import INDEX, Carry, Constant, Operand
 from funcgrad.lower.schedule import KernelStep
 from funcgrad.lower.writer import Writer
 
 RANKED = 40  # elements of a line that is sorted by rank
-LONG = 1 << 17  # elements of a line that is cut into pieces
 PIECES = 8
 FEW = 8  # lines that are not enough to share out
 TASKS = 16  # pieces of work, each with its own scratch memory, that many lines are shared out in
@@ -43,11 +38,10 @@ Write = Callable[[Operand, Streams], None]
 
 def argsort_kernels(call: Call) -> list[KernelStep] | None:
     """The kernels of an argsort of unsigned keys; none for an empty one."""
-    (x,) = call.inputs
-    params = call.equation.params
-    if not isinstance(x, Var) or 0 in x.type.shape or x.type.dtype.kind != "u" or params["descending"]:
+    kind, params = call.equation.inputs[0].type, call.equation.params  # the buffer may be another array, reshaped
+    if not isinstance(call.inputs[0], Var) or 0 in kind.shape or kind.dtype.kind != "u" or params["descending"]:
         return None
-    lines = Lines.along(x.type.shape, params["dimension"])
+    lines = Lines.along(kind.shape, params["dimension"])
     if lines.length >= 1 << 32:
         return None
     sorter = Sorter(call, lines)
@@ -69,7 +63,7 @@ class Sorter:
         self.lines = lines
         (self.x,) = call.inputs
         (self.out,) = call.equation.outputs
-        self.dtype = code(self.x.type.dtype)
+        self.dtype = code(call.equation.inputs[0].type.dtype)
         self.packed = self.dtype != WORD
         bits = 8 * int(self.dtype[1:])
         width = 8 if lines.length < 4096 or bits <= 8 else 11
@@ -309,168 +303,4 @@ class Sorter:
         return self._step(self.lines.count, 0)
 
 
-def kernel_step(w: Writer, total: int, chunk: int) -> KernelStep:
-    """What was written, to be run over `total` tasks."""
-    return KernelStep(w.kernel(), tuple(w.keys), tuple(w.size_values), total, chunk if chunk < total else 0, group=None)
-
-
-# Sorted pieces merged -------------------------------------------------------------------------------------------------
-
-SHARE = 1 << 16  # elements of the result that one task merges ...
-CHAINS = 4  # ... in so many stretches side by side, so that none waits for another's comparison
-
-
-def sort_steps(call: Call) -> list[KernelStep | Call] | None:
-    """A long line's sort in pieces, and the merging of the pieces; none for shorter lines."""
-    (x,), (out,), params = call.inputs, call.equation.outputs, call.equation.params
-    if not isinstance(x, Var) or x.type.dtype.kind not in "iuf" or x.type.dtype.itemsize < 4:
-        return None
-    n, count = x.type.shape[-1], math.prod(x.type.shape[:-1])
-    if params["dimension"] != x.type.ndim - 1 or params["descending"] or n < LONG or not 0 < count < FEW:
-        return None
-    levels = 1 if n < 1 << 20 else 2 if n < 1 << 23 else 3
-    between = Var(x.type.with_shape(x.type.shape))
-    runs = [between if (levels - k) % 2 else out for k in range(levels + 1)]  # to and fro, so that the last is `out`
-    pieces = call.equation.replace(inputs=(x,), outputs=(runs[0],), params={**params, "pieces": 1 << levels})
-    steps: list[KernelStep | Call] = [Call(pieces, (x,), call.status)]
-    for level in range(levels):
-        steps.append(Merger(runs[level], runs[level + 1], n, -(-n // (1 << levels)) << level).step(count))
-    return steps
-
-
-class Merger:
-    """Writes the kernel that merges sorted runs two by two; each task makes a share of the result of one pair."""
-
-    def __init__(self, source: Var, target: Var, n: int, length: int) -> None:
-        self.w = Writer()
-        self.length, self.dtype = length, code(source.type.dtype)
-        self.runs = self.w.buffer(source, self.dtype)
-        self.out = self.w.buffer(target, self.dtype, written=True)
-        self.n, self.size = n, self.w.size(n)
-
-    def step(self, count: int) -> KernelStep:
-        """The kernel, over all shares of all pairs of `count` lines."""
-        w, pairs = self.w, -(-self.n // (2 * self.length))
-        shares = -(-2 * self.length // SHARE)
-        task = w.open()
-        line, within = self._divided(task, pairs * shares)
-        pair, share = self._divided(within, shares)
-        home = w.op("mul", line, self.size)
-        first = w.op("mul", pair, w.size(2 * self.length))
-        middle = w.op("min", w.op("add", first, w.size(self.length)), self.size)
-        last = w.op("min", w.op("add", first, w.size(2 * self.length)), self.size)
-        start = w.op("add", first, w.op("mul", share, w.size(SHARE)))
-        stop = w.op("min", w.op("add", start, w.size(SHARE)), last)
-        self._merge(home, (first, middle, last), start, stop)
-        w.close(task, w.first, w.last, [])
-        return kernel_step(w, count * pairs * shares, 1)
-
-    def _divided(self, number_: Operand, by: int) -> tuple[Operand, Operand]:
-        w = self.w
-        quotient = w.op("quotient", number_, w.size(by))
-        return quotient, w.op("sub", number_, w.op("mul", quotient, w.size(by)))
-
-    def _address(self, home: Operand, i: Operand) -> Operand:
-        """The address of an element of the runs; past the end, that of the last one (which is not used then)."""
-        w = self.w
-        return w.op("add", home, w.op("min", i, w.op("sub", self.size, number(1))))
-
-    def _load(self, home: Operand, i: Operand) -> Operand:
-        return self.w.load(self.runs, self._address(home, i))
-
-    def _merge(self, home: Operand, ends: tuple[Operand, Operand, Operand], start: Operand, stop: Operand) -> None:
-        """Stretches of equal length, of which the last ones may overlap, element by element."""
-        w, (_, middle, last) = self.w, ends
-        length = w.op("quotient", w.op("add", w.op("sub", stop, start), number(CHAINS - 1)), number(CHAINS))
-        places = [
-            w.op("min", w.op("add", start, w.op("mul", length, number(k))), w.op("sub", stop, length))
-            for k in range(CHAINS)
-        ]
-        begins = [self._taken_before(home, ends, place) for place in places]
-        step = w.open()
-        carries = []
-        for place, begin in zip(places, begins, strict=True):
-            i = w.carried(INDEX)
-            at = w.op("add", place, step)
-            j = w.op("sub", w.op("add", at, middle), i)
-            near, far = self._address(home, i), self._address(home, j)
-            x, y = w.load(self.runs, near), w.load(self.runs, far)
-            second = w.op("or", w.op("ge", i, middle), w.op("and", w.op("lt", j, last), comes_before(w, y, x)))
-            # choosing the address and reading again: a choice between two floats would be a jump
-            w.store(self.out, w.op("add", home, at), w.load(self.runs, w.op("select", second, far, near)))
-            after = w.op("add", i, w.op("cast", w.op("not", second), dtype=INDEX))
-            carries.append(Carry(i, begin, after, w.result(INDEX)))
-        w.close(step, number(0), length, carries)
-
-    def _taken_before(self, home: Operand, ends: tuple[Operand, Operand, Operand], place: Operand) -> Operand:
-        """Where the first run stands when the result has come to a place, by bisection."""
-        w, (first, middle, last) = self.w, ends
-        done = w.op("sub", place, first)
-        low = w.op("max", first, w.op("sub", w.op("add", first, done), w.op("sub", last, middle)))
-        high = w.op("min", w.op("add", first, done), middle)
-        round_ = w.open()
-        least, most = w.carried(INDEX), w.carried(INDEX)
-        between = w.op("add", least, w.op("quotient", w.op("sub", most, least), number(2)))
-        other = w.op("sub", w.op("sub", w.op("add", place, middle), between), number(1))
-        x, y = self._load(home, between), self._load(home, w.op("max", other, number(0)))
-        open_ = w.op("lt", least, most)
-        passed = w.op("and", open_, w.op("not", comes_before(w, y, x)))
-        stays = w.op("and", open_, comes_before(w, y, x))
-        carries = [
-            Carry(least, low, w.op("select", passed, w.op("add", between, number(1)), least), w.result(INDEX)),
-            Carry(most, high, w.op("select", stays, between, most), w.result(INDEX)),
-        ]
-        w.close(round_, number(0), w.size(self.length.bit_length() + 1), carries)
-        return carries[0].result
-
-
-def comes_before(w: Writer, x: Operand, y: Operand) -> Operand:
-    """Whether `x` stands before `y` in order: NaN comes last."""
-    if x.dtype[0] != "f":
-        return w.op("lt", x, y)
-    return w.op("and", w.op("not", w.op("le", y, x)), w.op("eq", x, x))
-
-
-# searchsorted ---------------------------------------------------------------------------------------------------------
-
-
-def search_kernels(call: Call) -> list[KernelStep] | None:
-    """Bisection for each number that is looked for; none where there are none."""
-    ordered, query = call.inputs
-    (out,), params = call.equation.outputs, call.equation.params
-    if not isinstance(ordered, Var) or not query.type.size or ordered.type.dtype.kind not in "biuf":
-        return None
-    w, dtype, n = Writer(), code(ordered.type.dtype), ordered.type.shape[-1]
-    places, found = w.buffer(ordered, dtype), w.buffer(out, "i8", written=True)
-    each = query.type.size // math.prod(ordered.type.shape[:-1])
-    task = w.open()
-    home = w.op("mul", w.op("quotient", task, w.size(each)), w.size(n)) if params["batch_ndim"] else number(0)
-    if not isinstance(query, Var):
-        return None
-    wanted = w.load(w.buffer(query, dtype), task)
-    round_ = w.open()
-    least, length = w.carried(INDEX), w.carried(INDEX)
-    half = w.op("quotient", w.op("add", length, number(1)), number(2))
-    probe = w.op("sub", w.op("add", least, half), number(1))
-    inside = w.op("min", probe, w.size(max(n - 1, 0)))
-    x = w.load(places, w.op("add", home, inside))
-    passed = comes_before(w, x, wanted) if params["side"] == "left" else w.op("not", comes_before(w, wanted, x))
-    passed = w.op("and", passed, w.op("gt", length, number(0)))
-    carries = [
-        Carry(least, number(0), w.op("select", passed, w.op("add", least, half), least), w.result(INDEX)),
-        Carry(
-            length,
-            w.size(n),
-            w.op("select", passed, w.op("sub", length, half), w.op("sub", half, w.op("min", length, number(1)))),
-            w.result(INDEX),
-        ),
-    ]
-    w.close(round_, number(0), w.size(n.bit_length() + 1 if n else 0), carries)
-    w.store(found, task, carries[0].result)
-    w.close(task, w.first, w.last, [])
-    return [kernel_step(w, query.type.size, -(-PIECE // max(n.bit_length(), 1)))]
-
-
 WRITERS["argsort"] = argsort_kernels
-WRITERS["searchsorted"] = search_kernels
-WRITERS["sort"] = sort_steps

@@ -19,7 +19,7 @@ from funcgrad.lower.loops import INDEX, Constant, Operand, Value
 from funcgrad.lower.nest import neutral
 from funcgrad.lower.schedule import KernelStep
 from funcgrad.lower.writer import Writer
-from funcgrad.ops.convolution import NAMES, Ints, dilated
+from funcgrad.ops.convolution import HALF, NAMES, Ints, dilated
 
 FOLDS = {"reduce_window_sum": "add", "reduce_window_max": "max", "reduce_window_min": "min"}
 MOST_TAPS = 64  # elements of a window whose comparisons are written out
@@ -43,7 +43,7 @@ class _Windows:
     def alone(self, axis: int) -> bool:
         """Whether each place has an element of its own along an axis."""
         last = (self.places[axis] - 1) * self.steps[axis] - self.lows[axis]
-        return self.sizes[axis] == 1 and self.lows[axis] <= 0 and last < self.shape[axis]
+        return bool(self.sizes[axis] == 1 and self.lows[axis] <= 0 and last < self.shape[axis])
 
     def meets(self, places: Sequence[Operand], element: Sequence[Operand | int]) -> tuple[Operand, Test]:
         """The address of an element of the window (0 where there is none), and the test, where there is one."""
@@ -101,7 +101,7 @@ class _Windows:
 def _usable(call: Call) -> bool:
     shapes = [a.type.shape for a in (*call.equation.inputs, *call.equation.outputs)]
     known = is_native(call.equation) and all(isinstance(a, Var) for a in call.inputs)
-    plain = set(call.equation.params["base_dilation"]) <= {1} and code(call.equation.inputs[0].type.dtype) != "f2"
+    plain = set(call.equation.params["base_dilation"]) <= {1} and call.equation.inputs[0].type.dtype not in HALF
     return known and plain and () not in shapes and not any(0 in shape for shape in shapes)
 
 

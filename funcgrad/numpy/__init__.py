@@ -22,6 +22,7 @@ from funcgrad.numpy import (
     _cumulative,
     _differences,
     _editing,
+    _elementwise,
     _floats,
     _functional,
     _grids,
@@ -51,7 +52,20 @@ from funcgrad.numpy import (
 from funcgrad.trace.tracer import functions, homes
 
 _modules = (
-    *(_analysis, _arrangements, _at, _creation, _floats, _functional, _grids, _indexing, _integers, _known, _padding),
+    *(
+        _analysis,
+        _arrangements,
+        _at,
+        _creation,
+        _elementwise,
+        _floats,
+        _functional,
+        _grids,
+        _indexing,
+        _integers,
+        _known,
+        _padding,
+    ),
     *(_polynomials, _predicates, _products, _reductions, _selection, _shapes, _signal, _ufuncs, _windows),
     *(_editing, _index_arrays, _writing),
     *(_correlations, _cumulative, _differences, _histograms, _nan_reductions, _quantiles, _sets, _sorting),
@@ -63,7 +77,7 @@ for _module in _modules:
         for name, f in vars(_module).items()
         if getattr(f, "__module__", "") == "funcgrad.numpy" and not name.startswith("_")
     )
-globals().update(amax=_reductions.max, amin=_reductions.min, around=_ufuncs.round, fix=_ufuncs.namespace["trunc"])
+globals().update(amax=_reductions.max, amin=_reductions.min, around=_elementwise.round, fix=_ufuncs.namespace["trunc"])
 _constants = {**_known.names, **_grids.objects, "ufunc": _ufunc.UFunc, "vectorize": _functional.vectorize}
 _constants["frompyfunc"] = _functional.frompyfunc
 globals().update(_constants)

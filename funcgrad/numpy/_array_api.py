@@ -50,7 +50,9 @@ class Info:
     def dtypes(self, *, device: str | None = None, kind: str | tuple[str, ...] | None = None) -> dict[str, np.dtype]:
         """The standard's dtypes, by name, all of them or those of a kind."""
         _check(device)
-        return np.__array_namespace_info__().dtypes(kind=kind)  # type: ignore[no-any-return,call-overload]
+        info: Any = np.__array_namespace_info__()
+        found: dict[str, np.dtype] = info.dtypes(kind=kind)
+        return found
 
 
 def _check(device: str | None) -> None:

@@ -10,13 +10,14 @@ import numpy as np
 
 from funcgrad import array as arrays
 from funcgrad.array import as_array
+from funcgrad.dtypes import BFLOAT16
 from funcgrad.errors import at_line
 from funcgrad.lax._scatter import UPDATES, over_windows, scattered
 from funcgrad.numpy._common import broadcast_to as _broadcast_to
 from funcgrad.numpy._common import cast, has_tracer, operand
 from funcgrad.numpy._indexing import MODES, Places, getitem
 from funcgrad.ops.comparison import select
-from funcgrad.ops.scatter import dynamic_update_slice
+from funcgrad.ops.dynamic import dynamic_update_slice
 from funcgrad.ops.shape import reshape
 from funcgrad.trace.frame import type_of
 from funcgrad.trace.tracer import Tracer, known, methods
@@ -56,7 +57,11 @@ def _cast_values(kind: str, values: Any, dtype: np.dtype) -> Any:
     """Values in the dtype of the array: `set` converts as an assignment does, the others only within a kind."""
     have = type_of(values)
     if kind != "set":
-        result = np.result_type(dtype, 1.0 if have.dtype.kind == "f" else have.dtype) if have.weak else have.dtype
+        result = have.dtype
+        if have.weak and dtype != BFLOAT16:
+            result = np.result_type(dtype, 1.0 if have.dtype.kind == "f" else have.dtype)
+        elif have.weak and have.dtype.kind != "c":  # any Python number, as other floats take it
+            result = dtype
         if not np.can_cast(result, dtype, "same_kind"):
             raise TypeError(
                 f"at[].{kind}: values of dtype {have.dtype.name} do not fit an array of dtype {dtype.name}: "

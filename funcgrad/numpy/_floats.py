@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.dtypes import BFLOAT16
 from funcgrad.errors import at_line
 from funcgrad.numpy._common import broadcast, cast, operand
 from funcgrad.numpy._ufuncs import _copysign, _floating_pair, _inexact, _sign_bit, ufunc
@@ -69,9 +70,21 @@ def _step(x: Any, n: Any, needed: Any, by: int) -> tuple[Any, Any]:
     return ar.mul(x, co.select(needed, one, one * 2.0**by)), ar.sub(n, co.select(needed, np.int64(0), np.int64(by)))
 
 
+def _wide(x: Any) -> Any:
+    """bfloat16 as float32, which has the same exponents."""
+    return co.convert(x, dtype=np.dtype(np.float32))
+
+
+def _is_brief(x: Any) -> bool:
+    return type_of(x).dtype is BFLOAT16
+
+
 def frexp(x: Any) -> tuple[Any, Any]:
     """The fraction, in [1/2, 1), and the exponent of 2."""
     x = _real_floating("frexp", x)
+    if _is_brief(x):
+        fraction, exponent = frexp(_wide(x))
+        return co.convert(fraction, dtype=BFLOAT16), exponent
     exponent = _exponent(x)
     return _scaled(x, ar.neg(exponent)), co.convert(exponent, dtype=np.dtype(np.int32))
 
@@ -82,6 +95,8 @@ def ldexp(x: Any, i: Any) -> Any:
     kind = type_of(i).dtype
     if kind.kind not in "iub" or kind == np.uint64:
         raise TypeError(f"numpy.ldexp: the exponent has dtype {kind.name}; it must be an integer{at_line()}")
+    if _is_brief(x):
+        return co.convert(ldexp(_wide(x), i), dtype=BFLOAT16)
     return _scaled(*broadcast("ldexp", x, cast(i, INT64)))
 
 
@@ -102,8 +117,22 @@ def spacing(x: Any) -> Any:
     if of is np.float16:  # NumPy's halves go upwards
         return co.select(ar.is_finite(x), of(np.nan), ar.sub(bi.nextafter(x, of(np.inf)), x))
     size = ar.abs_(x)
-    step = ar.sub(bi.nextafter(size, of(np.inf)), size)
+    step = ar.sub(_nextafter(size, of(np.inf)), size)
     return co.select(ar.is_finite(x), of(np.nan), co.select(co.lt(x, of(0)), step, ar.neg(step)))
+
+
+def _nextafter(x: Any, y: Any) -> Any:
+    """The next number after x towards y; of bfloat16 by a step of the upper half of float32's bits."""
+    if not _is_brief(x):
+        return bi.nextafter(x, y)
+    kind, zero, unit = np.dtype(np.int32), np.float32(0), np.int32(1 << 16)
+    x, y = _wide(x), _wide(y)
+    grows = co.eq(co.lt(x, y), co.gt(x, zero))
+    bits = ar.add(bi.bitcast(x, new_dtype=kind), co.select(grows, -unit, unit))
+    moved = bi.bitcast(bits, new_dtype=np.dtype(np.float32))
+    smallest = _copysign(unit.view(np.float32), y)
+    found = co.select(co.eq(x, y), co.select(co.eq(x, zero), moved, smallest), y)
+    return co.convert(co.select(co.or_(co.ne(x, x), co.ne(y, y)), found, ar.add(x, y)), dtype=BFLOAT16)
 
 
 def _logaddexp2(x: Any, y: Any) -> Any:
@@ -118,5 +147,5 @@ ufunc(np.frexp, frexp)
 ufunc(np.ldexp, ldexp)
 ufunc(np.modf, modf)
 ufunc(np.spacing, spacing)
-ufunc(np.nextafter, _floating_pair("nextafter", bi.nextafter))
+ufunc(np.nextafter, _floating_pair("nextafter", _nextafter))
 ufunc(np.logaddexp2, _floating_pair("logaddexp2", _logaddexp2))

@@ -13,6 +13,7 @@ from funcgrad.errors import at_line
 from funcgrad.numpy._common import axis_number, broadcast_shape, cast, has_tracer, implements, operand, promoted
 from funcgrad.numpy._common import broadcast_to as _broadcast_to
 from funcgrad.numpy._shapes import moveaxis, stack, transpose
+from funcgrad.numpy._ufunc import no_output
 from funcgrad.ops.arithmetic import mul
 from funcgrad.ops.comparison import ne
 from funcgrad.ops.complex import conj
@@ -55,9 +56,19 @@ def _multiplied(name: str, x: Any, y: Any) -> list[Any]:
 
 
 @implements(np.matmul)
-@_of_bools
-def matmul(x1: Any, x2: Any, /) -> Any:
+def matmul(x1: Any, x2: Any, /, *, dtype: Any = None, axes: Any = None) -> Any:
     """The matrix product, over stacks of matrices with broadcasting; a 1-d operand is a row or a column."""
+    if dtype is not None:
+        x1, x2 = (cast(operand(x, "matmul"), np.dtype(dtype)) for x in (x1, x2))
+    if axes is None:
+        return _matmul(x1, x2)
+    left, right, result = (tuple(k) if isinstance(k, (tuple, list)) else (k,) for k in axes)
+    x1, x2 = (moveaxis(x, k, tuple(range(-len(k), 0))) for x, k in ((x1, left), (x2, right)))
+    return moveaxis(_matmul(x1, x2), tuple(range(-len(result), 0)), result)
+
+
+@_of_bools
+def _matmul(x1: Any, x2: Any, /) -> Any:
     x, y = _multiplied("matmul", x1, x2)
     sx, sy = type_of(x).shape, type_of(y).shape
     if not sx or not sy:
@@ -146,9 +157,29 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
 
 
 @implements(np.einsum)
-@_of_bools
-def einsum(subscripts: str, /, *operands: Any, **kwargs: Any) -> Any:
+def einsum(*operands: Any, out: None = None, optimize: Any = False, **kwargs: Any) -> Any:
     """Einstein's summation, pair by pair in the order that `numpy.einsum_path` finds."""
+    no_output("numpy.einsum", out)
+    dtype = kwargs.pop("dtype", None)
+    if kwargs.keys() - {"order", "casting"}:
+        raise TypeError(f"einsum got unexpected keywords: {', '.join(kwargs)}{at_line()}")
+    subscripts, *xs = operands if isinstance(operands[0], str) else _spelled(operands)
+    return _einsum(subscripts, *(xs if dtype is None else (cast(operand(x, "einsum"), np.dtype(dtype)) for x in xs)))
+
+
+def _spelled(operands: tuple[Any, ...]) -> list[Any]:
+    """``x, [0, 1], y, [1, 2], [0, 2]`` as ``"ab,bc->ac", x, y``."""
+
+    def letters(labels: Any) -> str:
+        return "".join("..." if k is Ellipsis else chr(ord("a") + k) for k in labels)
+
+    pairs, rest = len(operands) // 2, operands[len(operands) // 2 * 2 :]
+    text = ",".join(letters(operands[2 * k + 1]) for k in range(pairs))
+    return [text + "".join("->" + letters(labels) for labels in rest), *operands[: 2 * pairs : 2]]
+
+
+@_of_bools
+def _einsum(subscripts: str, *operands: Any) -> Any:
     xs = promoted("einsum", *operands)
     inputs, output = _parse(subscripts, [type_of(x).ndim for x in xs])
     terms = list(zip(inputs, xs, strict=True))

@@ -17,6 +17,7 @@ from funcgrad.numpy._common import (
     promoted,
 )
 from funcgrad.numpy._common import broadcast_to as _broadcast_to
+from funcgrad.numpy._extended import extends
 from funcgrad.numpy._indexing import INT64, getitem, index_shape, placed, positions
 from funcgrad.numpy._shapes import ensure_same_shape, moveaxis, ravel
 from funcgrad.ops.comparison import select as _select
@@ -158,29 +159,40 @@ def diagflat(v: Any, k: int = 0) -> Any:
     return diag(ravel(operand(v, "diagflat")), k)
 
 
-@implements(np.compress)
-def compress(condition: Any, a: Any, axis: int | None = None, out: None = None) -> Any:
-    """The slices along an axis where a known condition holds."""
-    mask = _known_condition("compress", condition)
-    if mask.ndim != 1:
-        raise ValueError(f"condition must be a 1-d array, not of shape {mask.shape}{at_line()}")
-    return take(a, np.flatnonzero(mask), axis)
+@extends(np.compress, size=None, fill_value=0)
+def compress(
+    condition: Any, a: Any, axis: int | None = None, out: None = None, *, size: int | None = None, fill_value: Any = 0
+) -> Any:
+    """The slices along an axis where a condition holds."""
+    condition, a = operand(condition, "compress"), operand(a, "compress")
+    if type_of(condition).ndim != 1:
+        raise ValueError(f"condition must be a 1-d array, not of shape {type_of(condition).shape}{at_line()}")
+    if axis is None:
+        a, axis = ravel(a), 0
+    n = type_of(a).shape[axis_number(axis, type_of(a).ndim, "compress")]
+    places = _places("compress", condition, n, size)
+    return _take(a, places, axis, "raise" if size is None else "fill", fill_value)
 
 
-@implements(np.extract)
-def extract(condition: Any, arr: Any) -> Any:
-    """The elements where a known condition holds."""
-    return take(ravel(operand(arr, "extract")), np.flatnonzero(_known_condition("extract", condition)), 0)
+@extends(np.extract, size=None, fill_value=0)
+def extract(condition: Any, arr: Any, *, size: int | None = None, fill_value: Any = 0) -> Any:
+    """The elements where a condition holds."""
+    line, values = ravel(operand(condition, "extract")), ravel(operand(arr, "extract"))
+    return compress(line, values, 0, size=size, fill_value=fill_value)
 
 
-def _known_condition(name: str, condition: Any) -> Any:
+def _places(name: str, condition: Any, n: int, size: int | None) -> Any:
+    """Where a condition holds; of a known number, then places that there are none at."""
     mask = known(condition)
-    if mask is None:
+    if mask is not None:
+        found = np.flatnonzero(mask)
+        return found if size is None else np.concatenate([found[:size], np.full(builtins.max(size - len(found), 0), n)])
+    if size is None:
         raise NonConcreteBooleanIndexError(
             f"{name}: the condition is traced: the size of the result would depend on its values. "
-            f"Use np.where(condition, x, 0).{at_line()}"
+            f"Pass size=, or use np.where(condition, x, 0).{at_line()}"
         )
-    return np.asarray(mask) != 0
+    return functions[np.flatnonzero](condition, size=size, fill_value=n)
 
 
 @implements(np.choose)

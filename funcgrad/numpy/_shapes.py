@@ -16,6 +16,7 @@ from funcgrad.numpy._common import (
     axis_numbers,
     broadcast,
     broadcast_shape,
+    concrete,
     implements,
     operand,
     promoted,
@@ -24,6 +25,7 @@ from funcgrad.numpy._common import (
 from funcgrad.numpy._common import broadcast_to as _broadcast_to
 from funcgrad.ops import shape as sh
 from funcgrad.ops.comparison import convert, ge, select
+from funcgrad.ops.indexing import gather
 from funcgrad.trace.frame import type_of
 
 Shape = tuple[int, ...]
@@ -308,7 +310,9 @@ def tile(A: Any, reps: Any) -> Any:
 
 @implements(np.repeat)
 def repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
-    """Each element repeated along an axis (by one known count)."""
+    """Each element repeated along an axis (by one known count, or one for each element)."""
+    if np.ndim(repeats):
+        return _repeated_each(a, repeats, axis)
     count = operator.index(repeats)
     if count < 0:
         raise ValueError(f"repeats may not contain negative values{at_line()}")
@@ -320,6 +324,20 @@ def repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
     dims = tuple(k if k <= along else k + 1 for k in range(len(shape)))
     spread = sh.broadcast_in_dim(a, shape=wide, broadcast_dimensions=dims)
     return _reshaped(spread, (*shape[:along], shape[along] * count, *shape[along + 1 :]))
+
+
+def _repeated_each(a: Any, repeats: Any, axis: int | None) -> Any:
+    counts = concrete(operand(repeats, "repeat"))
+    if counts is None:
+        raise TypeError(
+            f"repeat: the counts must be known, as the size of the result depends on them; np.take(x, indices) repeats "
+            f"by traced indices{at_line()}"
+        )
+    if axis is None or not type_of(a).shape:
+        a, axis = ravel(a), axis or 0
+    along = axis_number(axis, type_of(a).ndim, "repeat")
+    places = np.repeat(np.arange(type_of(a).shape[along]), counts)
+    return moveaxis(gather(a, places, axes=(along,)), 0, along)
 
 
 def _triangle(m: Any, k: int, lower: bool) -> Any:

@@ -28,7 +28,7 @@ def _operand(name: str, a: Any, real: bool) -> Any:
     return cast(a, dtype if real else np.result_type(dtype, np.complex64))
 
 
-def _length(name: str, n: Any) -> int:
+def length_of(name: str, n: Any) -> int:
     try:
         n = int(operator.index(n))
     except TracerIntegerConversionError:
@@ -40,7 +40,7 @@ def _length(name: str, n: Any) -> int:
     return int(n)
 
 
-def _fitted(a: Any, axis: int, n: int) -> Any:
+def fitted(a: Any, axis: int, n: int) -> Any:
     """Cut, or padded with zeros, to `n` elements along an axis."""
     t = type_of(a)
     have = t.shape[axis]
@@ -90,7 +90,7 @@ def _transform(name: str, kind: str, a: Any, s: Any, axes: Any, norm: str | None
     for k, (axis, n) in enumerate(zip(numbers, lengths, strict=True)):
         have = type_of(a).shape[axis]
         last = kind == "irfftn" and k == len(numbers) - 1
-        sizes.append(_length(name, n if n is not None else 2 * (have - 1) if last else have))
+        sizes.append(length_of(name, n if n is not None else 2 * (have - 1) if last else have))
     _check_norm(name, norm)
     if not numbers:
         return a
@@ -98,7 +98,7 @@ def _transform(name: str, kind: str, a: Any, s: Any, axes: Any, norm: str | None
     for part, which in _parts(kind, numbers):
         for k in which:
             half_spectrum = part == "irfftn" and k == which[-1]
-            x = _fitted(x, numbers[k], sizes[k] // 2 + 1 if half_spectrum else sizes[k])
+            x = fitted(x, numbers[k], sizes[k] // 2 + 1 if half_spectrum else sizes[k])
         x = transform(x, kind=part, axes=tuple(numbers[k] for k in which), length=sizes[which[-1]])
     x = _scaled(name, x, norm, kind in ("ifftn", "irfftn"), sizes)
     return cast(x, np.dtype(np.float16)) if half else x
@@ -188,14 +188,14 @@ def ifftshift(x: Any, axes: Any = None) -> Any:
 @implements(np.fft.fftfreq)
 def fftfreq(n: int, d: Any = 1.0, device: None = None) -> Any:
     """The frequencies of `fft`'s elements."""
-    count = _length("fftfreq", n)
+    count = length_of("fftfreq", n)
     return np.fft.fftfreq(count) / d
 
 
 @implements(np.fft.rfftfreq)
 def rfftfreq(n: int, d: Any = 1.0, device: None = None) -> Any:
     """The frequencies of `rfft`'s elements."""
-    count = _length("rfftfreq", n)
+    count = length_of("rfftfreq", n)
     return np.fft.rfftfreq(count) / d
 
 

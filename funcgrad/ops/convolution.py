@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.dtypes import NUMBERS
+from funcgrad.dtypes import BFLOAT16, NUMBERS
 from funcgrad.ir.primitive import Values
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.comparison import convert
@@ -36,9 +36,11 @@ from funcgrad.trace.frame import type_of
 Ints = tuple[int, ...]
 Pads = tuple[tuple[int, int], ...]
 Window = dict[str, Any]
+HALF = frozenset({np.dtype(np.float16), BFLOAT16})  # what is summed in float32
 NAMES = ("window_dimensions", "window_strides", "padding", "base_dilation", "window_dilation")  # of a fold over windows
 FEW = 32  # elements of a window whose products are written out
 MANY = 8  # groups that make a vector
+LONG, BLOCK = 4, 16  # elements of a window (and blocks of places) from which on a single output is computed in blocks
 
 
 def dilated(n: int, dilation: int) -> int:
@@ -93,7 +95,7 @@ def _reference(x: Any, w: Any, *, window_strides: Ints, padding: Pads, lhs_dilat
     shape = _infer_shape(x.shape, w.shape, window_strides, padding, lhs_dilation, rhs_dilation)
     if 0 in (*shape, *w.shape, *x.shape):
         return np.zeros(shape, kind)
-    if kind.itemsize == 2 and kind.kind not in "iu":
+    if kind in HALF:
         x, w = x.astype(np.float32), w.astype(np.float32)
     axes = range(2, x.ndim - 1)
     full = spread_out(x, axes, padding, lhs_dilation)
@@ -257,8 +259,9 @@ def taps(x: Any, value: Any, window: Window) -> list[Any]:
 
 def _expand(types: tuple[ArrayType, ...], params: dict[str, Any]) -> Any:
     x, w = types
-    if x.dtype == np.float16:
-        return lambda x, w: (convert(_in_single(x, w, params), dtype=np.dtype(np.float16)),)
+    if x.dtype in HALF:
+        narrow = x.dtype
+        return lambda x, w: (convert(_in_single(x, w, params), dtype=narrow),)
     window = math.prod(w.shape[1:-2])
     plain = not any(low or high for low, high in params["padding"]) and set(params["lhs_dilation"]) <= {1}
     if window == 1 and plain and 0 not in (*x.shape, *w.shape):
@@ -271,7 +274,34 @@ def _expand(types: tuple[ArrayType, ...], params: dict[str, Any]) -> Any:
     by_channels = x.shape[0] >= MANY and {x.shape[-1], w.shape[-1]} == {1} and x.dtype.kind == "f"
     if by_channels and window <= FEW and 0 not in (*x.shape, *w.shape, *out.shape):
         return lambda x, w: (_by_channels(x, w, params),)
+    plain = x.ndim > 3 and {params[name][-1] for name in ("window_strides", "lhs_dilation", "rhs_dilation")} == {1}
+    if plain and w.shape[-1] == 1 and w.shape[-3] >= LONG and out.shape[-2] >= BLOCK * LONG and x.dtype.kind == "f":
+        return lambda x, w: (_in_blocks(x, w, params),)
     return None
+
+
+def _in_blocks(x: Any, w: Any, params: dict[str, Any]) -> Any:
+    """One output, as a block of neighbouring places for outputs: the window's shifts are its kernel.
+
+    y[B q + r] = sum over j of x[B q + j - low] w[j - r].
+    """
+    kind, kernel = type_of(x), type_of(w)
+    shape = _infer(kind, kernel, **params).shape
+    count, window, axis = shape[-2], kernel.shape[-3], kernel.ndim - 3
+    blocks, wide = -(-count // BLOCK), window + BLOCK - 1
+    config = tuple((BLOCK - 1, BLOCK - 1, 0) if k == axis else (0, 0, 0) for k in range(kernel.ndim))
+    padded = pad(w, kernel.dtype.type(0), padding_config=config)
+    shifts = []
+    for r in range(BLOCK):
+        low = tuple(BLOCK - 1 - r if k == axis else 0 for k in range(kernel.ndim))
+        high = tuple(low[k] + wide if k == axis else n for k, n in enumerate(kernel.shape))
+        shifts.append(slice_(padded, start_indices=low, limit_indices=high, strides=(1,) * kernel.ndim))
+    *pads, (before, _) = params["padding"]
+    behind = BLOCK * (blocks - 1) + wide - kind.shape[-2] - before
+    changed = {"padding": (*pads, (before, behind)), "window_strides": (*params["window_strides"][:-1], BLOCK)}
+    out = conv_general_dilated(x, concatenate(*shifts, dimension=kernel.ndim - 1), **{**params, **changed})
+    line = reshape(out, shape=(*shape[:-2], blocks * BLOCK, 1))
+    return slice_(line, start_indices=(0,) * kind.ndim, limit_indices=shape, strides=(1,) * kind.ndim)
 
 
 def _window(sizes: Ints, params: dict[str, Any]) -> Window:

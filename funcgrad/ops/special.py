@@ -105,11 +105,16 @@ polygamma: Operation = with_orders(
 
 
 def _log_gamma(x: Any) -> Any:
-    """SciPy's gammaln; its loggamma beside the zeros at 1 and 2, where the other loses digits; -log|x| at 0."""
+    """SciPy's gammaln; a series beside its zeros at 1 and 2, where that one loses digits; -log|x| at 0 (DLMF 5.7.3)."""
     special = scipy_special()
-    near, tiny = (x > 0.5) & (x < 2.5), (np.abs(x) < 1e-200) & (x != 0)
-    beside = special.loggamma(np.where(near, x, 1.0))
-    return np.where(near, beside, np.where(tiny, -np.log(np.abs(np.where(tiny, x, 1.0))), special.gammaln(x)))
+    first, second, tiny = np.abs(x - 1) < 0.125, np.abs(x - 2) < 0.125, (np.abs(x) < 1e-200) & (x != 0)
+    t = np.where(first, 1 - x, np.where(second, 2 - x, 0.0))
+    slope = np.where(first, np.euler_gamma, np.euler_gamma - 1)
+    beside = slope * t
+    for k in range(2, 22):
+        beside = beside + (special.zetac(float(k)) + first) * t**k / k
+    around = -np.log(np.abs(np.where(tiny, x, 1.0)))
+    return np.where(first | second, beside, np.where(tiny, around, special.gammaln(x)))
 
 
 digamma = elementwise(

@@ -19,12 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.dtypes import ALL, INEXACT, NUMBERS, DType
+from funcgrad.dtypes import ALL, INEXACT, NUMBERS, DType, kind_of
 from funcgrad.ir.primitive import Pullback, Values
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.arithmetic import max_, min_
 from funcgrad.ops.comparison import convert, eq, gt, lt, select
-from funcgrad.ops.convolution import NAMES, Ints, Window, dilated, result_shape, spread_out, taps, windows
+from funcgrad.ops.convolution import HALF, NAMES, Ints, Window, dilated, result_shape, spread_out, taps, windows
 from funcgrad.ops.families import Operation, linear, repeat
 from funcgrad.ops.reduction import reduce_max, reduce_min, reduce_sum
 from funcgrad.ops.shape import broadcast_in_dim, iota, pad, reshape
@@ -72,7 +72,7 @@ def _fold(name: str, ufunc: Any) -> Any:
         value = identity(name, x.dtype)
         axes = tuple(range(x.ndim, 2 * x.ndim))
         kind = x.dtype.newbyteorder("=")
-        wide = np.float32 if name == "sum" and kind == np.float16 else kind
+        wide = np.dtype(np.float32) if name == "sum" and kind in HALF else kind
         seen = _seen(x, value, window)
         return np.asarray(ufunc.reduce(seen, axes, dtype=wide, initial=value)).astype(kind, copy=False)
 
@@ -169,7 +169,7 @@ def _gather(t: Any, x: Any, *, kind: str, **window: Any) -> Any:
 def _scatter(ct: Any, x: Any, *, kind: str, **window: Any) -> Any:
     ct, x = np.asarray(ct), np.asarray(x)
     found = _positions(x, kind, window)
-    out = np.zeros(x.size, np.float32 if ct.dtype == np.float16 else ct.dtype)
+    out = np.zeros(x.size, np.float32 if ct.dtype in HALF else ct.dtype)
     np.add.at(out, found[found >= 0], ct[found >= 0])
     return out.reshape(x.shape).astype(ct.dtype, copy=False)
 
@@ -234,7 +234,7 @@ def _fold_expand(name: str, combine: Any, whole: Any) -> Any:
             return None
         if repeated := name == "sum" and _repeats(x.shape, params):
             return lambda x: (_repeated(x, repeated),)
-        if name == "sum" and x.dtype == np.float16:
+        if name == "sum" and x.dtype in HALF:
             wide, narrow = np.dtype(np.float32), x.dtype
             return lambda x: (convert(reduce_window_sum(convert(x, dtype=wide), **params), dtype=narrow),)
         return lambda x: (functools.reduce(combine, taps(x, identity(name, x.dtype), params)),)
@@ -292,7 +292,7 @@ def _first(xs: list[Any], ts: list[Any], valid: list[Any], kind: str) -> Any:
     best, chosen, seen = xs[0], ts[0], valid[0]
     for x, t, inside in zip(xs[1:], ts[1:], valid[1:], strict=True):
         better = beats(x, best)
-        if type_of(x).dtype.kind == "f":
+        if kind_of(type_of(x).dtype) == "f":
             better = better | ((x != x) & (best == best))
         if seen is not None:
             better = better | ~seen

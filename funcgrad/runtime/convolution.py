@@ -6,6 +6,7 @@ import functools
 import threading
 from collections.abc import Sequence
 
+from funcgrad.compile import engine
 from funcgrad.compile.compiler import native_library
 from funcgrad.compile.engine import Library
 from funcgrad.compile.native import Step
@@ -92,11 +93,12 @@ def start(steps: Sequence[object]) -> None:
 
 def _library(dtype: str, backward: bool) -> Library:
     with _locks[backward]:
-        return _linked(dtype, backward)
+        return _linked(dtype, backward, engine.target())
 
 
 @functools.cache
-def _linked(dtype: str, backward: bool) -> Library:
+def _linked(dtype: str, backward: bool, machine: tuple[str, str]) -> Library:
+    """The kernels for a CPU, whose vectors decide how wide panels are."""
     module = Module(optimised=True)
     define(module, dtype, backward)
     return native_library("convolution", str(module))

@@ -15,15 +15,15 @@ from funcgrad.runtime.calls import ROUTINES, Slots
 def sort_steps(call: Call, slots: Slots) -> list[Step] | None:
     """The step of an ascending sort along the last axis."""
     (x,), (out,), params = call.inputs, call.equation.outputs, call.equation.params
-    if not isinstance(x, Var) or params["descending"] or params["dimension"] != x.type.ndim - 1:
+    if not isinstance(x, Var) or params["descending"] or params["dimension"] != out.type.ndim - 1:
         return None
-    n, pieces = x.type.shape[-1], params.get("pieces", 1)
-    function = function_for(x.type.dtype, n)
-    if function is None or not x.type.size:
+    n, pieces = out.type.shape[-1], params.get("pieces", 1)
+    function = function_for(out.type.dtype, n)
+    if function is None or not out.type.size:
         return None
-    integers = [slots[x], slots[out], function, n, pieces, -(-n // pieces), x.type.dtype.itemsize]
+    integers = [slots[x], slots[out], function, n, pieces, -(-n // pieces), out.type.dtype.itemsize]
     chunk = 1 if pieces > 1 else max(PIECE // 4 // n, 1)
-    total = math.prod(x.type.shape[:-1]) * pieces
+    total = math.prod(out.type.shape[:-1]) * pieces
     return [Step(sort_address(), integers, total, chunk if chunk < total else 0)]
 
 

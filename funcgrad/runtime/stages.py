@@ -11,6 +11,7 @@ from funcgrad.compile import engine
 from funcgrad.compile.llvm import print_kernel
 from funcgrad.ir.program import Program
 from funcgrad.lower.calls import Call
+from funcgrad.lower.convolution import Convolution
 from funcgrad.lower.loops import Op, walk
 from funcgrad.lower.plan import Plan, buffers_of, make_plan
 from funcgrad.lower.products import Product
@@ -86,6 +87,7 @@ class Lowered:
                 flops += 2 * step.batch * step.m * step.n * step.k
             elif isinstance(step, Call | Structured):
                 calls += 1
+                flops += step.flops if isinstance(step, Convolution) else 0
             else:
                 kernels += 1
                 arithmetic, costly = _instruction_counts(step)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
-_submodules = ("fft", "linalg", "signal", "special", "stats")
+_submodules = ("fft", "linalg", "optimize", "signal", "sparse", "special", "stats")
 __all__ = list(_submodules)
 
 

@@ -15,7 +15,7 @@ from funcgrad.errors import at_line
 from funcgrad.numpy import linalg as nla
 from funcgrad.ops import complex as cx
 from funcgrad.ops.comparison import convert, eq
-from funcgrad.ops.linalg import equations, factorizations, solves, spectral
+from funcgrad.ops.linalg import equations, factorizations, reflections, solves, spectral
 from funcgrad.ops.linalg.matrices import INT64, H, conj, diagonal, from_diagonal, rows_of, tril, triu
 from funcgrad.ops.shape import iota, reshape
 from funcgrad.scipy._functions import expm, expm_frechet, funm, polar, solve_sylvester, sqrtm
@@ -265,12 +265,12 @@ def qr(
 def hessenberg(a: Any, calc_q: bool = False, overwrite_a: bool = False, check_finite: bool = True) -> Any:
     """H with ``a = Q @ H @ Q^H`` and nothing below its first subdiagonal; with `calc_q` Q too. No derivative."""
     a = matrix("hessenberg", a, square=True)
-    packed, taus = factorizations.hessenberg(a)
+    packed, taus = reflections.hessenberg(a)
     h = triu(packed, -1)
     if not calc_q:
         return h
     *lead, n, _ = type_of(a).shape
-    inner = factorizations.householder_product(packed[..., 1:, :-1], taus) if n > 1 else None
+    inner = reflections.householder_product(packed[..., 1:, :-1], taus) if n > 1 else None
     q = np.broadcast_to(np.eye(n, dtype=type_of(a).dtype), (*lead, n, n))
     if inner is not None:
         top = np.broadcast_to(np.eye(1, n, dtype=type_of(a).dtype), (*lead, 1, n))

@@ -7,9 +7,7 @@ from collections.abc import Iterator
 from funcgrad.ir.program import Atom, Equation, Program, Var
 
 # Their parameter `program` is what they compute; rules that they carry have done their work when a program is compiled.
-CALLS = frozenset(
-    "jit custom_jvp_call custom_vjp_call custom_vmap_call custom_linear_solve checkpoint".split()
-)
+CALLS = frozenset("jit custom_jvp_call custom_vjp_call custom_vmap_call custom_linear_solve checkpoint".split())
 
 
 def inline(program: Program) -> Program:

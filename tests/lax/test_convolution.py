@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -119,6 +120,16 @@ def test_dtypes(dtype: str) -> None:
         for j in range(2):
             want += np.einsum("nchw,oc->nohw", x[:, :, i : i + 4, j : j + 3], w[:, :, i, j])
     close(got, want)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
+def test_halves_are_summed_in_single_precision(dtype: Any) -> None:
+    x, w = (normal(*s).astype(dtype) for s in ((2, 3, 6, 5), (4, 3, 3, 2)))
+    f = lambda x, w: lax.conv(x, w, (1, 1), "SAME")  # noqa: E731
+    want = f(x.astype("f4"), w.astype("f4")).astype(dtype)
+    for got in (f(x, w), fg.jit(f)(x, w)):
+        assert got.dtype == dtype
+        np.testing.assert_array_equal(got.astype("f4"), want.astype("f4"))
 
 
 def test_preferred_element_type() -> None:

@@ -141,6 +141,8 @@ def test_everything_is_exported() -> None:
 def test_cumulative_functions_and_derivatives(jax: Any, function: Any, axis: int, reverse: bool) -> None:
     theirs = getattr(jax.lax, function.__name__)
     held_against_jax(jax, lambda x: function(x, axis, reverse), lambda x: theirs(x, axis, reverse), NUMBERS)
+    if function is lax.cumlogsumexp or not axis or reverse:  # JAX takes seconds to compile these
+        return
     weights = RNG.normal(size=NUMBERS.shape)
     held_against_jax(
         jax,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -122,6 +123,19 @@ def test_dtypes(dtype: str) -> None:
     got = fg.jit(f)(x)
     assert got.dtype == x.dtype
     np.testing.assert_array_equal(got, np.asarray(want).astype(dtype))
+
+
+@pytest.mark.parametrize("strides", [2, 1])
+def test_bfloat16(strides: int) -> None:
+    x = X.astype(ml_dtypes.bfloat16)
+    wide = x.astype("f4")
+    for init, fold, _ in FOLDS.values():
+        f = lambda x, i=init, o=fold: lax.reduce_window(x, i, o, (1, 2, 2, 1), (1, strides, strides, 1), "VALID")  # noqa: E731
+        gradient = lambda x, f=f: fg.grad(lambda x: f(x).astype("f4").sum())(x)  # noqa: E731
+        for g, want in ((f, f(wide)), (gradient, gradient(wide))):
+            for got in (g(x), fg.jit(g)(x)):
+                assert got.dtype == x.dtype
+                np.testing.assert_array_equal(got.astype("f4"), want.astype(x.dtype).astype("f4"))
 
 
 def test_shapes() -> None:

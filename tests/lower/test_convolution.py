@@ -39,7 +39,7 @@ def geometries(draw: Any) -> tuple[Any, ...]:
     groups, batch = draw(st.integers(1, 3)), draw(st.integers(1, 4))
     features, outs = draw(wide), draw(wide)
     axes = [
-        (draw(extents), draw(small), draw(small), draw(st.integers(-1, 3)), draw(st.integers(-1, 3)), draw(small), draw(small))
+        tuple(draw(s) for s in (extents, small, small, st.integers(-1, 3), st.integers(-1, 3), small, small))
         for _ in range(rank)
     ]
     params = {
@@ -122,6 +122,7 @@ def test_holes_are_left_out() -> None:
     x, w = np.ones((2, 4, 5, 3), "f4"), np.ones((3, 3, 3, 8), "f4")
     (step,) = plan(lambda x, w: lax.conv_transpose(x, w, (2, 2), "SAME"), x, w).steps
     assert isinstance(step, Convolution)
+    assert step.flops == 2 * 8 * 3 * 9 * 2 * 4 * 5  # one for each element that a window meets, all windows together
     windows = [part.geometry.window for part in step.parts]
     assert sorted(windows) == [(1, 1, 1), (1, 1, 2), (1, 2, 1), (1, 2, 2)]
 

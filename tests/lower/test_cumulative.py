@@ -101,3 +101,15 @@ def test_lines() -> None:
     assert lines.chunk() == 0
     assert Lines.along((10**6, 8), 1).chunk() == 1 << 12
     assert kernels.__doc__
+
+
+def test_operands_that_are_reshaped_buffers() -> None:
+    x = RNG.uniform(0.5, 1.5, 5 * 12 * 7)
+    for operation in OPERATIONS.values():
+        for axis in range(3):
+
+            def function(x: Any, operation: Any = operation, axis: int = axis) -> Any:
+                return operation(np.reshape(x, (5, 12, 7)), axis=axis, reverse=False)
+
+            want = operation.reference(x.reshape(5, 12, 7), axis=axis, reverse=False)
+            np.testing.assert_allclose(fg.jit(function)(x), want, rtol=1e-13)

@@ -10,7 +10,8 @@ import pytest
 import funcgrad as fg
 from funcgrad.compile import native
 from funcgrad.compile.native import sorting as native_sorting
-from funcgrad.lower.sorting import LONG, RANKED
+from funcgrad.lower.lines import LONG
+from funcgrad.lower.sorting import RANKED
 from funcgrad.ops import sorting
 from funcgrad.ops.sorting import DIGITS, PACKED
 from funcgrad.runtime import calls
@@ -122,3 +123,28 @@ def test_search(dtype: str, n: int) -> None:
     for side in ("left", "right"):
         got = fg.jit(lambda a, v, side=side: sorting.searchsorted(a, v, side=side, batch_ndim=0))(ordered, wanted)
         np.testing.assert_array_equal(got, np.searchsorted(ordered, wanted, side))  # type: ignore[call-overload]
+
+
+def test_operands_that_are_reshaped_buffers() -> None:
+    for n in (60, LONG * 6):
+        x = numbers("f4", (n,))
+        for shape, axis in (((3, n // 3), 1), ((n // 3, 3), 0), ((2, 3, n // 6), 1), ((1, n), 1)):
+            got = fg.jit(lambda x, s=shape, k=axis: sorting.sort(np.reshape(x, s), dimension=k, descending=False))(x)
+            np.testing.assert_array_equal(got, np.sort(x.reshape(shape), axis))
+            got = fg.jit(lambda x, s=shape, k=axis: sorting.argsort(np.reshape(x, s), dimension=k, descending=False))(x)
+            np.testing.assert_array_equal(got, np.argsort(x.reshape(shape), axis, kind="stable"))
+    assert fg.jit(lambda x: np.sort(np.reshape(x, (1,))))(np.float32(3)).tolist() == [3]
+    keys = np.arange(60, dtype=np.uint32)[::-1].copy()
+    order = fg.jit(lambda x: sorting.argsort(np.reshape(x, (2, 30)), dimension=1, descending=False))(keys)
+    np.testing.assert_array_equal(order, np.argsort(keys.reshape(2, 30), 1))
+
+
+def test_searches_in_reshaped_buffers() -> None:
+    ordered, wanted = np.sort(numbers("f8", (4, 15)), 1), numbers("f8", (4, 6))
+
+    def search(a: Any, v: Any) -> Any:
+        a, v = np.reshape(a, (4, 15)), np.reshape(v, (4, 2, 3))
+        return sorting.searchsorted(a, v, side="left", batch_ndim=1)
+
+    want = [np.searchsorted(a, v) for a, v in zip(ordered, wanted, strict=True)]
+    np.testing.assert_array_equal(fg.jit(search)(ordered.ravel(), wanted.ravel()).reshape(4, 6), want)

@@ -325,6 +325,22 @@ def test_traced_indices_into_results() -> None:
     np.testing.assert_array_equal(fg.jit(lambda i: table[i, None])(np.array([1, 2])), [[1], [2]])
 
 
+def test_conditions_that_are_traced_need_a_size() -> None:
+    x, holds = np.arange(12.0).reshape(3, 4), np.array([True, False, True])
+    got = fg.jit(lambda c, x: fnp.compress(c, x, axis=0, size=3, fill_value=-1))(holds, x)
+    np.testing.assert_array_equal(got, [x[0], x[2], [-1] * 4])
+    np.testing.assert_array_equal(fnp.compress(holds, x, axis=0, size=1), x[:1])
+    np.testing.assert_array_equal(fg.jit(lambda x: fnp.extract(x > 9, x, size=4))(x), [10, 11, 0, 0])
+    with pytest.raises(fg.errors.NonConcreteBooleanIndexError, match="Pass size="):
+        fg.jit(lambda x: fnp.extract(x > 9, x))(x)
+
+
+def test_take_fills_as_in_jax() -> None:
+    i = np.array([0, 7])
+    np.testing.assert_array_equal(fg.jit(lambda x, i: fnp.take(x, i, mode="fill"))(X, i), [0, np.nan])
+    np.testing.assert_array_equal(fnp.take(X, i, mode="fill", fill_value=9.0), [0, 9])
+
+
 # Mistakes -------------------------------------------------------------------------------------------------------------
 
 

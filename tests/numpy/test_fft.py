@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -113,3 +115,15 @@ def test_batches_go_along_other_axes() -> None:
     for axis in (0, 1):
         got = fg.jit(fg.vmap(lambda x, axis=axis: np.fft.rfft(x, axis=axis)))(x)
         np.testing.assert_allclose(got, np.fft.rfft(x, axis=axis + 1), atol=1e-13)
+
+
+def test_numpys_own_functions_lead_here_when_they_are_first_called() -> None:
+    """Importing funcgrad imports neither numpy.fft nor SciPy."""
+    program = (
+        "import sys, funcgrad as fg, numpy as np\n"
+        "assert not {'numpy.fft', 'scipy', 'scipy.linalg', 'funcgrad.numpy.linalg'} & set(sys.modules)\n"
+        "x = np.array([[2.0, 0.0], [0.0, 4.0]])\n"
+        "assert np.array_equal(fg.jit(lambda x: np.linalg.inv(x))(x), np.linalg.inv(x))\n"
+        "assert np.array_equal(fg.jit(lambda x: np.fft.fft(x))(x), np.fft.fft(x))\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -54,6 +54,17 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "take": (lambda x: np.take(x, W, axis=1) + np.take(x, [1, 1]).sum(), (A,)),
     "take_along_axis": (lambda x: np.take_along_axis(x, W[:, :1].T.repeat(3, 0), axis=1), (A,)),
     "index": (lambda x: x[1:, ::-1] + x[[0, 0]][:, None, 2].T.sum() + x[-1, 0], (A,)),
+    "choices": (
+        lambda x, y: np.select([B > 1, B > 0.8], [x, y * x], y) + np.choose((B > 1).astype(int), [x, y]),
+        (A, B),
+    ),
+    "piecewise": (lambda x: np.piecewise(x, [B > 1, B > 1.3], [np.sin, lambda x: x**3, 2.0]), (A,)),
+    "diag": (lambda m, v: np.diag(m) @ np.diag(m[0], 1)[:3] + np.diagflat(v[:3], -1)[:, 0], (M, V)),
+    "compress, extract": (lambda x: np.compress([1, 0, 1], x, axis=0) * np.extract([1, 0, 1] * 4, x)[:4], (A,)),
+    "insert, delete, append": (
+        lambda x, y: np.insert(x, [1, 1], y[:, :2], axis=1)[:, :4] + np.delete(y, 1)[:4] + np.append(x, y, axis=0)[2:5],
+        (A, B),
+    ),
     "flip, roll": (lambda x: np.flip(x, 0) + np.roll(x, 2, axis=1) + np.roll(x, -3), (A,)),
     "pad": (lambda x: np.pad(x, ((1, 0), (2, 1)), constant_values=3), (A,)),
     "tile, repeat": (lambda x: np.tile(x, (2, 1)) * np.repeat(x, 2, axis=0), (A,)),

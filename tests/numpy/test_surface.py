@@ -184,6 +184,23 @@ def test_einsum_path() -> None:
     assert fnp.einsum_path("ij,kj->ik", x, x) == want
 
 
+def test_einsum_with_lists_of_labels() -> None:
+    x, y = np.arange(6.0).reshape(2, 3), np.arange(12.0).reshape(3, 4)
+    for call in (
+        lambda x, y: np.einsum(x, [0, 1], y, [1, 2], [0, 2]),
+        lambda x, y: np.einsum(x, [0, 1], y, [1, 2]),
+        lambda x, y: np.einsum(x, [Ellipsis, 1], y, [1, 2], [2, Ellipsis]),
+        lambda x, y: np.einsum("ij,jk", x, y, optimize=True, dtype=np.float32, casting="same_kind"),
+        lambda x, y: np.matmul(x.T, y, axes=[(1, 0), (0, 1), (1, 0)]),
+    ):
+        want = call(x, y)
+        got = fg.jit(call)(x, y)
+        assert got.dtype == want.dtype
+        np.testing.assert_allclose(got, want)
+    with pytest.raises(TypeError, match="unexpected keywords: colour"):
+        fg.jit(lambda x: np.einsum("ij->j", x, colour=1))(x)
+
+
 def test_common_type() -> None:
     found: list[Any] = []
     fg.eval_shape(lambda x: found.append(np.common_type(x, x)) or x, np.ones(2, np.float32))

@@ -101,8 +101,17 @@ def weighted(row: Row, dtype: np.dtype, operands: tuple[Any, ...]) -> tuple[Call
     return combination, [x for x, s in zip(operands, smooth, strict=True) if s]
 
 
+# What these mean is said by a frame or by the user's Python code: they have tests of their own.
+ELSEWHERE = {
+    "tests/transform/test_batching.py": {"psum", "all_gather", "ppermute", "axis_index"},
+    "tests/control/test_callback.py": {"pure_callback", "io_callback", "debug_callback"},
+    "tests/control/test_custom.py": {"custom_vjp_call", "custom_vmap_call"},
+    "tests/lax/test_solves.py": {"custom_linear_solve"},
+}
+
+
 def test_every_primitive_has_a_row() -> None:
-    assert {row.name for row in ROWS} == set(registry)
+    assert {row.name for row in ROWS} == set(registry) - set().union(*ELSEWHERE.values())
 
 
 def test_rows_are_told_apart() -> None:

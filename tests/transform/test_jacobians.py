@@ -1,4 +1,4 @@
-"""Are Jacobians, Hessians, linearizations and transposes what their definitions say, and do mistakes say what they are?"""
+"""Are Jacobians, Hessians, linearizations and transposes what their definitions say, and what do mistakes say?"""
 
 from __future__ import annotations
 

@@ -46,9 +46,7 @@ def erf_inv(f: Builder, x: Value) -> Value:
 def ndtri(f: Builder, p: Value) -> Value:
     low = p < 0.5
     q = f.select(low, p, 1.0 - p)
-    # log(4 q (1 - q)), which must not underflow
-    w = -(log(f, q) + log(f, 4.0 - 4.0 * q))
-    w = f.select(q > 0.25, -log(f, (4.0 * q) * (1.0 - q)), w)
+    w = -log(f, (4.0 * q) * (1.0 - q))
     x = f.select(low, f.fma(2.0, p, -1.0), 1.0 - 2.0 * q)
     result = ROOT_2 * (x * _erf_inv_over_x(f, w, far=True))
     inside = f.select(p > 0.0, f.select(p < 1.0, result, NAN), NAN)

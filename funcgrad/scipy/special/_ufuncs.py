@@ -56,7 +56,7 @@ def fitting(reference: np.ufunc, *xs: Any) -> list[Any]:
     kinds = [type_of(x) for x in operands]
     given = tuple(_WEAK[k.dtype.kind] if k.weak and k.dtype.kind in _WEAK else k.dtype for k in kinds)
     try:
-        dtypes = reference.resolve_dtypes((*given, *[None] * reference.nout))  # type: ignore[arg-type]
+        dtypes = reference.resolve_dtypes((*given, *[None] * reference.nout))
     except TypeError:
         listed = ", ".join(k.dtype.name for k in kinds)
         raise TypeError(f"scipy.special.{name} does not accept arrays of dtype {listed}{at_line()}") from None
@@ -139,7 +139,7 @@ def _kl_div(p: Any, q: Any) -> Any:
 def _power_transform(log: Any, lmbda: Any) -> Any:
     """(exp(λ l) - 1) / λ, by its series where λ l is small, so that it has derivatives at λ = 0."""
     exponent = lmbda * log
-    void = is_zero(lmbda)
+    void = ar.abs_(lmbda) < 1e-19  # as good as 0
     small = co.or_(void, ar.abs_(exponent) < 1e-4)
     u = co.select(small, number(0, log), exponent)
     series = log * (1 + u * (0.5 + u * (1 / 6 + u / 24)))

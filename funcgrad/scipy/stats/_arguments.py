@@ -22,15 +22,15 @@ def constant(value: float, like: Any) -> Any:
 
 def standard(name: str, x: Any, loc: Any, scale: Any, *shapes: Any) -> list[Any]:
     """``(x - loc) / scale`` (NaN where the scale is not positive), the scale, and the other parameters."""
-    x, loc, scale, *shapes = given(name, x, loc, scale, *shapes)
+    x, loc, scale, *others = given(name, x, loc, scale, *shapes)
     scale = np.where(scale > 0, scale, constant(float("nan"), scale))
-    return [(x - loc) / scale, scale, *shapes]
+    return [(x - loc) / scale, scale, *others]
 
 
 def shifted(name: str, k: Any, loc: Any, *shapes: Any) -> list[Any]:
     """``k - loc`` and the parameters of a distribution on whole numbers."""
-    k, loc, *shapes = given(name, k, loc, *shapes)
-    return [k - loc, *shapes]
+    k, loc, *others = given(name, k, loc, *shapes)
+    return [k - loc, *others]
 
 
 def located(z: Any, name: str, loc: Any, scale: Any) -> Any:

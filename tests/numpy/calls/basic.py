@@ -77,7 +77,7 @@ add(
     ),
 )
 add("tile", call(arrays(), st.sampled_from([2, (2,), (2, 3), (1, 2, 2), (), 0])))
-add("repeat", call(arrays(), st.sampled_from([0, 1, 2]), axis=st.one_of(st.none(), one_axis)))
+add("repeat", call(arrays(), st.sampled_from([0, 1, 2, [2], [1, 0, 2]]), axis=st.one_of(st.none(), one_axis)))
 add("tril triu", call(arrays(), k=st.sampled_from([0, 1, -1, 4])))
 add(
     "take",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.ops.rows import FLOATS, REALS, Row, arrays, fixed
+from tests.ops.rows import COMPLEX, FLOATS, REALS, Row, arrays, fixed
 
 Ints = tuple[int, ...]
 
@@ -33,7 +33,7 @@ def _conv(
 
 
 ROWS = (
-    _conv("plain", (1, 2, 5, 6, 3), (1, 3, 2, 3, 4), dtypes=REALS),
+    _conv("plain", (1, 2, 5, 6, 3), (1, 3, 2, 3, 4), dtypes=f"{REALS} {COMPLEX}"),
     _conv("padded", (1, 2, 5, 6, 3), (1, 3, 3, 3, 4), padding=((1, 1), (0, 2))),
     _conv("cut", (1, 2, 6, 7, 3), (1, 3, 2, 3, 4), padding=((-1, 1), (2, -2))),
     _conv("strided", (1, 2, 6, 7, 3), (1, 3, 2, 3, 4), (2, 3), ((1, 1), (0, 0))),
@@ -46,6 +46,8 @@ ROWS = (
     _conv("depthwise, dilated", (8, 2, 7, 1), (8, 3, 1, 1), (2,), ((2, 1),), (2,), (3,)),
     _conv("pointwise", (2, 2, 5, 4, 3), (2, 1, 1, 3, 4), (2, 1)),
     _conv("line", (1, 1, 40, 1), (1, 9, 1, 1)),
+    _conv("long line", (1, 2, 77, 2), (1, 5, 2, 1), padding=((4, -1),)),
+    _conv("long rows", (1, 1, 4, 70, 1), (1, 2, 6, 1, 1), (2, 1), ((1, 0), (0, 3)), (1, 1), (2, 1), "f4 f8"),
     _conv("many features", (1, 1, 9, 7, 17), (1, 3, 3, 17, 19), padding=((1, 1), (1, 1))),
     _conv("solid", (1, 2, 4, 3, 5, 2), (1, 2, 2, 3, 2, 3), (2, 1, 1), ((1, 0), (0, 0), (1, 1))),
     _conv("no space", (2, 3, 4), (2, 4, 5)),

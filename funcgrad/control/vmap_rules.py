@@ -1,0 +1,96 @@
+"""How does a user give a function a batching rule?  `custom_vmap`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from funcgrad import tree
+from funcgrad.control.custom import (
+    VmapAfter,
+    custom_vmap_call,
+)
+from funcgrad.control.rules import Returned, Split, WithRules, at_path
+from funcgrad.errors import at_line
+from funcgrad.ir.primitive import Values
+from funcgrad.trace.frame import type_of
+
+
+class custom_vmap(WithRules):
+    """Decorator: a function with a batching rule of its own.
+
+    Forward mode pushes tangents through the rule; reverse mode differentiates the function itself.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> @fg.custom_batching.custom_vmap
+    ... def f(x):
+    ...     return x + 1
+    >>> @f.def_vmap
+    ... def f_vmap(axis_size, in_batched, x):
+    ...     return x + 100, in_batched[0]
+    >>> fg.vmap(f)(np.zeros(2))
+    Array([100., 100.])
+    """
+
+    kind = "custom_vmap"
+
+    def __init__(self, fun: Callable[..., Any]) -> None:
+        super().__init__(fun, (), ())
+        self.vmap_rule: Callable[..., Any] | None = None
+
+    def def_vmap(self, vmap_rule: Callable[..., Any]) -> Callable[..., Any]:
+        """Give the rule ``vmap_rule(axis_size, in_batched, *args) -> (output, out_batched)``, batch axes in front."""
+        self.vmap_rule = vmap_rule
+        return vmap_rule
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The function's value."""
+        call = self._split(args, kwargs)
+        return self._apply(custom_vmap_call, call, lambda returned: _Vmap(self, call, returned))
+
+
+class _Vmap:
+    """The user's batching rule, of flat values."""
+
+    def __init__(self, owner: custom_vmap, call: Split, returned: Returned) -> None:
+        self.owner, self.structure, self.returned = owner, call.structure, returned
+
+    def __repr__(self) -> str:
+        return self.owner.name
+
+    def after(self, count: int) -> VmapAfter:
+        """The rule behind values that the function closes over."""
+        return VmapAfter(self, count)
+
+    def __call__(self, size: int, batched: Sequence[bool], inputs: Values) -> tuple[Values, Sequence[bool]]:
+        owner = self.owner
+        if owner.vmap_rule is None:
+            raise AttributeError(
+                f"No batching rule defined for custom_vmap function {owner.name} using def_vmap.{at_line()}"
+            )
+        flags = list(tree.unflatten(self.structure, [bool(b) for b in batched]))
+        pair = owner.vmap_rule(size, flags, *tree.unflatten(self.structure, inputs))
+        rule = f"custom_vmap rule {getattr(owner.vmap_rule, '__name__', owner.vmap_rule)}"
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            raise TypeError(
+                f"{rule} for function {owner.name} must produce a pair of the output and which parts of it are batched, "
+                f"but got {pair!r}{at_line()}"
+            )
+        outputs = self.returned.leaves(pair[0], rule)
+        spread, structure = tree.flatten(pair[1])
+        if structure != self.returned.structure or any(type(b) is not bool for b in spread):
+            raise ValueError(
+                f"{rule} for function {owner.name}: out_batched must be bools in the structure of the output, "
+                f"{self.returned.structure}, not {pair[1]!r}{at_line()}"
+            )
+        for path, x, b in zip(structure.paths(), outputs, spread, strict=True):
+            shape = type_of(x).shape
+            if b and shape[:1] != (size,):
+                raise ValueError(
+                    f"{rule} for function {owner.name}: the output{at_path(path)} of shape {shape} has no batch axis of size "
+                    f"{size} in front{at_line()}"
+                )
+        return tuple(outputs), spread

@@ -1,0 +1,306 @@
+"""When is a whole loop one kernel?  When its body is: the kernels of one iteration, in a loop of the kernel itself.
+
+Between driver and kernels nothing is left to be called, and LLVM keeps the scalars of a carry in registers: they lie at
+fixed addresses that nothing else has. A body with library calls, with a loop of unknown length in it, or with enough
+work to share out stays a table of steps (`lower.structured`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from funcgrad.dtypes import code
+from funcgrad.ir.program import Var
+from funcgrad.ir.types import ArrayType
+from funcgrad.lower.loops import (
+    INDEX,
+    Branch,
+    Buffer,
+    Carry,
+    Check,
+    Constant,
+    Instruction,
+    Kernel,
+    Load,
+    Loop,
+    Op,
+    Operand,
+    Store,
+    Value,
+    While,
+)
+from funcgrad.lower.schedule import KernelStep
+from funcgrad.lower.structured import Structured
+from funcgrad.lower.writer import SMALL
+
+POLL = "fg_poll"  # the runtime knows the address
+MOST_POINTS = 4096  # of all domains of one iteration: beyond, a table of steps costs next to nothing
+MOST_INSTRUCTIONS = 2500  # of one kernel: LLVM's time grows faster than the text
+
+Places = dict[Var, tuple[Var, Operand | None]]  # for each buffer of a body: which one it is, and from where on
+
+
+def merged(region: Structured) -> KernelStep | None:
+    """The loop or branch as one kernel call; None where it is better a table of steps."""
+    make = {"scan": _scan, "cond": _cond, "while": _while}.get(region.equation.primitive.name)
+    if make is None or not all(map(_is_small, region.plans)):
+        return None
+    merger = Merger()
+    body = make(region, merger)
+    if merger.count > MOST_INSTRUCTIONS:
+        return None
+    return merger.step(body)
+
+
+def _is_small(plan: Any) -> bool:
+    """Whether all that a body does is a few kernels on small domains."""
+    points = 0
+    for step in plan.steps:
+        if not isinstance(step, KernelStep) or step.chunk or not (step.group or step.points):
+            return False
+        points += math.prod(step.group.domain) if step.group else step.points
+    return points <= MOST_POINTS
+
+
+class Merger:
+    """A kernel under construction, of the instructions of others.
+
+    Attributes
+    ----------
+    count
+        How many instructions there are.
+    """
+
+    def __init__(self) -> None:
+        self.keys: list[Var] = []
+        self.buffers: list[Buffer] = []
+        self.parameters: list[Value] = []
+        self.values: list[int | float | str] = []
+        self.count = 0
+        self.points = 0
+        self._numbers = 1
+
+    def step(self, body: Iterable[Instruction]) -> KernelStep:
+        """The call of the finished kernel."""
+        first, last = Value(0, INDEX), Value(1, INDEX)
+        kernel = Kernel(tuple(self.buffers), tuple(self.parameters), first, last, tuple(body))
+        return KernelStep(kernel, tuple(self.keys), tuple(self.values), 1, 0, None, self.points)
+
+    def fresh(self, dtype: str) -> Value:
+        """A new value."""
+        self._numbers += 1
+        return Value(self._numbers, dtype)
+
+    def size(self, number: int) -> Operand:
+        """An integer: a constant if it is small, else a parameter."""
+        if -SMALL <= number <= SMALL:
+            return Constant(number, INDEX)
+        return self.parameter(number, INDEX)
+
+    def parameter(self, number: int | float | str, dtype: str) -> Value:
+        """A number (or the address of a function of the runtime) that the call hands over."""
+        value = self.fresh(dtype)
+        self.parameters.append(value)
+        self.values.append(number)
+        return value
+
+    def buffer(self, var: Var, dtype: str, written: bool) -> int:
+        """The number of a buffer."""
+        for number, known in enumerate(self.keys):
+            if known is var:
+                if written and not self.buffers[number].written:
+                    self.buffers[number] = Buffer(dtype, True)
+                return number
+        self.keys.append(var)
+        self.buffers.append(Buffer(dtype, written))
+        return len(self.keys) - 1
+
+    def op(self, out: list[Instruction], name: str, *operands: Operand) -> Value:
+        """Append an instruction on indices."""
+        result = self.fresh(INDEX)
+        out.append(Op(result, name, operands))
+        return result
+
+    def copy(self, source: Var, target: Var, kind: ArrayType) -> list[Instruction]:
+        """Copy one buffer to another."""
+        dtype = code(kind.dtype)
+        one, other = self.buffer(source, dtype, False), self.buffer(target, dtype, True)
+        value, zero = self.fresh(dtype), Constant(0, INDEX)
+        if kind.size == 1:
+            return [Load(value, one, zero), Store(other, zero, value)]
+        index = self.fresh(INDEX)
+        body = (Load(value, one, index), Store(other, index, value))
+        return [Loop(index, zero, self.size(kind.size), body)]
+
+    def plan(self, plan: Any, places: Places) -> list[Instruction]:
+        """The kernels of a body, one after the other."""
+        out: list[Instruction] = []
+        for step in plan.steps:
+            self.points += math.prod(step.group.domain) if step.group else step.points
+            out += _Copier(self, step, places).block(step.kernel.body)
+        return out
+
+
+class _Copier:
+    """Copies the instructions of one kernel call, with values, sizes and buffers of the new kernel."""
+
+    def __init__(self, merger: Merger, step: KernelStep, places: Places) -> None:
+        self.merger = merger
+        self.step = step
+        self.places = places
+        self.env: dict[Value, Operand] = {
+            step.kernel.first: Constant(0, INDEX),
+            step.kernel.last: merger.size(step.total),
+        }
+        for v, number in zip(step.kernel.sizes, step.sizes, strict=True):
+            self.env[v] = merger.parameter(number, v.dtype)
+
+    def block(self, body: Iterable[Instruction]) -> list[Instruction]:
+        """Instructions in order."""
+        out: list[Instruction] = []
+        for instruction in body:
+            self.merger.count += 1
+            COPIES[type(instruction)](self, instruction, out)
+        return out
+
+    def read(self, operand: Operand) -> Operand:
+        """What stands for an operand."""
+        return operand if isinstance(operand, Constant) else self.env[operand]
+
+    def define(self, value: Value) -> Value:
+        """A new value for an old one."""
+        self.env[value] = new = self.merger.fresh(value.dtype)
+        return new
+
+    def place(self, number: int, index: Operand, out: list[Instruction]) -> tuple[int, Operand]:
+        """A buffer and an index in it."""
+        buffer, var = self.step.kernel.buffers[number], self.step.buffers[number]
+        target, start = self.places.get(var, (var, None))
+        index = self.read(index)
+        if start is not None:
+            index = start if index == Constant(0, INDEX) else self.merger.op(out, "add", start, index)
+        return self.merger.buffer(target, buffer.dtype, buffer.written), index
+
+    def op(self, op: Op, out: list[Instruction]) -> None:
+        operands = tuple(map(self.read, op.operands))
+        out.append(Op(self.define(op.result), op.name, operands))
+
+    def load(self, load: Load, out: list[Instruction]) -> None:
+        buffer, index = self.place(load.buffer, load.index, out)
+        out.append(Load(self.define(load.result), buffer, index))
+
+    def store(self, store: Store, out: list[Instruction]) -> None:
+        buffer, index = self.place(store.buffer, store.index, out)
+        out.append(Store(buffer, index, self.read(store.value)))
+
+    def check(self, check: Check, out: list[Instruction]) -> None:
+        out.append(Check(self.read(check.condition), self.read(check.code)))
+
+    def loop(self, loop: Loop, out: list[Instruction]) -> None:
+        start, stop = self.read(loop.start), self.read(loop.stop)
+        initial = [self.read(c.initial) for c in loop.carries]
+        index = self.define(loop.index)
+        inner = [self.define(c.inner) for c in loop.carries]
+        body = tuple(self.block(loop.body))
+        after = [self.read(c.next) for c in loop.carries]
+        rows = zip(inner, initial, after, loop.carries, strict=True)
+        carries = tuple(Carry(v, a, b, self.define(c.result), c.reduction) for v, a, b, c in rows)
+        out.append(Loop(index, start, stop, body, carries, loop.independent))
+
+    def branch(self, branch: Branch, out: list[Instruction]) -> None:
+        condition = self.read(branch.condition)
+        then, orelse = tuple(self.block(branch.then)), tuple(self.block(branch.orelse))
+        pairs = [(self.read(a), self.read(b)) for _, a, b in branch.merges]
+        merges = tuple((self.define(m[0]), a, b) for m, (a, b) in zip(branch.merges, pairs, strict=True))
+        out.append(Branch(condition, then, orelse, merges))
+
+    def while_(self, loop: While, out: list[Instruction]) -> None:
+        test = tuple(self.block(loop.test))
+        condition = self.read(loop.condition)
+        out.append(While(test, condition, tuple(self.block(loop.body)), self.read(loop.poll), self.read(loop.code)))
+
+
+COPIES: dict[type, Callable[[_Copier, Any, list[Instruction]], None]] = {
+    Op: _Copier.op,
+    Load: _Copier.load,
+    Store: _Copier.store,
+    Check: _Copier.check,
+    Loop: _Copier.loop,
+    Branch: _Copier.branch,
+    While: _Copier.while_,
+}
+
+
+def _scan(region: Structured, m: Merger) -> list[Instruction]:
+    """The carry starts in the results; every iteration leaves the next one in the spares, and it is copied back."""
+    params, (plan,) = region.equation.params, region.plans
+    n, count, outputs = params["consts"], params["carry"], region.equation.outputs
+    given, inputs, results = region.operands, plan.program.inputs, plan.outputs
+    out: list[Instruction] = []
+    for k in range(count):
+        out += m.copy(given[n + k], outputs[k], inputs[n + k].type)
+    index, body = m.fresh(INDEX), []  # type: tuple[Value, list[Instruction]]
+    number: Operand = index
+    if params["reverse"]:
+        number = m.op(body, "sub", m.size(params["length"] - 1), index)
+    places: Places = {v: (x, None) for v, x in zip(inputs[:n], given[:n], strict=True)}
+    places |= {v: (x, None) for v, x in zip(inputs[n : n + count], outputs[:count], strict=True)}
+    places |= {v: (x, None) for v, x in zip(results[:count], region.spares, strict=True)}
+    slices: Sequence[tuple[Var, Var]] = [
+        *zip(inputs[n + count :], given[n + count :], strict=True),
+        *zip(results[count:], outputs[count:], strict=True),
+    ]
+    for v, x in slices:
+        places[v] = (x, number if v.type.size == 1 else m.op(body, "mul", number, m.size(v.type.size)))
+    body += m.plan(plan, places)
+    for k in range(count):
+        body += m.copy(region.spares[k], outputs[k], inputs[n + k].type)
+    out.append(Loop(index, Constant(0, INDEX), m.size(params["length"]), tuple(body), (), False))
+    return out
+
+
+def _while(region: Structured, m: Merger) -> list[Instruction]:
+    """As in a scan; the condition reads the results."""
+    params, (cond, body) = region.equation.params, region.plans
+    n, b, outputs = params["cond_consts"], params["body_consts"], region.equation.outputs
+    given, carry = region.operands, body.program.inputs[params["body_consts"] :]
+    out: list[Instruction] = []
+    for source, target, v in zip(given[n + b :], outputs, carry, strict=True):
+        out += m.copy(source, target, v.type)
+    places: Places = {v: (x, None) for v, x in zip(cond.program.inputs, (*given[:n], *outputs), strict=True)}
+    places |= {v: (x, None) for v, x in zip(body.program.inputs, (*given[n : n + b], *outputs), strict=True)}
+    places |= {v: (x, None) for v, x in zip(body.outputs, region.spares, strict=True)}
+    holds = m.fresh("b1")
+    test = [*m.plan(cond, places), Load(holds, m.buffer(cond.outputs[0], "b1", False), Constant(0, INDEX))]
+    steps = m.plan(body, places)
+    for spare, target, v in zip(region.spares, outputs, carry, strict=True):
+        steps += m.copy(spare, target, v.type)
+    poll, code = m.parameter(POLL, INDEX), m.parameter(region.status, INDEX)
+    return [*out, While(tuple(test), holds, tuple(steps), poll, code)]
+
+
+def _cond(region: Structured, m: Merger) -> list[Instruction]:
+    """Each branch writes the results."""
+    number, *given = region.operands
+    which = m.fresh(INDEX)
+    out: list[Instruction] = [Load(which, m.buffer(number, INDEX, False), Constant(0, INDEX))]
+    blocks = []
+    for plan in region.plans:
+        places: Places = {v: (x, None) for v, x in zip(plan.program.inputs, given, strict=True)}
+        places |= {v: (x, None) for v, x in zip(plan.outputs, region.equation.outputs, strict=True)}
+        blocks.append(tuple(m.plan(plan, places)))
+    chain = blocks[-1]
+    for k in reversed(range(len(blocks) - 1)):
+        test = m.fresh("b1")
+        chain = (Op(test, "eq", (which, Constant(k, INDEX))), Branch(test, blocks[k], chain))
+    return [*out, *chain]
+
+
+def constants_of(region: Structured) -> dict[Var, Any]:
+    """The known arrays that a merged loop or branch reads."""
+    found = dict(region.constants)
+    for plan in region.plans:
+        found |= plan.program.constants
+    return found
