@@ -95,9 +95,8 @@ def per_example() -> np.ndarray:
         return -np.log(p * target + (1 - p) * (1 - target))
 
     each = fg.jit(fg.vmap(fg.grad(one), in_axes=(None, 0, 0)))(W, INPUTS, TARGETS)
-    print(
-        f"per-example gradients, whose sum is the gradient within {np.max(np.abs(each.sum(0) - fg.grad(loss)(W, B))):.1e}"
-    )
+    worst = np.max(np.abs(each.sum(0) - fg.grad(loss)(W, B)))
+    print(f"per-example gradients, whose sum is the gradient within {worst:.1e}")
     return each
 
 

@@ -31,8 +31,8 @@ def pure_callback(
     Parameters
     ----------
     callback
-        Takes NumPy arrays (its own), returns what `result_shape_dtypes` describes. It may be called any number of times,
-        or never when nothing needs its results.
+        Takes NumPy arrays (its own), returns what `result_shape_dtypes` describes. It may be called any number of
+        times, or never when nothing needs its results.
     result_shape_dtypes
         A pytree of `ShapeDtypeStruct` or arrays.
     *args, **kwargs
@@ -40,8 +40,9 @@ def pure_callback(
     sharding
         Refused unless None.
     vmap_method
-        How it is batched: ``"sequential"`` calls it per example; ``"expand_dims"`` and ``"broadcast_all"`` call it once,
-        with a batch axis in front of all arguments (of extent 1, or repeated, where an argument has none). None refuses.
+        How it is batched: ``"sequential"`` calls it per example; ``"expand_dims"`` and ``"broadcast_all"`` call it
+        once, with a batch axis in front of all arguments (of extent 1, or repeated, where an argument has none). None
+        refuses.
 
     Raises
     ------

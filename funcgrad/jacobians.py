@@ -29,7 +29,7 @@ from funcgrad.transform.vmap import vmap_values
 def jacfwd(
     fun: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False
 ) -> Callable[..., Any]:
-    """The function that computes the Jacobian of `fun`, column by column, by forward mode: for more outputs than inputs.
+    """The function that computes the Jacobian of `fun` by forward mode, column by column: for few inputs.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def jacrev(
     holomorphic: bool = False,
     allow_int: bool = False,
 ) -> Callable[..., Any]:
-    """The function that computes the Jacobian of `fun`, row by row, by reverse mode: for more inputs than outputs.
+    """The function that computes the Jacobian of `fun` by reverse mode, row by row: for few outputs.
 
     Parameters and result are those of `jacfwd`, and with `allow_int` integer inputs, whose derivatives are zeros.
 

@@ -173,7 +173,8 @@ def _check_linear(fun: Any, program: Program, known: Program, residuals: int, fi
     else:
         name, line = "a product of its arguments", at_line()
     raise TypeError(
-        f"linear_transpose: {function_name(fun)} is not linear: its derivative depends on where it is taken; see {name}{line}"
+        f"linear_transpose: {function_name(fun)} is not linear: its derivative depends on where it is taken; see "
+        f"{name}{line}"
     )
 
 
@@ -216,7 +217,7 @@ def closure_convert(fun: Callable[..., Any], *example_args: Any) -> tuple[Callab
     Returns
     -------
     tuple
-        ``(converted, hoisted)`` with ``converted(*args, *hoisted) == fun(*args)``; `hoisted` is a list of traced values.
+        ``(converted, hoisted)`` with ``converted(*args, *hoisted) == fun(*args)``; `hoisted` is a list.
 
     Examples
     --------

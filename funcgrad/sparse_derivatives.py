@@ -317,7 +317,8 @@ class SparseJacobian:
             traced = trace_function(self.fun, structure, types)
             if len(traced.program.outputs) != 1 or not traced.out_structure.is_leaf():
                 raise TypeError(
-                    f"{self.name}: {function_name(self.fun)} must return one array, not {traced.out_structure}{at_line()}"
+                    f"{self.name}: {function_name(self.fun)} must return one array, not "
+                    f"{traced.out_structure}{at_line()}"
                 )
             place = len(tree.leaves(args[:which]))
             pattern = Pattern(simplify(traced.program), place).of()

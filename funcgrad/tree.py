@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import optree
@@ -50,9 +51,103 @@ def map(f: Callable[..., Any], tree: Any, *rest: Any, is_leaf: Callable[[Any], b
     return optree.tree_map(f, tree, *rest, is_leaf=is_leaf, namespace=NAMESPACE)
 
 
+@dataclass(frozen=True)
+class SequenceKey:
+    """A step of a key path: an index into a list or tuple."""
+
+    idx: int
+
+    def __str__(self) -> str:
+        return f"[{self.idx}]"
+
+
+@dataclass(frozen=True)
+class DictKey:
+    """A step of a key path: a key of a dictionary."""
+
+    key: Any
+
+    def __str__(self) -> str:
+        return f"[{self.key!r}]"
+
+
+@dataclass(frozen=True)
+class GetAttrKey:
+    """A step of a key path: an attribute, of a named tuple or a dataclass."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f".{self.name}"
+
+
+@dataclass(frozen=True)
+class FlattenedIndexKey:
+    """A step of a key path: a child's number, of a registered class that does not name its children."""
+
+    key: int
+
+    def __str__(self) -> str:
+        return f"[<flat index {self.key}>]"
+
+
+KEYS = (SequenceKey, DictKey, GetAttrKey, FlattenedIndexKey)
+
+
+def _key(entry: Any) -> Any:
+    """A step of a path as JAX has it."""
+    if isinstance(entry.entry, KEYS):
+        return entry.entry
+    if isinstance(entry, optree.NamedTupleEntry):
+        return GetAttrKey(entry.field)
+    if isinstance(entry, (optree.GetAttrEntry, optree.StructSequenceEntry)):
+        return GetAttrKey(entry.entry if isinstance(entry, optree.GetAttrEntry) else entry.field)
+    if isinstance(entry, optree.SequenceEntry):
+        return SequenceKey(entry.entry)
+    return DictKey(entry.entry) if isinstance(entry, optree.MappingEntry) else FlattenedIndexKey(entry.entry)
+
+
+def flatten_with_path(
+    tree: Any, is_leaf: Callable[[Any], bool] | None = None
+) -> tuple[list[tuple[tuple[Any, ...], Any]], TreeDef]:
+    """The leaves of `tree` with their key paths, and its structure.
+
+    >>> flatten_with_path({"a": [5]})[0]
+    [((DictKey(key='a'), SequenceKey(idx=0)), 5)]
+    """
+    accessors, found, structure = optree.tree_flatten_with_accessor(tree, is_leaf, namespace=NAMESPACE)
+    keys = [tuple([_key(entry) for entry in accessor]) for accessor in accessors]
+    return list(zip(keys, found, strict=True)), structure
+
+
+def leaves_with_path(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[tuple[tuple[Any, ...], Any]]:
+    """The leaves of `tree` with their key paths."""
+    return flatten_with_path(tree, is_leaf)[0]
+
+
 def map_with_path(f: Callable[..., Any], tree: Any, *rest: Any, is_leaf: Callable[[Any], bool] | None = None) -> Any:
-    """As `map`, with the path of the leaf (a tuple of keys and indices) as the first argument of `f`."""
-    return optree.tree_map_with_path(f, tree, *rest, is_leaf=is_leaf, namespace=NAMESPACE)
+    """As `map`, with the key path of the leaf as the first argument of `f`.
+
+    >>> map_with_path(lambda path, x: keystr(path) + "=" + str(x), {"a": [5]})
+    {'a': ["['a'][0]=5"]}
+    """
+    pairs, structure = flatten_with_path(tree, is_leaf)
+    others = [structure.flatten_up_to(other) for other in rest]
+    keys = [path for path, _ in pairs]
+    return unflatten(structure, [f(*args) for args in zip(keys, [x for _, x in pairs], *others, strict=True)])
+
+
+def keystr(path: Iterable[Any], *, simple: bool = False, separator: str = "") -> str:
+    """A key path as Python would write it; if `simple`, only what the keys hold.
+
+    >>> keystr((DictKey("layers"), SequenceKey(0), GetAttrKey("w")))
+    "['layers'][0].w"
+    >>> keystr((DictKey("layers"), SequenceKey(0)), simple=True, separator="/")
+    'layers/0'
+    """
+    if not simple:
+        return separator.join(str(key) for key in path)
+    return separator.join(str(next(iter(vars(key).values()))) if isinstance(key, KEYS) else str(key) for key in path)
 
 
 def paths(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[tuple[Any, ...]]:
@@ -66,7 +161,7 @@ def key_string(path: tuple[Any, ...]) -> str:
     >>> key_string(("layers", 0))
     "['layers'][0]"
     """
-    return "".join(f"[{key!r}]" for key in path)
+    return "".join(str(key) if isinstance(key, KEYS) else f"[{key!r}]" for key in path)
 
 
 def reduce(f: Callable[[T, Any], T], tree: Any, *initial: T, is_leaf: Callable[[Any], bool] | None = None) -> T:
@@ -165,5 +260,64 @@ def register_dataclass(
     def unflatten_fields(aux: Any, children: Iterable[Any]) -> T:
         return nodetype(**dict(zip(data, children, strict=True)), **dict(zip(meta, aux, strict=True)))
 
-    register_pytree_node(nodetype, flatten_fields, unflatten_fields)
+    def flatten_named(node: T) -> tuple[tuple[Any, ...], Hashable, tuple[Any, ...]]:
+        return (*flatten_fields(node), keys)
+
+    keys = tuple(GetAttrKey(name) for name in data)
+    optree.register_pytree_node(nodetype, flatten_named, unflatten_fields, namespace=NAMESPACE)  # type: ignore[arg-type]
     return nodetype
+
+
+def register_pytree_with_keys(
+    nodetype: type[T],
+    flatten_with_keys: Callable[[T], tuple[Iterable[tuple[Any, Any]], Hashable]],
+    unflatten_func: Callable[[Any, Iterable[Any]], T],
+    flatten_func: Callable[[T], tuple[Iterable[Any], Hashable]] | None = None,
+) -> None:
+    """As `register_pytree_node`, with a key for each child: ``flatten_with_keys(node) -> ((key, child), ...), aux``."""
+
+    def flatten_named(node: T) -> tuple[tuple[Any, ...], Hashable, tuple[Any, ...]]:
+        pairs, aux = flatten_with_keys(node)
+        pairs = tuple(pairs)
+        return tuple(child for _, child in pairs), aux, tuple(key for key, _ in pairs)
+
+    def unflatten_children(aux: Any, children: Iterable[Any]) -> T:
+        return unflatten_func(aux, tuple(children))
+
+    optree.register_pytree_node(nodetype, flatten_named, unflatten_children, namespace=NAMESPACE)  # type: ignore[arg-type]
+
+
+def register_pytree_with_keys_class(cls: type[T]) -> type[T]:
+    """Class decorator: the class has ``tree_flatten_with_keys(self)`` and ``tree_unflatten(cls, aux, children)``."""
+    register_pytree_with_keys(cls, lambda node: node.tree_flatten_with_keys(), cls.tree_unflatten)  # type: ignore[attr-defined]
+    return cls
+
+
+def register_static(cls: type[T]) -> type[T]:
+    """Class decorator: instances (hashable) are part of the structure and have no leaves."""
+    register_pytree_node(cls, lambda node: ((), node), lambda node, children: node)  # type: ignore[arg-type, return-value]
+    return cls
+
+
+def broadcast(prefix: Any, full: Any, is_leaf: Callable[[Any], bool] | None = None) -> Any:
+    """A tree like `full` with the leaves of `prefix`, which may stop at any level of it.
+
+    >>> broadcast((1, 2), ({"a": 0, "b": 0}, 0))
+    ({'a': 1, 'b': 1}, 2)
+    """
+    return unflatten(structure(full, is_leaf), broadcast_prefix(prefix, full, is_leaf))
+
+
+def reduce_associative(
+    operation: Callable[[Any, Any], Any], tree: Any, *, identity: Any = None, is_leaf: Any = None
+) -> Any:
+    """`operation` folded over the leaves of `tree`, pair by pair, as a tree of even depth."""
+    found = leaves(tree, is_leaf)
+    if not found:
+        if identity is None:
+            raise TypeError("reduce_associative of a tree without leaves needs an identity")
+        return identity
+    while len(found) > 1:
+        pairs = [operation(x, y) for x, y in zip(found[::2], found[1::2], strict=False)]
+        found = [*pairs, *found[len(pairs) * 2 :]]
+    return found[0]

@@ -37,7 +37,68 @@ def test_map_reduce_all() -> None:
 def test_paths() -> None:
     assert tree.paths(TREE) == [("a", "z"), ("a", "y"), ("b", 0), ("b", 1, 0)]
     assert [tree.key_string(p) for p in tree.paths(TREE)][:3] == ["['a']['z']", "['a']['y']", "['b'][0]"]
-    assert tree.map_with_path(lambda path, x: (path, x), [5]) == [((0,), 5)]
+    assert tree.map_with_path(lambda path, x: (path, x), [5]) == [((tree_util.SequenceKey(0),), 5)]
+
+
+def test_key_paths() -> None:
+    pair = collections.namedtuple("pair", "x y")
+
+    @tree.register_dataclass
+    @dataclasses.dataclass
+    class Layer:
+        w: Any
+        b: Any
+        name: str = dataclasses.field(metadata={"static": True}, default="dense")
+
+    @tree_util.register_pytree_with_keys_class
+    class Named:
+        def __init__(self, item: Any) -> None:
+            self.item = item
+
+        def tree_flatten_with_keys(self) -> Any:
+            return ((tree_util.GetAttrKey("item"), self.item),), None
+
+        @classmethod
+        def tree_unflatten(cls, aux: Any, children: Any) -> Any:
+            return cls(*children)
+
+    @tree_util.register_pytree_node_class
+    class Box(Named):
+        def tree_flatten(self) -> Any:
+            return (self.item,), None
+
+    whole = {"a": [1, pair(2, 3)], "l": Layer(4, Box(5)), "n": Named(6)}
+    found, structure = tree_util.tree_flatten_with_path(whole)
+    assert [tree_util.keystr(path) for path, _ in found] == [
+        *("['a'][0]", "['a'][1].x", "['a'][1].y", "['l'].w", "['l'].b[<flat index 0>]", "['n'].item"),
+    ]
+    assert [x for _, x in found] == [1, 2, 3, 4, 5, 6]
+    assert structure == tree.structure(whole)
+    assert tree_util.keystr(found[1][0], simple=True, separator="/") == "a/1/x"
+    assert tree.leaves_with_path(whole) == found
+    summed = tree_util.tree_map_with_path(lambda path, x, y: (len(path), x + y), {"a": [1]}, {"a": [2]})
+    assert summed == {"a": [(2, 3)]}
+
+
+def test_other_functions_of_tree_util() -> None:
+    assert tree_util.all_leaves([1, "a"])
+    assert not tree_util.all_leaves([1, (2,)])
+    one = tree.structure({"a": 0})
+    both = tree_util.treedef_tuple([one, tree.structure(0)])
+    assert tree_util.treedef_children(both)[0] == one
+    assert tree_util.treedef_is_leaf(tree_util.treedef_children(both)[1])
+    assert tree_util.tree_broadcast((1, 2), ((0, 0), 0)) == ((1, 1), 2)
+    assert tree_util.tree_reduce_associative(lambda x, y: f"({x}{y})", list("abcde")) == "(((ab)(cd))e)"
+    assert tree_util.tree_reduce_associative(lambda x, y: x, [], identity=3) == 3
+    with pytest.raises(TypeError, match="identity"):
+        tree_util.tree_reduce_associative(lambda x, y: x, [])
+
+    @tree_util.register_static
+    class Mode(str):
+        __slots__ = ()
+
+    assert fg.jit(lambda mode, x: x * (2 if mode == "b" else 1))(Mode("b"), 3.0) == 6
+    assert fg.jit(lambda f, x: f(x))(tree_util.Partial(lambda a, x: a * x, 2.0), 3.0) == 6
 
 
 def test_transpose_and_prefix() -> None:

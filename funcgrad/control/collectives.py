@@ -1,8 +1,8 @@
 """What can examples of a batch tell each other?  Operations over a named batch axis: ``psum``, ``all_gather``,
 ``ppermute``, ``axis_index``.
 
-`vmap` with an `axis_name` gives them a frame; there they turn into sums, transposes and gathers of the batch. Where they
-come to be run none the less, their operand is the same for all examples: their references say what that means.
+`vmap` with an `axis_name` gives them a frame; there they turn into sums, transposes and gathers of the batch. Where
+they come to be run none the less, their operand is the same for all examples: their references say what that means.
 """
 
 from __future__ import annotations
@@ -161,8 +161,8 @@ def _permute_own(x: Any, batched: bool, *, axis_name: Hashable, axis_size: int, 
 def _permute(x: Any, *, axis_name: Hashable, axis_size: int, sources: tuple[int, ...]) -> Any:
     if min(sources, default=0) < 0:
         raise NotImplementedError(
-            "ppermute of a value that is the same for all examples, with a permutation that leaves some examples without "
-            "one: make the value depend on the example"
+            "ppermute of a value that is the same for all examples, with a permutation that leaves some examples "
+            "without one: make the value depend on the example"
         )
     return np.array(x)
 
@@ -183,8 +183,8 @@ ppermute = _linear("ppermute", _permute, _same_type, _permute_transpose, _permut
 
 def _index(x: Any, *, axis_name: Hashable, axis_size: int) -> Any:
     raise NotImplementedError(
-        f"the number of the example along the axis {axis_name!r} is needed in a jitted function none of whose arguments "
-        "differs from example to example: pass it one that does"
+        f"the number of the example along the axis {axis_name!r} is needed in a jitted function none of whose "
+        "arguments differs from example to example: pass it one that does"
     )
 
 

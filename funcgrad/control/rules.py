@@ -166,8 +166,8 @@ class Returned:
                 ) from None
         if self.structure is not None and structure != self.structure:
             raise TypeError(
-                f"{what} for function {self.name} must produce the function's own output structure {self.structure}, but "
-                f"it gave {structure}{at_line()}"
+                f"{what} for function {self.name} must produce the function's own output structure {self.structure}, "
+                f"but it gave {structure}{at_line()}"
             )
         self.structure = structure
         return leaves
@@ -184,8 +184,8 @@ def checked_type(
     if have.shape != kind.shape or (have.dtype != kind.dtype and not (have.weak or kind.weak)):
         strong = ArrayType(kind.shape, kind.dtype)
         raise error(
-            f"{rule} for function {name} must produce a value of type {strong} as the {what}{at_path(path)}, but it has type "
-            f"{have}{at_line()}"
+            f"{rule} for function {name} must produce a value of type {strong} as the {what}{at_path(path)}, but it "
+            f"has type {have}{at_line()}"
         )
     if have.dtype == kind.dtype and not have.weak:
         return x

@@ -89,8 +89,8 @@ class custom_vjp(WithRules):
         """Give the rules ``fwd(*args) -> (output, residuals)``, ``bwd(*nondiff_args, residuals, ct) -> cotangents``.
 
         `bwd` returns a tuple with a cotangent per argument; None stands for zero. With `symbolic_zeros`, `fwd` gets
-        `CustomVJPPrimal` leaves and `bwd` `SymbolicZero` for cotangents that are zero. `optimize_remat` changes nothing:
-        nothing but residuals is ever computed twice.
+        `CustomVJPPrimal` leaves and `bwd` `SymbolicZero` for cotangents that are zero. `optimize_remat` changes
+        nothing: nothing but residuals is ever computed twice.
         """
         for which, rule in (("fwd", fwd), ("bwd", bwd)):
             if not callable(rule):

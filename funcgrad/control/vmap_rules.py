@@ -76,8 +76,8 @@ class _Vmap:
         rule = f"custom_vmap rule {getattr(owner.vmap_rule, '__name__', owner.vmap_rule)}"
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
             raise TypeError(
-                f"{rule} for function {owner.name} must produce a pair of the output and which parts of it are batched, "
-                f"but got {pair!r}{at_line()}"
+                f"{rule} for function {owner.name} must produce a pair of the output and which parts of it are "
+                f"batched, but got {pair!r}{at_line()}"
             )
         outputs = self.returned.leaves(pair[0], rule)
         spread, structure = tree.flatten(pair[1])
@@ -90,7 +90,7 @@ class _Vmap:
             shape = type_of(x).shape
             if b and shape[:1] != (size,):
                 raise ValueError(
-                    f"{rule} for function {owner.name}: the output{at_path(path)} of shape {shape} has no batch axis of size "
-                    f"{size} in front{at_line()}"
+                    f"{rule} for function {owner.name}: the output{at_path(path)} of shape {shape} has no batch axis of "
+                    f"size {size} in front{at_line()}"
                 )
         return tuple(outputs), spread

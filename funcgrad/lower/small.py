@@ -82,7 +82,7 @@ class Elements(Frame):
 def kernel(call: Call) -> list[KernelStep] | None:
     """The kernel of an operation on small matrices."""
     types = tuple(a.type for a in call.equation.inputs)
-    if not is_small(call.equation.primitive.name, types) or not all(isinstance(a, Var) for a in call.inputs):
+    if not is_small(types) or not all(isinstance(a, Var) for a in call.inputs):
         return None
     w, (result,) = Writer(), call.equation.outputs
     places = [w.buffer(v, code(v.type.dtype)) for v in call.inputs]

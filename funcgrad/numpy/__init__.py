@@ -52,20 +52,8 @@ from funcgrad.numpy import (
 from funcgrad.trace.tracer import functions, homes
 
 _modules = (
-    *(
-        _analysis,
-        _arrangements,
-        _at,
-        _creation,
-        _elementwise,
-        _floats,
-        _functional,
-        _grids,
-        _indexing,
-        _integers,
-        _known,
-        _padding,
-    ),
+    *(_analysis, _arrangements, _at, _creation, _elementwise, _floats, _functional, _grids, _indexing),
+    *(_integers, _known, _padding),
     *(_polynomials, _predicates, _products, _reductions, _selection, _shapes, _signal, _ufuncs, _windows),
     *(_editing, _index_arrays, _writing),
     *(_correlations, _cumulative, _differences, _histograms, _nan_reductions, _quantiles, _sets, _sorting),

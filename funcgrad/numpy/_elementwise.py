@@ -1,4 +1,4 @@
-"""NumPy's functions of elements that are no ufuncs: where, clip, sinc, nan_to_num, round, and complex numbers' parts."""
+"""NumPy's functions of elements that are no ufuncs: where, clip, sinc, nan_to_num, round, real, imag, angle."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from funcgrad import dtypes
 from funcgrad.errors import at_line
 from funcgrad.numpy._common import broadcast, cast, implements, operand, promoted
 from funcgrad.numpy._ufunc import no_output
-from funcgrad.numpy._ufuncs import _beyond, _truth
+from funcgrad.numpy._ufuncs import _beyond, _truth, namespace
 from funcgrad.ops import arithmetic as ar
 from funcgrad.ops import comparison as co
 from funcgrad.ops import complex as cx

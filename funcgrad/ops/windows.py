@@ -358,6 +358,12 @@ def _scatter_expand(types: tuple[ArrayType, ...], params: dict[str, Any]) -> Any
     return lambda ct, x: (_onto_tiles(ct, x, params["kind"], window),)
 
 
+def _counted(like: Any, shape: Ints, dimension: int) -> Any:
+    """Numbers along an axis as an equation of the program that `like` belongs to, rather than as a large constant."""
+    params = {"dtype": INT32, "shape": shape, "dimension": dimension}
+    return like.frame.process(iota, (), params)[0]
+
+
 def _onto_tiles(ct: Any, x: Any, kind: str, window: Window) -> Any:
     shape, tile, counts = type_of(x).shape, window["window_dimensions"], type_of(ct).shape
     split = tuple(itertools.chain.from_iterable(zip(counts, tile, strict=True)))
@@ -371,7 +377,7 @@ def _onto_tiles(ct: Any, x: Any, kind: str, window: Window) -> Any:
             ]
             first = _first(xs, numbers, [None] * len(xs), kind)
             along = broadcast_in_dim(first, shape=split, broadcast_dimensions=outer)
-            same = eq(along, iota(dtype=INT32, shape=split, dimension=2 * k + 1))
+            same = eq(along, _counted(x, split, 2 * k + 1))
             met = same if met is None else met & same
     spread = broadcast_in_dim(ct, shape=split, broadcast_dimensions=outer)
     mine = spread if met is None else _where(met, spread, _filled(0, spread))

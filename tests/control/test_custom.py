@@ -207,9 +207,9 @@ def test_closures() -> None:
         fg.grad(outer, argnums=1)(2.0, 3.0)
     with pytest.raises(errors.UnexpectedTracerError, match="closed-over value"):
         fg.grad(outer, argnums=(0, 1))(2.0, 3.0)
+    f = fg.custom_vjp(lambda n, x: x, nondiff_argnums=0)
+    f.defvjp(lambda n, x: (x, None), lambda n, r, ct: (ct,))
     with pytest.raises(errors.UnexpectedTracerError, match="nondiff_argnums"):
-        f = fg.custom_vjp(lambda n, x: x, nondiff_argnums=0)
-        f.defvjp(lambda n, x: (x, None), lambda n, r, ct: (ct,))
         fg.grad(lambda n: f(n, 1.0))(2.0)
 
 

@@ -16,7 +16,7 @@ from tests.ops.numerics import assert_close
 jax = pytest.importorskip("jax")
 RNG = np.random.default_rng(5)
 
-DTYPES = "b1 i4 u1 f4 f8 c8".split()
+DTYPES = "b1 i4 u1 f4 c8".split()
 POSITIVE = {"log", "sqrt", "rsqrt", "lgamma", "digamma", "acosh"}
 INSIDE = {"acos", "asin", "atanh", "erf_inv"}
 SKIPPED = {("c", name) for name in ("acos", "acosh", "asin", "asinh", "atan", "atanh", "digamma", "expm1", "log1p")}
@@ -64,7 +64,7 @@ def hold(function: str, *args: Any, ulps: float = 8, **kwargs: Any) -> None:
             full[k] = x
         return getattr(lax, function)(*full, **kwargs)
 
-    compiles = all(args[k].dtype.str[1:] in ("b1", "i4", "f4", "c8", "u1") for k in where)
+    compiles = all(args[k].dtype.str[1:] in ("i4", "f4", "c8") for k in where)
     compiled = fg.jit(traced)(*(args[k] for k in where)) if compiles else got
     for found in (got, compiled):
         for g, w in zip(tree.leaves(found), tree.leaves(want), strict=True):

@@ -1,7 +1,7 @@
 """How are the scaled Bessel functions exp(-|x|) I(x) of order 0 and 1 computed?
 
-Up to 7.75 by the polynomial of I in x**2 times the exponential, beyond by one in 1/x over the square root (DLMF 10.25.2,
-10.40.1).
+Up to 7.75 by the polynomial of I in x**2 times the exponential, beyond by one in 1/x over the square root
+(DLMF 10.25.2, 10.40.1).
 """
 
 from __future__ import annotations

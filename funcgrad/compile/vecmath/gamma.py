@@ -2,7 +2,8 @@
 
 log Γ: a polynomial in t around 2, with the zero there as a factor, to which up to 8.5 the recurrence leads by one
 logarithm of a product; beyond, Stirling's series.  ψ: a polynomial on [1, 2] with its zero as a factor, a recurrence by
-at most one step beside it, by eight steps (with one division) up to 10, then its asymptotic series.  Both are reflected for x < 0 (DLMF 5.5.3, 5.5.4, 5.11.1, 5.11.2).
+at most one step beside it, by eight steps (with one division) up to 10, then its asymptotic series.  Both are reflected
+for x < 0 (DLMF 5.5.3, 5.5.4, 5.11.1, 5.11.2).
 """
 
 from __future__ import annotations

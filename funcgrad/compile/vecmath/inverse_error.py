@@ -13,7 +13,6 @@ from collections.abc import Callable
 from funcgrad.compile.vecmath.builder import Builder, Value
 from funcgrad.compile.vecmath.constants import INFINITY, NAN
 from funcgrad.compile.vecmath.error_function import CENTRE
-from funcgrad.compile.vecmath.error_function import erf as erf_
 from funcgrad.compile.vecmath.exponential import exp
 from funcgrad.compile.vecmath.logarithm import log, log1p
 from funcgrad.compile.vecmath.special import in_double, polynomial
@@ -58,7 +57,7 @@ def _erfcx_positive(f: Builder, a: Value) -> Value:
     b = f.at_least(f.at_most(a, 27.0), 0.45)
     middle = f.polynomial((b - CENTRE) / (b + CENTRE), "erfc") / f.fma(b, 2.0, 1.0)
     c = f.at_most(a, 0.5)
-    small = exp(f, c * c) * (1.0 - erf_(f, c))
+    small = exp(f, c * c) * (1.0 - f.fma(c, f.polynomial(c * c, "erf"), c))
     far = f.at_least(a, 27.0)
     y = (0.5 / far) / far
     series = f.sum_of_powers(y, tuple((-1.0) ** k * math.prod(range(1, 2 * k, 2)) for k in range(8)))

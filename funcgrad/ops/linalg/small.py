@@ -23,15 +23,14 @@ from funcgrad.trace.frame import type_of
 
 Elements = list[list[Any]]
 ALWAYS, LARGEST = 4, 8  # extents up to which matrices are written out: any, and those of stacks
-STACK = 32  # matrices that make a stack long enough for the larger ones
-MOST_ROWS = {"inv": 6}  # where the kernels of larger ones take seconds to compile
+STACKS = {5: 32, 6: 32, 7: 1024, 8: 1024}  # by extent, matrices that are worth compiling a kernel (0.2 to 1 s) for
 MOST_COLUMNS = 16  # of right sides
 
 
-def is_small(name: str, types: tuple[ArrayType, ...]) -> bool:
+def is_small(types: tuple[ArrayType, ...]) -> bool:
     """Whether loops over matrices of these types are better than LAPACK."""
     n, count = types[0].shape[-1], int(np.prod(types[0].shape[:-2], dtype=int))
-    small = 0 < n <= ALWAYS or (0 < n <= MOST_ROWS.get(name, LARGEST) and count >= STACK)
+    small = 0 < n <= ALWAYS or (n in STACKS and count >= STACKS[n])
     sides = types[-1].shape[-1] <= MOST_COLUMNS and min(types[-1].shape[-2:]) > 0
     return small and sides and count > 0 and types[0].dtype.kind == "f"
 
@@ -222,7 +221,7 @@ EXPANDED = {"solve": 4, "inv": 4, "det": 4, "cofactors": 4}
 
 def _written_out(name: str) -> Callable[..., Any]:
     def expand(types: tuple[ArrayType, ...], params: dict[str, Any]) -> Callable[..., Values] | None:
-        if not is_small(name, types) or types[0].shape[-1] > EXPANDED.get(name, LARGEST):
+        if not is_small(types) or types[0].shape[-1] > EXPANDED.get(name, LARGEST):
             return None
 
         def function(*operands: Any) -> Values:
