@@ -7,7 +7,7 @@ from typing import Any
 
 from funcgrad import tree
 from funcgrad.control.vmap_rules import custom_vmap
-from funcgrad.lax import map as _map
+from funcgrad.lax._control import map as _map
 
 __all__ = ["custom_vmap", "sequential_vmap"]
 

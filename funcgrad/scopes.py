@@ -38,7 +38,7 @@ def named_scope(name: str) -> Iterator[None]:
 
 def named_call(fun: Callable[..., Any], *, name: str | None = None) -> Callable[..., Any]:
     """`fun` in a scope of its own name, or of `name`; see `named_scope`."""
-    label: str = name or getattr(fun, "__name__", "function")
+    label = str(name or getattr(fun, "__name__", "function"))
 
     @functools.wraps(fun)
     def call(*args: Any, **kwargs: Any) -> Any:

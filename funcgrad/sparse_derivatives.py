@@ -31,6 +31,7 @@ from funcgrad.trace.tracer import Tracer
 
 MOVES = frozenset("reshape transpose broadcast_in_dim slice rev concatenate pad gather optimization_barrier".split())
 FOLDS = frozenset("reduce_sum reduce_max reduce_min reduce_prod".split())
+Axes = tuple[int, ...]
 LARGEST_FOLDED = 1 << 22  # elements of known values that are computed to see where they are zero
 
 
@@ -41,7 +42,7 @@ class Pattern:
         self.program = program
         self.size = program.inputs[which].type.size
         self.rows: dict[Atom, Any] = {program.inputs[which]: _identity(self.size)}
-        self.known: dict[Atom, Any] = dict(program.constants)
+        self.known: dict[Any, Any] = {**program.constants}
 
     def of(self) -> Any:
         """The pattern of the program's only output, a SciPy array in compressed rows."""
@@ -149,7 +150,7 @@ class Pattern:
                 total = _union(total + self._spread(a, own_c, own_b, v, side))
         return [total]
 
-    def _with_known(self, a: Atom, value: Any, own: Sequence[int], other: Sequence[int], side: int) -> Any:
+    def _with_known(self, a: Atom, value: Any, own: Axes, other: Axes, side: int) -> Any:
         ndim, free = a.type.ndim, free_axes(a.type.ndim, own, ())
         order = np.arange(a.type.size).reshape(a.type.shape).transpose(*free, *own).reshape(-1)
         rest = [k for k in range(np.ndim(value)) if k not in other]
@@ -164,7 +165,7 @@ class Pattern:
         swap = np.arange(count * len(matrix)).reshape(count, len(matrix)).T.reshape(-1)
         return found[swap]
 
-    def _spread(self, a: Atom, own: Sequence[int], batch: Sequence[int], v: Var, side: int) -> Any:
+    def _spread(self, a: Atom, own: Axes, batch: Axes, v: Var, side: int) -> Any:
         ndim = a.type.ndim
         free = free_axes(ndim, own, batch)
         kept = [*batch, *free]
@@ -232,13 +233,13 @@ class Colours(NamedTuple):
         In compressed rows.
     of
         The colour of every column, or of every row if `by_rows`.
-    count
+    number
         How many colours there are.
     """
 
     pattern: Any
     of: np.ndarray
-    count: int
+    number: int
     by_rows: bool
 
 
@@ -291,10 +292,10 @@ class SparseJacobian:
             raise TypeError(f"{self.name}: the argument must be one array, not {tree.structure(chosen)}{at_line()}")
         found = self._colours(args, which, leaves, structure)
         shape = found.pattern.shape
-        if not found.count:
+        if not found.number:
             return _nothing(*shape).astype(type_of(chosen).dtype)
         length = shape[0] if found.by_rows else shape[1]
-        seeds = np.zeros((found.count, length), type_of(chosen).dtype)
+        seeds = np.zeros((found.number, length), type_of(chosen).dtype)
         seeds[found.of, np.arange(length)] = 1
         products = np.asarray((self._pull if found.by_rows else self._push)(seeds, *args))
         pattern = found.pattern

@@ -40,7 +40,7 @@ KeyEntry = SequenceKey | DictKey | GetAttrKey | FlattenedIndexKey
 KeyPath = tuple[KeyEntry, ...]
 
 
-class Partial(functools.partial):
+class Partial(functools.partial[Any]):
     """`functools.partial` as a pytree: its arguments are children, its function is part of the structure.
 
     Examples
@@ -51,11 +51,12 @@ class Partial(functools.partial):
     """
 
 
-register_pytree_node(
-    Partial,
-    lambda p: ((p.args, p.keywords), p.func),
-    lambda func, children: Partial(func, *tuple(children)[0], **tuple(children)[1]),
-)
+def _partial(func: Callable[..., Any], children: Iterable[Any]) -> Partial:
+    args, keywords = children
+    return Partial(func, *args, **keywords)
+
+
+register_pytree_node(Partial, lambda p: ((p.args, p.keywords), p.func), _partial)
 
 
 def all_leaves(iterable: Iterable[Any], is_leaf: Callable[[Any], bool] | None = None) -> bool:

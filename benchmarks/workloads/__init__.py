@@ -16,6 +16,7 @@ from benchmarks.workloads import (
     sorting,
     special,
     starting,
+    transforms,
 )
 
 WORKLOADS: dict[str, AnyWorkload] = {
@@ -33,6 +34,7 @@ WORKLOADS: dict[str, AnyWorkload] = {
         indexing,
         linalg,
         special,
+        transforms,
     )
     for workload in module.WORKLOADS
 }

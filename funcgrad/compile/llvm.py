@@ -42,7 +42,7 @@ REORDERED = ("add", "mul")  # reductions that round: only they need a licence to
 
 SHORT = 4  # iterations: constant loops up to here unroll
 POLL = 1 << 16  # iterations of a loop of unknown length between two looks at pending signals
-METHODS = {While: "while_"}
+METHODS: dict[type, str] = {While: "while_"}
 LIGHT = 8  # instructions: reductions up to here are bound by the latency of one of them
 
 

@@ -154,7 +154,7 @@ def _pure_batch(size: int, inputs: Values, batched: Sequence[bool], params: dict
     return outputs, (True,) * len(outputs)
 
 
-pure_callback = Operation(
+pure_callback: Operation = Operation(
     name="pure_callback",
     family="callback",
     reference=_reference,
@@ -192,7 +192,7 @@ def _per_example(primitive: Callable[[], Primitive]) -> Callable[..., Any]:
     return batch
 
 
-io_callback = Operation(
+io_callback: Operation = Operation(
     name="io_callback",
     family="callback",
     reference=_reference,
@@ -205,7 +205,7 @@ io_callback = Operation(
     multiple=True,
 )
 
-debug_callback = Operation(
+debug_callback: Operation = Operation(
     name="debug_callback",
     family="nondifferentiable",
     reference=_reference,

@@ -49,7 +49,7 @@ def _barrier_vjp(inputs: Values, wanted: Sequence[bool], params: dict[str, Any])
     return bind(barrier, *inputs), lambda cotangents: (barrier(cotangents[0]),)
 
 
-barrier = Operation(
+barrier: Operation = Operation(
     name="optimization_barrier",
     family="linear",
     reference=lambda x: np.array(x),

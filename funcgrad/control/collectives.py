@@ -115,7 +115,9 @@ def _psum(x: Any, *, axis_name: Hashable, axis_size: int) -> Any:
     return np.asarray(x) * np.result_type(x).type(axis_size)
 
 
-psum = _linear("psum", _psum, _same_type, lambda ct, like, params: _again(psum, params, ct, like), _psum_own, _as_it_is)
+psum: Operation = _linear(
+    "psum", _psum, _same_type, lambda ct, like, params: _again(psum, params, ct, like), _psum_own, _as_it_is
+)
 
 
 # all_gather: the examples side by side, along a new axis in front ---------------------------------------------------

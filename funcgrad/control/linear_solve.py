@@ -35,18 +35,18 @@ class Part(NamedTuple):
 
 
 class Solvers(NamedTuple):
-    """What a system is made of; `count` is the number of its unknowns (arrays)."""
+    """What a system is made of; `size` is the number of its unknowns (arrays)."""
 
     matvec: Part
     solve: Part
     vecmat: Part
     transpose_solve: Part | None
-    count: int
+    size: int
 
     @property
     def parts(self) -> tuple[Part | None, ...]:
         """The four functions."""
-        return self[:4]  # type: ignore[return-value]
+        return self[:4]
 
     def constants(self, values: Sequence[Any]) -> list[Sequence[Any]]:
         """The values that each function closes over."""
@@ -61,7 +61,7 @@ class Solvers(NamedTuple):
         """The transposed system, and the values that its functions close over."""
         assert self.transpose_solve is not None
         a, s, v, t = self.constants(values)
-        return Solvers(self.vecmat, self.transpose_solve, self.matvec, self.solve, self.count), [*v, *t, *a, *s]
+        return Solvers(self.vecmat, self.transpose_solve, self.matvec, self.solve, self.size), [*v, *t, *a, *s]
 
 
 def program_for(solvers: Solvers, types: Sequence[ArrayType]) -> Program:
@@ -83,7 +83,7 @@ def apply(solvers: Solvers, *values: Any) -> Values:
 def _jvp(inputs: Values, tangents: Values, params: dict[str, Any]) -> tuple[Values, Values]:
     solvers: Solvers = params["solvers"]
     outputs = bind(custom_linear_solve, *inputs, **params)
-    n = solvers.count
+    n = solvers.size
     x = outputs[:n]
     consts, moved = solvers.constants(inputs), solvers.constants(tangents)
     rhs = [instantiate(t, b) for t, b in zip(tangents[len(tangents) - n :], inputs[len(inputs) - n :], strict=True)]
@@ -99,7 +99,7 @@ def _jvp(inputs: Values, tangents: Values, params: dict[str, Any]) -> tuple[Valu
 def _vjp(inputs: Values, wanted: Sequence[bool], params: dict[str, Any]) -> tuple[Values, Pullback]:
     solvers: Solvers = params["solvers"]
     outputs = bind(custom_linear_solve, *inputs, **params)
-    n, first = solvers.count, len(inputs) - solvers.count
+    n, first = solvers.size, len(inputs) - solvers.size
     x = outputs[:n]
 
     def pullback(cotangents: Values) -> Values:
@@ -131,16 +131,19 @@ def _vjp(inputs: Values, wanted: Sequence[bool], params: dict[str, Any]) -> tupl
 
 def _batch(size: int, inputs: Values, batched: Sequence[bool], params: dict[str, Any]) -> Any:
     solvers: Solvers = params["solvers"]
-    first = len(inputs) - solvers.count
+    first = len(inputs) - solvers.size
     flags = solvers.constants(batched[:first])
-    unknowns = (True,) * solvers.count
+    unknowns = (True,) * solvers.size
 
     def wide(part: Part | None, own: Sequence[bool]) -> Part | None:
         return part and Part(kept_program(part.program, size, (*own, *unknowns)), part.consts)
 
-    parts = map(wide, solvers.parts, flags)
+    matvec, solve, vecmat, transpose_solve = map(wide, solvers.parts, flags)
+    assert matvec is not None
+    assert solve is not None
+    assert vecmat is not None
     full = [b if f else repeat(b, size) for b, f in zip(inputs[first:], batched[first:], strict=True)]
-    outputs = apply(Solvers(*parts, solvers.count), *inputs[:first], *full)  # type: ignore[arg-type]
+    outputs = apply(Solvers(matvec, solve, vecmat, transpose_solve, solvers.size), *inputs[:first], *full)
     return outputs, (True,) * len(outputs)
 
 

@@ -81,6 +81,10 @@ class WithRules:
     def __repr__(self) -> str:
         return f"<{self.kind} of {self.name}>"
 
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The function's value."""
+        raise NotImplementedError
+
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
 

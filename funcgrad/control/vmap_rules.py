@@ -90,7 +90,7 @@ class _Vmap:
             shape = type_of(x).shape
             if b and shape[:1] != (size,):
                 raise ValueError(
-                    f"{rule} for function {owner.name}: the output{at_path(path)} of shape {shape} has no batch axis of "
-                    f"size {size} in front{at_line()}"
+                    f"{rule} for function {owner.name}: the output{at_path(path)} of shape {shape} has no batch axis "
+                    f"of size {size} in front{at_line()}"
                 )
         return tuple(outputs), spread

@@ -55,8 +55,8 @@ class Primitive:
         For checks, which are kept although nothing reads their outputs: ``effect(**params) -> exception`` is what a
         failure raises.
     into
-        ``into(outputs, inputs, params)``: as the reference, but writes into given arrays (in C order): programs that call
-        it whole need no copy of a large result then.
+        ``into(outputs, inputs, params)``: as the reference, but writes into given arrays (in C order): programs that
+        call it whole need no copy of a large result then.
     impure
         Whether it does something besides computing its outputs, so that its equations are neither dropped nor merged.
     evaluate

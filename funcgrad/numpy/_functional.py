@@ -162,4 +162,3 @@ def frompyfunc(func: Callable[..., Any], /, nin: int, nout: int, *, identity: An
 
     function.nin, function.nout, function.identity = nin, nout, identity  # type: ignore[attr-defined]
     return function
-

@@ -154,7 +154,7 @@ reduce_precision: Operation = elementwise(
 )
 
 
-# Common divisors and powers take as many steps as the operands say: they run as a whole ----------------------------------
+# Common divisors and powers take as many steps as the operands say: they run as a whole -------------------------------
 
 
 def _of_two_integers(name: str, reference: Any) -> Operation:

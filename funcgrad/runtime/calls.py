@@ -62,7 +62,7 @@ class HostCall:
             outputs = tuple(_view(addresses[slot], v) for slot, v in self._outputs)
             with np.errstate(all="ignore"):
                 if primitive.into is not None:
-                    primitive.into(outputs, tuple(inputs), self._equation.params)
+                    primitive.into(outputs, tuple(inputs), dict(self._equation.params))
                     return
                 results = primitive.reference(*inputs, **self._equation.params)
             for out, x in zip(outputs, results if primitive.multiple else (results,), strict=True):

@@ -97,6 +97,7 @@ class Executable:
         if results in self._hosts:
             raise self._hosts[results].failure()
         error, line = self.plan.failures[results - 1]
+        assert error is not None
         raise type(error)(f"{error}{at_line(line)}")
 
     def entry_for(self, leaves: Sequence[Any]) -> tuple[Entry, Any]:

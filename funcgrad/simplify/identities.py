@@ -89,7 +89,8 @@ def _add(r: Rewriter, inputs: Sequence[Atom], params: Params, source: SourceLoca
     x, y = inputs
     for a, b in ((x, y), (y, x)):
         value = r.scalar(b)
-        if value is not None and value == 0 and (a.type.dtype.kind in "iu" or (a.type.dtype.kind == "f" and np.signbit(value))):  # x + -0 is x
+        kind = a.type.dtype.kind
+        if value is not None and value == 0 and (kind in "iu" or (kind == "f" and np.signbit(value))):  # x + -0 is x
             return _spread(r, a, _shape(inputs), source)
     return _scalars(r, "add", x, y, source)
 
@@ -111,6 +112,10 @@ def _neg(r: Rewriter, inputs: Sequence[Atom], params: Params, source: SourceLoca
 def _integer_pow(r: Rewriter, inputs: Sequence[Atom], params: Params, source: SourceLocation | None) -> Atom | None:
     if params["y"] == 1:
         return inputs[0]
+    if params["y"] == 0:  # also of NaN
+        one, shape = literal(1, inputs[0].type.dtype), inputs[0].type.shape
+        spread = {"shape": shape, "broadcast_dimensions": ()}
+        return r.emit(registry["broadcast_in_dim"], [one], spread, source)[0] if shape else one
     return _emit(r, "square", inputs, source) if params["y"] == 2 else None
 
 

@@ -226,7 +226,7 @@ def test_sparse_derivatives() -> None:
         dense = fg.jacfwd(function)(x).reshape(-1, 9)
         np.testing.assert_allclose(found.toarray(), dense, rtol=1e-12, atol=1e-14)
         (colours,) = jacobian._found.values()
-        assert colours.count <= products
+        assert colours.number <= products
         assert found.nnz == jacobian.pattern(x).nnz
     second = fg.sparse_hessian(lambda x, s: s * np.sum((x[1:] - x[:-1] ** 2) ** 2))
     want = fg.hessian(lambda x: 2 * np.sum((x[1:] - x[:-1] ** 2) ** 2))(x)

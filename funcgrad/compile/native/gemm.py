@@ -105,8 +105,8 @@ def _define_kernels(module: Module, dtype: str) -> None:
         f.ret()
     with module.function(f"fg_gemm_columns_{dtype}", "void", **_KERNEL) as f:
         f.call("fg_blas_enter", returns="void")
-        band = 0, _word(f, Parameter.M), f.first, f.last - f.first
-        f.call(f"fg_gemm_part_{dtype}", f.bufs, f.ints, 0, *band, returns="void")
+        columns = 0, _word(f, Parameter.M), f.first, f.last - f.first
+        f.call(f"fg_gemm_part_{dtype}", f.bufs, f.ints, 0, *columns, returns="void")
         f.call("fg_blas_leave", returns="void")
         f.ret()
 
