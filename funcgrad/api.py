@@ -204,7 +204,8 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
                 f"vjp: the cotangent has the structure {given_structure}, the output of the function "
                 f"{out_structure}{at_line()}"
             )
-        cts = [checked_cotangent(ct, t) for ct, t in zip(given, types, strict=True)]
+        pairs = zip(given, types, out_structure.paths(), strict=True)
+        cts = [checked_cotangent(ct, t, path) for ct, t, path in pairs]
         with np.errstate(all="ignore"):
             found = pullback([*cts, *(None for _ in outputs[count:])])
         full = [instantiate(ct, x) for ct, x in zip(found, leaves, strict=True)]
@@ -243,7 +244,7 @@ def jvp(fun: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]
     moves, moves_structure = tree.flatten(tuple(tangents))
     if structure != moves_structure:
         raise TypeError(f"jvp: primals have the structure {structure}, tangents {moves_structure}{at_line()}")
-    moves = [checked_tangent(t, x) for x, t in zip(leaves, moves, strict=True)]
+    moves = [checked_tangent(t, x, path) for x, t, path in zip(leaves, moves, structure.paths(), strict=True)]
     shape: dict[str, Any] = {}
 
     def flat(*variables: Any) -> list[Any]:

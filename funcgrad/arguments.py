@@ -117,23 +117,33 @@ def check_value(value: Any, holomorphic: bool) -> None:
         )
 
 
-def checked_cotangent(ct: Any, kind: ArrayType) -> Any:
-    """A cotangent of an output of type `kind` (None where that is not smooth)."""
-    have = type_of(ct)
+def checked_cotangent(ct: Any, kind: ArrayType, path: tuple[Any, ...] = ()) -> Any:
+    """A cotangent of an output of type `kind` at `path` (None where that is not smooth)."""
+    where = f" at {tree.key_string(path)}" if path else ""
+    try:
+        have = type_of(ct)
+    except TypeError as error:
+        raise TypeError(f"vjp: the cotangent{where}: {error}{at_line()}") from None
     if not is_inexact(kind.dtype):
         return None
     if have.shape != kind.shape or (have.dtype != kind.dtype and not have.weak):
-        raise ValueError(f"vjp: a cotangent has type {have}, the output of the function {kind}{at_line()}")
+        raise ValueError(f"vjp: a cotangent{where} has type {have}, the output of the function {kind}{at_line()}")
     return kind.dtype.type(ct) if have.weak else ct
 
 
-def checked_tangent(t: Any, x: Any) -> Any:
-    """A tangent of `x` (None where `x` is not smooth)."""
-    have, kind = type_of(t), type_of(x)
+def checked_tangent(t: Any, x: Any, path: tuple[Any, ...] = ()) -> Any:
+    """A tangent of `x` (None where `x` is not smooth), the leaf at `path` of the primals."""
+    where = f" at {tree.key_string(path)}" if path else ""
+    try:
+        have, kind = type_of(t), type_of(x)
+    except TypeError as error:
+        raise TypeError(f"jvp: the primal or tangent{where}: {error}{at_line()}") from None
     if not is_inexact(kind.dtype):
         return None
     if have.shape != kind.shape or (have.dtype != kind.dtype and not (have.weak or kind.weak)):
-        raise TypeError(f"jvp: primal and tangent must have equal types, but they are {kind} and {have}{at_line()}")
+        raise TypeError(
+            f"jvp: primal and tangent{where} must have equal types, but they are {kind} and {have}{at_line()}"
+        )
     return t if type(t) is Tracer else np.asarray(t, kind.dtype)[()]
 
 

@@ -295,7 +295,7 @@ def register_pytree_with_keys_class(cls: type[T]) -> type[T]:
 
 def register_static(cls: type[T]) -> type[T]:
     """Class decorator: instances (hashable) are part of the structure and have no leaves."""
-    register_pytree_node(cls, lambda node: ((), node), lambda node, children: node)  # type: ignore[arg-type, return-value]
+    register_pytree_node(cls, lambda node: ((), node), lambda node, children: node)
     return cls
 
 
