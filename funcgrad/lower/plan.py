@@ -15,6 +15,7 @@ from funcgrad.errors import SourceLocation
 from funcgrad.ir.program import Program, Var
 from funcgrad.ir.types import ArrayType
 from funcgrad.lower.calls import WRITERS, Call
+from funcgrad.lower.chains import Chain, chained
 from funcgrad.lower.complex import split
 from funcgrad.lower.expand import expand
 from funcgrad.lower.fusion import Fusion, failure, fuse
@@ -26,7 +27,7 @@ from funcgrad.lower.structured import BODIES, Structured, failures_of, structure
 from funcgrad.lower.survey import survey
 
 ALIGNMENT = 64
-Step = KernelStep | Product | Call | Structured
+Step = KernelStep | Product | Call | Structured | Chain
 
 
 @dataclass(slots=True)
@@ -81,6 +82,7 @@ def make_plan(program: Program, first_status: int = 1) -> Plan:
             steps[number] = whole or region
             if whole:
                 program = program.replace(constants=dict(program.constants) | constants_of(region))
+    steps = chained(steps, fusion.outputs)
     given = {*program.inputs, *program.constants, *fusion.outputs}
     offsets, size = _arena(_lifetimes(steps, given))
     return Plan(program, arguments, results, steps, tuple(fusion.outputs), offsets, size, failures, first_status)

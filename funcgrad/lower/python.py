@@ -16,6 +16,7 @@ from funcgrad.dtypes import code
 from funcgrad.ir.program import Var
 from funcgrad.ir.types import ArrayType
 from funcgrad.lower.calls import Call
+from funcgrad.lower.chains import apart
 from funcgrad.lower.complex import in_memory
 from funcgrad.lower.convolution import Convolution, Lie
 from funcgrad.lower.loops import (
@@ -80,7 +81,7 @@ def print_plan(plan: Plan) -> str:
     """The Python source of a plan."""
     bodies: dict[str, str] = {}  # the name of each distinct kernel, by its text under no name
     names: dict[int, str] = {}
-    for step in plan.steps:
+    for step in apart(plan.steps):
         if isinstance(step, KernelStep):
             names[id(step)] = bodies.setdefault(print_kernel(step.kernel, ""), f"kernel_{len(bodies)}")
     kernels = [body.replace("def (", f"def {name}(", 1) for body, name in bodies.items()]
@@ -255,7 +256,7 @@ def _run(plan: Plan, names: dict[int, str]) -> str:
         buffers[v] = f"b{len(buffers)}"
         kind = in_memory(v.type)
         lines.append(f"    {buffers[v]} = np.empty({kind.size}, {NAMES[code(kind.dtype)]})  # {v.type}")
-    for step in plan.steps:
+    for step in apart(plan.steps):
         if isinstance(step, KernelStep):
             lines += _kernel_call(step, names[id(step)], buffers)
         elif isinstance(step, Call):

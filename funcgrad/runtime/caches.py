@@ -6,7 +6,7 @@ import weakref
 from typing import TYPE_CHECKING
 
 from funcgrad.compile import native
-from funcgrad.control import call
+from funcgrad.control import bodies, call, checkpoint
 from funcgrad.runtime.executable import executable_for
 
 if TYPE_CHECKING:
@@ -24,4 +24,6 @@ def clear_caches() -> None:
         function.clear_cache()
     executable_for.cache_clear()
     call.clear()
+    bodies.clear()
+    checkpoint.cut.cache_clear()
     native.trim()

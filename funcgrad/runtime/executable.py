@@ -39,6 +39,7 @@ from funcgrad.ir.printer import inner_programs
 from funcgrad.ir.program import Equation, Program, Var
 from funcgrad.ir.types import ArrayType
 from funcgrad.lower.calls import Call
+from funcgrad.lower.chains import Chain, apart
 from funcgrad.lower.plan import Plan, make_plan
 from funcgrad.lower.products import Product
 from funcgrad.lower.schedule import KernelStep
@@ -73,7 +74,8 @@ class Executable:
         start_runtime()
         self.plan = make_plan(simplify(program))
         self._hosts: dict[int, HostCall] = {}
-        for dtype in {step.dtype for p in everywhere(self.plan) for step in p.steps if isinstance(step, Product)}:
+        everything = [step for inner in everywhere(self.plan) for step in apart(inner.steps)]
+        for dtype in {step.dtype for step in everything if isinstance(step, Product)}:
             _start_products(dtype)
         convolution.start(self.plan.steps)
         self._slots, self._template = _slots(self.plan)
@@ -132,15 +134,31 @@ class Executable:
         steps: list[Step] = []
         for step in plan.steps:
             if isinstance(step, KernelStep):
-                integers = [*(self._slots[v] for v in step.buffers), *map(_word, step.sizes)]
-                steps.append(Step(self._addresses[id(step)], integers, step.total, step.chunk))
+                steps.append(Step(self._addresses[id(step)], self._integers(step), step.total, step.chunk))
             elif isinstance(step, Call):
                 steps += call_steps(step, self._slots, self._hosts)
             elif isinstance(step, Structured):
                 steps.append(self._regions.step(step))
+            elif isinstance(step, Chain):
+                steps.append(self._chain(step))
             else:
                 steps.append(_product_step(step, self._slots))
         return steps
+
+    def _integers(self, step: KernelStep) -> list[int]:
+        return [*(self._slots[v] for v in step.buffers), *map(_word, step.sizes)]
+
+    def _chain(self, chain: Chain) -> Step:
+        """A product and a kernel that take turns on bands of rows."""
+        product = _product_step(chain.product, self._slots)
+        over_rows = gemm_address(chain.product.dtype, "rows")
+        links = [
+            (over_rows, product.ints, 1),
+            (self._addresses[id(chain.tail)], self._integers(chain.tail), chain.scale),
+        ]
+        words = [2, *(word for kernel, ints, scale in links for word in (kernel, self._regions.words(ints), scale))]
+        rows = chain.product.batch * chain.product.m
+        return Step(native.runtime().address("fg_chain"), words, rows, chain.band)
 
 
 @functools.cache
@@ -173,7 +191,7 @@ def _slots(plan: Plan) -> tuple[dict[Var, int], list[Any]]:
 
 def _compiled(plan: Plan) -> dict[int, int]:
     """The address of every kernel of a plan and of its bodies, by the id of its step."""
-    steps = [step for inner in everywhere(plan) for step in inner.steps if isinstance(step, KernelStep)]
+    steps = [step for inner in everywhere(plan) for step in apart(inner.steps) if isinstance(step, KernelStep)]
     return dict(zip(map(id, steps), compile_kernels([step.kernel for step in steps]), strict=True))
 
 

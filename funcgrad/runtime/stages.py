@@ -11,6 +11,7 @@ from funcgrad.compile import engine
 from funcgrad.compile.llvm import print_kernel
 from funcgrad.ir.program import Program
 from funcgrad.lower.calls import Call
+from funcgrad.lower.chains import apart
 from funcgrad.lower.convolution import Convolution
 from funcgrad.lower.loops import Op, walk
 from funcgrad.lower.plan import Plan, buffers_of, make_plan
@@ -64,7 +65,7 @@ class Lowered:
 
     def _kernels(self, form: Any) -> str:
         plans = everywhere(self.plan)
-        kernels = [step.kernel for plan in plans for step in plan.steps if isinstance(step, KernelStep)]
+        kernels = [step.kernel for plan in plans for step in apart(plan.steps) if isinstance(step, KernelStep)]
         texts = [print_kernel(kernel, f"kernel_{number}") for number, kernel in enumerate(kernels)]
         return "\n".join(form(text) for text in texts)
 
@@ -81,7 +82,8 @@ class Lowered:
             there are; what happens inside loops and branches is not counted.
         """
         flops = transcendentals = bytes_accessed = kernels = calls = 0
-        for step in self.plan.steps:
+        steps = apart(self.plan.steps)
+        for step in steps:
             bytes_accessed += sum(v.type.nbytes for v in set(buffers_of(step)))
             if isinstance(step, Product):
                 flops += 2 * step.batch * step.m * step.n * step.k
@@ -97,7 +99,7 @@ class Lowered:
             "transcendentals": transcendentals,
             "bytes accessed": bytes_accessed,
             "kernels": kernels,
-            "products": len(self.plan.steps) - kernels - calls,
+            "products": len(steps) - kernels - calls,
             "calls": calls,
         }
 

@@ -64,15 +64,15 @@ class Regions:
         integers = {"scan": self._scan, "while": self._while, "while_pull": self._pull, "cond": self._cond}[name]
         return Step(native.runtime().address(f"fg_{name}"), integers(region), 1, 0)
 
-    def _words(self, values: Sequence[int]) -> int:
-        """The address of words that are kept."""
+    def words(self, values: Sequence[int]) -> int:
+        """The address of words that live as long as the program."""
         self.kept.append(np.array(values, np.int64))
         return int(self.kept[-1].ctypes.data)
 
     def _region(self, plan: Plan) -> loops.Region:
         steps = self.steps_of(plan)
-        rows = [word for s in steps for word in (s.kernel, self._words([*s.ints, 0]), s.total, s.chunk)]
-        return self._words([*rows, 0]), len(steps)
+        rows = [word for s in steps for word in (s.kernel, self.words([*s.ints, 0]), s.total, s.chunk)]
+        return self.words([*rows, 0]), len(steps)
 
     def _pairs(self, sources: Sequence[Var], targets: Sequence[Var]) -> list[tuple[int, int]]:
         return [(self.slots[a], self.slots[b]) for a, b in zip(sources, targets, strict=True)]

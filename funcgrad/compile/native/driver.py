@@ -17,7 +17,18 @@ STEP_WORDS = 4
 
 
 def define(module: Module) -> None:
-    """Define ``fg_run``."""
+    """Define ``fg_run``, and ``fg_chain``: kernels that take turns on one range.
+
+    The integers of ``fg_chain`` are the number of kernels, and for each its address, the address of its integers, and
+    by what the range is multiplied.
+    """
+    with module.function("fg_chain", "void", bufs="ptr", ints="ptr", first="i64", last="i64") as f:
+        with f.range(f.load(f.ints)) as index:
+            link = f.ints + 8 + index * 24
+            scale = f.load(link, 16)
+            bounds = f.first * scale, f.last * scale
+            f.call(f.load(link, 0, "ptr"), f.bufs, f.load(link, 8, "ptr"), *bounds, returns="void")
+        f.ret()
     with module.function("fg_run", "i64", steps="ptr", count="i64", bufs="ptr") as f:
         status = f.load(f.bufs, 0, "ptr")
         with f.range(f.count) as index:
