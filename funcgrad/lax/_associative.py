@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from funcgrad import tree
+from funcgrad.array import as_array
 from funcgrad.errors import at_line
 from funcgrad.ops.families import operation
 from funcgrad.trace.frame import type_of
@@ -57,7 +60,8 @@ def associative_scan(fn: Callable[[Any, Any], Any], elems: Any, reverse: bool = 
             raise TypeError(f"associative_scan: fn must keep shapes and the structure of its arguments{at_line()}")
         return result
 
-    return tree.unflatten(structure, turned(_run(combine, turned(leaves), axes)))
+    found = turned(_run(combine, turned(leaves), axes))
+    return tree.unflatten(structure, [as_array(x) if isinstance(x, np.ndarray) else x for x in found])
 
 
 def _run(combine: Callable[[list[Any], list[Any]], list[Any]], xs: list[Any], axes: list[int]) -> list[Any]:

@@ -154,4 +154,4 @@ def _own(
     base, loop = made.get(start), inner.get(column)
     if base is None or loop is None or base.name != "mul" or base.operands[0] != row:
         return False
-    return number(base.operands[1]) == width and number(loop.start) == 0 and number(loop.stop) == width
+    return bool(number(base.operands[1]) == width and number(loop.start) == 0 and number(loop.stop) == width)

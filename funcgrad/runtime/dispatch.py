@@ -122,8 +122,8 @@ def collection_paused() -> Iterator[None]:
 
 
 Ready = tuple[
-    Callable[[list[Any]], Any], Callable[[list[Any]], Any]
-]  # a native entry, and what makes the output of its results
+    Callable[[list[Any]], Any], Callable[[list[Any]], Any], Callable[[int], Any]
+]  # a native entry, what makes the output of its results, and what raises the error behind a status
 
 
 class DonatedArray(np.ndarray):
@@ -176,15 +176,19 @@ class JitFunction:
         if not self._plain:
             return self._call_special(args, kwargs)
         if not kwargs:
-            for entry, finish in self._direct:  # arguments that are all leaves: no pytree to take apart
+            for entry, finish, fail in self._direct:  # arguments that are all leaves: no pytree to take apart
                 results = entry([*args])
                 if type(results) is list:
                     return finish(results)
+                if results is not None:
+                    fail(results)
         leaves, structure = tree.flatten((args, kwargs) if kwargs else args)
-        for entry, finish in self._ready.get(structure, ()):
+        for entry, finish, fail in self._ready.get(structure, ()):
             results = entry(leaves)
             if type(results) is list:
                 return finish(results)
+            if results is not None:
+                fail(results)
         if not kwargs:
             leaves, structure = tree.flatten((args, kwargs))
         return self._call_any(self._fun, leaves, structure, structure, args, kwargs)
@@ -194,10 +198,12 @@ class JitFunction:
         fun, args, kwargs, key = self._without_statics(args, kwargs)
         leaves, structure = tree.flatten((args, kwargs))
         full_key = (structure, key)
-        for entry, finish in self._ready.get(full_key, ()):
+        for entry, finish, fail in self._ready.get(full_key, ()):
             results = entry(leaves)
             if type(results) is list:
                 return self._donate(finish(results), given)
+            if results is not None:
+                fail(results)
         return self._donate(self._call_any(fun, leaves, structure, full_key), given)
 
     def _donate(self, result: Any, args: tuple[Any, ...]) -> Any:
@@ -250,7 +256,7 @@ class JitFunction:
             executable = executable_for(traced.program)
         results, entry = executable(leaves)
         if entry is not None:
-            self._remember(key, (entry, _finisher(traced.out_structure)), leaves, args, kwargs)
+            self._remember(key, (entry, _finisher(traced.out_structure), executable.fail), leaves, args, kwargs)
         return tree.unflatten(traced.out_structure, results)
 
     @property

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -96,9 +96,13 @@ class Executable:
             results = slow_call(descriptor, leaves)
         if isinstance(results, list):
             return results, None
-        if results in self._hosts:
-            raise self._hosts[results].failure()
-        error, line = self.plan.failures[results - 1]
+        self.fail(results)
+
+    def fail(self, status: int) -> NoReturn:
+        """Raise what a status tells of."""
+        if status in self._hosts:
+            raise self._hosts[status].failure()
+        error, line = self.plan.failures[status - 1]
         assert error is not None
         raise type(error)(f"{error}{at_line(line)}")
 
@@ -123,9 +127,17 @@ class Executable:
         pairs = zip(plan.outputs, plan.results, strict=True)
         outputs = [Output(self._slots[v], t.dtype, t.shape) for v, t in pairs]
         large = sum(v.type.size for v in self._slots) > LARGE
-        heavy = large or bool(self._regions.kept) or any(step.chunk for step in self._steps)
+        loops = bool(self._regions.kept) or any(isinstance(s, KernelStep) and s.points for s in self.plan.steps)
+        heavy = large or loops or any(step.chunk for step in self._steps)
         descriptor = describe(
-            inputs, outputs, self._template, self._steps, plan.arena_bytes, release_gil=heavy, result_type=Array
+            inputs,
+            outputs,
+            self._template,
+            self._steps,
+            plan.arena_bytes,
+            release_gil=heavy,
+            result_type=Array,
+            keep=(*self._hosts.values(), self._regions.kept),  # an entry may outlive its executable
         )
         return make_entry(descriptor), descriptor
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import operator
 import signal
 import threading
-import time
 from typing import Any
 
 import numpy as np
@@ -213,12 +212,21 @@ def test_an_index_out_of_bounds_ends_the_loop() -> None:
         function(4)
 
 
-def test_an_endless_loop_can_be_interrupted() -> None:
-    threading.Timer(0.3, signal.raise_signal, (signal.SIGINT,)).start()
-    with pytest.raises(KeyboardInterrupt):
-        lax.while_loop(lambda x: x >= 0, lambda x: (x + 1) % 1000, 0)
-    assert int(lax.while_loop(lambda x: x < 5, lambda x: x + 1, 0)) == 5
-    time.sleep(0)
+@pytest.mark.parametrize("size", [1, 5000], ids=["one kernel", "steps"])
+def test_an_endless_loop_can_be_interrupted(size: int) -> None:
+    loop = fg.jit(lambda x: lax.while_loop(lambda x: x[0] < 5, lambda x: (x + 1) % 4 if size > 1 else x % 4, x))
+    start = np.zeros(size)
+    assert float(loop(start + 7)[0]) == 7  # compiled
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background process ignores the signal
+    timer = threading.Timer(0.2, signal.raise_signal, (signal.SIGINT,))
+    timer.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            loop(start)
+    finally:
+        timer.join()
+        signal.signal(signal.SIGINT, handler)
+    assert float(loop(start + 9)[0]) == 9
 
 
 MISTAKES: dict[str, tuple[Any, type[Exception], str]] = {

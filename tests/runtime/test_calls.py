@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 
 import numpy as np
@@ -11,6 +12,7 @@ import funcgrad as fg
 from funcgrad.dtypes import ALL
 from funcgrad.ir.primitive import registry
 from funcgrad.ops.families import elementwise
+from funcgrad.runtime.executable import executable_for
 
 
 @pytest.fixture
@@ -73,3 +75,29 @@ def test_the_same_complex_value_twice_gives_two_arrays():
     first, second = fg.jit(lambda z: (z, z))(np.array([1j, 2.0]))
     assert first.tolist() == second.tolist() == [1j, 2.0]
     assert not np.shares_memory(first, second)
+
+
+def test_what_fails_is_run_once(fussy):
+    seen = []
+    reference = registry["fussy"].reference
+
+    def counted(x):
+        seen.append(float(x[0]))
+        return reference(x)
+
+    registry["fussy"].reference = counted
+    function = fg.jit(lambda x: fussy(x) * 2)
+    function(np.ones(3))
+    with pytest.raises(ValueError, match="negative"):
+        function(-np.ones(3))
+    assert seen == [1, -1]
+
+
+def test_a_compiled_function_outlives_its_executable(fussy):
+    function = fg.jit(lambda x: fussy(x) + 1)
+    assert function(np.ones(2)).tolist() == [2, 2]
+    entries = [entry for entry, *_ in function._direct]
+    executable_for.cache_clear()
+    function.clear_cache()
+    gc.collect()
+    assert [entry([np.full(2, 9.0)])[0].tolist() for entry in entries] == [[4, 4]]
