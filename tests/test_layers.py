@@ -53,11 +53,6 @@ EXTERNAL = {
 
 # (file, module): why this import may stand inside a function
 LATE: dict[tuple[str, str], str] = {
-    ("compile/engine.py", "llvmlite"): "as the next one",
-    (
-        "compile/engine.py",
-        "llvmlite.binding",
-    ): "0.08 s, a sixth of `import funcgrad`; a first call imports it on another thread",
     ("sparse_derivatives.py", "scipy.sparse"): "0.1 s, for sparse derivatives only",
     ("scipy/__init__.py", "<computed>"): "submodules, when somebody asks for them",
     ("scipy/_matrices.py", "scipy.linalg"): "0.2 s, for constant matrices",

@@ -15,32 +15,17 @@ import itertools
 import threading
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import llvmlite
+from llvmlite import binding
+from llvmlite.binding import ffi
 
 from funcgrad import config
 from funcgrad.compile import half
 
-if TYPE_CHECKING:
-    from llvmlite import binding
-
 _numbers = itertools.count()
 _linker_lock = threading.Lock()
-
-
-@cache
-def _llvm() -> Any:
-    """llvmlite's binding, imported when something is compiled (or first looked for in the caches)."""
-    from llvmlite import binding
-
-    return binding
-
-
-def _version() -> str:
-    import llvmlite
-
-    return str(llvmlite.__version__)
-
-
 _lock = threading.Lock()
 
 
@@ -76,15 +61,15 @@ def target() -> tuple[str, str]:
 
 def has_fma() -> bool:
     """Whether the CPU to compile for multiplies and adds in one instruction (on x86 some do not; elsewhere all do)."""
-    family = _llvm().get_process_triple().split("-")[0]
+    family = binding.get_process_triple().split("-")[0]
     return family not in ("x86_64", "i686", "i386") or "+fma" in target()[1].split(",")
 
 
 def identity() -> str:
     """What object code depends on besides its source: CPU, features, platform and versions."""
     cpu, features = target()
-    version = ".".join(map(str, _llvm().llvm_version_info))
-    return f"{_llvm().get_process_triple()} {cpu} {features} LLVM {version} llvmlite {_version()}"
+    version = ".".join(map(str, binding.llvm_version_info))
+    return f"{binding.get_process_triple()} {cpu} {features} LLVM {version} llvmlite {llvmlite.__version__}"
 
 
 def to_object(text: str, verify: bool = False) -> bytes:
@@ -137,7 +122,7 @@ def load(image: bytes, symbols: Mapping[str, int] | None = None) -> Library:
     Library
         The code; it is unloaded with the object.
     """
-    builder = _llvm().JITLibraryBuilder().add_object_img(image).add_current_process()
+    builder = binding.JITLibraryBuilder().add_object_img(image).add_current_process()
     known = dict(symbols or {})
     if not known.keys() & half.SYMBOLS and any(symbol.encode() in image for symbol in half.SYMBOLS):
         known |= {symbol: _half().address(symbol) for symbol in half.SYMBOLS}
@@ -151,13 +136,13 @@ def load(image: bytes, symbols: Mapping[str, int] | None = None) -> Library:
 def _target(wanted: str) -> tuple[str, str]:
     if wanted:
         return wanted, ""
-    return _llvm().get_host_cpu_name(), _llvm().get_host_cpu_features().flatten()
+    return binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten()
 
 
 @cache
 def _initialise() -> None:
-    _llvm().initialize_native_target()
-    _llvm().initialize_native_asmprinter()
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
 
 
 def _linker() -> binding.LLJIT:
@@ -168,21 +153,21 @@ def _linker() -> binding.LLJIT:
 @cache
 def _made_linker() -> binding.LLJIT:
     _initialise()
-    return _llvm().create_lljit_compiler(suppress_errors=True)
+    return binding.create_lljit_compiler(suppress_errors=True)
 
 
 @cache
 def _half() -> Library:
     """The conversions of half precision, for CPUs (and code for CPUs) without an instruction for them."""
-    builder = _llvm().JITLibraryBuilder().add_object_img(to_object(half.TEXT))
+    builder = binding.JITLibraryBuilder().add_object_img(to_object(half.TEXT))
     return Library("funcgrad.half", builder.link(_linker(), "funcgrad.half"))
 
 
 @cache
 def _unlocked(name: str) -> Callable[..., Any]:
     """A function of llvmlite's library that does not wait for the others."""
-    guarded = getattr(_llvm().ffi.lib, name)
-    function: Callable[..., Any] = getattr(ctypes.CDLL(_llvm().ffi.lib._name), name)
+    guarded = getattr(ffi.lib, name)
+    function: Callable[..., Any] = getattr(ctypes.CDLL(ffi.lib._name), name)
     for attribute in ("argtypes", "restype"):
         setattr(function, attribute, getattr(guarded, attribute))
     return function
@@ -190,41 +175,37 @@ def _unlocked(name: str) -> Callable[..., Any]:
 
 def _optimised(text: str, verify: bool) -> tuple[binding.TargetMachine, binding.ModuleRef]:
     _initialise()
-    context = _llvm().create_context()
-    with _llvm().ffi.OutputString() as message:
-        module = _llvm().ModuleRef(_unlocked("LLVMPY_ParseAssembly")(context, text.encode(), message), context)
+    context = binding.create_context()
+    with ffi.OutputString() as message:
+        module = binding.ModuleRef(_unlocked("LLVMPY_ParseAssembly")(context, text.encode(), message), context)
         if message:
             module.close()
             raise RuntimeError(f"LLVM does not accept this IR: {message}\n{text}")
     if verify or config.debug():
         module.verify()
     cpu, features = target()
-    machine = (
-        _llvm()
-        .Target.from_triple(_llvm().get_process_triple())
-        .create_target_machine(cpu, features, opt=2, reloc="pic", codemodel="default", jit=True)
+    machine = binding.Target.from_triple(binding.get_process_triple()).create_target_machine(
+        cpu, features, opt=2, reloc="pic", codemodel="default", jit=True
     )
     module.triple = machine.triple
     module.data_layout = str(machine.target_data)
-    options = _llvm().create_pipeline_tuning_options(speed_level=1)
+    options = binding.create_pipeline_tuning_options(speed_level=1)
     options.loop_vectorization = options.slp_vectorization = True
     options.loop_interleaving = options.loop_unrolling = True
-    builder = _llvm().create_pass_builder(machine, options)
+    builder = binding.create_pass_builder(machine, options)
     passes = builder.getModulePassManager()
     _unlocked("LLVMPY_RunNewModulePassManager")(passes, module, builder)
-    _llvm().ffi.lib.LLVMPY_DisposeNewModulePassManger(passes)  # llvmlite 0.50 leaks it
+    ffi.lib.LLVMPY_DisposeNewModulePassManger(passes)  # llvmlite 0.50 leaks it
     passes.detach()  # so that a version that does not leak it frees it once
     return machine, module
 
 
 def _emit(machine: binding.TargetMachine, module: binding.ModuleRef, kind: int) -> bytes:
-    with _llvm().ffi.OutputString() as message:
+    with ffi.OutputString() as message:
         memory = _unlocked("LLVMPY_TargetMachineEmitToMemory")(machine, module, kind, message)
         if not memory:
             raise RuntimeError(str(message))
     try:
-        return ctypes.string_at(
-            _llvm().ffi.lib.LLVMPY_GetBufferStart(memory), _llvm().ffi.lib.LLVMPY_GetBufferSize(memory)
-        )
+        return ctypes.string_at(ffi.lib.LLVMPY_GetBufferStart(memory), ffi.lib.LLVMPY_GetBufferSize(memory))
     finally:
-        _llvm().ffi.lib.LLVMPY_DisposeMemoryBuffer(memory)
+        ffi.lib.LLVMPY_DisposeMemoryBuffer(memory)
