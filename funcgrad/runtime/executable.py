@@ -210,7 +210,7 @@ def _compiled(plan: Plan) -> dict[int, int]:
 def _word(size: int | float | str) -> int:
     """A kernel's parameter as 64 bits: a float as the double that it is, a name as an address."""
     if isinstance(size, str):
-        return native.runtime().address(size)
+        return native.loop_address(size)
     return int(np.float64(size).view(np.int64)) if isinstance(size, float) else size
 
 

@@ -62,7 +62,7 @@ class Regions:
         """One loop or branch."""
         name = region.equation.primitive.name
         integers = {"scan": self._scan, "while": self._while, "while_pull": self._pull, "cond": self._cond}[name]
-        return Step(native.runtime().address(f"fg_{name}"), integers(region), 1, 0)
+        return Step(native.loop_address(f"fg_{name}"), integers(region), 1, 0)
 
     def words(self, values: Sequence[int]) -> int:
         """The address of words that live as long as the program."""

@@ -5,6 +5,7 @@
 `make_entry`           a builtin ``entry(leaves) -> results | None | status`` that costs under a microsecond
 `slow_call`            the same program on leaves that the entry refused (it returned None)
 `gemm_address`         the kernel that multiplies matrices; `gemm_integers` makes its integers
+`loop_address`         the kernels that run loops and branches
 `set_threads`          how many threads run programs; `threads` tells
 `trim`                 gives kept memory back
 `runtime`              the object behind these; compiled (or read from the disk cache) at first use
@@ -21,7 +22,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-from funcgrad.compile.native.bridge import Entry, Runtime, default_threads, gemm_library
+from funcgrad.compile.native.bridge import Entry, Runtime, default_threads, gemm_library, loop_library
 from funcgrad.compile.native.descriptor import ArrayInput, Descriptor, Output, ScalarInput, Step, describe
 from funcgrad.compile.native.gemm import integers as gemm_integers
 
@@ -37,6 +38,7 @@ __all__ = [
     "describe",
     "gemm_address",
     "gemm_integers",
+    "loop_address",
     "make_entry",
     "runtime",
     "set_threads",
@@ -94,6 +96,12 @@ def gemm_address(dtype: str, over: str = "batch") -> int:
     infix = "" if over == "batch" else f"{over}_"
     with _lock:
         return gemm_library()[1].address(f"fg_gemm_{infix}{dtype}")
+
+
+def loop_address(kernel: str) -> int:
+    """The address of one of the kernels of `loops`."""
+    with _lock:
+        return loop_library(_runtime().run_address).address(kernel)
 
 
 def blas_index_bits() -> int:

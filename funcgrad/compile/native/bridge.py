@@ -42,15 +42,13 @@ class Runtime:
     def __init__(self, threads: int) -> None:
         self._fast = layout.matches()
         module = Module()
-        for part in (blocks, pool, driver, loops, *((fastcall,) if self._fast else ())):
+        for part in (blocks, pool, driver, *((fastcall,) if self._fast else ())):
             part.define(module)
         self._library = native_library("runtime", str(module), _python_symbols() if self._fast else {})
         # The code must outlive everything: results free their memory with it while the interpreter is taken down.
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._library))
         self.run_address = self._library.address("fg_run")
         self.run: Callable[[int, int, int], int] = self._function("fg_run", _WORD, _ADDRESS, _WORD, _ADDRESS)
-        addresses = [ctypes.cast(getattr(ctypes.pythonapi, name), _ADDRESS).value for name in loops.PYTHON]
-        self._function("fg_poll_setup", None, _WORD, _WORD, _WORD, _WORD)(*addresses)
         self._trim = self._function("fg_trim", None)
         self._usage = self._function("fg_blocks_usage", _WORD, _WORD)
         self._word = self._function("fg_pool_word", _WORD, _WORD)
@@ -151,6 +149,17 @@ class Runtime:
 
     def _function(self, name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
         return ctypes.CFUNCTYPE(result, *arguments)(self._library.address(name))
+
+
+@functools.cache
+def loop_library(run_address: int) -> Library:
+    """The kernels that run loops and branches; compiled (or read) when the first program has one."""
+    module = Module()
+    loops.define(module)
+    library = native_library("loops", str(module), {"fg_run": run_address})
+    addresses = [ctypes.cast(getattr(ctypes.pythonapi, name), _ADDRESS).value for name in loops.PYTHON]
+    ctypes.CFUNCTYPE(None, _WORD, _WORD, _WORD, _WORD)(library.address("fg_poll_setup"))(*addresses)
+    return library
 
 
 @functools.cache
