@@ -5,14 +5,13 @@ programs with their arguments in another order, and derivatives of programs, kep
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
-
-import numpy as np
 
 from funcgrad.dtypes import is_inexact
 from funcgrad.ir.program import Program, Var
 from funcgrad.ir.types import ArrayType
+from funcgrad.ops.families import zero
 from funcgrad.trace.builder import trace
 from funcgrad.transform.jvp import jvp_program
 from funcgrad.transform.vjp import vjp_program
@@ -67,9 +66,15 @@ def chosen(values: Sequence[Any], flags: Sequence[bool]) -> list[Any]:
     return [x for x, flag in zip(values, flags, strict=True) if flag]
 
 
-def zero(t: ArrayType) -> Any:
-    """Zeros of a type, as a broadcast scalar."""
-    return np.broadcast_to(t.dtype.type(0), t.shape)
+def placed(values: Iterator[Any] | Sequence[Any], flags: Sequence[bool]) -> list[Any]:
+    """The values, one after the other, where the flags are, None elsewhere: the inverse of `chosen`."""
+    rest = iter(values)
+    return [next(rest) if flag else None for flag in flags]
+
+
+def filled(values: Sequence[Any], types: Sequence[ArrayType]) -> list[Any]:
+    """Tangents or cotangents, with zeros for those that are absent."""
+    return [zero(t) if x is None else x for x, t in zip(values, types, strict=True)]
 
 
 def in_front(types: Sequence[ArrayType], size: int) -> tuple[ArrayType, ...]:

@@ -14,6 +14,8 @@ from funcgrad.control.bodies import (
     Flags,
     batched_program,
     chosen,
+    filled,
+    placed,
     program_of,
     pulled,
     pushed,
@@ -21,14 +23,13 @@ from funcgrad.control.bodies import (
     same_types,
     smooth,
     strong,
-    zero,
 )
 from funcgrad.control.scan import scan
 from funcgrad.ir.interpret import interpret
 from funcgrad.ir.primitive import Pullback, Values
 from funcgrad.ir.program import Program
 from funcgrad.ir.types import ArrayType
-from funcgrad.ops.families import Operation
+from funcgrad.ops.families import Operation, zero
 from funcgrad.trace.builder import evaluate
 from funcgrad.trace.frame import bind, type_of
 from funcgrad.transform.partial import Split, split
@@ -56,8 +57,7 @@ def _jvp(inputs: Values, tangents: Values, params: dict[str, Any]) -> tuple[Valu
     outputs = bind(cond, *inputs, *(t for t in tangents[1:] if t is not None), branches=duals)
     able = smooth(branches[0].output_types)
     touched = [any(flags) for flags in zip(*(reached(branch, moving) for branch in branches), strict=True)]
-    rest = iter(outputs[len(able) :])
-    found = [next(rest) if a else None for a in able]
+    found = placed(outputs[len(able) :], able)
     return outputs[: len(able)], tuple(t if r else None for t, r in zip(found, touched, strict=True))
 
 
@@ -88,11 +88,9 @@ def _vjp(inputs: Values, wanted: Sequence[bool], params: dict[str, Any]) -> tupl
 
     def pullback(cotangents: Values) -> Values:
         able = smooth(branches[0].output_types)
-        pairs = zip(chosen(cotangents, able), chosen(branches[0].output_types, able), strict=True)
-        given = [zero(t) if ct is None else ct for ct, t in pairs]
+        given = filled(chosen(cotangents, able), chosen(branches[0].output_types, able))
         backward = tuple(_backward(k, cuts, types, flags, branches[0]) for k in range(len(branches)))
-        found = iter(bind(cond, index, *residuals, *given, branches=backward))
-        return (None, *(next(found) if w else None for w in flags))
+        return (None, *placed(bind(cond, index, *residuals, *given, branches=backward), flags))
 
     return outputs[:count], pullback
 

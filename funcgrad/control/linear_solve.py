@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from funcgrad.control.bodies import program_of, zero
+from funcgrad.control.bodies import program_of
 from funcgrad.dtypes import is_inexact
 from funcgrad.errors import at_line
 from funcgrad.ir.interpret import interpret
 from funcgrad.ir.primitive import Pullback, Values
 from funcgrad.ir.program import Program
 from funcgrad.ir.types import ArrayType
-from funcgrad.ops.families import Operation, repeat
+from funcgrad.ops.families import Operation, repeat, zero
 from funcgrad.trace.builder import evaluate, trace
 from funcgrad.trace.frame import bind, type_of
 from funcgrad.transform.jvp import jvp_values

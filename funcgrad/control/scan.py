@@ -16,7 +16,9 @@ from funcgrad.control.bodies import (
     Flags,
     batched_program,
     chosen,
+    filled,
     in_front,
+    placed,
     program_of,
     pulled,
     pushed,
@@ -25,13 +27,12 @@ from funcgrad.control.bodies import (
     settled,
     smooth,
     strong,
-    zero,
 )
 from funcgrad.ir.interpret import interpret
 from funcgrad.ir.primitive import Pullback, Values
 from funcgrad.ir.program import Program
 from funcgrad.ir.types import ArrayType
-from funcgrad.ops.families import Operation, operation, repeat
+from funcgrad.ops.families import Operation, operation, repeat, zero
 from funcgrad.trace.builder import evaluate
 from funcgrad.trace.frame import bind, type_of
 from funcgrad.transform.partial import split
@@ -111,8 +112,7 @@ def _jvp(inputs: Values, tangents: Values, params: dict[str, Any]) -> tuple[Valu
         s, ts = take(n), take(sum(carry_moves))
         x, tx = take(len(given.xs)), take(sum(moving.xs))
         results = evaluate(dual, [*c, *s, *x, *tc, *ts, *tx], bind)
-        outputs, pushed_out = results[: len(able)], iter(results[len(able) :])
-        full = [next(pushed_out) if a else None for a in able]
+        outputs, full = results[: len(able)], placed(results[len(able) :], able)
         return [
             *outputs[:n], *chosen(full[:n], carry_moves), *outputs[n:], *(y for y in full[n:] if y is not None),
         ]  # fmt: skip
@@ -173,7 +173,7 @@ class _Backward(NamedTuple):
 
 def _vjp(inputs: Values, wanted: Sequence[bool], params: dict[str, Any]) -> tuple[Values, Pullback]:
     program: Program = params["program"]
-    given, want = parts(inputs, params), parts(wanted, params)
+    want = parts(wanted, params)
     moves = _moving_carry(program, params, want)
     joint = pulled(program, (*want.consts, *moves, *want.xs))
     cut = split(joint, [k >= len(program.inputs) for k in range(len(joint.inputs))])
@@ -193,7 +193,6 @@ def _vjp(inputs: Values, wanted: Sequence[bool], params: dict[str, Any]) -> tupl
     residuals = [inputs[k] if a and k is not None else next(stacks) for k, a in zip(sources, again, strict=True)]
     fixed = [k is not None and k < consts for k in sources]
     backward = _Backward(program, cut.unknown, residuals, fixed, want, moves, cut.unknown_outputs[count:])
-    assert len(given.carry) == params["carry"]
     return outputs[:count], lambda cotangents: _pull(backward, cotangents, params)
 
 
@@ -226,15 +225,13 @@ def _pull(b: _Backward, cotangents: Values, params: dict[str, Any]) -> Values:
     operands = (
         *chosen(b.residuals, b.fixed),
         *map(zero, totals),
-        *(zero(t) if ct is None else ct for ct, t in zip(chosen(cotangents[:n], b.carry_moves), carried, strict=True)),
+        *filled(chosen(cotangents[:n], b.carry_moves), carried),
         *chosen(b.residuals, [not f for f in b.fixed]),
-        *(zero(t) if ct is None else ct for ct, t, a in zip(cotangents[n:], outer, able[n:], strict=True) if a),
+        *filled(chosen(cotangents[n:], able[n:]), chosen(outer, able[n:])),
     )
     backwards = params | {"reverse": not params["reverse"]}
     results = iter(_bind_body(body, operands, sum(b.fixed), len(totals) + len(carried), backwards))
-    ct_consts = [next(results) if w else None for w in b.want.consts]
-    ct_carry = [next(results) if m else None for m in b.carry_moves]
-    ct_xs = [next(results) if w else None for w in b.want.xs]
+    ct_consts, ct_carry, ct_xs = (placed(results, flags) for flags in (b.want.consts, b.carry_moves, b.want.xs))
     return (*ct_consts, *(ct if w else None for ct, w in zip(ct_carry, b.want.carry, strict=True)), *ct_xs)
 
 

@@ -21,6 +21,8 @@ from funcgrad.control.bodies import (
     Flags,
     batched_program,
     chosen,
+    filled,
+    placed,
     program_of,
     pulled,
     pushed,
@@ -29,7 +31,6 @@ from funcgrad.control.bodies import (
     settled,
     smooth,
     strong,
-    zero,
 )
 from funcgrad.control.cond import loop_over_examples
 from funcgrad.ir.interpret import interpret
@@ -110,9 +111,7 @@ def _dual(params: dict[str, Any], types: Parts, consts: Flags, carry: Flags) -> 
         c, tc = values[:nc], values[nc : nc + nt]
         s, ts = values[nc + nt : nc + nt + n], values[nc + nt + n :]
         results = evaluate(pair, [*c, *s, *tc, *ts], bind)
-        moved = iter(results[n:])
-        full = [next(moved) if a else None for a in able]
-        return [*results[:n], *chosen(full, moves)]
+        return [*results[:n], *chosen(placed(results[n:], able), moves)]
 
     def dual_cond(*values: Any) -> list[Any]:
         return evaluate(cond, values[: len(cond.inputs)], bind)
@@ -137,13 +136,10 @@ def _jvp(inputs: Values, tangents: Values, params: dict[str, Any]) -> tuple[Valu
     able = smooth(_types(given).carry)
     moving = [a and x is not None for a, x in zip(able, t.carry, strict=True)]
     dual = _dual(params, _types(given), tuple(x is not None for x in t.body), tuple(moving))
-    starts = [
-        zero(type_of(x)) if y is None else y for x, y, m in zip(given.carry, t.carry, dual.carry, strict=True) if m
-    ]
+    starts = filled(chosen(t.carry, dual.carry), chosen(_types(given).carry, dual.carry))
     outputs = bind(while_, *dual.operands(given, [x for x in t.body if x is not None], starts), **dual.params)
     n = len(given.carry)
-    rest = iter(outputs[n:])
-    return outputs[:n], tuple(next(rest) if m else None for m in dual.carry)
+    return outputs[:n], tuple(placed(outputs[n:], dual.carry))
 
 
 # Reverse mode ---------------------------------------------------------------------------------------------------------
@@ -152,16 +148,13 @@ def _jvp(inputs: Values, tangents: Values, params: dict[str, Any]) -> tuple[Valu
 def _vjp(inputs: Values, wanted: Sequence[bool], params: dict[str, Any]) -> tuple[Values, Pullback]:
     given, want = parts(inputs, params), parts(wanted, params)
     outputs = bind(while_, *inputs, **params)
-    able = smooth(_types(given).carry)
+    types = _types(given)
+    able = smooth(types.carry)
 
     def pullback(cotangents: Values) -> Values:
-        cts = [zero(type_of(x)) if ct is None else ct for x, ct, a in zip(outputs, cotangents, able, strict=True) if a]
-        found = bind(while_pull, *inputs, *cts, **params)
-        smooth_consts = smooth(_types(given).body)
-        rest = iter(found)
-        to_body = [next(rest) if a else None for a in smooth_consts]
-        to_carry = [next(rest) if a else None for a in able]
-        wanted_ones = zip((*to_body, *to_carry), (*want.body, *want.carry), strict=True)
+        cts = filled(chosen(cotangents, able), chosen(types.carry, able))
+        found = placed(bind(while_pull, *inputs, *cts, **params), (*smooth(types.body), *able))
+        wanted_ones = zip(found, (*want.body, *want.carry), strict=True)
         return (*(None for _ in given.cond), *(ct if w else None for ct, w in wanted_ones))
 
     return outputs, pullback
@@ -217,13 +210,10 @@ def _pull_dual(
     able_consts, able = smooth(types.body), smooth(types.carry)
     dual = _dual(params, types, able_consts, able)
 
-    def filled(tangents: Sequence[Any], values: Sequence[Any]) -> list[Any]:
-        return [zero(type_of(x)) if t is None else t for t, x in zip(tangents, values, strict=True)]
-
-    smooth_consts, smooth_carry = chosen(given.body, able_consts), chosen(given.carry, able)
-    operands = dual.operands(given, filled(consts, smooth_consts), filled(carry, smooth_carry))
-    found = bind(while_pull, *operands, *filled(cts, given.cts), *given.cts, **dual.params)
-    nc, n = len(smooth_consts), len(smooth_carry)
+    consts, carry = filled(consts, chosen(types.body, able_consts)), filled(carry, chosen(types.carry, able))
+    operands = dual.operands(given, consts, carry)
+    found = bind(while_pull, *operands, *filled(cts, types.cts), *given.cts, **dual.params)
+    nc, n = len(consts), len(carry)
     by_x, by_dx = [*found[:nc], *found[2 * nc : 2 * nc + n]], [*found[nc : 2 * nc], *found[2 * nc + n :]]
     return by_dx, by_x
 
@@ -244,26 +234,18 @@ def _pull_vjp(inputs: Values, wanted: Sequence[bool], params: dict[str, Any]) ->
     nc = sum(able_consts)
 
     def pullback(cotangents: Values) -> Values:
-        full = [zero(type_of(x)) if ct is None else ct for x, ct in zip(outputs, cotangents, strict=True)]
+        full = filled(cotangents, [type_of(x) for x in outputs])
         _, by_x = _pull_dual(inputs, full[:nc], full[nc:], [None] * len(given.cts), params)
         _, moved = _jvp(
             (*given.cond, *given.body, *given.carry),
-            (*(None for _ in given.cond), *_spread(full[:nc], able_consts), *_spread(full[nc:], able)),
+            (*(None for _ in given.cond), *placed(full, (*able_consts, *able))),
             params,
         )
-        to_cts = [zero(type_of(x)) if m is None else m for m, x in zip(chosen(moved, able), given.cts, strict=True)]
-        found = (
-            *(None for _ in given.cond), *_spread(by_x[:nc], able_consts), *_spread(by_x[nc:], able), *to_cts,
-        )  # fmt: skip
+        to_cts = filled(chosen(moved, able), types.cts)
+        found = (*(None for _ in given.cond), *placed(by_x, (*able_consts, *able)), *to_cts)
         return tuple(ct if w else None for ct, w in zip(found, wanted, strict=True))
 
     return outputs, pullback
-
-
-def _spread(values: Sequence[Any], flags: Sequence[bool]) -> list[Any]:
-    """The values where they belong, None elsewhere."""
-    rest = iter(values)
-    return [next(rest) if flag else None for flag in flags]
 
 
 # Batches: a condition that differs from example to example ends each example's own loop -------------------------------

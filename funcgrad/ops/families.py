@@ -249,10 +249,14 @@ def repeat(x: Any, size: int) -> Any:
     return operation("broadcast_in_dim")(x, shape=(size, *shape), broadcast_dimensions=dims)
 
 
-def zeros_like(x: Any) -> Any:
-    """Zeros of the type of `x`, as a broadcast scalar: no memory until somebody needs it."""
-    t = type_of(x)
+def zero(t: ArrayType) -> Any:
+    """Zeros of a type, as a broadcast scalar: no memory until somebody needs it."""
     return np.broadcast_to(t.dtype.type(0), t.shape)
+
+
+def zeros_like(x: Any) -> Any:
+    """Zeros of the type of `x`; see `zero`."""
+    return zero(type_of(x))
 
 
 # Bilinear and nondifferentiable --------------------------------------------------------------------------------------

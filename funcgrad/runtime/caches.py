@@ -6,8 +6,8 @@ import weakref
 from typing import TYPE_CHECKING
 
 from funcgrad.compile import native
-from funcgrad.control import bodies, call, checkpoint
-from funcgrad.runtime.executable import executable_for
+from funcgrad.control import bodies, call, checkpoint, while_loop
+from funcgrad.runtime import executable
 
 if TYPE_CHECKING:
     from funcgrad.runtime.dispatch import JitFunction
@@ -22,8 +22,9 @@ def clear_caches() -> None:
     """
     for function in list(functions):
         function.clear_cache()
-    executable_for.cache_clear()
+    executable.clear()
     call.clear()
     bodies.clear()
     checkpoint.cut.cache_clear()
+    while_loop.backward.cache_clear()
     native.trim()

@@ -244,6 +244,12 @@ def executable_for(program: Program) -> Executable:
     return Executable(program)
 
 
+def clear() -> None:
+    """Forget the executables, and the programs of loops and branches that ran outside of any trace."""
+    executable_for.cache_clear()
+    _regions.clear()
+
+
 def _evaluate(*inputs: Any, program: Program, name: str) -> tuple[Any, ...]:
     """A call outside of any trace: compiled."""
     types = [v.type for v in program.inputs]

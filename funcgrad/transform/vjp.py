@@ -7,14 +7,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from funcgrad.dtypes import BFLOAT16, is_inexact
 from funcgrad.errors import SourceLocation
 from funcgrad.ir.primitive import Primitive, Pullback, Values
 from funcgrad.ir.program import Program
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.comparison import in_dtype
+from funcgrad.ops.families import zeros_like
 from funcgrad.trace.builder import evaluate, trace
 from funcgrad.trace.frame import Frame, bind, running, type_of, weak_outputs
 from funcgrad.trace.tracer import Tracer
@@ -110,7 +109,7 @@ class Tape(Frame):
     def _spread(self, note: Note, incoming: list[Any], totals: dict[int, Any]) -> None:
         if len(incoming) > 1:  # pullbacks of several outputs take zeros for those that are absent
             incoming = [
-                np.broadcast_to(t.dtype.type(0), t.shape) if ct is None and t is not None else ct
+                zeros_like(t) if ct is None and t is not None else ct
                 for ct, t in zip(incoming, note.outputs, strict=True)
             ]
         for source, ct in zip(note.inputs, note.pullback(tuple(incoming)), strict=True):
@@ -194,7 +193,4 @@ def vjp_program(program: Program, wanted: Sequence[bool]) -> Program:
 
 def instantiate(ct: Any, like: Any) -> Any:
     """A cotangent, with zeros where it is absent."""
-    if ct is None:
-        kind = type_of(like)
-        return np.broadcast_to(kind.dtype.type(0), kind.shape)
-    return ct
+    return zeros_like(like) if ct is None else ct
