@@ -13,6 +13,7 @@ from funcgrad.dtypes import is_inexact
 from funcgrad.errors import at_line
 from funcgrad.ir.program import Program, Var
 from funcgrad.ir.types import ArrayType
+from funcgrad.ops.families import zero
 from funcgrad.runtime.dispatch import leaf_types, trace_function
 from funcgrad.trace.builder import Builder, evaluate
 from funcgrad.trace.frame import bind, type_of
@@ -145,7 +146,7 @@ def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[..., An
         _check_structure("linear_transpose", "the cotangent", given_structure, "the output", traced.out_structure)
         moving = [ct for ct, t in zip(given, program.output_types, strict=True) if is_inexact(t.dtype)]
         checked = _checked(moving, smooth, "linear_transpose", "cotangent", traced.out_structure)
-        empty = [np.broadcast_to(t.dtype.type(0), t.shape) for t in types]
+        empty = [zero(t) for t in types]
         with np.errstate(all="ignore"):
             known = evaluate(parts.known, [*captures, *empty], bind)
             early, residuals = iter(known[len(program.outputs) :]), known[len(known) - parts.residuals :]

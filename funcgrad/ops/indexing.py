@@ -14,7 +14,7 @@ import numpy as np
 
 from funcgrad.ir.primitive import Pullback, Values
 from funcgrad.ir.types import ArrayType
-from funcgrad.ops.families import Operation, elementwise, repeat, zeros_like
+from funcgrad.ops.families import Operation, elementwise, repeat, zero, zeros_like
 from funcgrad.ops.shape import iota, transpose
 from funcgrad.trace.frame import bind, type_of
 
@@ -93,8 +93,7 @@ def _gather_vjp(inputs: Values, wanted: Values, params: dict[str, Any]) -> tuple
     kind = type_of(x)
 
     def pullback(cotangents: Values) -> Values:
-        zeros = np.broadcast_to(kind.dtype.type(0), kind.shape)
-        return (scatter_add(zeros, cotangents[0], *indices, **params), *(None for _ in indices))
+        return (scatter_add(zero(kind), cotangents[0], *indices, **params), *(None for _ in indices))
 
     return bind(gather, *inputs, **params), pullback
 

@@ -18,7 +18,7 @@ from funcgrad.ir.primitive import Values, registry
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops import complex as cx
 from funcgrad.ops.comparison import and_, convert, eq, select
-from funcgrad.ops.families import repeat
+from funcgrad.ops.families import repeat, zeros_like
 from funcgrad.ops.indexing import gather, scatter_add
 from funcgrad.ops.shape import broadcast_in_dim, iota, transpose
 from funcgrad.trace.frame import bind, type_of
@@ -154,8 +154,7 @@ def permute_rows(x: Any, permutation: Any) -> Any:
 def unpermute_rows(x: Any, permutation: Any) -> Any:
     """The inverse (and transpose) of `permute_rows`."""
     indices, axes = _row_indices(permutation)
-    t = type_of(x)
-    return scatter_add(np.broadcast_to(t.dtype.type(0), t.shape), x, *indices, axes=axes)
+    return scatter_add(zeros_like(x), x, *indices, axes=axes)
 
 
 # Declarations --------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from funcgrad.ir.primitive import Values, registry
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.arithmetic import abs_, sqrt
 from funcgrad.ops.comparison import gt, select
+from funcgrad.ops.families import zeros_like
 from funcgrad.ops.linalg.factorizations import NOT_POSITIVE
 from funcgrad.ops.linalg.solves import SINGULAR, check_nonzero, check_positive
 from funcgrad.ops.shape import concatenate, reshape
@@ -46,11 +47,6 @@ def _put_together(elements: Elements) -> Any:
     flat = [reshape(x, shape=(*shape, 1)) for row in elements for x in row]
     joined = concatenate(*flat, dimension=len(shape)) if len(flat) > 1 else flat[0]
     return reshape(joined, shape=(*shape, len(elements), len(elements[0])))
-
-
-def _zero(x: Any) -> Any:
-    t = type_of(x)
-    return np.broadcast_to(t.dtype.type(0), t.shape)
 
 
 # Elimination ----------------------------------------------------------------------------------------------------------
@@ -102,7 +98,7 @@ def _solve(rows: Elements, sides: Elements) -> Elements:
 
 
 def _inv(rows: Elements) -> Elements:
-    zero = _zero(rows[0][0])
+    zero = zeros_like(rows[0][0])
     sides = [[zero + type_of(zero).dtype.type(i == j) for j in range(len(rows))] for i in range(len(rows))]
     return _solve(rows, sides)
 
@@ -153,7 +149,7 @@ def _eliminated_safely(rows: Elements) -> Any:
 def _cofactors(rows: Elements) -> Elements:
     n = len(rows)
     if n == 1:
-        zero = _zero(rows[0][0])
+        zero = zeros_like(rows[0][0])
         return [[zero + type_of(zero).dtype.type(1)]]
     out = [[_expansion(_minor(rows, i, j)) for j in range(n)] for i in range(n)]
     return [[-x if (i + j) % 2 else x for j, x in enumerate(row)] for i, row in enumerate(out)]
@@ -165,7 +161,7 @@ def _cofactors(rows: Elements) -> Elements:
 def _cholesky(rows: Elements) -> Elements:
     """Column by column; a pivot that is not positive is what LAPACK would report."""
     n = len(rows)
-    zero = _zero(rows[0][0])
+    zero = zeros_like(rows[0][0])
     out: Elements = [[zero] * n for _ in range(n)]
     for j in range(n):
         pivot = rows[j][j]
