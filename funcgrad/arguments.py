@@ -14,6 +14,7 @@ from funcgrad.dtypes import is_inexact
 from funcgrad.errors import at_line
 from funcgrad.ir.types import ArrayType
 from funcgrad.trace.frame import type_of
+from funcgrad.trace.outputs import RETURNS, check_leaves
 from funcgrad.trace.tracer import Tracer
 
 
@@ -255,20 +256,8 @@ class FlatFunction:
         leaves, self.structure = tree.flatten(output)
         rest, self.aux_structure = tree.flatten(aux)
         self.count = len(leaves)
-        for path, leaf in zip(self.structure.paths(), leaves, strict=True):
-            check_output(self.fun, path, leaf)
+        check_leaves(f"{function_name(self.fun)} {RETURNS}", leaves, self.structure)
         return unshared([*leaves, *rest])
-
-
-def check_output(fun: Any, path: tuple[Any, ...], leaf: Any) -> None:
-    """A `TypeError` for what a function returned and is neither an array nor a number."""
-    try:
-        type_of(leaf)
-    except TypeError as error:
-        where = f" at {tree.key_string(path)}" if path else ""
-        raise TypeError(
-            f"{function_name(fun)} must return arrays and numbers (or pytrees of them), but{where}: {error}{at_line()}"
-        ) from None
 
 
 def function_name(fun: Any) -> str:

@@ -20,6 +20,7 @@ from funcgrad.errors import UnexpectedTracerError, at_line
 from funcgrad.ir.primitive import Primitive
 from funcgrad.ir.types import ArrayType
 from funcgrad.trace.frame import type_of
+from funcgrad.trace.outputs import checked_leaves
 from funcgrad.trace.tracer import Tracer
 from funcgrad.transform.jvp import Forward, level_of
 from funcgrad.transform.vjp import Tape
@@ -159,15 +160,7 @@ class Returned:
 
     def leaves(self, output: Any, what: str) -> list[Any]:
         """The leaves of an output; the first one says what structure is right."""
-        leaves, structure = tree.flatten(output)
-        for path, leaf in zip(structure.paths(), leaves, strict=True):
-            try:
-                type_of(leaf)
-            except TypeError as error:
-                where = f" at {tree.key_string(path)}" if path else ""
-                raise TypeError(
-                    f"{what} {self.name} must return arrays and numbers, but{where}: {error}{at_line()}"
-                ) from None
+        leaves, structure = checked_leaves(f"{what} {self.name} must return arrays and numbers", output)
         if self.structure is not None and structure != self.structure:
             raise TypeError(
                 f"{what} for function {self.name} must produce the function's own output structure {self.structure}, "

@@ -26,6 +26,7 @@ from funcgrad.ops.comparison import convert
 from funcgrad.ops.families import operation
 from funcgrad.trace.builder import trace
 from funcgrad.trace.frame import bind, type_of
+from funcgrad.trace.outputs import checked_leaves
 from funcgrad.trace.tracer import Tracer
 from funcgrad.transform.vmap import vmap_values
 
@@ -48,16 +49,9 @@ def _body(name: str, function: Callable[..., Any], structure: tree.TreeDef, type
     out: list[tree.TreeDef] = []
 
     def flat(*variables: Any) -> list[Any]:
-        leaves, out_structure = tree.flatten(function(*tree.unflatten(structure, variables)))
+        output = function(*tree.unflatten(structure, variables))
+        leaves, out_structure = checked_leaves(f"{name}: {_title(function)} must return arrays", output)
         out.append(out_structure)
-        for path, leaf in zip(out_structure.paths(), leaves, strict=True):
-            try:
-                type_of(leaf)
-            except TypeError as error:
-                where = f" at {tree.key_string(path)}" if path else ""
-                raise TypeError(
-                    f"{name}: {_title(function)} must return arrays, but{where}: {error}{at_line()}"
-                ) from None
         return leaves
 
     program, captured = trace(flat, types)

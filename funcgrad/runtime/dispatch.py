@@ -26,6 +26,7 @@ from funcgrad.runtime.executable import executable_for, start_runtime
 from funcgrad.runtime.stages import Lowered, lower_program
 from funcgrad.trace.builder import trace
 from funcgrad.trace.frame import bind, type_of
+from funcgrad.trace.outputs import RETURNS, checked_leaves
 from funcgrad.trace.tracer import Tracer
 
 
@@ -67,26 +68,14 @@ def trace_function(fun: Callable[..., Any], structure: tree.TreeDef, types: Sequ
 
     def flat(*variables: Tracer) -> list[Any]:
         args, kwargs = tree.unflatten(structure, variables)
-        leaves, out_structure = tree.flatten(fun(*args, **kwargs))
+        name = getattr(fun, "__name__", repr(fun))
+        leaves, out_structure = checked_leaves(f"{name} {RETURNS}", fun(*args, **kwargs))
         out.append(out_structure)
-        for path, leaf in zip(out_structure.paths(), leaves, strict=True):
-            _check_output(path, leaf, fun)
         return leaves
 
     with np.errstate(all="ignore"):
         program, captures = trace(flat, types)
     return Traced(program, out[0], captures)
-
-
-def _check_output(path: tuple[Any, ...], leaf: Any, fun: Any) -> None:
-    try:
-        type_of(leaf)
-    except TypeError as error:
-        where = f" at {tree.key_string(path)}" if path else ""
-        name = getattr(fun, "__name__", repr(fun))
-        raise TypeError(
-            f"{name} must return arrays and numbers (or pytrees of them), but{where}: {error}{at_line()}"
-        ) from None
 
 
 def leaf_types(name: str, leaves: Sequence[Any], structure: tree.TreeDef) -> list[ArrayType]:
