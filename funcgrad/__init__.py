@@ -7,6 +7,9 @@ Array([1., 1., 1.])
 """
 
 import gc as _gc
+import importlib as _importlib
+from types import ModuleType as _ModuleType
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 _collecting = _gc.isenabled()
 _gc.disable()  # what is imported stays: looking for garbage meanwhile takes a twentieth of the time
@@ -39,10 +42,21 @@ from funcgrad.runtime.threads import get_num_threads, set_num_threads
 from funcgrad.scopes import ensure_compile_time_eval, named_call, named_scope
 from funcgrad.sparse_derivatives import sparse_hessian, sparse_jacobian
 
+if _TYPE_CHECKING:
+    from funcgrad import experimental, losses, optim, random, scipy, training
+
 jacobian = jacrev
+_submodules = ("experimental", "losses", "optim", "random", "scipy", "training")  # imported when somebody asks for them
 
 if _collecting:
     _gc.enable()
+
+
+def __getattr__(name: str) -> _ModuleType:
+    if name in _submodules:
+        return _importlib.import_module(f"funcgrad.{name}")
+    raise AttributeError(f"module 'funcgrad' has no attribute {name!r}")
+
 
 __version__ = "0.1.0"
 __all__ = [
@@ -63,6 +77,7 @@ __all__ = [
     "ensure_compile_time_eval",
     "errors",
     "eval_shape",
+    "experimental",
     "flatten_util",
     "get_num_threads",
     "grad",
@@ -76,17 +91,22 @@ __all__ = [
     "lax",
     "linear_transpose",
     "linearize",
+    "losses",
     "make_jaxpr",
     "named_call",
     "named_scope",
     "nn",
     "numpy",
+    "optim",
     "pure_callback",
+    "random",
     "remat",
+    "scipy",
     "set_num_threads",
     "sparse_hessian",
     "sparse_jacobian",
     "stop_gradient",
+    "training",
     "tree",
     "tree_util",
     "value_and_grad",

@@ -22,7 +22,7 @@ FACE = "__init__"  # funcgrad/__init__.py: below everything, so that nothing imp
 LAYERS = (
     *("errors", "config", "dtypes", "tree", "tree_util", "array"),
     *("ir", "trace", "ops", "transform", "control"),
-    *("lax", "numpy", "scipy", "nn", "random", "optim"),
+    *("lax", "numpy", "scipy"),
     *("simplify", "lower", "compile", "runtime", "interop"),
     *(
         "arguments",
@@ -35,7 +35,8 @@ LAYERS = (
         "ad_checkpoint",
         "scopes",
     ),
-    *("custom_derivatives", "custom_batching", "sparse_derivatives", "debug", "testing", FACE),
+    *("custom_derivatives", "custom_batching", "sparse_derivatives", "debug", "testing"),
+    *("random", "nn", "losses", "optim", "experimental", "training", FACE),
 )
 
 # package: where it may be imported (paths, or folders with everything in them); any other package needs a row
@@ -54,6 +55,7 @@ EXTERNAL = {
 # (file, module): why this import may stand inside a function
 LATE: dict[tuple[str, str], str] = {
     ("sparse_derivatives.py", "scipy.sparse"): "0.1 s, for sparse derivatives only",
+    ("__init__.py", "<computed>"): "submodules, when somebody asks for them",
     ("scipy/__init__.py", "<computed>"): "submodules, when somebody asks for them",
     ("scipy/_matrices.py", "scipy.linalg"): "0.2 s, for constant matrices",
     ("ops/linalg/matrices.py", "scipy.linalg"): "0.2 s, for references of what NumPy has not (LU, triangles, expm)",
@@ -99,7 +101,7 @@ class Importer(ast.NodeVisitor):
 
     def visit_Call(self, node: ast.Call) -> None:
         name = ast.unparse(node.func)
-        if name in ("__import__", "import_module", "importlib.import_module"):
+        if name in ("__import__", "import_module", "importlib.import_module", "_importlib.import_module"):
             known = node.args and isinstance(node.args[0], ast.Constant)
             self.add(node, str(node.args[0].value) if known else "<computed>")
         self.generic_visit(node)

@@ -1,0 +1,1 @@
+"""Gradient transformations: optimisers, schedules and what goes between them."""
