@@ -47,7 +47,7 @@ class Literal:
 Atom = Var | Literal
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)  # never changed, but not frozen: that makes one in four times the time
 class Equation:
     """``outputs = primitive[params](*inputs)``, and the user's line that asked for it."""
 

@@ -318,7 +318,7 @@ class Fusion:
         survey = group.survey
         survey.instructions += trial.writer.instructions - trial.begun
         survey.costly += len(trial.costly)
-        survey.reads.update(trial.writer.keys)
+        survey.reads.update(trial.writer.buffer_of)
         survey.positions.update(trial.positions)
         if root.target is not None:
             survey.positions.add(root.target.place())

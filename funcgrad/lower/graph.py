@@ -8,6 +8,7 @@ or too many kernels need it.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from funcgrad.ir.program import Atom, Equation, Program, Var
 from funcgrad.lower.index import is_view
@@ -18,8 +19,7 @@ SMALL = 1024  # elements of a value that costs next to nothing to store ...
 MOST_WORK = 24  # ... which it is if several equations read it and it takes more operations than these
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(NamedTuple):
     """Where a value lies: the variable whose buffer it shares (in C order), and the step after which it is there."""
 
     root: Var

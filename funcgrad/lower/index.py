@@ -46,7 +46,12 @@ def total(parts: Sequence[Affine]) -> Affine:
         constant += part.constant
         for symbol, coefficient in part.terms:
             terms[symbol] = terms.get(symbol, 0) + coefficient
-    return Affine(tuple((s, c) for s, c in terms.items() if c), constant)
+    return _affine(terms, constant)
+
+
+def _affine(terms: dict[Symbol, int], constant: int) -> Affine:
+    kept = tuple(terms.items())
+    return Affine(kept if all(terms.values()) else tuple(term for term in kept if term[1]), constant)
 
 
 def contiguous_strides(shape: Sequence[int]) -> Shape:
@@ -60,8 +65,14 @@ def contiguous_strides(shape: Sequence[int]) -> Shape:
 
 def flat(index: Index, shape: Shape) -> Affine:
     """The position in a C-contiguous array."""
-    parts = [i.scaled(s) for i, s, n in zip(index, contiguous_strides(shape), shape, strict=True) if n != 1]
-    return total(parts)
+    terms: dict[Symbol, int] = {}
+    constant = 0
+    for i, step, n in zip(index, contiguous_strides(shape), shape, strict=True):
+        if n != 1:
+            constant += i.constant * step
+            for symbol, coefficient in i.terms:
+                terms[symbol] = terms.get(symbol, 0) + coefficient * step
+    return _affine(terms, constant)
 
 
 # Views: the index of the operand for an index of the result ----------------------------------------------------------

@@ -21,7 +21,7 @@ from funcgrad.lower.graph import Graph
 from funcgrad.lower.index import Affine, Index, Shape, contiguous_strides, flat, total
 from funcgrad.lower.loops import INDEX, Constant, Kernel, Load, Operand, Value
 from funcgrad.lower.nest import Accumulator, Nest, accumulator, neutral
-from funcgrad.lower.passes import stages
+from funcgrad.lower.passes import Passes
 from funcgrad.lower.roots import Group, Root, natural_index
 from funcgrad.lower.values import Expressions
 from funcgrad.lower.writer import Writer
@@ -43,12 +43,13 @@ class GroupWriter:
         graph: Graph,
         code_of: Callable[[Equation], int],
         absorbed: frozenset[int] = frozenset(),
-        pieces: int = 1,
         needed: Container[Var] | None = None,
+        passes: Passes | None = None,
     ) -> None:
         self.needed = needed
         self.group = group
-        self.pieces = pieces
+        self.passes = passes or Passes(group, graph)
+        self.pieces = 1
         self.writer = Writer()
         domain = group.domain
         rows = len(domain) if group.rows is None else group.rows
@@ -64,7 +65,6 @@ class GroupWriter:
         self.free = frozenset(k for k, _ in axes if all(_is_free(root, k, absorbed) for root in group.roots))
         self.partial: dict[Root, Var] = {}
         self._piece_number: Operand | None = None
-        self.graph = graph
 
     def _iterations(self, depth: int) -> int:
         count = 1
@@ -110,9 +110,7 @@ class GroupWriter:
             free=self.free,
         )
         contributions: dict[Root, Operand] = {}
-        levels = stages(self.group, self.graph).of_roots
-        for stage in range(max(levels.values(), default=-1) + 1):
-            roots = [r for r in self.group.roots if levels[r] == stage]
+        for _, roots in self._passes():
             contributions |= self._stage(roots)
         self._stores([r for r in self.group.in_rows if r.kind == "store"])
         values = []
@@ -120,6 +118,13 @@ class GroupWriter:
             value = contributions.get(acc.root)
             values.append(self.writer.cast(self._value(acc.root, acc.narrow), acc.wide) if value is None else value)
         return outer.close(values)
+
+    def _passes(self) -> list[tuple[int, list[Root]]]:
+        """The roots that each pass over the columns computes."""
+        found: dict[int, list[Root]] = {}
+        for root in self.group.roots:
+            found.setdefault(self.passes.of(root), []).append(root)
+        return sorted(found.items())
 
     def _stage(self, roots: list[Root]) -> dict[Root, Operand]:
         """One pass over the columns; the values of full folds for this row."""

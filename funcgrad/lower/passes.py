@@ -2,43 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from funcgrad.ir.program import Var
 from funcgrad.lower.graph import Graph
 from funcgrad.lower.roots import Group, Root
 
 
-class Levels(NamedTuple):
-    """In which pass over the columns each root is computed, and after how many each value is known."""
+class Passes:
+    """The passes of a group's kernel over the columns: a value that reads a fold of its row waits for the pass
+    after it.
+    """
 
-    of_roots: dict[Root, int]
-    of_values: dict[Var, int]
+    def __init__(self, group: Group, graph: Graph) -> None:
+        self.graph, self.position = graph, group.position
+        self.folds = {root.var: root for root in group.roots if root.kind in ("row", "arg")}
+        self._values: dict[Var, int] = {}
+        self._roots: dict[Root, int] = {}
 
-
-def stages(group: Group, graph: Graph, values: Sequence[Var] = ()) -> Levels:
-    """The passes over the columns: a value that reads a fold of its row waits for the pass after it."""
-    folds = {root.var: root for root in group.roots if root.kind in ("row", "arg")}
-    memo: dict[Var, int] = {}
-    levels: dict[Root, int] = {}
-
-    def level(var: Any) -> int:
-        if not isinstance(var, Var) or graph.is_stored(var, group.position):
+    def before(self, atom: Any) -> int:
+        """After how many passes a value is known."""
+        if not isinstance(atom, Var) or not self.folds or self.graph.is_stored(atom, self.position):
             return 0
-        if var not in memo:
-            memo[var] = 0
-            if var in folds:
-                memo[var] = root_level(folds[var]) + 1
-            else:
-                memo[var] = max((level(a) for a in graph.producers[var].inputs), default=0)
-        return memo[var]
+        known = self._values.get(atom)
+        if known is None:
+            self._values[atom] = 0
+            fold = self.folds.get(atom)
+            inputs = () if fold else self.graph.producers[atom].inputs
+            known = self.of(fold) + 1 if fold else max(map(self.before, inputs), default=0)
+            self._values[atom] = known
+        return known
 
-    def root_level(root: Root) -> int:
-        if root not in levels:
-            levels[root] = max(level(atom) for atom, _ in root.operands)
-        return levels[root]
-
-    for root in group.roots:
-        root_level(root)
-    return Levels(levels, {var: level(var) for var in values})
+    def of(self, root: Root) -> int:
+        """The pass that computes a root."""
+        known = self._roots.get(root)
+        if known is None:
+            known = self._roots[root] = max(self.before(atom) for atom, _ in root.operands)
+        return known

@@ -87,6 +87,8 @@ class Survey:
         Values of rows, and mathematics of several passes, that are worth keeping (see `lower.rowblocks`).
     costly_in_rows
         Whether rows need mathematics of their own.
+    passes
+        The `lower.passes.Passes` over the columns, where there may be several.
     """
 
     positions: set[Affine] = field(default_factory=set)
@@ -96,6 +98,7 @@ class Survey:
     cuts: tuple[tuple[Var, Index], ...] = ()
     repeated: tuple[tuple[Var, Index], ...] = ()
     costly_in_rows: bool = False
+    passes: Any = None
 
 
 @dataclass(eq=False, slots=True)

@@ -21,7 +21,6 @@ from funcgrad.lower.index import Index
 from funcgrad.lower.kernels import GroupWriter
 from funcgrad.lower.loops import INDEX, Carry, Constant, Operand, Value
 from funcgrad.lower.nest import Accumulator, accumulator
-from funcgrad.lower.passes import stages
 from funcgrad.lower.roots import Root, natural_index
 
 MOST_ROWS, LEAST_ROWS, ELEMENTS = 64, 8, 4096
@@ -66,11 +65,9 @@ class BlockedGroupWriter(GroupWriter):
         return [c.result for c in carries]
 
     def _phases(self, running: dict[Root, Operand]) -> None:
-        levels = stages(self.group, self.graph, [var for var, _ in self.cuts])
-        last = max(levels.of_roots.values(), default=-1)
-        for stage in range(last + 1):
-            self._row_phase([key for key in self.cuts if levels.of_values[key[0]] == stage], [], running)
-            self._column_phase([r for r in self.group.roots if levels.of_roots[r] == stage], running)
+        for number, roots in self._passes():
+            self._row_phase([key for key in self.cuts if self.passes.before(key[0]) == number], [], running)
+            self._column_phase(roots, running)
         self._row_phase([], self.group.in_rows, running)
 
     # One loop over the rows of a block, nothing inside it ------------------------------------------------------------

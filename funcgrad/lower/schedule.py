@@ -41,10 +41,10 @@ def write_group(
 ) -> list[KernelStep]:
     """The kernel calls that compute a group; row values that are not `needed` elsewhere are not stored."""
     absorbed = mergeable(group, survey.positions)
-    plain = GroupWriter(group, graph, code_of, absorbed)
-    pieces = _pieces(group, plain, survey)
-    blocks = len(plain.rows) == 1 and 0 not in group.domain and (survey.costly_in_rows or survey.repeated)
-    final = (BlockedGroupWriter if blocks else GroupWriter)(group, graph, code_of, absorbed, pieces, needed)
+    final = GroupWriter(group, graph, code_of, absorbed, needed, survey.passes)
+    if len(final.rows) == 1 and 0 not in group.domain and (survey.costly_in_rows or survey.repeated):
+        final = BlockedGroupWriter(group, graph, code_of, absorbed, needed, survey.passes)
+    pieces = final.pieces = _pieces(group, final, survey)
     final.cuts, final.repeated = survey.cuts, survey.repeated
     step = _step(final, group, -(-final.outermost[1] // pieces) if pieces > 1 else 0)
     seen = set(final.expressions.positions)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 
 from funcgrad.ir.program import Var
 from funcgrad.lower.graph import Graph
-from funcgrad.lower.passes import stages
+from funcgrad.lower.passes import Passes
 from funcgrad.lower.roots import Group, Root, Survey
 from funcgrad.lower.values import Expressions, Key
 
@@ -25,10 +25,10 @@ def survey(group: Group, graph: Graph, trial: Expressions) -> Survey:
     if group.is_plain:
         return group.survey
     row_depth = group.rows or 0
-    levels = stages(group, graph).of_roots
+    order = Passes(group, graph)
     passes: dict[int, list[Key]] = {}
     for root in group.roots:
-        passes.setdefault(levels[root], []).extend(_keys(root))
+        passes.setdefault(order.of(root), []).extend(_keys(root))
     reached = [list(_closure(keys, trial)) for _, keys in sorted(passes.items())]
     everything = dict.fromkeys(key for keys in reached for key in keys)
     everything.update(dict.fromkeys(_closure([k for root in group.in_rows for k in _keys(root)], trial)))
@@ -54,6 +54,7 @@ def survey(group: Group, graph: Graph, trial: Expressions) -> Survey:
         cuts=tuple(cuts),
         repeated=tuple(repeated),
         costly_in_rows=any(row_depth in trial.depths.get(v, ()) for v, _ in everything),
+        passes=order,
     )
 
 

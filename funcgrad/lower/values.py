@@ -147,14 +147,18 @@ class Expressions:
         key = (atom, index)
         found = self._memo.get(key)
         if found is None:
-            outer, self._reads = self._reads, []
-            found = self._memo[key] = self._compute(atom, index)
-            if self.observed:
-                self.reads_of[key] = self._reads
-            self._reads = outer
+            found = self._memo[key] = self._observe(key) if self.observed else self._compute(atom, index)
             if self.keepers and key in self.keepers:
                 self.keepers.pop(key)(found)
-        self._reads.append(key)
+        if self.observed:
+            self._reads.append(key)
+        return found
+
+    def _observe(self, key: Key) -> Operand:
+        """An element, and a note of what it was computed from."""
+        outer, self._reads = self._reads, []
+        found = self._compute(*key)
+        self.reads_of[key], self._reads = self._reads, outer
         return found
 
     def depth_of(self, key: Key) -> int:

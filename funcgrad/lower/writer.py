@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from funcgrad.lower.index import Affine
@@ -39,7 +40,7 @@ class Writer:
         self.last = Value(1, INDEX)
         self.blocks: list[list[Instruction]] = [[]]
         self.buffers: list[Buffer] = []
-        self.keys: list[Any] = []  # whose buffer each one is
+        self.buffer_of: dict[Any, int] = {}
         self.size_values: list[int | float] = []
         self.instructions = 0
         self._sizes: dict[tuple[str, int | float], Value] = {}
@@ -87,14 +88,17 @@ class Writer:
 
     def buffer(self, key: Any, dtype: str, written: bool = False) -> int:
         """The number of the buffer of `key`."""
-        for number, (known, buffer) in enumerate(zip(self.keys, self.buffers, strict=True)):
-            if known is key:
-                if written and not buffer.written:
-                    self.buffers[number] = Buffer(dtype, True)
-                return number
-        self.keys.append(key)
-        self.buffers.append(Buffer(dtype, written))
-        return len(self.keys) - 1
+        number = self.buffer_of.setdefault(key, len(self.buffers))
+        if number == len(self.buffers):
+            self.buffers.append(Buffer(dtype, written))
+        elif written and not self.buffers[number].written:
+            self.buffers[number] = Buffer(dtype, True)
+        return number
+
+    @property
+    def keys(self) -> Sequence[Any]:
+        """Whose buffer each one is."""
+        return tuple(self.buffer_of)
 
     # Instructions ----------------------------------------------------------------------------------------------------
 
@@ -103,7 +107,10 @@ class Writer:
         rule = INSTRUCTIONS[name].result
         result_dtype = dtype if rule == GIVEN else operands[-1].dtype if rule == SAME else "b1"
         assert result_dtype is not None
-        depth = self.depth(*operands)
+        depth = 0
+        for x in operands:
+            if type(x) is Value and x.depth > depth:
+                depth = x.depth
         self._numbers += 1
         self.instructions += 1
         result = Value(self._numbers, result_dtype, depth)

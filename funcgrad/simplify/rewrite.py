@@ -48,12 +48,12 @@ class Rewriter:
 
     def keep(self, equation: Equation, inputs: tuple[Atom, ...]) -> tuple[Var, ...]:
         """The outputs of an equation of the old program, whose inputs are now these."""
-        impure = equation.primitive.impure
-        if not impure and any(a.type != b.type for a, b in zip(inputs, equation.inputs, strict=True) if a is not b):
-            return self.emit(equation.primitive, inputs, equation.params, equation.source)
-        if impure:
+        if equation.primitive.impure:
             self.equations.append(equation.replace(inputs=inputs))
             return equation.outputs
+        for a, b in zip(inputs, equation.inputs, strict=True):
+            if a is not b and a.type != b.type:
+                return self.emit(equation.primitive, inputs, equation.params, equation.source)
         key = _signature(equation.primitive, inputs, equation.params)
         return self._seen.get(key) or self._append(
             key, Equation(equation.primitive, inputs, equation.outputs, equation.params, equation.source)
@@ -99,11 +99,11 @@ def literal(value: Any, dtype: np.dtype) -> Literal:
 
 def live(program: Program) -> Program:
     """`program` without the equations and constants that nothing reads."""
-    needed = {a for a in program.outputs if isinstance(a, Var)}
+    needed: set[Atom] = set(program.outputs)
     kept = []
     for equation in reversed(program.equations):
-        if equation.primitive.effect or equation.primitive.impure or any(v in needed for v in equation.outputs):
+        if equation.primitive.effect or equation.primitive.impure or not needed.isdisjoint(equation.outputs):
             kept.append(equation)
-            needed.update(a for a in equation.inputs if isinstance(a, Var))
+            needed.update(equation.inputs)
     constants = {v: value for v, value in program.constants.items() if v in needed}
     return Program(program.inputs, tuple(reversed(kept)), program.outputs, constants)
