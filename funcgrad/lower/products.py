@@ -16,7 +16,7 @@ from funcgrad.dtypes import code
 from funcgrad.ir.primitive import registry
 from funcgrad.ir.program import Atom, Equation, Literal, Var
 from funcgrad.lower.graph import Graph
-from funcgrad.lower.index import Index, Shape, Strided, axis, is_view, strided, through_view
+from funcgrad.lower.index import Index, Shape, Strided, axis, contiguous_strides, is_view, strided, through_view
 from funcgrad.lower.roots import Root, make_fold
 from funcgrad.ops.contraction import free_axes
 
@@ -220,8 +220,11 @@ def _walk(view: Strided, axes: Sequence[int]) -> tuple[int, int] | None:
 
 def as_strided(atom: Atom, graph: Graph, position: int) -> tuple[Var, Strided] | None:
     """The buffer that a value lies in, and how; None when it is not stored, or not as it stands."""
-    index: Index = tuple(axis(k) for k in range(len(atom.type.shape)))
     shape = atom.type.shape
+    if isinstance(atom, Var) and graph.is_stored(atom, position):
+        strides = zip(contiguous_strides(shape), shape, strict=True)
+        return graph.stored[atom].root, Strided(0, shape, tuple(0 if n == 1 else s for s, n in strides))
+    index: Index = tuple(map(axis, range(len(shape))))
     while isinstance(atom, Var):
         if graph.is_stored(atom, position):
             return graph.stored[atom].root, strided(index, atom.type.shape, shape)

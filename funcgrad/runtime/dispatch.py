@@ -99,7 +99,9 @@ def leaf_types(name: str, leaves: Sequence[Any], structure: tree.TreeDef) -> lis
 
 @contextlib.contextmanager
 def collection_paused() -> Iterator[None]:
-    """No garbage collection meanwhile: a program under construction is many objects, all of them alive."""
+    """No garbage collection meanwhile: a program under construction is many objects, all of them alive, and most of
+    them stay. So they count as old afterwards, by way of the permanent generation (if nobody else uses it).
+    """
     if not gc.isenabled():
         yield
         return
@@ -107,6 +109,9 @@ def collection_paused() -> Iterator[None]:
     try:
         yield
     finally:
+        if not gc.get_freeze_count():
+            gc.freeze()
+            gc.unfreeze()
         gc.enable()
 
 
