@@ -185,8 +185,20 @@ def _transpose(r: Rewriter, inputs: Sequence[Atom], params: Params, source: Sour
         return _transpose(r, inner.inputs, {"permutation": composed}, source) or _emit(
             r, "transpose", inner.inputs, source, permutation=composed
         )
+    return _turned(r, x, permutation, source)
+
+
+def _turned(r: Rewriter, x: Atom, permutation: tuple[int, ...], source: SourceLocation | None) -> Atom | None:
+    """The transpose of a product, or of a sum of products, as products in the other order."""
     product = r.define(x, "dot_general")
-    return _exchanged(r, product, permutation, source) if product else None
+    if product:
+        return _exchanged(r, product, permutation, source)
+    total = r.define(x, "add", "sub")
+    if total is None or any(a.type.shape != x.type.shape for a in total.inputs):
+        return None
+    parts = [_turned(r, a, permutation, source) for a in total.inputs]
+    left, right = parts
+    return None if left is None or right is None else _emit(r, total.primitive.name, [left, right], source)
 
 
 def _exchanged(

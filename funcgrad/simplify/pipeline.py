@@ -1,5 +1,5 @@
-"""In what order is a program simplified?  Calls inlined, dead code dropped, then one walk that folds,
-merges and applies identities.
+"""In what order is a program simplified?  Calls inlined, cotangents of parts put together, dead code dropped,
+then one walk that folds, merges and applies identities.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from funcgrad.ir.primitive import registry
 from funcgrad.ir.program import Atom, Program, Var
 from funcgrad.simplify.identities import IDENTITIES, fold
 from funcgrad.simplify.inline import inline
+from funcgrad.simplify.parts import assembled
 from funcgrad.simplify.rewrite import Rewriter, literal, live
 
 COUNTED = 1 << 22  # constants of more elements are not looked through
@@ -28,7 +29,7 @@ def simplify(program: Program) -> Program:
         d:f64[]* = add a c
       in (d,) }
     """
-    return live(_rewrite(live(inline(program))))
+    return live(_rewrite(live(assembled(inline(program)))))
 
 
 def _rewrite(program: Program) -> Program:
