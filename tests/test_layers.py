@@ -35,7 +35,7 @@ LAYERS = (
         "ad_checkpoint",
         "scopes",
     ),
-    *("custom_derivatives", "custom_batching", "sparse_derivatives", "debug", "testing"),
+    *("custom_derivatives", "custom_batching", "sparse_patterns", "sparse_derivatives", "debug", "testing"),
     *("random", "nn", "losses", "optim", "experimental", "training", FACE),
 )
 
@@ -48,21 +48,28 @@ EXTERNAL = {
     "numba": ("compile/", "interop/"),
     "scipy": (
         *("compile/", "scipy/", "ops/transcendental.py", "ops/references.py", "ops/linalg/", "ops/fft.py"),
-        "sparse_derivatives.py",
+        "sparse_patterns.py",
     ),
+    "matplotlib": ("training/",),
+    "safetensors": ("training/",),
+    "tqdm": ("training/",),
 }
 
 # (file, module): why this import may stand inside a function
 LATE: dict[tuple[str, str], str] = {
-    ("sparse_derivatives.py", "scipy.sparse"): "0.1 s, for sparse derivatives only",
+    ("sparse_patterns.py", "scipy.sparse"): "0.1 s, for sparse derivatives only",
     ("__init__.py", "<computed>"): "submodules, when somebody asks for them",
     ("scipy/__init__.py", "<computed>"): "submodules, when somebody asks for them",
+    ("nn/__init__.py", "<computed>"): "initializers and layers, with random behind them, when somebody asks for them",
     ("scipy/_matrices.py", "scipy.linalg"): "0.2 s, for constant matrices",
     ("ops/linalg/matrices.py", "scipy.linalg"): "0.2 s, for references of what NumPy has not (LU, triangles, expm)",
     ("ops/fft.py", "scipy.fft"): "0.1 s, for the first transform of a process",
     ("numpy/__init__.py", "<computed>"): "linalg and fft, with numpy.fft behind it, when somebody asks for them",
     ("ops/transcendental.py", "scipy.special"): "0.3 s, for references that only eager calls of erf and sigmoid use",
     ("ops/references.py", "scipy.special"): "0.3 s, for references that only calls of special functions use",
+    ("training/_checkpoints.py", "safetensors"): "an optional package, for checkpoints only",
+    ("training/_plots.py", "matplotlib.figure"): "an optional package, 0.3 s, for plots of gradient reports only",
+    ("training/_progress.py", "tqdm"): "an optional package, for progress bars only",
     ("compile/native/blas.py", "scipy.linalg.cython_blas"): "0.2 s, and only where no OpenBLAS bears its wheel's name",
 }
 

@@ -144,6 +144,11 @@ class _Splitter:
     def _equation(self, equation: Equation) -> None:
         operands = [self._read(a) for a in equation.inputs]
         results: Sequence[Any]
+        if equation.primitive.name == "bitcast_convert_type" and _is_half(equation.inputs[0], equation.outputs[0]):
+            (operand,), (result,) = equation.inputs, equation.outputs
+            bits = bitcast(_stored(operands[0], operand), new_dtype=in_memory(result.type).dtype)
+            self.env[result] = _loaded(bits, result)
+            return
         if equation.primitive.family == "structured" or equation.primitive.name == "bitcast_convert_type":
             results = self._call(equation, operands)  # bodies are lowered by themselves
             self.env.update(zip(equation.outputs, results, strict=True))
@@ -174,6 +179,10 @@ class _Splitter:
         if x.type.dtype == BFLOAT16:
             return _widened(convert(bitcast(x, new_dtype=HALF_WORD), dtype=WORD))
         return _taken_apart(self.builder.process(to_parts, (x,), {})[0]) if x.type.dtype.kind == "c" else x
+
+
+def _is_half(*atoms: Atom) -> bool:
+    return any(atom.type.dtype == BFLOAT16 for atom in atoms)
 
 
 def _loaded(x: Any, v: Var) -> Any:

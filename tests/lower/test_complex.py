@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import funcgrad as fg
+from funcgrad.dtypes import BFLOAT16
 from funcgrad.ir.check import check
 from funcgrad.ir.interpret import interpret
 from funcgrad.ir.primitive import registry
@@ -252,6 +253,16 @@ def test_powers_at_zero_and_one() -> None:
     w = np.array([0, 2, 1 + 5j, -1, 0, 1, 1], complex)
     with np.errstate(all="ignore"):
         np.testing.assert_array_equal(fg.jit(pow_)(z, w), np.power(z, w))
+
+
+def test_bits_of_bfloat16() -> None:
+    bits, bfloat16 = np.array([0x3F80, 0xC000, 0x0000], np.uint16), BFLOAT16
+    reinterpreted = fg.lax.bitcast_convert_type
+    odd = fg.jit(lambda x: reinterpreted(x | np.uint16(1), bfloat16) + bfloat16.type(0))(bits)
+    assert odd.dtype == bfloat16
+    assert np.array_equal(odd.view(np.uint16), bits | 1)
+    doubled = fg.jit(lambda x: reinterpreted(x + x, np.int16))(bits.view(bfloat16))
+    assert np.array_equal(doubled, (bits.view(bfloat16) * 2).view(np.int16))
 
 
 def test_every_formula_belongs_to_a_primitive() -> None:
