@@ -21,7 +21,7 @@ LARGE = 1 << 20
 MINIMUM_KEPT = 64 << 20
 HEADER = 64
 HUGE_PAGE = 2 << 20
-KEPT_BLOCKS = 32
+KEPT_BLOCKS = 512
 
 # The free list: what it knows, and its entries from the oldest to the newest (base address, size).
 LOCK, IN_USE, PEAK, KEPT, COUNT, ENTRIES = 0, 8, 16, 24, 32, 64

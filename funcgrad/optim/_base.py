@@ -1,0 +1,304 @@
+"""What is a gradient transformation?  A pair of pure functions; here is what all of them are made of.
+
+``init(params) -> state`` and ``update(updates, state, params) -> (updates, state)``, as in optax. States are named
+tuples of arrays, so that they pass through `jit`, `scan`, `vmap`, `grad` and into checkpoints like any pytree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as _np
+
+from funcgrad import numpy as np
+from funcgrad import tree
+from funcgrad.array import Array
+from funcgrad.errors import at_line
+from funcgrad.trace.frame import type_of
+from funcgrad.trace.tracer import Tracer
+
+Params = Any
+Updates = Any
+OptState = Any
+Schedule = Callable[[Any], Any]
+ScalarOrSchedule = Any
+MaskOrFn = Any
+Init = Callable[[Any], Any]
+Update = Callable[..., tuple[Any, Any]]
+F = TypeVar("F", bound=Callable[..., Any])
+
+LAST_COUNT = 2**31 - 1
+
+
+class GradientTransformation(NamedTuple):
+    """A pair of pure functions that turns gradients into updates.
+
+    Attributes
+    ----------
+    init
+        ``init(params) -> state``.
+    update
+        ``update(updates, state, params=None) -> (updates, state)``: what to add to the parameters.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from funcgrad import optim
+    >>> optimizer = optim.sgd(0.5)
+    >>> params = {"w": np.array([1.0, 2.0])}
+    >>> state = optimizer.init(params)
+    >>> updates, state = optimizer.update({"w": np.array([1.0, 1.0])}, state, params)
+    >>> optim.apply_updates(params, updates)
+    {'w': Array([0.5, 1.5])}
+    """
+
+    init: Init
+    update: Update
+
+
+class GradientTransformationExtraArgs(GradientTransformation):
+    """A transformation whose `update` takes more keyword arguments, such as ``value=`` for line searches.
+
+    Those that it does not know it ignores.
+    """
+
+
+class EmptyState(NamedTuple):
+    """The state of what keeps none."""
+
+
+def init_empty_state(params: Params) -> EmptyState:
+    """The `init` of what keeps no state."""
+    return EmptyState()
+
+
+# Transformations ------------------------------------------------------------------------------------------------------
+
+
+def transformation(name: str, init: Init, update: Update, *, needs_params: bool = False) -> GradientTransformation:
+    """A transformation whose arguments are checked and whose results are the caller's own arrays.
+
+    Parameters
+    ----------
+    name
+        Of the function that the user called: it begins every message.
+    init, update
+        On trees of arrays; `update` takes ``(updates, state, params)``.
+    needs_params
+        Whether `update` cannot do without `params`.
+    """
+    extra = transformation_with_args(name, init, update, needs_params=needs_params)
+
+    def plain(updates: Updates, state: OptState, params: Params | None = None) -> tuple[Updates, OptState]:
+        return extra.update(updates, state, params)
+
+    return GradientTransformation(extra.init, plain)
+
+
+def transformation_with_args(
+    name: str, init: Init, update: Update, *, needs_params: bool = False
+) -> GradientTransformationExtraArgs:
+    """As `transformation`, for an `update` with keyword arguments of its own."""
+
+    def checked_init(params: Params) -> OptState:
+        with _np.errstate(all="ignore"):
+            return owned(init(arrays(params)), params)
+
+    def checked_update(updates: Updates, state: OptState, params: Params | None = None, **extra_args: Any) -> Any:
+        if params is None:
+            if needs_params:
+                raise ValueError(
+                    f"{name}: the update depends on the parameters, and they were not given: "
+                    f"call update(updates, state, params){at_line()}"
+                )
+        else:
+            check_match(name, updates, params, "params")
+            params = arrays(params)
+        with _np.errstate(all="ignore"):  # 0 / 0 and the like are meant, as in compiled code
+            results = update(arrays(updates), state, params, **extra_args)
+        return owned(results, (updates, state, params))
+
+    return GradientTransformationExtraArgs(checked_init, checked_update)
+
+
+def with_extra_args_support(tx: Any) -> GradientTransformationExtraArgs:
+    """The transformation as one that ignores keyword arguments that it does not know."""
+    if isinstance(tx, GradientTransformationExtraArgs):
+        return tx
+    check_transformation("with_extra_args_support", "tx", tx)
+
+    def update(updates: Updates, state: OptState, params: Params | None = None, **extra_args: Any) -> Any:
+        return tx.update(updates, state, params)
+
+    return GradientTransformationExtraArgs(tx.init, update)
+
+
+def check_transformation(name: str, argument: str, tx: Any) -> None:
+    """Raise unless `tx` has `init` and `update`."""
+    if callable(getattr(tx, "init", None)) and callable(getattr(tx, "update", None)):
+        return
+    hint = f": call it first, as in {tx.__name__}(...)" if callable(tx) and hasattr(tx, "__name__") else ""
+    raise TypeError(f"{name}: {argument} is no gradient transformation but {tx!r}{hint}{at_line()}")
+
+
+def identity() -> GradientTransformation:
+    """What leaves the updates as they are."""
+    return transformation("identity", init_empty_state, lambda updates, state, params: (updates, state))
+
+
+def set_to_zero() -> GradientTransformation:
+    """What makes all updates zero: the parameters stay as they are."""
+
+    def update(updates: Updates, state: OptState, params: Params | None) -> tuple[Updates, OptState]:
+        return map_trees(np.zeros_like, updates), state
+
+    return transformation("set_to_zero", init_empty_state, update)
+
+
+def stateless(f: Callable[[Updates, Params | None], Updates]) -> GradientTransformation:
+    """The transformation without a state that computes ``f(updates, params)``.
+
+    >>> import numpy as np
+    >>> from funcgrad import optim
+    >>> half = optim.stateless(lambda updates, params: updates / 2)
+    >>> half.update(np.array([4.0]), half.init(None))[0]
+    Array([2.])
+    """
+    return transformation("stateless", init_empty_state, lambda updates, state, params: (f(updates, params), state))
+
+
+def stateless_with_tree_map(f: Callable[[Any, Any], Any]) -> GradientTransformation:
+    """As `stateless`, for a function of each leaf: ``f(update, param)`` (``None`` where there are no parameters)."""
+
+    def whole(updates: Updates, params: Params | None) -> Updates:
+        if params is None:
+            return map_trees(lambda u: f(u, None), updates)
+        return map_trees(f, updates, params)
+
+    return stateless(whole)
+
+
+# Trees ----------------------------------------------------------------------------------------------------------------
+
+
+def arrays(values: Any) -> Any:
+    """The tree with Python numbers as arrays."""
+    return tree.map(lambda x: x if isinstance(x, (Tracer, _np.ndarray)) else np.asarray(x), values)
+
+
+def owned(results: Any, arguments: Any) -> Any:
+    """Known results as `Array`s, none of which is an argument or there twice."""
+    taken = {id(x) for x in tree.leaves(arguments)}
+
+    def own(x: Any) -> Any:
+        if type(x) is Tracer or not isinstance(x, (_np.ndarray, _np.generic, int, float, complex)):
+            return x
+        again = id(x) in taken
+        taken.add(id(x))
+        keep.append(x)  # an id is taken only as long as its object lives
+        return (_np.array(x) if again else _np.asarray(x)).view(Array)
+
+    keep: list[Any] = []
+    return tree.map(own, results)
+
+
+def map_trees(f: Callable[..., Any], first: Any, *rest: Any) -> Any:
+    """`f` applied leaf by leaf; trees that do not match are an error that names the place."""
+    leaves, structure = tree.flatten(first)
+    try:
+        others = [structure.flatten_up_to(other) for other in rest]
+    except ValueError:
+        for other in rest:
+            check_structure("tree_map", first, other, "other trees")
+        raise
+    return tree.unflatten(structure, [f(*leaf) for leaf in zip(leaves, *others, strict=True)])
+
+
+def check_match(name: str, updates: Any, other: Any, what: str) -> None:
+    """Raise unless both trees have the same structure and shapes."""
+    mine, structure = tree.flatten(updates)
+    others, other_structure = tree.flatten(other)
+    if structure != other_structure:
+        check_structure(name, updates, other, what)
+    for k, (x, y) in enumerate(zip(mine, others, strict=True)):
+        if shape_of(x) != shape_of(y):
+            where = tree.keystr(tree.leaves_with_path(updates)[k][0])
+            raise ValueError(
+                f"{name}: updates{where} has shape {shape_of(x)}, but {what}{where} has shape {shape_of(y)}{at_line()}"
+            )
+
+
+def check_structure(name: str, updates: Any, other: Any, what: str) -> None:
+    """Raise if one tree has a leaf that the other has not, or nodes of other kinds."""
+    mine = [tree.keystr(path) for path, _ in tree.leaves_with_path(updates)]
+    others = [tree.keystr(path) for path, _ in tree.leaves_with_path(other)]
+    missing, surplus = sorted(set(others) - set(mine)), sorted(set(mine) - set(others))
+    if missing or surplus:
+        parts = [f"updates have no leaf {_listed(missing)}"] if missing else []
+        parts += [f"{what} have no leaf {_listed(surplus)}"] if surplus else []
+        raise ValueError(f"{name}: updates and {what} have different structures: {' and '.join(parts)}{at_line()}")
+    if tree.structure(updates) != tree.structure(other):
+        raise ValueError(
+            f"{name}: updates and {what} have different structures: {tree.structure(updates)} "
+            f"and {tree.structure(other)}{at_line()}"
+        )
+
+
+def _listed(paths: list[str], most: int = 3) -> str:
+    shown = ", ".join(path or "(the root)" for path in paths[:most])
+    return shown if len(paths) <= most else f"{shown} and {len(paths) - most} more"
+
+
+def shape_of(x: Any) -> tuple[int, ...]:
+    """The shape of a leaf."""
+    return type_of(x).shape if type(x) is Tracer else _np.shape(x)
+
+
+def dtype_of(x: Any) -> _np.dtype:
+    """The dtype of a leaf."""
+    return type_of(x).dtype
+
+
+# Numbers --------------------------------------------------------------------------------------------------------------
+
+
+def like(value: Any, x: Any) -> Any:
+    """A hyperparameter as a number of the dtype of `x`: schedules and arrays must not widen the parameters."""
+    if type(value) in (bool, int, float):
+        return value
+    dtype = dtype_of(x)
+    return value if dtype_of(value) == dtype else np.asarray(value).astype(dtype)
+
+
+def at_least(name: str, argument: str, value: Any, bound: float, *, above: bool = False) -> None:
+    """Raise if a number that is known is below `bound` (or not above it)."""
+    if type(value) in (int, float) and not (value > bound if above else value >= bound):
+        relation = "greater than" if above else "at least"
+        raise ValueError(f"{name}: {argument} must be {relation} {bound}, not {value!r}{at_line()}")
+
+
+def safe_increment(count: Any) -> Any:
+    """The count plus 1, or the largest of its dtype for good.
+
+    >>> safe_increment(0)
+    Array(1)
+    """
+    dtype = dtype_of(count)
+    if dtype.kind not in "iuf":
+        raise ValueError(f"safe_increment: a count is an integer or a floating number, not {dtype}{at_line()}")
+    last, one = dtype.type((_np.finfo if dtype.kind == "f" else _np.iinfo)(dtype).max), dtype.type(1)
+    return np.add(np.minimum(count, last - one), one)
+
+
+safe_int32_increment = safe_increment
+
+
+def zero_count() -> Any:
+    """The count of a fresh state."""
+    return np.zeros((), _np.int32)
+
+
+def abs_sq(x: Any) -> Any:
+    """|x|², real for complex numbers."""
+    return x * x if dtype_of(x).kind != "c" else np.real(x) * np.real(x) + np.imag(x) * np.imag(x)
