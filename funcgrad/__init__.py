@@ -41,6 +41,8 @@ from funcgrad.runtime.dispatch import ShapeDtypeStruct, disable_jit, jit
 from funcgrad.runtime.threads import get_num_threads, set_num_threads
 from funcgrad.scopes import ensure_compile_time_eval, named_call, named_scope
 from funcgrad.sparse_derivatives import sparse_hessian, sparse_jacobian
+from funcgrad.trace.tracer import SPECIAL as _SPECIAL
+from funcgrad.trace.tracer import homes as _homes
 
 if _TYPE_CHECKING:
     from funcgrad import experimental, losses, optim, random, scipy, training
@@ -50,6 +52,13 @@ _submodules = ("experimental", "losses", "optim", "random", "scipy", "training")
 
 if _collecting:
     _gc.enable()
+
+
+def _load_special() -> None:
+    _importlib.import_module("funcgrad.scipy.special")
+
+
+_homes[_SPECIAL] = _load_special  # scipy.special.erf(x) of a traced x needs no import of ours
 
 
 def __getattr__(name: str) -> _ModuleType:

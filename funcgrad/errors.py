@@ -6,6 +6,7 @@ raised; the classes here are for mistakes that only a tracing library knows.  Th
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 import threading
@@ -14,8 +15,9 @@ from typing import NamedTuple
 
 import numpy
 
-# Whose lines are not the user's: funcgrad's, and NumPy's, which lead from np.sum(x) back to funcgrad.
-PACKAGES = tuple(os.path.dirname(os.path.abspath(path)) + os.sep for path in (__file__, numpy.__file__))
+# Whose lines are not the user's: funcgrad's, and NumPy's and optree's, which lead from np.sum(x) back to funcgrad.
+_files = (__file__, numpy.__file__, getattr(importlib.util.find_spec("optree"), "origin", ""))
+PACKAGES = tuple(os.path.dirname(os.path.abspath(path)) + os.sep for path in _files)
 _internal: dict[str, bool] = {}
 
 

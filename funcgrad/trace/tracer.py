@@ -6,6 +6,7 @@ The meaning of the operators is NumPy's and lives in `funcgrad.numpy`, which fil
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 methods: dict[str, Callable[..., Any]] = {}  # by NumPy's name: "add", "sum", "reshape", ...
 ufuncs: dict[np.ufunc, Callable[..., Any]] = {}  # what replaces a NumPy ufunc called on tracers
 functions: dict[Callable[..., Any], Callable[..., Any]] = {}  # what replaces a NumPy function called on tracers
-homes: dict[str, Callable[[], object]] = {}  # by NumPy's module: what fills `functions` with its own at first use
+homes: dict[str, Callable[[], object]] = {}  # by NumPy's or SciPy's module: what fills the tables with its own
+SPECIAL = "scipy.special"  # whose functions are ufuncs
 
 
 class Tracer:
@@ -172,10 +174,13 @@ class Tracer:
         )
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if ufunc not in ufuncs and SPECIAL in sys.modules and SPECIAL in homes:
+            homes[SPECIAL]()
         replacement = ufuncs.get(ufunc)
         if replacement is None or (method != "__call__" and not hasattr(replacement, method)):
-            call = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
-            raise TypeError(f"np.{call} has no counterpart for traced arrays{at_line()}")
+            name = f"np.{ufunc.__name__}" if getattr(np, ufunc.__name__, None) is ufunc else repr(ufunc)
+            call = name if method == "__call__" else f"{name}.{method}"
+            raise TypeError(f"{call} has no counterpart for traced arrays{at_line()}")
         if kwargs.pop("out", None) is not None:
             raise TypeError(
                 f"np.{ufunc.__name__}(..., out=...) and in-place operators on NumPy arrays would write a traced "

@@ -84,6 +84,16 @@ def test_scipys_own_functions_trace() -> None:
     assert fg.jit(lambda x: np.sum(sp.ndtr(x) * 2))(np.zeros(3)) == 3.0
 
 
+def test_scipys_own_functions_trace_without_any_import_of_ours() -> None:
+    code = "import scipy.special as sp, funcgrad as fg; assert abs(fg.grad(lambda x: sp.erf(x))(0.0) - 1.128379) < 1e-6"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_function_without_a_counterpart_is_named() -> None:
+    with pytest.raises(TypeError, match=r"<ufunc 'airy'> has no counterpart for traced arrays"):
+        fg.jit(lambda x: sp.airy(x))(1.0)
+
+
 def test_what_jax_has_is_there_with_its_parameters() -> None:
     jax_special = pytest.importorskip("jax.scipy.special")
     names = {n for n in dir(jax_special) if not n.startswith("_")}

@@ -1,7 +1,7 @@
 """SciPy's special functions, differentiable: what `jax.scipy.special` has, by name, argument order and meaning.
 
-On plain arrays SciPy's own universal functions are called; on traced arrays they become equations of primitives, and
-`scipy.special`'s own names work there too once this module has been imported.
+On plain arrays SciPy's own universal functions are called; on traced arrays they become equations of primitives, as
+`scipy.special`'s own do.
 
 >>> import numpy as np
 >>> import funcgrad as fg
