@@ -2,7 +2,8 @@
 
     python tools/fit_special.py > funcgrad/compile/vecmath/special_coefficients.py
 
-Float results are computed in double too, so that one set of coefficients serves both.
+Float results are computed in double too, so that one set of coefficients serves both; but the inverse error function,
+which normal numbers are made with, has polynomials for single precision.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from fit_polynomials import Fit, Function, remez
 from mpmath import mp, mpf
 
 mp.dps = 50
-TARGET = mpf(2) ** -57
+TARGET, SINGLE = mpf(2) ** -57, mpf(2) ** -28
 ROOT = mp.findroot(mp.digamma, mpf("1.4616321449683623"))  # the positive zero of digamma
 
 
@@ -86,6 +87,8 @@ def fits() -> dict[str, Fit]:
         "erf_inv_middle": Fit(lambda t: tail(mpf("3.25") + t), mpf("-0.76"), mpf("0.76"), lambda t: mpf("0.3")),
         "erf_inv_high": Fit(lambda t: tail(6 + t), mpf("-2.01"), mpf("2.01"), lambda t: mpf("0.2")),
         "erf_inv_end": Fit(lambda t: tail(1 / (mpf("0.08") + t)) * (mpf("0.08") + t), mpf("-0.0436"), mpf("0.0452")),
+        "erf_inv_single": Fit(lambda w: erf_inv(w) / size_of(w), tiny, mpf("4.21")),
+        "erf_inv_single_tail": Fit(lambda t: tail(3 + t), mpf("-0.96"), mpf("1.0")),
         "i0": Fit(lambda z: mp.besseli(0, mp.sqrt(z)), tiny, mpf(60), lambda z: 1 / mp.besseli(0, mp.sqrt(z))),
         "i1": Fit(
             lambda z: mp.besseli(1, mp.sqrt(z)) / mp.sqrt(z),
@@ -108,7 +111,7 @@ def main() -> None:
         assert isinstance(fit.high, mpf)
         for degree in range(4, 32):
             coefficients, error = remez(fit, fit.high, degree)
-            if error < TARGET:
+            if error < (SINGLE if "single" in name else TARGET):
                 break
         print(f"    # [{mp.nstr(fit.low, 4)}, {mp.nstr(fit.high, 4)}], 2**{mp.nstr(mp.log(error, 2), 4)}")
         print(f'    "{name}": (')

@@ -57,6 +57,22 @@ def _integer_power_scalar(emit: Any, dtype: str, x: Any, *, y: int) -> Any:
     return one if result is None else emit("div", one, result) if y < 0 else result
 
 
+def _power_scalar(emit: Any, dtype: str, x: Any, y: Any) -> Any:
+    """Powers 1/2, 3/2, 5/2 and their reciprocals are products with a root: a tenth of the work, and within 3 ulp."""
+    exponent = getattr(y, "value", None)
+    if exponent not in (0.5, 1.5, 2.5, -0.5, -1.5, -2.5) or dtype not in ("f4", "f8"):
+        return emit("pow", x, y)
+    infinity = emit.constant(np.inf, dtype)
+    base = emit("add", x, emit.constant(0, dtype))  # no -0: its powers are positive
+    result = emit("sqrt", base)
+    for _ in range(int(abs(exponent))):
+        result = emit("mul", result, base)
+    if exponent < 0:
+        result = emit("div", emit.constant(1, dtype), result)
+    limit = infinity if exponent > 0 else emit.constant(0, dtype)
+    return emit("select", emit("eq", x, emit("neg", infinity)), limit, result)
+
+
 def _reciprocal_root_scalar(emit: Any, dtype: str, x: Any) -> Any:
     return emit("div", emit.constant(1, dtype), emit("sqrt", x))
 
@@ -98,6 +114,9 @@ def _power_exponent(t: Any, out: Any, x: Any, y: Any) -> Any:
 
 neg = elementwise("neg", np.negative, NUMBERS, (lambda t, out, x: -t,), "neg")
 add = elementwise("add", np.add, NUMBERS, (lambda t, out, x, y: t, lambda t, out, x, y: t), "add")
+add_any = elementwise(  # the sum of two cotangents: the sign of a zero does not count (see simplify.parts)
+    "add_any", np.add, NUMBERS, (lambda t, out, x, y: t, lambda t, out, x, y: t), "add"
+)
 sub = elementwise("sub", np.subtract, NUMBERS, (lambda t, out, x, y: t, lambda t, out, x, y: -t), "sub")
 mul = elementwise("mul", np.multiply, NUMBERS, (lambda t, out, x, y: t * y, lambda t, out, x, y: t * x), "mul")
 div = elementwise(
@@ -137,7 +156,7 @@ integer_pow: Operation = elementwise(
     (lambda t, out, x, *, y: t * (y * integer_pow(x, y=y - 1)) if y else 0 * t,),
     _integer_power_scalar,
 )
-pow_ = elementwise("pow", np.power, INEXACT, (_power_base, _power_exponent), "pow")
+pow_ = elementwise("pow", np.power, INEXACT, (_power_base, _power_exponent), _power_scalar)
 sqrt = elementwise("sqrt", np.sqrt, INEXACT, (lambda t, out, x: t / (2 * out),), "sqrt")
 rsqrt = elementwise(
     "rsqrt", lambda x: 1 / np.sqrt(x), INEXACT, (lambda t, out, x: t * (out / x) * -0.5,), _reciprocal_root_scalar

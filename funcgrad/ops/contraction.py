@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,11 +29,13 @@ def _reference(x: Any, y: Any, *, dimension_numbers: Numbers) -> Any:
     """By ``np.matmul`` on operands brought to ``batch, free, contracted``."""
     (cx, cy), (bx, by) = dimension_numbers
     x, y = np.asarray(x), np.asarray(y)
+    if x.ndim == y.ndim == 2 and len(cx) == 1 and not bx:
+        return np.matmul(x if cx == (1,) else x.T, y if cy == (0,) else y.T)
     fx, fy = free_axes(x.ndim, cx, bx), free_axes(y.ndim, cy, by)
     batch = tuple(x.shape[axis] for axis in bx)
-    k = int(np.prod([x.shape[axis] for axis in cx], dtype=int))
+    k = math.prod(x.shape[axis] for axis in cx)
     out_x, out_y = tuple(x.shape[axis] for axis in fx), tuple(y.shape[axis] for axis in fy)
-    m, n = int(np.prod(out_x, dtype=int)), int(np.prod(out_y, dtype=int))
+    m, n = math.prod(out_x), math.prod(out_y)
     left = np.transpose(x, (*bx, *fx, *cx)).reshape(*batch, m, k)
     right = np.transpose(y, (*by, *cy, *fy)).reshape(*batch, k, n)
     return np.reshape(np.matmul(left, right), (*batch, *out_x, *out_y))
@@ -47,22 +51,22 @@ def _infer(x: ArrayType, y: ArrayType, *, dimension_numbers: Numbers) -> ArrayTy
     return ArrayType((*(x.shape[a] for a in bx), *free), x.dtype)
 
 
-def _rank(axes: Axes) -> Axes:
-    return tuple(int(k) for k in np.argsort(axes))
-
-
 def _transpose_x(ct: Any, y: Any, types: Sequence[ArrayType], *, dimension_numbers: Numbers, swap: bool = False) -> Any:
     """The cotangent of x: ct contracted with y over y's free axes, its axes put back in x's order."""
+    numbers, permutation = _transposed(types[0].ndim, types[1].ndim, dimension_numbers, swap)
+    return _arranged(dot_general(ct, y, dimension_numbers=numbers), permutation)
+
+
+@functools.lru_cache(maxsize=4096)
+def _transposed(x_ndim: int, y_ndim: int, dimension_numbers: Numbers, swap: bool) -> tuple[Numbers, Axes]:
+    """How a cotangent and y are contracted, and how the axes of the product stand in x."""
     (cx, cy), (bx, by) = dimension_numbers
-    tx, ty = types
-    fx, fy = free_axes(tx.ndim, cx, bx), free_axes(ty.ndim, cy, by)
+    fx, fy = free_axes(x_ndim, cx, bx), free_axes(y_ndim, cy, by)
     nb = len(bx)
-    ct_batch = tuple(range(nb))
-    start = nb if swap else nb + len(fx)  # with swap, ct has the free axes of the other operand first
+    start = nb if swap else nb + len(fx)  # with swap, the cotangent has the free axes of the other operand first
     second = tuple(range(start, start + len(fy)))
-    order = (*bx, *fx, *(cx[k] for k in _rank(cy)))  # of the product below, in x's axes
-    product = dot_general(ct, y, dimension_numbers=((second, fy), (ct_batch, by)))
-    return _arranged(product, tuple(order.index(axis) for axis in range(tx.ndim)))
+    order = (*bx, *fx, *(axis for _, axis in sorted(zip(cy, cx, strict=True))))  # of the product, in x's axes
+    return ((second, fy), (tuple(range(nb)), by)), tuple(order.index(axis) for axis in range(x_ndim))
 
 
 def _arranged(x: Any, permutation: Axes) -> Any:

@@ -79,10 +79,16 @@ def elementwise(
     """
 
     def infer(*types: ArrayType, **params: Any) -> ArrayType:
-        shape = _common_shape(name, types)
-        dtype = _common_dtype(name, types, dtypes)
+        first = types[0]
+        shape, dtype, weak = first.shape, first.dtype, first.weak
+        for t in types:
+            if t.shape != shape or t.dtype is not dtype:
+                shape, dtype = _common_shape(name, types), _common_dtype(name, types)
+                break
+        if dtype not in dtypes:
+            raise TypeError(f"{name} does not accept dtype {dtype.name}")
         out = result(dtype) if result else dtype
-        return ArrayType(shape, out, out.kind != "b" and all(t.weak for t in types))
+        return ArrayType(shape, out, weak and out.kind != "b" and all(t.weak for t in types))
 
     return Operation(
         name=name,
@@ -145,12 +151,10 @@ def _common_shape(name: str, types: Sequence[ArrayType]) -> tuple[int, ...]:
     return shape
 
 
-def _common_dtype(name: str, types: Sequence[ArrayType], allowed: frozenset[DType]) -> DType:
+def _common_dtype(name: str, types: Sequence[ArrayType]) -> DType:
     dtype = types[0].dtype
     if any(t.dtype != dtype for t in types):
         raise TypeError(f"{name}: operands have dtypes {', '.join(t.dtype.name for t in types)}; they must be equal")
-    if dtype not in allowed:
-        raise TypeError(f"{name} does not accept dtype {dtype.name}")
     return dtype
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.errors import at_line
 from funcgrad.ir.primitive import Pullback, Values
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.families import Operation, elementwise, repeat, zero, zeros_like
@@ -45,6 +46,29 @@ check_index = elementwise(
     "check_index", _check_index, frozenset({np.dtype(np.int64)}), None, _check_index_scalar, operands=1
 )
 check_index.effect = lambda *, size: IndexError(f"index is out of bounds for axis with size {size}")
+
+
+# check_entry: a number in 0 .. size-1; for functions whose numbers never count from the end ---------------------------
+
+
+def _check_entry(i: Any, *, size: int, message: str) -> Any:
+    i = np.asarray(i)
+    if np.any((i < 0) | (i >= size)):
+        raise ValueError(f"{message}{at_line()}")
+    return np.array(i)
+
+
+def _check_entry_scalar(emit: Any, dtype: str, i: Any, *, size: int, message: str) -> Any:
+    i = emit.cast(i, "i8")
+    inside = emit("lt", emit.cast(i, "u8"), emit.cast(emit.size(size), "u8"))
+    emit.check(inside)
+    return emit("select", inside, i, emit.constant(0, "i8"))
+
+
+check_entry = elementwise(
+    "check_entry", _check_entry, frozenset({np.dtype(np.int64)}), None, _check_entry_scalar, operands=1
+)
+check_entry.effect = lambda *, size, message: ValueError(message)
 
 
 # gather and scatter_add -----------------------------------------------------------------------------------------------

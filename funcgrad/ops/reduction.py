@@ -40,9 +40,14 @@ def _behind(axes: Axes) -> Axes:
     return tuple(axis + 1 for axis in axes)
 
 
+def _reduce_sum(x: Any, *, axes: Axes) -> Any:
+    x = np.asarray(x)
+    return np.add.reduce(x, axes, x.dtype)
+
+
 reduce_sum: Operation = linear(
     "reduce_sum",
-    lambda x, *, axes: np.sum(x, axes, dtype=np.result_type(x)),
+    _reduce_sum,
     _infer("reduce_sum", NUMBERS),
     lambda ct, x, *, axes: spread(ct, x.shape, axes),
     lambda size, x, *, axes: reduce_sum(x, axes=_behind(axes)),

@@ -208,7 +208,8 @@ def _scatter_mul_infer(x: ArrayType, updates: ArrayType, *indices: ArrayType, ax
 def _product_slopes(inputs: Values, params: dict[str, Any], wanted: Sequence[bool]) -> tuple[Any, Any]:
     """The derivative of the result by x, at each of its elements, and by each update: the product of all others.
 
-    A product of others is a quotient where no other is zero; so zeros are counted, and left out of the product.
+    A product of others is a quotient where no other is zero; so zeros are counted, and left out of the product. Where
+    one other is zero, it is a factor again: it is 0, but its derivative is not.
     """
     x, updates, *indices = inputs
     one = type_of(x).dtype.type(1)
@@ -219,13 +220,19 @@ def _product_slopes(inputs: Values, params: dict[str, Any], wanted: Sequence[boo
         of_updates = gather(x, *indices, axes=params["axes"])
     elif wanted[1]:
         axes = params["axes"]
-        is_zero = eq(updates, type_of(updates).dtype.type(0))
+        nothing = one * 0
+        is_zero = eq(updates, nothing)
         others = select(is_zero, updates, one)
         product = gather(scatter_mul(x, others, *indices, **params), *indices, axes=axes)
         zero = convert(is_zero, dtype=INT64)
         none = np.broadcast_to(np.int64(0), type_of(x).shape)
-        zeros = gather(scatter_add(none, zero, *indices, axes=axes), *indices, axes=axes)
-        of_updates = select(eq(zeros, zero), zeros_like(updates), product / others)
+        other_zeros = gather(scatter_add(none, zero, *indices, axes=axes), *indices, axes=axes) - zero
+        small = select(is_zero, nothing, updates)
+        sums = scatter_add(np.broadcast_to(nothing, type_of(x).shape), small, *indices, axes=axes)
+        last = gather(sums, *indices, axes=axes) - small  # the other zero, if there is one
+        slope = product / others
+        with_one = select(eq(other_zeros, np.int64(1)), zeros_like(updates), slope * last)
+        of_updates = select(eq(other_zeros, np.int64(0)), with_one, slope)
     return of_x, of_updates
 
 

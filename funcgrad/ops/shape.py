@@ -4,6 +4,7 @@ Broadcast, reshape, transpose, slice, reverse, pad, concatenate, iota.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from funcgrad.ir.types import ArrayType
 from funcgrad.ops.families import Operation, batched_by, linear, nondifferentiable, operation
 
 Shape = tuple[int, ...]
+SMALL = 1024  # elements that are written faster than a view is made of them
 
 
 def _check(condition: bool, message: str) -> None:
@@ -29,7 +31,12 @@ def _broadcast(x: Any, *, shape: Shape, broadcast_dimensions: Shape) -> Any:
     expanded = [1] * len(shape)
     for axis, extent in zip(broadcast_dimensions, x.shape, strict=True):
         expanded[axis] = extent
-    return np.broadcast_to(x.reshape(expanded), shape)
+    x = x.reshape(expanded)
+    if x.size > 1 and math.prod(shape) <= SMALL:
+        out = np.empty(shape, x.dtype)
+        out[...] = x
+        return out
+    return np.broadcast_to(x, shape)
 
 
 def _broadcast_infer(x: ArrayType, *, shape: Shape, broadcast_dimensions: Shape) -> ArrayType:
@@ -89,7 +96,7 @@ transpose: Operation = linear(
     "transpose",
     lambda x, *, permutation: np.transpose(x, permutation),
     _transpose_infer,
-    lambda ct, x, *, permutation: transpose(ct, permutation=tuple(int(axis) for axis in np.argsort(permutation))),
+    lambda ct, x, *, permutation: transpose(ct, permutation=tuple(sorted(range(x.ndim), key=permutation.__getitem__))),
     lambda size, x, *, permutation: transpose(x, permutation=(0, *(axis + 1 for axis in permutation))),
 )
 

@@ -18,7 +18,7 @@ from funcgrad.ops.bits import bitcast, unsigned
 from funcgrad.ops.comparison import and_, convert, lt, ne, not_, or_, select, shift_left, xor
 from funcgrad.ops.families import Operation, nondifferentiable, repeat, zeros_like
 from funcgrad.ops.indexing import gather, scatter_add
-from funcgrad.ops.shape import iota, rev, transpose
+from funcgrad.ops.shape import iota, rev, slice_, transpose
 from funcgrad.trace.frame import bind, type_of
 
 INT64 = np.dtype(np.int64)
@@ -52,6 +52,68 @@ argsort: Operation = nondifferentiable(
     _argsort_infer,
     lambda size, x, *, dimension, descending: argsort(x, dimension=dimension + 1, descending=descending),
 )
+
+
+# top_places: the first of what argsort gives, by selection -----------------------------------------------------------
+
+SELECTED, SHORT = 2048, 128  # elements, and elements of a line, below which sorting is faster than selecting
+FEW = 16  # of so many, one at most is wanted
+
+
+def _top_places(x: Any, *, dimension: int, k: int, descending: bool) -> Any:
+    """Selection by `numpy.partition`, and the few that it leaves in order."""
+    x = np.asarray(x)
+    n = x.shape[dimension]
+    if x.dtype.kind not in "iuf" or not 0 < k < n or not x.size:
+        return np.take(_argsort(x, dimension=dimension, descending=descending), range(k), dimension)
+    lines = np.moveaxis(x, dimension, -1).reshape(-1, n)
+    place = n - k if descending else k - 1
+    last = np.partition(lines, place)[:, place, None]
+    found = ~(lines < last) if descending else lines <= last  # NaN counts as the largest
+    exact = np.flatnonzero(np.count_nonzero(found, axis=1) == k)
+    places = np.empty((len(lines), k), INT64)
+    if len(exact):
+        chosen = found if len(exact) == len(lines) else found[exact]
+        columns = np.nonzero(chosen)[1].reshape(-1, k)
+        few = np.take_along_axis(lines[exact] if len(exact) < len(lines) else lines, columns, -1)
+        places[exact] = np.take_along_axis(columns, _argsort(few, dimension=1, descending=descending), -1)
+    for line in np.setdiff1d(np.arange(len(lines)), exact):  # more are equal to the last one than there is room for
+        order = _argsort(lines[line], dimension=0, descending=descending)
+        places[line] = order[:k]
+    rest = (*x.shape[:dimension], *x.shape[dimension + 1 :], k)
+    return np.ascontiguousarray(np.moveaxis(places.reshape(rest), -1, dimension))
+
+
+def _top_places_infer(x: ArrayType, *, dimension: int, k: int, descending: bool) -> ArrayType:
+    _check("top_places", x, dimension)
+    if not 0 <= k <= x.shape[dimension]:
+        raise TypeError(f"top_places: k={k} does not fit axis {dimension} of shape {x.shape}")
+    return ArrayType((*x.shape[:dimension], k, *x.shape[dimension + 1 :]), INT64)
+
+
+def _top_places_expand(types: Sequence[ArrayType], params: Mapping[str, Any]) -> Callable[..., Values] | None:
+    """All in order, where that is as fast."""
+    (x,), dimension, k = types, params["dimension"], params["k"]
+    n = x.shape[dimension]
+    if x.size >= SELECTED and n >= SHORT and k * FEW <= n and x.dtype.kind in "iuf" and x.dtype.itemsize > 2:
+        return None
+
+    def first(x: Any) -> Values:
+        order = argsort(x, dimension=dimension, descending=params["descending"])
+        shape = type_of(order).shape
+        limits = tuple(k if axis == dimension else m for axis, m in enumerate(shape))
+        return (slice_(order, start_indices=(0,) * len(shape), limit_indices=limits, strides=(1,) * len(shape)),)
+
+    return first
+
+
+top_places: Operation = nondifferentiable(
+    "top_places",
+    _top_places,
+    _top_places_infer,
+    lambda size, x, *, dimension, k, descending: top_places(x, dimension=dimension + 1, k=k, descending=descending),
+)
+top_places.expand = _top_places_expand
 
 
 def lines_of(order: Any, dimension: int) -> tuple[Any, ...]:

@@ -1,8 +1,9 @@
 """How are erfinv, the normal quantile, erfcx and the logarithm of the normal distribution function computed?
 
 erfinv(x) / x is a smooth function of w = -log(1 - x**2): a polynomial in w up to 6.25, in √w up to 64, in 1/√w beyond
-(after M. Giles, "Approximating the erfinv function", GPU Computing Gems 2, 2011).  erfcx comes from the polynomial that
-erfc is computed with, and the logarithm from erfcx, so that it keeps its digits far out.
+(after M. Giles, "Approximating the erfinv function", GPU Computing Gems 2, 2011); in single precision, in w up to 4.2
+and in √w beyond.  erfcx comes from the polynomial that erfc is computed with, and the logarithm from erfcx, so that it
+has its digits far out.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from funcgrad.compile.vecmath.error_function import CENTRE
 from funcgrad.compile.vecmath.exponential import exp
 from funcgrad.compile.vecmath.logarithm import log, log1p
 from funcgrad.compile.vecmath.special import in_double, polynomial
+from funcgrad.compile.vecmath.special_coefficients import SPECIAL
 
+SPLIT = 4.2  # of w, in single precision
 ROOT_2, ROOT_HALF, ROOT_PI = math.sqrt(2.0), math.sqrt(0.5), math.sqrt(math.pi)
 
 
@@ -33,12 +36,28 @@ def _erf_inv_over_x(f: Builder, w: Value, far: bool) -> Value:
     return f.select(s > 8.0, end * polynomial(f, 1.0 / end - 0.08, "erf_inv_end"), result)
 
 
-@in_double
 def erf_inv(f: Builder, x: Value) -> Value:
     a = f.abs(x)
-    w = -log(f, (1.0 - a) * (1.0 + a))
-    result = x * _erf_inv_over_x(f, w, far=False)
+    w = -log(f, f.fma(-x, x, 1.0) if f.single and f.has_fma else (1.0 - a) * (1.0 + a))
+    result = _single(f, x, w) if f.single else x * _erf_inv_over_x(f, w, far=False)
     return f.select(a < 1.0, result, f.select(a.equals(1.0), x * INFINITY, NAN))
+
+
+def _single(f: Builder, x: Value, w: Value) -> Value:
+    """erfinv(x) in single precision: the factor of x is a number, exact, and a polynomial that is small beside it."""
+    near, tail = _apart("erf_inv_single"), _apart("erf_inv_single_tail")
+    far = f.at_most(f.at_least(w, SPLIT), 16.0)
+    s = f.sqrt(far)
+    lost = f.fma(-s, s, far) * f.fma(s, -0.0625, 0.365)  # of the root's digits: the slope of √w, roughly
+    rests = f.sum_of_powers(f.at_most(w, SPLIT), near[1:]), f.sum_of_powers(s - 3.0 + lost, tail[1:])
+    return f.fma(x, f.select(w < SPLIT, near[0], tail[0]), x * f.select(w < SPLIT, *rests))
+
+
+def _apart(name: str) -> tuple[float, ...]:
+    """The first coefficient rounded down to single precision, what is left of it, and the others."""
+    first, *others = SPECIAL[name]
+    rounded = math.floor(first * 2.0**22) / 2.0**22
+    return (rounded, first - rounded, *others)
 
 
 @in_double

@@ -98,6 +98,7 @@ ROWS: tuple[Row, ...] = (
     # arithmetic
     elements("neg", REALS, off(0.2, 3)),
     elements("add", REALS, off(0.2, 3), off(0.2, 3)),
+    elements("add_any", REALS, off(0.2, 3), off(0.2, 3)),
     elements("sub", REALS, off(0.2, 3), off(0.2, 3)),
     elements("mul", REALS, off(0.2, 3), off(0.2, 3)),
     elements("div", REALS, off(0.2, 3), off(0.5, 3)),
@@ -208,6 +209,12 @@ ROWS: tuple[Row, ...] = (
     _dot("two axes", (3, 18, 4), (5, 4, 3), ((2, 0), (1, 2))),
     _dot("nothing to sum", (3, 0), (0, 5), ((1,), (0,))),
     # indexing
+    Row(
+        "check_entry",
+        lambda draw: (draw.rng.integers(0, 18, SHAPE),),
+        "i8",
+        fixed(size=18, message="too large"),
+    ),
     Row("check_index", lambda draw: (draw.rng.integers(-18, 18, SHAPE),), "i8", fixed(size=18)),
     Row("gather", lambda draw: _gathered(draw, 4, 3), ALL, fixed(axes=(1,))),
     Row("gather", _gathered_twice, FLOATS, fixed(axes=(0, 2)), variant="two axes"),
