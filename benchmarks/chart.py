@@ -21,6 +21,8 @@ COLOURS = {
     "autograd": "#ccbb44",
     "numpy": "#228833",
     "numba": "#66ccee",
+    "forward": "#bbbbbb",
+    "hand": "#777777",
 }
 
 

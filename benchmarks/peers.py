@@ -117,5 +117,9 @@ PEERS: dict[str, Peer] = {
         Peer("autograd", "autograd", _autograd),
         Peer("numpy", "numpy", _numpy),
         Peer("numba", "numba", _numba),
+        # funcgrad again: what a derivative costs beside its function
+        Peer("forward", "funcgrad", _funcgrad, cache={"FUNCGRAD_CACHE_DIR": "{cache}"}),
+        # and once more: what a network costs without layers and optimisers
+        Peer("hand", "funcgrad", _funcgrad, cache={"FUNCGRAD_CACHE_DIR": "{cache}"}),
     )
 }

@@ -7,6 +7,7 @@ Each stop is a function that computes something two ways and prints it; `main` r
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -42,6 +43,28 @@ def gradients() -> tuple[np.ndarray, float]:
     quotient = (loss(W + step / 2 * along, B) - loss(W - step / 2 * along, B)) / step
     print(f"dw = {dw}, db = {db:.4f}; along a direction {dw @ along:.6f}, by differences {quotient:.6f}")
     return dw @ along, quotient
+
+
+def nested_parameters() -> dict[str, np.ndarray]:
+    """Parameters in a dict: the gradient is a dict; the value comes along."""
+
+    def by_name(params: dict[str, Any]) -> Any:
+        return loss(params["w"], params["b"])
+
+    value, slopes = fg.value_and_grad(by_name)({"w": W, "b": B})
+    print(f"loss {value:.4f}, gradient {slopes}")
+    return slopes
+
+
+def higher_derivatives() -> list[float]:
+    """x³ + 2x² - 3x + 1, differentiated again and again at 1."""
+    f: Any = lambda x: x**3 + 2 * x**2 - 3 * x + 1  # noqa: E731
+    found = []
+    for _ in range(4):
+        f = fg.grad(f)
+        found.append(float(f(1.0)))
+    print(f"four derivatives of a cubic at 1: {found}")
+    return found
 
 
 def through_python() -> list[float]:
@@ -87,6 +110,34 @@ def jacobian_matrices() -> np.ndarray:
     return rows
 
 
+def products() -> float:
+    """Forward and backward products with a Jacobian: ⟨u, J v⟩ = ⟨Jᵀ u, v⟩."""
+    v, u = RNG.normal(size=3), RNG.normal(size=len(INPUTS))
+    _, forwards = fg.jvp(lambda w: predict(w, B), (W,), (v,))
+    _, pull = fg.vjp(lambda w: predict(w, B), W)
+    gap = float(u @ forwards - pull(u)[0] @ v)
+    print(f"the two products differ by {gap:.1e}")
+    return gap
+
+
+def jacobian_times_matrix() -> float:
+    """Many forward products at once, which is how `jacfwd` works."""
+    matrix = RNG.normal(size=(5, 3))
+    _, push = fg.linearize(lambda w: predict(w, B), W)
+    worst = float(np.max(np.abs(fg.vmap(push)(matrix) - matrix @ fg.jacfwd(predict)(W, B).T)))
+    print(f"a batch of forward products, within {worst:.1e} of the Jacobian's")
+    return worst
+
+
+def vector_valued() -> np.ndarray:
+    """A gradient of something that is no scalar: the pullback of ones."""
+    x = np.array([1.0, 2.0, 3.0])
+    y, pull = fg.vjp(lambda x: 3 * x**2, x)
+    (slopes,) = pull(np.ones(y.shape))
+    print(f"slopes of 3x² element by element: {slopes}")
+    return slopes
+
+
 def per_example() -> np.ndarray:
     """The gradient of each example's loss: reverse mode, batched."""
 
@@ -105,6 +156,37 @@ def complex_numbers() -> complex:
     slope = fg.grad(lambda z: np.sin(z) * z, holomorphic=True)(1.0 + 2.0j)
     print(f"d/dz z sin z at 1+2j: {complex(slope):.4f}")
     return complex(slope)
+
+
+def complex_conventions() -> np.ndarray:
+    """A function of complex numbers that is not holomorphic: u + iv of x + iy, by its real 2 × 2 Jacobian."""
+
+    def f(z: Any) -> Any:
+        x, y = np.real(z), np.imag(z)
+        return x**2 - 3 * y + 1j * (x * y)
+
+    z, columns = 2.0 + 1.0j, []
+    for direction in (1.0 + 0.0j, 1.0j):
+        _, moved = fg.jvp(f, (z,), (direction,))
+        columns.append([np.real(moved), np.imag(moved)])
+    jacobian = np.array(columns).T
+    slope = fg.grad(lambda z: np.real(f(z)))(z)  # du/dx - i du/dy
+    print(f"as a map of the plane its Jacobian is {jacobian.tolist()}; the gradient of its real part is {slope:.1f}")
+    return jacobian
+
+
+def complex_matrices() -> float:
+    """Through a Cholesky factor of a Hermitian matrix."""
+    a = np.array([[5.0, 2.0 + 3.0j, 5.0j], [2.0 - 3.0j, 7.0, 1.0 + 7.0j], [-5.0j, 1.0 - 7.0j, 12.0]])
+
+    def f(a: Any) -> Any:
+        return np.real(np.sum(np.abs(np.linalg.cholesky(a @ np.conj(a.T))) ** 2))
+
+    step, along = 1e-5, RNG.normal(size=(3, 3)) + 1j * RNG.normal(size=(3, 3))
+    slope = float(np.real(np.sum(fg.grad(f)(a) * along)))
+    quotient = float((f(a + step * along) - f(a - step * along)) / (2 * step))
+    print(f"through a complex Cholesky factor: {slope:.6f}, by differences {quotient:.6f}")
+    return abs(slope - quotient) / abs(quotient)
 
 
 # Rules of one's own ---------------------------------------------------------------------------------------------------
@@ -134,6 +216,78 @@ def own_rules() -> tuple[float, float]:
     clipped = float(fg.jit(fg.grad(lambda t: np.sin(clip_gradient(5 * t, -0.75, 0.75))))(0.1))
     print(f"slope of log(1 + e^x) at 100: {stable}; a clipped slope: {clipped}")
     return stable, clipped
+
+
+@fg.custom_jvp
+def flat_start(x: Any) -> Any:
+    """x / (1 + √x), whose derivative at 0 is 1 by definition, though √x has none there."""
+    return x / (1 + np.sqrt(x))
+
+
+@flat_start.defjvp
+def flat_start_jvp(primals: Any, tangents: Any) -> Any:
+    """The rule that says so."""
+    (x,), (t,) = primals, tangents
+    return flat_start(x), ((np.sqrt(x) + 2) / (2 * (np.sqrt(x) + 1) ** 2)) * t
+
+
+@functools.partial(fg.custom_vjp, nondiff_argnums=(0,))
+def applied(f: Any, point: dict[str, Any]) -> Any:
+    """A function applied to the parts of a pytree; the function is no array."""
+    return f(point["x"]) * point["y"]
+
+
+def applied_fwd(f: Any, point: dict[str, Any]) -> Any:
+    """Forwards: the value, and what backwards needs."""
+    return applied(f, point), point
+
+
+def applied_bwd(f: Any, point: dict[str, Any], ct: Any) -> Any:
+    """Backwards: a cotangent for each leaf. Values are known here: print them, or set a breakpoint."""
+    print(f"  on the way back: ct = {float(ct)}, point = {point}")
+    return ({"x": ct * np.cos(point["x"]) * point["y"], "y": ct * f(point["x"])},)
+
+
+applied.defvjp(applied_fwd, applied_bwd)
+
+
+def conventions_and_trees() -> tuple[float, dict[str, Any]]:
+    """A derivative by convention, and a rule for a pytree with an argument that is a function."""
+    at_zero = float(fg.grad(flat_start)(0.0))
+    slopes = fg.grad(applied, argnums=1)(np.sin, {"x": 0.5, "y": 2.0})
+    print(f"the slope of x / (1 + √x) at 0: {at_zero}; slopes of a pytree: {slopes}")
+    return at_zero, slopes
+
+
+def implicit_by_hand() -> float:
+    """The same theorem written as a `custom_vjp` around a `while_loop`, whose pullback is a fixed point again."""
+
+    def iterate(f: Any, x: Any) -> Any:
+        return fg.lax.while_loop(
+            lambda pair: np.abs(pair[0] - pair[1]) > 1e-12, lambda pair: (pair[1], f(pair[1])), (x, f(x))
+        )[1]
+
+    def newton(a: Any, x: Any) -> Any:
+        return 0.5 * (x + a / x)
+
+    @fg.custom_vjp
+    def root(a: Any) -> Any:
+        return iterate(lambda x: newton(a, x), a)
+
+    def backward(kept: Any, ct: Any) -> Any:
+        a, x = kept
+        _, by_x = fg.vjp(lambda x: newton(a, x), x)
+        _, by_a = fg.vjp(lambda a: newton(a, x), a)
+        return by_a(iterate(lambda u: ct + by_x(u)[0], ct))
+
+    def forward(a: Any) -> Any:
+        x = root(a)
+        return x, (a, x)
+
+    root.defvjp(forward, backward)
+    slope = float(fg.grad(root)(2.0))
+    print(f"the slope of a square root at 2, by a fixed point of cotangents: {slope:.12f}")
+    return slope
 
 
 def fixed_point(f: Callable[[Any, Any], Any], a: Any, guess: Any) -> Any:
@@ -191,6 +345,22 @@ def meta_learning() -> float:
     return slope
 
 
+def temporal_difference() -> np.ndarray:
+    """The update TD(0) of a value function: the target is held fixed (Sutton 1988)."""
+    theta, state, after, reward = np.array([0.1, -0.1, 0.0]), np.array([1.0, 2.0, -1.0]), np.array([2.0, 1.0, 0.0]), 1.0
+
+    def value(theta: Any, s: Any) -> Any:
+        return theta @ s
+
+    def semi_loss(theta: Any) -> Any:
+        target = reward + value(theta, after)
+        return -0.5 * (fg.stop_gradient(target) - value(theta, state)) ** 2
+
+    update = fg.grad(semi_loss)(theta)
+    print(f"a temporal-difference update: {update}")
+    return update
+
+
 def straight_through() -> float:
     """The slope of rounding, taken to be 1."""
     slope = float(fg.grad(lambda x: x + fg.stop_gradient(np.round(x) - x))(1.3))
@@ -206,8 +376,10 @@ def sparse() -> int:
 
 
 STOPS: tuple[Callable[[], Any], ...] = (
-    *(gradients, through_python, hessians, jacobian_matrices, per_example, complex_numbers),
-    *(own_rules, implicit, checkpoints, meta_learning, straight_through, sparse),
+    *(gradients, nested_parameters, higher_derivatives, through_python, hessians, products, jacobian_matrices),
+    *(jacobian_times_matrix, vector_valued, per_example, complex_numbers, complex_conventions, complex_matrices),
+    *(own_rules, conventions_and_trees, implicit_by_hand, implicit, checkpoints),
+    *(meta_learning, temporal_difference, straight_through, sparse),
 )
 
 

@@ -6,6 +6,7 @@
 Array([1., 1., 1.])
 """
 
+import functools as _functools
 import gc as _gc
 import importlib as _importlib
 from types import ModuleType as _ModuleType
@@ -54,17 +55,14 @@ if _collecting:
     _gc.enable()
 
 
-def _load_special() -> None:
-    _importlib.import_module("funcgrad.scipy.special")
-
-
-_homes[_SPECIAL] = _load_special  # scipy.special.erf(x) of a traced x needs no import of ours
-
-
 def __getattr__(name: str) -> _ModuleType:
     if name in _submodules:
         return _importlib.import_module(f"funcgrad.{name}")
     raise AttributeError(f"module 'funcgrad' has no attribute {name!r}")
+
+
+# scipy.special.erf(x) of a traced x needs no import of ours
+_homes[_SPECIAL] = _functools.partial(_importlib.import_module, "funcgrad.scipy.special")
 
 
 __version__ = "0.1.0"

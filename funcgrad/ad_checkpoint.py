@@ -16,7 +16,6 @@ from funcgrad.control import checkpoint as control
 from funcgrad.errors import at_line
 from funcgrad.runtime.dispatch import leaf_types
 from funcgrad.trace.builder import trace
-from funcgrad.trace.frame import bind
 from funcgrad.trace.tracer import Tracer
 
 checkpoint_policies = SimpleNamespace(
@@ -106,11 +105,11 @@ def checkpoint(
         flat = FlatFunction(call, tree.structure(((moving, keywords),)))
         with np.errstate(all="ignore"):
             try:
-                program, captures = control.record(flat, leaves)
+                program, captures, values = control.record(flat, leaves)
             except control.Unknown:
-                program, captures = trace(flat, types)
-            params = {"program": program, "policy": policy, "prevent_cse": barred}
-            outputs = bind(control.checkpoint, *captures, *leaves, **params)
+                (program, captures), values = trace(flat, types), None
+            params = {"policy": policy, "prevent_cse": barred}
+            outputs = control.apply_recorded(program, values, *captures, *leaves, **params)
         return tree.unflatten(flat.structure, owned(outputs, leaves))
 
     return checkpointed

@@ -4,8 +4,10 @@ with JAX's signatures.
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Sequence
+import operator
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,6 +34,7 @@ from funcgrad.trace.frame import type_of
 from funcgrad.trace.tracer import Tracer
 from funcgrad.transform.jvp import jvp_values
 from funcgrad.transform.vjp import instantiate, vjp_values
+from funcgrad.transform.vmap import Environment
 
 
 def grad(
@@ -141,7 +144,7 @@ def value_and_grad(
             outputs, aux_structure, pullback = vjp_values(flat, [x for x, s in zip(leaves, smooth, strict=True) if s])
             value = outputs[0]
             check_value(value, holomorphic)
-            cotangents = iter(pullback([type_of(value).dtype.type(1), *(None for _ in outputs[1:])]))
+            cotangents = iter(pullback([type_of(value).dtype.type(1), *(None for _ in outputs[1:])], last=True))
         found = [
             instantiate(next(cotangents), x) if s else np.zeros_like(x) for x, s in zip(leaves, smooth, strict=True)
         ]
@@ -267,8 +270,22 @@ def jvp(fun: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]
     )
 
 
-def make_jaxpr(fun: Callable[..., Any], static_argnums: int | Sequence[int] = ()) -> Callable[..., Program]:
+def make_jaxpr(
+    fun: Callable[..., Any],
+    static_argnums: int | Sequence[int] = (),
+    axis_env: Sequence[tuple[Hashable, int]] | None = None,
+) -> Callable[..., Program]:
     """The function that returns the program of `fun` for given arguments, without running it.
+
+    Parameters
+    ----------
+    fun
+        A function of arrays or pytrees of them.
+    static_argnums
+        Which positional arguments are Python values.
+    axis_env
+        Names and sizes of batch axes over which collective operations may go (outermost first), as if `fun` were under
+        `vmap`.
 
     Examples
     --------
@@ -277,8 +294,13 @@ def make_jaxpr(fun: Callable[..., Any], static_argnums: int | Sequence[int] = ()
     { lambda ; a:f64[]*. let
         b:f64[]* = add a a
       in (b,) }
+    >>> print(fg.make_jaxpr(lambda x: fg.lax.psum(x, "i"), axis_env=[("i", 4)])(1.0))
+    { lambda ; a:f64[]*. let
+        b:f64[] = psum[axis_name=i axis_size=4] a
+      in (b,) }
     """
     check_callable(fun, "make_jaxpr")
+    environment = [Environment(operator.index(size), name) for name, size in axis_env or ()]
     static = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
 
     @functools.wraps(fun)
@@ -291,7 +313,10 @@ def make_jaxpr(fun: Callable[..., Any], static_argnums: int | Sequence[int] = ()
             return fun(*(fixed[k] if k in fixed else next(given) for k in range(len(args))), **named)
 
         leaves, structure = tree.flatten((moving, kwargs))
-        return trace_function(call, structure, leaf_types("make_jaxpr", leaves, structure)).program
+        with contextlib.ExitStack() as stack:
+            for frame in environment:
+                stack.enter_context(frame)
+            return trace_function(call, structure, leaf_types("make_jaxpr", leaves, structure)).program
 
     return make
 

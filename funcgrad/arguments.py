@@ -17,6 +17,8 @@ from funcgrad.trace.frame import type_of
 from funcgrad.trace.outputs import RETURNS, check_leaves
 from funcgrad.trace.tracer import Tracer
 
+FLOAT0 = np.dtype([("float0", np.void)])  # JAX's dtype of tangents of integers, which takes no memory
+
 
 def check_callable(fun: Any, name: str) -> None:
     """A `TypeError` unless `fun` can be called."""
@@ -52,12 +54,14 @@ def replaced(args: tuple[Any, ...], numbers: tuple[int, ...], values: tuple[Any,
 
 def check_inputs(chosen: Any, leaves: list[Any], holomorphic: bool, allow_int: bool, name: str = "grad") -> None:
     """A `TypeError`, with the leaf's key path, for what cannot be differentiated by."""
-    for path, leaf in zip(tree.paths(chosen), leaves, strict=True):
-        where = f"argument {path[0]}{tree.key_string(path[1:])}"
+    for number, leaf in enumerate(leaves):
         try:
             dtype = type_of(leaf).dtype
+            if is_inexact(dtype) and not holomorphic:
+                continue
         except TypeError as error:
-            raise TypeError(f"{name}: {where}: {error}{at_line()}") from None
+            raise TypeError(f"{name}: {argument_at(tree.paths(chosen)[number])}: {error}{at_line()}") from None
+        where = argument_at(tree.paths(chosen)[number])
         if holomorphic and dtype.kind != "c":
             raise TypeError(
                 f"{name} with holomorphic=True requires complex inputs, but {where} has dtype {dtype.name}. Convert it "
@@ -136,10 +140,19 @@ def checked_tangent(t: Any, x: Any, path: tuple[Any, ...] = ()) -> Any:
     """A tangent of `x` (None where `x` is not smooth), the leaf at `path` of the primals."""
     where = f" at {tree.key_string(path)}" if path else ""
     try:
-        have, kind = type_of(t), type_of(x)
+        kind = type_of(x)
+        smooth = is_inexact(kind.dtype)
+        if not smooth and getattr(t, "dtype", None) == FLOAT0:
+            return None
+        have = type_of(t)
     except TypeError as error:
         raise TypeError(f"jvp: the primal or tangent{where}: {error}{at_line()}") from None
-    if not is_inexact(kind.dtype):
+    if not smooth:
+        if type(t) is not Tracer and np.any(t):
+            raise TypeError(
+                f"jvp: the primal{where} has dtype {kind.dtype.name}, which has no tangents but zero. Convert it to a "
+                f"float (1.0 for 1, x.astype(float)){at_line()}"
+            )
         return None
     if have.shape != kind.shape or (have.dtype != kind.dtype and not (have.weak or kind.weak)):
         raise TypeError(

@@ -15,19 +15,13 @@ from funcgrad.ir.program import Program, Var
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.families import zero
 from funcgrad.runtime.dispatch import leaf_types, trace_function
-from funcgrad.trace.builder import Builder, evaluate
+from funcgrad.trace.builder import evaluate
 from funcgrad.trace.frame import bind, type_of
 from funcgrad.trace.tracer import Tracer
 from funcgrad.transform.jvp import jvp_values
+from funcgrad.transform.linear import TangentBuilder
 from funcgrad.transform.partial import split
 from funcgrad.transform.vjp import instantiate, vjp_program
-
-
-class TangentBuilder(Builder):
-    """A builder of what happens to tangents; the rest is done at once."""
-
-    __slots__ = ()
-    whole = False
 
 
 def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
@@ -143,7 +137,7 @@ def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[..., An
     def transposed(cotangent: Any) -> Any:
         """The cotangents of the arguments for that of the output."""
         given, given_structure = tree.flatten(cotangent)
-        _check_structure("linear_transpose", "the cotangent", given_structure, "the output", traced.out_structure)
+        _check_structure("linear_transpose", "cotangents", given_structure, "the output", traced.out_structure)
         moving = [ct for ct, t in zip(given, program.output_types, strict=True) if is_inexact(t.dtype)]
         checked = _checked(moving, smooth, "linear_transpose", "cotangent", traced.out_structure)
         empty = [zero(t) for t in types]
@@ -181,7 +175,7 @@ def _check_linear(fun: Any, program: Program, known: Program, residuals: int, fi
 
 def _check_structure(name: str, what: str, have: tree.TreeDef, other: str, want: tree.TreeDef) -> None:
     if have != want:
-        raise TypeError(f"{name}: {what} have the structure {have}, {other} {want}{at_line()}")
+        raise TypeError(f"{name}: {what} with the structure {have} do not fit {other} with {want}{at_line()}")
 
 
 def _checked(

@@ -80,13 +80,50 @@ def pulled_back(f: Callable[[Any], Any], x: Any) -> Any:
     return pull(out)[0]
 
 
+def half(x: Any) -> np.ndarray:
+    """A tangent of `x`."""
+    return np.full(x.shape, 0.5, x.dtype)
+
+
+def with_jvp_rule(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """`f` with the rule that it has anyway."""
+    function = fg.custom_jvp(f)
+    function.defjvp(lambda primals, tangents: fg.jvp(f, primals, tangents))
+    return function
+
+
+def with_vjp_rule(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """`f` with the two halves of reverse mode that it has anyway."""
+    function = fg.custom_vjp(f)
+    function.defvjp(lambda x: (f(x), x), lambda x, ct: fg.vjp(f, x)[1](ct))
+    return function
+
+
+def twice(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A loop over two values; the last result."""
+    return lambda x: fg.lax.scan(lambda carry, v: (0.5 * carry, f(v) + np.sum(carry)), x, np.stack([x, np.cos(x)]))[1][1]
+
+
+def branch(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """One of two branches."""
+    return lambda x: fg.lax.cond(np.sum(np.sin(x)) > 0.1, f, lambda x: 0.5 * f(np.cos(x)), x)
+
+
 NESTED: dict[str, Callable[[Callable[[Any], Any]], Callable[[Any], Any]]] = {
     "jit": lambda f: fg.jit(f),
     "vmap": lambda f: lambda x: fg.vmap(f)(x) if x.ndim else f(x),
     "grad": lambda f: lambda x: fg.grad(lambda y: np.sum(f(y)))(x),
-    "jvp": lambda f: lambda x: fg.jvp(f, (x,), (np.full(x.shape, 0.5, x.dtype),))[1],
+    "jvp": lambda f: lambda x: fg.jvp(f, (x,), (half(x),))[1],
     "vjp": lambda f: lambda x: pulled_back(f, x),
+    "linearize": lambda f: lambda x: fg.linearize(f, x)[1](half(x)),
+    "checkpoint": lambda f: fg.checkpoint(f),
+    "scan": twice,
+    "cond": branch,
+    "map": lambda f: lambda x: fg.lax.map(f, np.stack([x, np.cos(x)]))[1],
 }
+RULES = {"custom_jvp": with_jvp_rule, "custom_vjp": with_vjp_rule}  # these may not close over traced values
+BOTH_MODES = (*NESTED, "custom_jvp")
+REVERSE_MODE = (*(name for name in NESTED if name not in ("jvp", "linearize")), "custom_vjp")
 
 
 def common(x: Any, y: Any) -> Any:
@@ -97,7 +134,7 @@ def common(x: Any, y: Any) -> Any:
 
 
 @st.composite
-def steps(draw: Any, depth: int = 0) -> list[tuple[Any, ...]]:
+def steps(draw: Any, nested: tuple[str, ...] = BOTH_MODES, depth: int = 0) -> list[tuple[Any, ...]]:
     """A random program: each step applies a function to earlier values, by number."""
     found: list[tuple[Any, ...]] = []
     for k in range(draw(st.integers(1, 5 if depth else 7))):
@@ -110,7 +147,8 @@ def steps(draw: Any, depth: int = 0) -> list[tuple[Any, ...]]:
         elif kind == "binary":
             found.append((draw(st.sampled_from(sorted(BINARY))), where, draw(st.integers(0, k + 1))))
         else:
-            found.append((draw(st.sampled_from(sorted(NESTED))), where, draw(steps(depth + 1))))
+            inside = draw(steps(nested, depth + 1))
+            found.append((draw(st.sampled_from(nested)), where, inside, draw(st.integers(0, k + 1))))
     return found
 
 
@@ -125,9 +163,16 @@ def run(program: list[tuple[Any, ...]], x: Any, y: Any) -> Any:
             values.append(SHAPES[name](value))
         elif name in BINARY:
             values.append(BINARY[name](*common(value, values[rest[0]])))
+        elif name in RULES:
+            values.append(RULES[name](inner(rest[0]))(value))
         else:
-            values.append(NESTED[name](lambda v, inner=rest[0]: run(inner, v, np.sin(v)))(value))
+            values.append(NESTED[name](inner(rest[0], values[rest[1]]))(value))
     return values[-1]
+
+
+def inner(program: list[tuple[Any, ...]], outer: Any = None) -> Callable[[Any], Any]:
+    """A random program as a function of one argument, which closes over a value from outside if there is one."""
+    return lambda x: run(program, x, np.sin(x) if outer is None else outer)
 
 
 def arguments(seed: int, shape: tuple[int, ...], dtype: Any = np.float64) -> tuple[np.ndarray, np.ndarray]:
@@ -175,6 +220,19 @@ def test_gradients(program: Any, shape: Any, seed: int) -> None:
         assert_near(c, g, 1e-11)
     differences = richardson(lambda *xs: np.asarray(fg.jit(f)(*xs)), [x, y], direction, h=4e-3)
     assert_near(slope, differences, 3e-7)
+
+
+@given(steps(REVERSE_MODE), shapes, seeds)
+@settings(max_examples=40)
+def test_gradients_with_rules_for_reverse_mode_alone(program: Any, shape: Any, seed: int) -> None:
+    x, y = arguments(seed, shape)
+    f = scalar(program)
+    gradients = fg.grad(f, (0, 1))(x, y)
+    direction = arguments(seed + 1, shape)
+    for g, c in zip(gradients, fg.jit(fg.grad(f, (0, 1)))(x, y), strict=True):
+        assert_near(c, g, 1e-11)
+    slope = sum(np.sum(g * d) for g, d in zip(gradients, direction, strict=True))
+    assert_near(slope, richardson(lambda *xs: np.asarray(fg.jit(f)(*xs)), [x, y], direction, h=4e-3), 3e-7)
 
 
 @given(steps(), shapes, seeds)

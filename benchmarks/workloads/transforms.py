@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.workload import Builder, Call, Data, Goal, Workload, map_leaves
-from benchmarks.workloads import mlp
+from benchmarks.workloads import elementwise, mlp
 
 SIZES, BATCH = mlp.TINY, 256
 UNKNOWNS = 20
@@ -135,6 +135,14 @@ def hessian_by_hand(library: SimpleNamespace, data: Data) -> Call:
     return matrix
 
 
+def chain_forward(library: SimpleNamespace, data: Data) -> Call:
+    """The compiled function alone; the gradient that comes with it was there before."""
+    np = library.np
+    function = library.api.jit(lambda x: np.sum(np.tanh(x) * np.exp(-x * x) + np.log1p(x * x)))
+    x, (_, gradient) = library.own(data["x"]), elementwise.by_hand(library, data)()
+    return lambda: (function(x), gradient)
+
+
 def _builders(build: Builder, by_hand: Builder) -> dict[str, Builder]:
     return {"funcgrad": build, "jax": build, "numpy": by_hand}
 
@@ -163,5 +171,13 @@ WORKLOADS = (
         _builders(product, product_by_hand),
         tolerance=1e-3,
         goals=(Goal("steady", 0.85, ("jax",)),),
+    ),
+    Workload(
+        "chain_gradient",
+        "value and gradient of a chain of elementwise functions beside its value alone, 1,000,000 × float32",
+        partial(elementwise.data, 10**6, "float32"),
+        _builders(elementwise.traced, elementwise.by_hand) | {"forward": chain_forward},
+        tolerance=1e-5,
+        goals=(Goal("steady", 3.0, ("forward",)),),
     ),
 )

@@ -14,6 +14,7 @@ from funcgrad.ir.types import ArrayType
 from funcgrad.ops.families import Operation
 from funcgrad.trace.frame import bind
 from funcgrad.transform.jvp import jvp_program, level_of
+from funcgrad.transform.linear import linear_split
 from funcgrad.transform.partial import Split, split
 from funcgrad.transform.vjp import vjp_program
 from funcgrad.transform.vmap import clear as clear_batched
@@ -21,17 +22,12 @@ from funcgrad.transform.vmap import kept_program
 
 # Transformed programs are kept, so that a function that is called again finds its derivative compiled.
 _jvp = functools.lru_cache(maxsize=512)(jvp_program)
+_linear = functools.lru_cache(maxsize=512)(linear_split)
 
 
 @functools.lru_cache(maxsize=512)
 def _vjp(program: Program, wanted: tuple[bool, ...]) -> Split:
     joint = vjp_program(program, wanted)
-    return split(joint, [k >= len(program.inputs) for k in range(len(joint.inputs))])
-
-
-@functools.lru_cache(maxsize=512)
-def _linear(program: Program, moving: tuple[bool, ...]) -> Split:
-    joint = jvp_program(program, moving)
     return split(joint, [k >= len(program.inputs) for k in range(len(joint.inputs))])
 
 
@@ -68,15 +64,9 @@ def _separately(
     program: Program = params["program"]
     parts = _linear(program, moving)
     known = bind(call, *inputs, program=parts.known, name=params["name"])
-    early, residuals = iter(known[: len(known) - parts.residuals]), known[len(known) - parts.residuals :]
-    pushed = iter(bind(call, *residuals, *given, program=parts.unknown, name=params["name"]))
     count = len(program.outputs)
-    values = [next(pushed) if u else next(early) for u in parts.unknown_outputs]
-    outputs = tuple(values[:count])
-    if any(parts.unknown_outputs[:count]):  # a loop inside computes values and tangents together
-        outputs = bind(call, *inputs, **params)
-    rest = iter(values[count:])
-    return outputs, tuple(next(rest) if is_inexact(t.dtype) else None for t in program.output_types)
+    pushed = iter(bind(call, *known[count:], *given, program=parts.unknown, name=params["name"]))
+    return known[:count], tuple(next(pushed) if is_inexact(t.dtype) else None for t in program.output_types)
 
 
 def _vjp_rule(inputs: Values, wanted: Sequence[bool], params: dict[str, Any]) -> tuple[Values, Pullback]:

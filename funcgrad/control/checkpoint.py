@@ -7,6 +7,7 @@ with what was computed before, and does not start before the steps of the progra
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ from funcgrad.ops.families import Operation, elementwise
 from funcgrad.trace.builder import Builder, evaluate, trace
 from funcgrad.trace.frame import bind, running, type_of
 from funcgrad.trace.tracer import Tracer, known
+from funcgrad.transform.partial import needed
 from funcgrad.transform.vjp import vjp_program
 from funcgrad.transform.vmap import kept_program
 
@@ -103,36 +105,26 @@ def cut(program: Program, wanted: tuple[bool, ...], policy: Policy | None) -> Cu
             makers.update(dict.fromkeys(equation.outputs, equation))
     pulled = joint.outputs[len(program.outputs) :]
     wish = saveable(joint, policy)
-    needed = [a for equation in backward for a in equation.inputs] + list(pulled)
+    waiting = [a for equation in backward for a in equation.inputs] + list(pulled)
     saved: dict[Var, None] = {}
     again: dict[Equation, None] = {}
-    while needed:
-        a = needed.pop()
+    while waiting:
+        a = waiting.pop()
         if not isinstance(a, Var) or a in late or a not in makers:
             continue
         if a in wish:
             saved[a] = None
         elif makers[a] not in again:
             again[makers[a]] = None
-            needed.extend(makers[a].inputs)
+            waiting.extend(makers[a].inputs)
     equations = (*(e for e in joint.equations if e in again), *backward)
     kept = tuple(saved)
     reads: set[Atom] = {a for equation in equations for a in equation.inputs} | set(pulled)
     read = tuple(k for k, v in enumerate(inputs) if v in reads)
     heads = (*(inputs[k] for k in read), *kept, *cotangents)
     results = (*joint.outputs[: len(program.outputs)], *kept)
-    forward = Program(inputs, _needed(early, results), results, joint.constants)
+    forward = needed(Program(inputs, tuple(early), results, joint.constants))
     return Cut(forward, Program(heads, equations, pulled, joint.constants), read, len(kept))
-
-
-def _needed(early: Sequence[Equation], outputs: Sequence[Atom]) -> tuple[Equation, ...]:
-    """The equations that make `outputs`, and those with side effects."""
-    wanted, found = set(outputs), []
-    for equation in reversed(early):
-        if equation.primitive.effect or equation.primitive.impure or any(v in wanted for v in equation.outputs):
-            found.append(equation)
-            wanted.update(equation.inputs)
-    return tuple(reversed(found))
 
 
 def saveable(program: Program, policy: Policy | None) -> set[Var]:
@@ -178,7 +170,10 @@ def _jvp(inputs: Values, tangents: Values, params: dict[str, Any]) -> tuple[Valu
 def _vjp(inputs: Values, wanted: Sequence[bool], params: dict[str, Any]) -> tuple[Values, Pullback]:
     program: Program = params["program"]
     parts = cut(program, tuple(wanted), params["policy"])
-    results = bind(checkpoint, *inputs, **(params | {"program": parts.forward}))
+    if outcome.program is program and not parts.saved and not any(type(x) is Tracer for x in inputs):
+        results = outcome.values
+    else:
+        results = bind(checkpoint, *inputs, **(params | {"program": parts.forward}))
     count = len(program.outputs)
     residuals = [*(inputs[k] for k in parts.read), *results[count:]]
 
@@ -216,14 +211,11 @@ class Unknown(Exception):
     """A value is not known: the function must be traced without values."""
 
 
-class KnownVar(Var):
-    """A variable whose value is known while its program is recorded."""
+class Known(NamedTuple):
+    """What a recorder's tracer stands for: a variable of its program, and a value, kept as long as somebody uses it."""
 
-    __slots__ = ("value",)
-
-    def __init__(self, type: ArrayType, value: Any) -> None:
-        super().__init__(type)
-        self.value = value
+    var: Var
+    value: Any
 
 
 class Recorder(Builder):
@@ -234,11 +226,20 @@ class Recorder(Builder):
     def variable(self, x: Any) -> Tracer:
         """A tracer for an input whose value is that of `x`."""
         kind = type_of(x)
-        return Tracer(self, kind, KnownVar(kind, value_of(x)))
+        return Tracer(self, kind, Known(Var(kind), value_of(x)))
+
+    def atom(self, x: Any) -> Atom:
+        """What stands for `x` in an equation."""
+        if type(x) is Tracer and x.frame is self and type(x.payload) is Known:
+            return x.payload.var
+        return super().atom(x)
 
     def process(self, primitive: Primitive, inputs: Values, params: dict[str, Any]) -> Values:
         """Compute, and append an equation."""
-        values = [x.payload.value if type(x) is Tracer and x.frame is self else value_of(x) for x in inputs]
+        values = [
+            x.payload.value if type(x) is Tracer and x.frame is self and type(x.payload) is Known else value_of(x)
+            for x in inputs
+        ]
         outputs = super().process(primitive, inputs, params)
         if primitive.impure and not outputs:  # it is done when the program runs
             return outputs
@@ -247,19 +248,11 @@ class Recorder(Builder):
             found = primitive.compute(tuple(values), params)
         finally:
             running.source = source
-        variables = tuple(KnownVar(t.type, x) for t, x in zip(outputs, found, strict=True))
-        self.equations[-1] = self.equations[-1].replace(outputs=variables)
-        return tuple(Tracer(self, v.type, v) for v in variables)
+        return tuple(Tracer(self, t.type, Known(t.payload, x)) for t, x in zip(outputs, found, strict=True))
 
     def below(self, tracer: Tracer) -> Any:
         """The value."""
-        return tracer.payload.value if isinstance(tracer.payload, KnownVar) else None
-
-    def forget(self) -> None:
-        """Let go of the values."""
-        for equation in self.equations:
-            for v in equation.outputs:
-                v.value = None  # type: ignore[attr-defined]
+        return tracer.payload.value if type(tracer.payload) is Known else None
 
 
 def value_of(x: Any) -> Any:
@@ -270,16 +263,38 @@ def value_of(x: Any) -> Any:
     return value
 
 
-def record(function: Callable[..., Sequence[Any]], inputs: Sequence[Any]) -> tuple[Program, tuple[Tracer, ...]]:
-    """As `trace`, at the known values of `inputs`; raises `Unknown` where a value is not known."""
+class Outcome(threading.local):
+    """What a program that was recorded just now gave, so that it need not run once more for that."""
+
+    program: Program | None = None
+    values: Values = ()
+
+
+outcome = Outcome()
+
+
+def record(
+    function: Callable[..., Sequence[Any]], inputs: Sequence[Any]
+) -> tuple[Program, tuple[Tracer, ...], Values | None]:
+    """As `trace`, at the known values of `inputs`; also the outputs' values (None if effects wait for the program to
+    run). Raises `Unknown` where a value is not known.
+    """
     with Recorder() as recorder:
         variables = [recorder.variable(x) for x in inputs]
         outputs = function(*variables)
-        program = recorder.program(variables, outputs)
-        recorder.forget()
-        for v in variables:
-            v.payload.value = None
-        return program, tuple(x for x, _ in recorder.captures.values())
+        program = recorder.program([Tracer(recorder, v.type, v.payload.var) for v in variables], outputs)
+        values = None if any(e.primitive.impure for e in program.equations) else tuple(map(value_of, outputs))
+        return program, tuple(x for x, _ in recorder.captures.values()), values
+
+
+def apply_recorded(program: Program, values: Values | None, *inputs: Any, **params: Any) -> Values:
+    """Bind a program that was recorded with these outputs."""
+    before = outcome.program, outcome.values
+    outcome.program, outcome.values = (None, ()) if values is None else (program, values)
+    try:
+        return bind(checkpoint, *inputs, program=program, **params)
+    finally:
+        outcome.program, outcome.values = before
 
 
 # Policies ------------------------------------------------------------------------------------------------------------

@@ -33,6 +33,7 @@ from funcgrad.ops.families import Operation, zero
 from funcgrad.trace.builder import evaluate
 from funcgrad.trace.frame import bind, type_of
 from funcgrad.transform.partial import Split, split
+from funcgrad.transform.residuals import economical
 
 Branches = tuple[Program, ...]
 
@@ -71,7 +72,7 @@ def _vjp(inputs: Values, wanted: Sequence[bool], params: dict[str, Any]) -> tupl
     index, flags = inputs[0], tuple(wanted[1:])
     joints = [pulled(branch, flags) for branch in branches]
     count, n = len(branches[0].outputs), len(inputs) - 1
-    cuts = [split(joint, [k >= n for k in range(len(joint.inputs))]) for joint in joints]
+    cuts = [economical(split(joint, [k >= n for k in range(len(joint.inputs))]), (False,) * n) for joint in joints]
     types = [_residual_types(cut) for cut in cuts]
 
     def leaving(which: int) -> Program:

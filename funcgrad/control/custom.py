@@ -167,6 +167,7 @@ class VjpAfter:
 
     def __init__(self, rule: VjpRule, count: int) -> None:
         self.rule, self.count = rule, count
+        self.both_modes = getattr(rule, "both_modes", False)
 
     def __repr__(self) -> str:
         return repr(self.rule)
@@ -191,6 +192,7 @@ class BatchedVjp:
 
     def __init__(self, rule: VjpRule, size: int, batched: Flags) -> None:
         self.rule, self.size, self.batched = rule, size, tuple(batched)
+        self.both_modes = getattr(rule, "both_modes", False)
 
     def __repr__(self) -> str:
         return repr(self.rule)
@@ -232,6 +234,9 @@ class BatchedVjp:
 
 
 def _vjp_call_jvp(inputs: Values, tangents: Values, params: dict[str, Any]) -> tuple[Values, Values]:
+    if getattr(params["rule"], "both_modes", False):  # forward mode is that of the function itself
+        outputs, moved = jvp_values(lambda *xs: run(params["program"], xs), inputs, tangents)
+        return tuple(outputs), tuple(moved)
     raise TypeError(
         f"can't apply forward-mode autodiff (jvp) to a custom_vjp function ({params['rule']!r}): use custom_jvp, which "
         f"serves both modes{at_line()}"

@@ -10,18 +10,17 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from funcgrad.control.bodies import program_of
-from funcgrad.dtypes import is_inexact
 from funcgrad.errors import at_line
 from funcgrad.ir.interpret import interpret
 from funcgrad.ir.primitive import Pullback, Values
 from funcgrad.ir.program import Program
 from funcgrad.ir.types import ArrayType
-from funcgrad.ops.families import Operation, repeat, zero
+from funcgrad.ops.families import Operation, repeat
 from funcgrad.trace.builder import evaluate, trace
 from funcgrad.trace.frame import bind, type_of
+from funcgrad.transform import transpose
 from funcgrad.transform.jvp import jvp_values
-from funcgrad.transform.partial import split
-from funcgrad.transform.vjp import instantiate, vjp_program, vjp_values
+from funcgrad.transform.vjp import instantiate, vjp_values
 from funcgrad.transform.vmap import kept_program
 
 Flags = tuple[bool, ...]
@@ -167,17 +166,4 @@ def part_of(function: Callable[..., Sequence[Any]], types: Sequence[ArrayType]) 
 
 def transposed(part: Part) -> Part:
     """The transpose of a program that is linear behind what it closes over."""
-    program, fixed = part
-    joint = vjp_program(program, [k >= fixed for k in range(len(program.inputs))])
-    cut = split(joint, [k >= len(program.inputs) for k in range(len(joint.inputs))])
-    types = [ArrayType(t.shape, t.dtype) for t in program.input_types]
-
-    def run(*values: Any) -> list[Any]:
-        zeros = [zero(t) for t in types[fixed:]]
-        known = evaluate(cut.known, [*values[:fixed], *zeros], bind)
-        early, residuals = iter(known[len(program.outputs) :]), known[len(known) - cut.residuals :]
-        late = iter(evaluate(cut.unknown, [*residuals, *values[fixed:]], bind))
-        return [next(late) if u else next(early) for u in cut.unknown_outputs[len(program.outputs) :]]
-
-    smooth = [ArrayType(t.shape, t.dtype) for t in program.output_types if is_inexact(t.dtype)]
-    return Part(program_of(run, [*types[:fixed], *smooth]), fixed)
+    return Part(transpose.transposed(part.program, part.consts), part.consts)

@@ -99,10 +99,11 @@ class WithRules:
             bound = self._signature.bind(*args, **kwargs)
         except TypeError as error:
             raise TypeError(f"{self.name}: {error}{at_line()}") from None
-        bound.apply_defaults()
-        if bound.kwargs:
+        named = bound.kwargs
+        bound.apply_defaults()  # parameters that only have a name keep theirs
+        if named:
             raise TypeError(
-                f"The following keyword arguments could not be resolved to positions: {', '.join(bound.kwargs)}. "
+                f"The following keyword arguments could not be resolved to positions: {', '.join(named)}. "
                 f"Rules of {self.name} take arguments by position.{at_line()}"
             )
         return bound.args

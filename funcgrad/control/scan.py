@@ -2,7 +2,7 @@
 
 Its operands are constants (the same in every iteration), a carry, and arrays whose slices each iteration reads; its
 outputs are the last carry and the stacked results of the iterations. `program` is one iteration:
-``(constants, carry, slices) -> (carry, results)``.
+``(constants, carry, slices) -> (carry, results)``. With `snapshots`, reverse mode keeps only so many carries.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from funcgrad.control import revolve
 from funcgrad.control.bodies import (
     Flags,
     batched_program,
@@ -36,6 +37,7 @@ from funcgrad.ops.families import Operation, operation, repeat, zero
 from funcgrad.trace.builder import evaluate
 from funcgrad.trace.frame import bind, type_of
 from funcgrad.transform.partial import split
+from funcgrad.transform.residuals import economical
 from funcgrad.transform.vjp import instantiate
 
 
@@ -54,7 +56,9 @@ def parts(values: Sequence[Any], params: dict[str, Any]) -> Parts:
     return Parts(values[:first], values[first:second], values[second:])
 
 
-def _infer(*types: ArrayType, program: Program, consts: int, carry: int, length: int, reverse: bool) -> Any:
+def _infer(
+    *types: ArrayType, program: Program, consts: int, carry: int, length: int, reverse: bool, snapshots: int = 0
+) -> Any:
     given = parts(types, {"consts": consts, "carry": carry})
     for t in given.xs:
         if t.shape[:1] != (length,):
@@ -66,7 +70,9 @@ def _infer(*types: ArrayType, program: Program, consts: int, carry: int, length:
     return (*strong(outputs[:carry]), *in_front(outputs[carry:], length))
 
 
-def _reference(*inputs: Any, program: Program, consts: int, carry: int, length: int, reverse: bool) -> Values:
+def _reference(
+    *inputs: Any, program: Program, consts: int, carry: int, length: int, reverse: bool, snapshots: int = 0
+) -> Values:
     given = parts(inputs, {"consts": consts, "carry": carry})
     state: list[Any] = list(given.carry)
     types = in_front(program.output_types[carry:], length)
@@ -175,12 +181,16 @@ def _vjp(inputs: Values, wanted: Sequence[bool], params: dict[str, Any]) -> tupl
     program: Program = params["program"]
     want = parts(wanted, params)
     moves = _moving_carry(program, params, want)
+    if 0 < params.get("snapshots", 0) < params["length"]:
+        given = parts(inputs, params)
+        return bind(scan, *inputs, **params), lambda cts: revolve.pull_scan(given, want, moves, params, cts)
     joint = pulled(program, (*want.consts, *moves, *want.xs))
-    cut = split(joint, [k >= len(program.inputs) for k in range(len(joint.inputs))])
     count, consts = len(program.outputs), params["consts"]
+    at_hand = [not consts <= k < consts + params["carry"] for k in range(len(program.inputs))]
+    cut = economical(split(joint, [k >= len(program.inputs) for k in range(len(joint.inputs))]), at_hand)
     numbers: dict[Any, int] = {v: k for k, v in enumerate(cut.known.inputs)}
     sources = [numbers.get(a) for a in cut.known.outputs[len(cut.known.outputs) - cut.residuals :]]
-    again = [k is not None and not consts <= k < consts + params["carry"] for k in sources]  # operands as they are
+    again = [k is not None and at_hand[k] for k in sources]  # operands as they are
     first = len(cut.known.outputs) - cut.residuals
     kept = [*range(count), *(first + k for k, a in enumerate(again) if not a)]
 

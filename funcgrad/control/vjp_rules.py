@@ -254,14 +254,24 @@ def custom_gradient(fun: Callable[..., Any]) -> Callable[..., Any]:
     (Array(4.), Array(6.))
     """
 
+    def both(*args: Any) -> tuple[Any, Callable[[Any], Any]]:
+        result = fun(*args)
+        if not isinstance(result, (tuple, list)) or len(result) != 2 or not callable(result[1]):
+            raise TypeError(
+                f"custom_gradient: {getattr(fun, '__name__', fun)!s} must return a pair (output, vjp), vjp a function "
+                f"of a cotangent, but returned {result!r}{at_line()}"
+            )
+        output, rule = result
+        return output, rule
+
     @functools.wraps(fun)
     def value(*args: Any) -> Any:
-        return fun(*args)[0]
+        return both(*args)[0]
 
     wrapped = custom_vjp(value)
 
     def fwd(*args: Any) -> Any:
-        output, rule = fun(*args)
+        output, rule = both(*args)
         leaves, structure = tree.flatten(output)
         found: list[tree.TreeDef] = []
 

@@ -7,6 +7,8 @@ carry of every iteration on a tape that grows, and walks back along it.
 With J the derivative of the loop, ``while_pull`` is (x, ct) -> Jᵀct. The loop over pairs (x, dx) computes J dx beside,
 and *its* pullback of (dct, ct) has the components Jᵀct (by dx) and Jᵀdct + (dJ[dx])ᵀct (by x): the value and the
 tangent of ``while_pull``. So the loop over pairs serves derivatives of every order.
+
+With `snapshots` there is no tape: only so many carries are kept (see `funcgrad.control.revolve`).
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from funcgrad.control import revolve
 from funcgrad.control.bodies import (
     Flags,
     batched_program,
@@ -66,13 +69,17 @@ def _check(given: Parts, cond: Program, body: Program) -> None:
     same_types("while", "the values of cond", cond.output_types, (ArrayType((), np.dtype(np.bool_)),))
 
 
-def _infer(*types: ArrayType, cond: Program, body: Program, cond_consts: int, body_consts: int) -> Any:
+def _infer(
+    *types: ArrayType, cond: Program, body: Program, cond_consts: int, body_consts: int, snapshots: int = 0
+) -> Any:
     given = parts(types, {"cond_consts": cond_consts, "body_consts": body_consts, "body": body})
     _check(given, cond, body)
     return strong(body.output_types)
 
 
-def _reference(*inputs: Any, cond: Program, body: Program, cond_consts: int, body_consts: int) -> Values:
+def _reference(
+    *inputs: Any, cond: Program, body: Program, cond_consts: int, body_consts: int, snapshots: int = 0
+) -> Values:
     given = parts(inputs, {"cond_consts": cond_consts, "body_consts": body_consts, "body": body})
     state: list[Any] = list(given.carry)
     while interpret(cond, [*given.cond, *state])[0]:
@@ -152,8 +159,12 @@ def _vjp(inputs: Values, wanted: Sequence[bool], params: dict[str, Any]) -> tupl
     able = smooth(types.carry)
 
     def pullback(cotangents: Values) -> Values:
-        cts = filled(chosen(cotangents, able), chosen(types.carry, able))
-        found = placed(bind(while_pull, *inputs, *cts, **params), (*smooth(types.body), *able))
+        if params.get("snapshots"):
+            sums = revolve.pull_while(given, params, cotangents)
+        else:
+            cts = filled(chosen(cotangents, able), chosen(types.carry, able))
+            sums = list(bind(while_pull, *inputs, *cts, **params))
+        found = placed(sums, (*smooth(types.body), *able))
         wanted_ones = zip(found, (*want.body, *want.carry), strict=True)
         return (*(None for _ in given.cond), *(ct if w else None for ct, w in wanted_ones))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -57,6 +58,7 @@ class ArrayType(NamedTuple):
         return f"{name}[{','.join(map(str, self.shape))}]" + ("*" if self.weak else "")
 
 
+_of_array = functools.partial(tuple.__new__, ArrayType)  # three times as fast as a named tuple's own constructor
 # Of NumPy's and Python's scalars: their class says it all
 _SCALARS: dict[type, ArrayType] = {dtype.type: ArrayType((), dtype) for dtype in dtypes.ALL}
 _SCALARS |= {kind: ArrayType((), dtype, weak=dtype.kind != "b") for kind, dtype in dtypes.WEAK.items()}
@@ -74,5 +76,5 @@ def type_of_value(value: Any) -> ArrayType:
     if kind is not None:
         return kind
     if isinstance(value, (np.ndarray, np.generic)):
-        return ArrayType(value.shape, dtypes.check_supported(value.dtype))
+        return _of_array((value.shape, dtypes.check_supported(value.dtype), False))
     raise TypeError(f"{value!r} of type {type(value).__name__} is not an array or a number")

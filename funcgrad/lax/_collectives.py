@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Hashable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,13 +23,51 @@ __all__ = [  # noqa: PLE0604
 ]
 
 
+Groups = Sequence[Sequence[int]] | None
+
+
 def _names(axis_name: Any) -> tuple[Hashable, ...]:
     return tuple(axis_name) if isinstance(axis_name, (tuple, list)) else (axis_name,)
 
 
-def _no_groups(name: str, groups: Any) -> None:
-    if groups is not None:
-        raise NotImplementedError(f"lax.{name}: axis_index_groups is not supported: give the axis whole{at_line()}")
+class _Groups(NamedTuple):
+    """Examples that talk to each other only: for each example the numbers of its group's, which of them count (short
+    groups are filled up), and its own place there.
+    """
+
+    members: np.ndarray
+    counts: np.ndarray
+    place: np.ndarray
+
+
+def _groups(name: str, groups: Groups, size: int, equal: bool = True) -> _Groups | None:
+    if groups is None:
+        return None
+    lists = [[operator.index(k) for k in group] for group in groups]
+    if sorted(k for group in lists for k in group) != list(range(size)):
+        raise ValueError(
+            f"lax.{name}: axis_index_groups must name each of the {size} examples once, not {lists}{at_line()}"
+        )
+    longest = max(map(len, lists))
+    if equal and any(len(group) != longest for group in lists):
+        raise ValueError(f"lax.{name}: axis_index_groups must have groups of one size, not {lists}{at_line()}")
+    members, counts = np.zeros((size, longest), np.int64), np.zeros((size, longest), bool)
+    place = np.zeros(size, np.int64)
+    for group in lists:
+        members[group] = [*group, *group[:1] * (longest - len(group))]
+        counts[group] = np.arange(longest) < len(group)
+        place[group] = np.arange(len(group))
+    return _Groups(members, counts, place)
+
+
+def _number(name: Hashable) -> Any:
+    return collective(collectives.axis_index, name, np.int64(0))
+
+
+def _every(name: Hashable, leaf: Any, groups: _Groups | None) -> Any:
+    """The values of all examples, or of those of the group, along a new first axis."""
+    every = collective(collectives.all_gather, name, leaf)
+    return every if groups is None else indexing["getitem"](every, indexing["getitem"](groups.members, _number(name)))
 
 
 def _one(name: str, axis_name: Any) -> Hashable:
@@ -38,7 +77,7 @@ def _one(name: str, axis_name: Any) -> Hashable:
     return names[0]
 
 
-def psum(x: Any, axis_name: Any, *, axis_index_groups: None = None) -> Any:
+def psum(x: Any, axis_name: Any, *, axis_index_groups: Groups = None) -> Any:
     """The sum over the examples of one or several named batch axes, leaf by leaf.
 
     Parameters
@@ -48,12 +87,14 @@ def psum(x: Any, axis_name: Any, *, axis_index_groups: None = None) -> Any:
     axis_name
         The name that `vmap` gave to the axis, or a tuple of names.
     axis_index_groups
-        Refused unless None.
+        Lists of the examples' numbers, each of which is in one list: sums are taken list by list (of one axis).
 
     Raises
     ------
     NameError
         If no axis has that name here.
+    ValueError
+        For groups that do not name each example once.
 
     Examples
     --------
@@ -61,14 +102,31 @@ def psum(x: Any, axis_name: Any, *, axis_index_groups: None = None) -> Any:
     >>> import numpy as np
     >>> fg.vmap(lambda x: x / fg.lax.psum(x, "i"), axis_name="i")(np.array([1.0, 3.0]))
     Array([0.25, 0.75])
+    >>> pairs = lambda x: fg.lax.psum(x, "i", axis_index_groups=[[0, 1], [2, 3]])
+    >>> fg.vmap(pairs, axis_name="i")(np.array([1.0, 2.0, 3.0, 4.0]))
+    Array([3., 3., 7., 7.])
     """
-    _no_groups("psum", axis_index_groups)
+    if axis_index_groups is not None:
+        return _grouped_sum(x, _one("psum", axis_name), axis_index_groups)
     sizes = {name: axes.find(name).size for name in _names(axis_name)}
 
     def total(leaf: Any) -> Any:
         for name, size in sizes.items():
             leaf = leaf * size if _is_number(leaf) else collective(collectives.psum, name, leaf)
         return leaf
+
+    return tree.map(total, x)
+
+
+def _grouped_sum(x: Any, name: Hashable, axis_index_groups: Groups) -> Any:
+    groups = _groups("psum", axis_index_groups, axes.find(name).size, equal=False)
+    assert groups is not None
+    counts = indexing["getitem"](groups.counts, _number(name))
+
+    def total(leaf: Any) -> Any:
+        every = _every(name, leaf, groups)
+        kept = np.reshape(counts, (-1, *(1,) * len(type_of(leaf).shape)))
+        return np.sum(np.where(kept, every, np.zeros((), type_of(every).dtype)), axis=0)
 
     return tree.map(total, x)
 
@@ -97,41 +155,43 @@ def axis_index(axis_name: Any) -> Any:
     """
     index: Any = 0
     for name in _names(axis_name):
-        index = index * axes.find(name).size + collective(collectives.axis_index, name, np.int64(0))
+        index = index * axes.find(name).size + _number(name)
     return index
 
 
-def pmean(x: Any, axis_name: Any, *, axis_index_groups: None = None) -> Any:
-    """The mean over the examples of named batch axes, leaf by leaf."""
-    _no_groups("pmean", axis_index_groups)
-    size = axis_size(axis_name)
-    return tree.map(lambda leaf: psum(leaf, axis_name) / size, x)
+def pmean(x: Any, axis_name: Any, *, axis_index_groups: Groups = None) -> Any:
+    """The mean over the examples of named batch axes, leaf by leaf; see `psum`."""
+    size = psum(1.0, axis_name, axis_index_groups=axis_index_groups)
+    if axis_index_groups is None:
+        size = axis_size(axis_name)
+    return tree.map(lambda leaf: psum(leaf, axis_name, axis_index_groups=axis_index_groups) / size, x)
 
 
-def _extreme(operation: Any, x: Any, axis_name: Any) -> Any:
+def _extreme(name: str, operation: Any, x: Any, axis_name: Any, axis_index_groups: Groups) -> Any:
     names = [axes.find(name).name for name in _names(axis_name)]
+    groups = None
+    if axis_index_groups is not None:
+        groups = _groups(name, axis_index_groups, axes.find(_one(name, axis_name)).size, equal=False)
 
     def best(leaf: Any) -> Any:
         for name in names:
-            leaf = operation(collective(collectives.all_gather, name, leaf), axes=(0,))
+            leaf = operation(_every(name, leaf, groups), axes=(0,))
         return leaf
 
     return tree.map(best, x)
 
 
-def pmax(x: Any, axis_name: Any, *, axis_index_groups: None = None) -> Any:
+def pmax(x: Any, axis_name: Any, *, axis_index_groups: Groups = None) -> Any:
     """The largest value over the examples of named batch axes, leaf by leaf; differentiable, as `numpy.max` is."""
-    _no_groups("pmax", axis_index_groups)
-    return _extreme(reduce_max, x, axis_name)
+    return _extreme("pmax", reduce_max, x, axis_name, axis_index_groups)
 
 
-def pmin(x: Any, axis_name: Any, *, axis_index_groups: None = None) -> Any:
+def pmin(x: Any, axis_name: Any, *, axis_index_groups: Groups = None) -> Any:
     """The smallest value over the examples of named batch axes, leaf by leaf; differentiable, as `numpy.min` is."""
-    _no_groups("pmin", axis_index_groups)
-    return _extreme(reduce_min, x, axis_name)
+    return _extreme("pmin", reduce_min, x, axis_name, axis_index_groups)
 
 
-def all_gather(x: Any, axis_name: Any, *, axis_index_groups: None = None, axis: int = 0, tiled: bool = False) -> Any:
+def all_gather(x: Any, axis_name: Any, *, axis_index_groups: Groups = None, axis: int = 0, tiled: bool = False) -> Any:
     """The values of all examples side by side, leaf by leaf.
 
     Parameters
@@ -140,6 +200,8 @@ def all_gather(x: Any, axis_name: Any, *, axis_index_groups: None = None, axis: 
         A pytree of arrays.
     axis_name
         The name of the batch axis.
+    axis_index_groups
+        Lists of the examples' numbers, of one length: only the examples of a list see each other.
     axis
         Where they stand in the result.
     tiled
@@ -153,11 +215,11 @@ def all_gather(x: Any, axis_name: Any, *, axis_index_groups: None = None, axis: 
     Array([[1., 2.],
            [1., 2.]])
     """
-    _no_groups("all_gather", axis_index_groups)
-    name = axes.find(_one("all_gather", axis_name)).name
+    frame = axes.find(_one("all_gather", axis_name))
+    name, groups = frame.name, _groups("all_gather", axis_index_groups, frame.size)
 
     def gathered(leaf: Any) -> Any:
-        every = collective(collectives.all_gather, name, leaf)
+        every = _every(name, leaf, groups)
         shape = type_of(leaf).shape
         if not tiled:
             return np.moveaxis(every, 0, axis)
@@ -219,7 +281,7 @@ def all_to_all(
     split_axis: int,
     concat_axis: int,
     *,
-    axis_index_groups: None = None,
+    axis_index_groups: Groups = None,
     tiled: bool = False,
 ) -> Any:
     """Each example cut along `split_axis`, one part for each example; what an example gets is put side by side.
@@ -235,6 +297,8 @@ def all_to_all(
         `tiled`.
     concat_axis
         The axis along which the parts stand; a new one unless `tiled`.
+    axis_index_groups
+        Lists of the examples' numbers, of one length: only the examples of a list exchange parts.
 
     Examples
     --------
@@ -244,9 +308,9 @@ def all_to_all(
     Array([[1., 3.],
            [2., 4.]])
     """
-    _no_groups("all_to_all", axis_index_groups)
     name = _one("all_to_all", axis_name)
-    size = axes.find(name).size
+    groups = _groups("all_to_all", axis_index_groups, axes.find(name).size)
+    size = axes.find(name).size if groups is None else groups.members.shape[1]
 
     def exchanged(leaf: Any) -> Any:
         shape = type_of(leaf).shape
@@ -254,11 +318,12 @@ def all_to_all(
         if shape[split] % size if tiled else shape[split] != size:
             raise ValueError(
                 f"lax.all_to_all: the axis {split_axis} that is split has extent {shape[split]} in an array of shape "
-                f"{shape}; the axis {name!r} has {size} examples{at_line()}"
+                f"{shape}; the axis {name!r} has {size} examples{' in a group' if groups else ''}{at_line()}"
             )
         parts = np.reshape(leaf, (*shape[:split], size, -1, *shape[split + 1 :]))
-        every = collective(collectives.all_gather, name, np.moveaxis(parts, split, 0))  # (source, part, ...)
-        mine = indexing["getitem"](np.moveaxis(every, 1, 0), collective(collectives.axis_index, name, np.int64(0)))
+        every = _every(name, np.moveaxis(parts, split, 0), groups)  # (source, part, ...)
+        own = _number(name) if groups is None else indexing["getitem"](groups.place, _number(name))
+        mine = indexing["getitem"](np.moveaxis(every, 1, 0), own)
         if tiled:
             place = _axis("all_to_all", concat_axis, len(shape))
             rest = type_of(mine).shape[1:]
@@ -269,26 +334,24 @@ def all_to_all(
     return tree.map(exchanged, x)
 
 
-def pswapaxes(x: Any, axis_name: Any, axis: int, *, axis_index_groups: None = None) -> Any:
+def pswapaxes(x: Any, axis_name: Any, axis: int, *, axis_index_groups: Groups = None) -> Any:
     """The batch axis exchanged with `axis` of every example."""
     return all_to_all(x, axis_name, axis, axis, axis_index_groups=axis_index_groups)
 
 
 def psum_scatter(
-    x: Any, axis_name: Any, *, scatter_dimension: int = 0, axis_index_groups: None = None, tiled: bool = False
+    x: Any, axis_name: Any, *, scatter_dimension: int = 0, axis_index_groups: Groups = None, tiled: bool = False
 ) -> Any:
     """The sum over all examples, of which each example gets its part along `scatter_dimension`."""
-    _no_groups("psum_scatter", axis_index_groups)
     name = _one("psum_scatter", axis_name)
+    groups = _groups("psum_scatter", axis_index_groups, axes.find(name).size)
+    size = axes.find(name).size if groups is None else groups.members.shape[1]
 
     def scattered(leaf: Any) -> Any:
-        parts = all_to_all(leaf, name, scatter_dimension, 0, tiled=False) if not tiled else None
-        if parts is not None:
-            return np.sum(parts, axis=0)
         shape = type_of(leaf).shape
-        size = axes.find(name).size
         place = _axis("psum_scatter", scatter_dimension, len(shape))
-        cut = np.reshape(leaf, (*shape[:place], size, -1, *shape[place + 1 :]))
-        return np.sum(all_to_all(cut, name, place, 0), axis=0)
+        if tiled:
+            leaf = np.reshape(leaf, (*shape[:place], size, -1, *shape[place + 1 :]))
+        return np.sum(all_to_all(leaf, name, place, 0, axis_index_groups=axis_index_groups), axis=0)
 
     return tree.map(scattered, x)

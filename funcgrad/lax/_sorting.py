@@ -10,7 +10,6 @@ from funcgrad.array import as_array
 from funcgrad.errors import at_line
 from funcgrad.ops import sorting
 from funcgrad.ops.comparison import convert
-from funcgrad.ops.shape import slice_
 from funcgrad.trace.frame import type_of
 from funcgrad.trace.tracer import Tracer
 
@@ -118,9 +117,7 @@ def _top(name: str, operand: Any, k: int, axis: int, *, descending: bool) -> tup
     along, shape = _axis(name, axis, operand), type_of(operand).shape
     if not 0 <= k <= shape[along]:
         raise ValueError(f"lax.{name}: k={k} must lie between 0 and the size of axis {axis} of {shape}{at_line()}")
-    order = sorting.argsort(operand, dimension=along, descending=descending)
-    limits = tuple(k if n == along else m for n, m in enumerate(shape))
-    first = slice_(order, start_indices=(0,) * len(shape), limit_indices=limits, strides=(1,) * len(shape))
+    first = sorting.top_places(operand, dimension=along, k=k, descending=descending)
     return _own(sorting.reordered(operand, first, along)), _own(convert(first, dtype=np.dtype(np.int32)))
 
 

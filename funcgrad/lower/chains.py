@@ -61,7 +61,8 @@ def chained(steps: Sequence[Any], outputs: Collection[Var]) -> list[Any]:
             chain = _chain(before, step)
             if chain is not None:
                 later = (v for s in apart(steps[number + 1 :]) for v in _buffers(s))
-                out[-1] = chain if before.out in outputs or before.out in set(later) else _in_place(chain)
+                kept = before.beta or before.out in outputs or before.out in set(later)  # or something is added to it
+                out[-1] = chain if kept else _in_place(chain)
                 continue
         out.append(step)
     return out
@@ -94,7 +95,13 @@ def _in_place(chain: Chain) -> Chain:
 
 def _chain(product: Product, tail: KernelStep) -> Chain | None:
     rows, width = product.batch * product.m, product.n * product.out.type.dtype.itemsize
-    if product.k > LONGEST or rows * width < LEAST_BYTES or product.out not in tail.buffers or tail.total % rows:
+    if (
+        product.lie
+        or product.k > LONGEST
+        or rows * width < LEAST_BYTES
+        or product.out not in tail.buffers
+        or tail.total % rows
+    ):
         return None
     scale = tail.total // rows
     if scale not in (1, product.n) or not _keeps_to_rows(tail, product.out, product.n if scale == 1 else 1):

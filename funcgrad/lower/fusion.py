@@ -11,7 +11,8 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from funcgrad.errors import SourceLocation
@@ -19,20 +20,24 @@ from funcgrad.ir.primitive import registry
 from funcgrad.ir.program import Atom, Equation, Literal, Program, Var
 from funcgrad.lower.calls import FAILURES, Call, is_alias, is_native
 from funcgrad.lower.graph import Graph, Stored
-from funcgrad.lower.index import ZERO, Shape, Strided, axis, contiguous_strides, squeezed
+from funcgrad.lower.index import ZERO, Shape, Strided, axis, contiguous_strides, is_view, squeezed
 from funcgrad.lower.loops import Operand
+from funcgrad.lower.ownership import own
 from funcgrad.lower.places import FOLDS as SCATTERS
 from funcgrad.lower.places import update_root
-from funcgrad.lower.products import Product, accumulation, arranged, fold_product, is_fold, match_product
+from funcgrad.lower.products import Product, accumulation, arranged, fold_product, is_fold, match_product, turned
 from funcgrad.lower.roots import Group, Root, fold_root, natural_index, store_root
 from funcgrad.lower.structured import without_constants
 from funcgrad.lower.turning import turn
+from funcgrad.lower.updates import handed_on
 from funcgrad.lower.values import Expressions, NotHere
 from funcgrad.lower.writer import Writer
 
 LOOK_BACK = 12  # groups that a root may join
+LARGE = 1 << 15  # elements from which a kernel is better off with few arrays than with many together
 HEAVIEST = 600  # instructions of one kernel
 ROUNDS = 3
+STORING = 4  # operations that take as long as writing an element or reading it
 
 Steps = list[Group | Product | Call]
 
@@ -50,8 +55,16 @@ class Fusion:
         The equations that can fail, with their codes (from `first_status` on).
     """
 
-    def __init__(self, program: Program, forced: frozenset[Var], first_status: int = 1) -> None:
-        self.graph = Graph(program)
+    def __init__(
+        self,
+        program: Program,
+        forced: frozenset[Var],
+        first_status: int = 1,
+        carried: Mapping[Var, Atom] | None = None,
+    ) -> None:
+        library = any(e.primitive.name == "dot_general" and not is_fold(e) for e in program.equations)
+        self.graph = Graph(program, inside=carried is not None and not library)
+        self.carried = carried or {}
         self.forced = forced
         self.first_status = first_status
         self.steps: Steps = []
@@ -59,7 +72,8 @@ class Fusion:
         self.codes: dict[Equation, int] = {}
         self.checked: set[Equation] = set()
         self.trials: dict[Group, Expressions] = {}
-        self.updated: set[Var] = set()  # what took over the buffer of a temporary that nothing else reads
+        self.readers: dict[Var, dict[Group, None]] = {}  # the groups that read or write a buffer, in their order
+        self.updated: set[Var] = set()  # what took over the buffer of a value that nothing else reads any more
         self.costly: dict[Var, dict[int, int]] = {}  # for each costly lazy variable: how often which step computes it
 
     def run(self) -> Fusion:
@@ -117,10 +131,30 @@ class Fusion:
 
     def loop(self, equation: Equation) -> None:
         """A loop; what it hands on unchanged is what was handed to it."""
-        equation, same = without_constants(equation)
+        whole, (equation, same) = equation, without_constants(equation)
+        taken = self._taken_over(equation, whole)
+        places = {k: v for k, v in enumerate(equation.outputs) if k in taken}
+        if taken:
+            outputs = tuple(taken.get(k, v) for k, v in enumerate(equation.outputs))
+            equation = equation.replace(outputs=outputs)
+        before = {root: self.graph.stored[root] for root in taken.values()}
         self.call(equation)
+        self.graph.stored |= before  # for whoever reads the buffer as it was
+        for k, var in places.items():
+            self.graph.stored[var] = Stored(taken[k], len(self.steps) - 1)
         for var, atom in same.items():
             self.graph.stored[var] = self.graph.stored[atom] if isinstance(atom, Var) else self._number(atom)
+
+    def _taken_over(self, equation: Equation, whole: Equation) -> dict[int, Var]:
+        """The buffers of operands that a loop may change in place, by the number of the output."""
+        taken = {}
+        for i, k in handed_on(equation):
+            operand, var = equation.inputs[i], equation.outputs[k]
+            self.ensure(operand)
+            root = own(self, operand, var, whole, whole)
+            if root is not None:
+                taken[k] = root
+        return taken
 
     def _number(self, literal: Literal) -> Stored:
         """A literal in a buffer."""
@@ -151,10 +185,11 @@ class Fusion:
             self.add(fold_product(equation))
             return
         product, missing = match_product(equation, self.graph, len(self.steps))
-        for which in missing:
-            self.ensure(equation.inputs[which])
-        if product is None:
-            product, missing = match_product(equation, self.graph, len(self.steps))
+        for found in (self._under_views, lambda operand: operand):  # what they are views of, or else themselves
+            for which in missing:
+                self.ensure(found(equation.inputs[which]))
+            if product is None:
+                product, missing = match_product(equation, self.graph, len(self.steps))
         for which in missing:  # its axes stand in an order that no matrix has: a copy in another one
             copied, equation = arranged(equation, which)
             self.graph.producers[copied.outputs[0]] = copied
@@ -163,11 +198,23 @@ class Fusion:
             product, missing = match_product(equation, self.graph, len(self.steps))
         assert product is not None
         found = accumulation(equation, self.graph, len(self.steps))
-        if found is not None:
-            self.add(store_root(found.out, found.base))
-            product = dataclasses.replace(product, out=found.out, alpha=found.factor, beta=1.0)
-        self.graph.stored[product.out] = Stored(product.out, len(self.steps))
+        if found is None:
+            product = turned(equation, product, self.graph)
+            self.graph.stored[product.out] = Stored(product.out, len(self.steps))
+        else:
+            target = self._writable(found.out, found.base, equation)
+            product = dataclasses.replace(product, out=target, alpha=found.factor, beta=1.0)
+            self.graph.stored[found.out] = Stored(target, len(self.steps))
         self.steps.append(product)
+
+    def _under_views(self, atom: Atom) -> Atom:
+        """The value that `atom` shows all of, perhaps in another order."""
+        while isinstance(atom, Var) and atom not in self.graph.stored:
+            equation = self.graph.producers[atom]
+            if not is_view(equation) or equation.inputs[0].type.size > atom.type.size:
+                break
+            atom = equation.inputs[0]
+        return atom
 
     def concatenate(self, equation: Equation) -> None:
         """Each part is stored where it belongs."""
@@ -201,7 +248,7 @@ class Fusion:
     def scatter(self, equation: Equation) -> None:
         """A loop over the updates, one after the other, into a copy of the operand, or into the operand itself."""
         (var,) = equation.outputs
-        target = self._writable(equation)
+        target = self._writable(var, equation.inputs[0], equation)
         root = update_root(equation, target, self.graph, len(self.steps))
         group = Group(root.domain, None, len(self.steps))
         self._accept(root, group, self._probe(root, group))
@@ -209,14 +256,13 @@ class Fusion:
         self.steps.append(group)
         self.graph.stored[var] = Stored(target, group.position)
 
-    def _writable(self, equation: Equation) -> Var:
-        """The buffer of a temporary that nothing else reads, or a new one that its elements are copied to."""
-        operand, (var,) = equation.inputs[0], equation.outputs
-        place = self.graph.stored.get(operand) if isinstance(operand, Var) else None
-        own = place is not None and place.position >= 0 and (place.root is operand or operand in self.updated)
-        if own and self.graph.only_user(operand) is equation:  # type: ignore[arg-type]
-            self.updated.add(var)
-            return place.root  # type: ignore[union-attr]
+    def _writable(self, var: Var, operand: Atom, at: Equation) -> Var:
+        """For `var`, which is made from `operand`: the buffer of this value if nothing reads it after the equation at
+        hand, or a new one that its elements are copied to.
+        """
+        root = own(self, operand, var, self.graph.producers[var], at)
+        if root is not None:
+            return root
         self.add(store_root(var, operand))
         return var
 
@@ -241,7 +287,7 @@ class Fusion:
             self.ensure(atom)
             root = self.graph.stored[atom].root
             given = root in self.graph.program.constants or root in self.graph.program.inputs
-            if not given and root not in claimed:
+            if (not given or self.carried.get(root) is atom) and root not in claimed:
                 claimed.add(root)
                 return root
         copy = Var(atom.type)
@@ -269,8 +315,7 @@ class Fusion:
         return position
 
     def _join(self, root: Root, after: int) -> int | None:
-        groups = (step for step in reversed(self.steps) if isinstance(step, Group))
-        for group in itertools.islice(groups, LOOK_BACK):
+        for group in self._candidates(root):
             if group.position <= after:
                 return None
             fits, in_rows = _fits(root, group)
@@ -288,6 +333,34 @@ class Fusion:
             self._accept(root, group, trial)
             return group.position
         return None
+
+    def _candidates(self, root: Root) -> Iterator[Group]:
+        """The groups that a root may join, the latest first: of large arrays only those that read the same ones."""
+        if math.prod(root.domain) < LARGE:
+            groups = (step for step in reversed(self.steps) if isinstance(step, Group))
+            return itertools.islice(groups, LOOK_BACK)
+        found = {g.position: g for var in self._sources(root) for g in list(self.readers.get(var, ()))[-LOOK_BACK:]}
+        return (found[position] for position in sorted(found, reverse=True))
+
+    def _sources(self, root: Root) -> set[Var]:
+        """The buffers as large as its domain that a root reads."""
+        size = math.prod(root.domain)
+        found: set[Var] = set()
+        seen: set[Var] = set()
+        waiting = [atom for atom, _ in root.operands]
+        while waiting:
+            atom = waiting.pop()
+            if not isinstance(atom, Var) or atom in seen or atom.type.size < size:
+                continue
+            seen.add(atom)
+            place, producer = self.graph.stored.get(atom), self.graph.producers.get(atom)
+            if place is not None:
+                found.add(place.root)
+            elif producer is None:
+                found.add(atom)
+            else:
+                waiting.extend(producer.inputs)
+        return found
 
     def _probe(self, root: Root, group: Group) -> Expressions:
         """Write the root's elements for trial: raises `NotHere` if the group cannot compute it.
@@ -319,6 +392,8 @@ class Fusion:
         survey.instructions += trial.writer.instructions - trial.begun
         survey.costly += len(trial.costly)
         survey.reads.update(trial.writer.buffer_of)
+        for var in (*trial.writer.buffer_of, root.var):
+            self.readers.setdefault(var, {})[group] = None
         survey.positions.update(trial.positions)
         if root.target is not None:
             survey.positions.add(root.target.place())
@@ -330,13 +405,30 @@ class Fusion:
             self.costly.setdefault(var, {})[group.position] = iterations
 
     def again(self) -> frozenset[Var]:
-        """The costly values that would be computed by several kernels, or far more often than they have elements."""
-        found = set()
+        """The values that are better stored: costly ones that would be computed by several kernels, or far more often
+        than they have elements; and cheap ones of which the kernels together compute more than storing them takes.
+        """
+        found = {var for var, count in self._computed().items() if self._is_dear(var, count)}
         for var, places in self.costly.items():
             once = max(var.type.size, 1)
             if var not in self.graph.stored and (len(places) > 1 or any(n > 2 * once for n in places.values())):
                 found.add(var)
         return frozenset(found)
+
+    def _computed(self) -> Counter[Var]:
+        """How many kernels compute each lazy value that several equations read."""
+        found: Counter[Var] = Counter()
+        for group, trial in self.trials.items():
+            if math.prod(group.domain) >= LARGE:
+                found.update({var for var, _ in trial.reads_of})
+        return found
+
+    def _is_dear(self, var: Var, kernels: int) -> bool:
+        equation = self.graph.producers.get(var)
+        if kernels < 2 or var in self.graph.stored or equation is None or equation.primitive.scalar is None:
+            return False
+        work = self.graph.works.get(var, 0)
+        return len(self.graph.users[var]) > 1 and (kernels - 1) * work > STORING * (kernels + 2)
 
 
 def _fits(root: Root, group: Group) -> tuple[bool, bool]:
@@ -376,6 +468,7 @@ def _inner_root(var: Var, operand: Atom, first: Any, counts: Shape, config: Any)
 HANDLERS: dict[str, Callable[[Any, Equation], None]] = {
     "scan": Fusion.loop,
     "while": Fusion.loop,
+    "cond": Fusion.loop,
     **dict.fromkeys(
         ("reduce_sum", "reduce_prod", "reduce_max", "reduce_min", "reduce_and", "reduce_or", "argmax", "argmin"),
         Fusion.fold,
@@ -389,11 +482,11 @@ HANDLERS: dict[str, Callable[[Any, Equation], None]] = {
 }
 
 
-def fuse(program: Program, first_status: int = 1) -> Fusion:
-    """The steps of a simplified program."""
+def fuse(program: Program, first_status: int = 1, carried: Mapping[Var, Atom] | None = None) -> Fusion:
+    """The steps of a simplified program; buffers of inputs that are `carried` may become those of these outputs."""
     forced: frozenset[Var] = frozenset()
     for _ in range(ROUNDS):
-        fusion = Fusion(program, forced, first_status).run()
+        fusion = Fusion(program, forced, first_status, carried).run()
         more = fusion.again()
         if not more:
             break

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from funcgrad.ir.program import Atom, Equation, Program, Var
 from funcgrad.lower.index import is_view
+from funcgrad.lower.updates import handed_on
 
 COMPUTED = frozenset({"dynamic_slice", "gather", "iota"})  # elements whose place is computed
 DEEPEST = 100  # operations in a row that are computed anew wherever they are needed, before one is stored
@@ -51,6 +52,8 @@ class Graph:
     stored: dict[Var, Stored] = field(default_factory=dict)
     depths: dict[Var, int] = field(default_factory=dict)
     works: dict[Var, int] = field(default_factory=dict)
+    order: dict[Equation, int] = field(default_factory=dict)
+    inside: bool = False
 
     def __post_init__(self) -> None:
         for equation in self.program.equations:
@@ -71,6 +74,28 @@ class Graph:
         """The one equation that reads `var`, if nothing else does."""
         users = self.users.get(var, [])
         return users[0] if len(users) == 1 else None
+
+    def is_before(self, one: Equation, other: Equation) -> bool:
+        """Whether an equation stands above another one."""
+        if not self.order:
+            self.order = {e: k for k, e in enumerate(self.program.equations)}
+        return self.order[one] < self.order.get(other, -1)
+
+    def leads(self, var: Var, goal: Atom) -> bool:
+        """Whether `var` becomes `goal` by changes in place alone."""
+        while var is not goal:
+            changes = (
+                (user, k)
+                for user in self.users.get(var, ())
+                if user is not None
+                for i, k in handed_on(user)
+                if user.inputs[i] is var
+            )
+            user, k = next(changes, (None, 0))
+            if user is None:
+                return False
+            var = user.outputs[k]
+        return True
 
     def is_lazy(self, equation: Equation) -> bool:
         """Whether elements of the result can be computed one by one."""

@@ -11,9 +11,12 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import numpy as np
+
 from funcgrad.dtypes import code
 from funcgrad.ir.program import Var
 from funcgrad.ir.types import ArrayType
+from funcgrad.lower.lanes import in_lanes
 from funcgrad.lower.loops import (
     INDEX,
     Branch,
@@ -30,13 +33,18 @@ from funcgrad.lower.loops import (
     Store,
     Value,
     While,
+    walk,
 )
 from funcgrad.lower.schedule import KernelStep
 from funcgrad.lower.structured import Structured
+from funcgrad.lower.unrolled import unrolled, without_stores
 from funcgrad.lower.writer import SMALL
 
 POLL = "fg_poll"  # the runtime knows the address
-MOST_POINTS = 4096  # of all domains of one iteration: beyond, a table of steps costs next to nothing
+WRITTEN = 128  # sizes up to this one are written into the kernel
+FEWEST_LANES = 4
+PATIENCE = 1 << 22  # points that are computed between two looks at pending signals
+MOST_POINTS = 1 << 15  # of all domains of one iteration: beyond, a table of steps costs next to nothing
 MOST_INSTRUCTIONS = 2500  # of one kernel: LLVM's time grows faster than the text
 
 Places = dict[Var, tuple[Var, Operand | None]]  # for each buffer of a body: which one it is, and from where on
@@ -45,16 +53,16 @@ Places = dict[Var, tuple[Var, Operand | None]]  # for each buffer of a body: whi
 def merged(region: Structured) -> KernelStep | None:
     """The loop or branch as one kernel call; None where it is better a table of steps."""
     make = {"scan": _scan, "cond": _cond, "while": _while}.get(region.equation.primitive.name)
-    if make is None or not all(map(_is_small, region.plans)):
+    if make is None or not all(map(is_small, region.plans)):
         return None
     merger = Merger()
     body = make(region, merger)
     if merger.count > MOST_INSTRUCTIONS:
         return None
-    return merger.step(body)
+    return merger.step(body, (*region.operands, *region.equation.outputs))
 
 
-def _is_small(plan: Any) -> bool:
+def is_small(plan: Any) -> bool:
     """Whether all that a body does is a few kernels on small domains."""
     points = 0
     for step in plan.steps:
@@ -81,12 +89,27 @@ class Merger:
         self.count = 0
         self.points = 0
         self._numbers = 1
+        self._shared: dict[tuple[str, int | float | str], Value] = {}
 
-    def step(self, body: Iterable[Instruction]) -> KernelStep:
-        """The call of the finished kernel."""
+    def step(self, body: Iterable[Instruction], visible: Iterable[Var]) -> KernelStep:
+        """The call of the finished kernel, whose `visible` buffers others read or write."""
         first, last = Value(0, INDEX), Value(1, INDEX)
-        kernel = Kernel(tuple(self.buffers), tuple(self.parameters), first, last, tuple(body))
+        text = tuple(in_lanes(unrolled(body, self.fresh), self.fresh, self.scratch))
+        text = self._without_unread(text, set(visible))
+        kernel = Kernel(tuple(self.buffers), tuple(self.parameters), first, last, text)
         return KernelStep(kernel, tuple(self.keys), tuple(self.values), 1, 0, None, self.points)
+
+    def _without_unread(self, body: tuple[Instruction, ...], visible: set[Var]) -> tuple[Instruction, ...]:
+        """The instructions without stores of single numbers that nobody reads; those of arrays show LLVM its lanes."""
+        read = {i.buffer for i in walk(body) if isinstance(i, Load)}
+        unread = {
+            k for k, v in enumerate(self.keys) if k not in read and v not in visible and v.type.size < FEWEST_LANES
+        }
+        return without_stores(body, unread)
+
+    def scratch(self, length: int, dtype: str) -> int:
+        """The number of a new buffer."""
+        return self.buffer(Var(ArrayType((length,), np.dtype(dtype))), dtype, True)
 
     def fresh(self, dtype: str) -> Value:
         """A new value."""
@@ -95,9 +118,17 @@ class Merger:
 
     def size(self, number: int) -> Operand:
         """An integer: a constant if it is small, else a parameter."""
-        if -SMALL <= number <= SMALL:
+        if -WRITTEN <= number <= WRITTEN:
             return Constant(number, INDEX)
         return self.parameter(number, INDEX)
+
+    def shared(self, number: int | float | str, dtype: str) -> Operand:
+        """A number of a kernel: one parameter for all equal ones."""
+        if dtype == INDEX and isinstance(number, int) and abs(number) <= WRITTEN:
+            return Constant(number, INDEX)
+        if (dtype, number) not in self._shared:
+            self._shared[dtype, number] = self.parameter(number, dtype)
+        return self._shared[dtype, number]
 
     def parameter(self, number: int | float | str, dtype: str) -> Value:
         """A number (or the address of a function of the runtime) that the call hands over."""
@@ -123,16 +154,21 @@ class Merger:
         out.append(Op(result, name, operands))
         return result
 
-    def copy(self, source: Var, target: Var, kind: ArrayType) -> list[Instruction]:
-        """Copy one buffer to another."""
+    def copy(self, source: Var, target: Var, kind: ArrayType, number: Operand | None = None) -> list[Instruction]:
+        """Copy one buffer to another, or to a place of it: as the element of an array of such."""
+        if source is target:
+            return []
         dtype = code(kind.dtype)
         one, other = self.buffer(source, dtype, False), self.buffer(target, dtype, True)
         value, zero = self.fresh(dtype), Constant(0, INDEX)
         if kind.size == 1:
-            return [Load(value, one, zero), Store(other, zero, value)]
-        index = self.fresh(INDEX)
-        body = (Load(value, one, index), Store(other, index, value))
-        return [Loop(index, zero, self.size(kind.size), body)]
+            return [Load(value, one, zero), Store(other, number or zero, value)]
+        out: list[Instruction] = []
+        start = None if number is None else self.op(out, "mul", number, self.size(kind.size))
+        index, body = self.fresh(INDEX), []  # type: tuple[Value, list[Instruction]]
+        place = index if start is None else self.op(body, "add", start, index)
+        body = [Load(value, one, index), *body, Store(other, place, value)]
+        return [*out, Loop(index, zero, self.size(kind.size), tuple(body))]
 
     def plan(self, plan: Any, places: Places) -> list[Instruction]:
         """The kernels of a body, one after the other."""
@@ -155,7 +191,7 @@ class _Copier:
             step.kernel.last: merger.size(step.total),
         }
         for v, number in zip(step.kernel.sizes, step.sizes, strict=True):
-            self.env[v] = merger.parameter(number, v.dtype)
+            self.env[v] = merger.shared(number, v.dtype)
 
     def block(self, body: Iterable[Instruction]) -> list[Instruction]:
         """Instructions in order."""
@@ -219,7 +255,8 @@ class _Copier:
     def while_(self, loop: While, out: list[Instruction]) -> None:
         test = tuple(self.block(loop.test))
         condition = self.read(loop.condition)
-        out.append(While(test, condition, tuple(self.block(loop.body)), self.read(loop.poll), self.read(loop.code)))
+        body = tuple(self.block(loop.body))
+        out.append(While(test, condition, body, self.read(loop.poll), self.read(loop.code), loop.every))
 
 
 COPIES: dict[type, Callable[[_Copier, Any, list[Instruction]], None]] = {
@@ -244,7 +281,8 @@ def _scan(region: Structured, m: Merger) -> list[Instruction]:
     index, body = m.fresh(INDEX), []  # type: tuple[Value, list[Instruction]]
     number: Operand = index
     if params["reverse"]:
-        number = m.op(body, "sub", m.size(params["length"] - 1), index)
+        last = params["length"] - 1
+        number = m.op(body, "sub", Constant(last, INDEX) if last < SMALL else m.parameter(last, INDEX), index)
     places: Places = {v: (x, None) for v, x in zip(inputs[:n], given[:n], strict=True)}
     places |= {v: (x, None) for v, x in zip(inputs[n : n + count], outputs[:count], strict=True)}
     places |= {v: (x, None) for v, x in zip(results[:count], region.spares, strict=True)}
@@ -257,8 +295,24 @@ def _scan(region: Structured, m: Merger) -> list[Instruction]:
     body += m.plan(plan, places)
     for k in range(count):
         body += m.copy(region.spares[k], outputs[k], inputs[n + k].type)
-    out.append(Loop(index, Constant(0, INDEX), m.size(params["length"]), tuple(body), (), False))
-    return out
+    return [*out, *_counted(m, index, params["length"], body, region.status)]
+
+
+def _counted(m: Merger, index: Value, length: int, body: list[Instruction], status: int) -> list[Instruction]:
+    """A loop of known length; a long one is a loop of shorter ones, with a look at pending signals after each."""
+    block = max(PATIENCE // max(m.points, 1), 1)
+    zero = Constant(0, INDEX)
+    if length <= 4 * block:
+        stop = Constant(length, INDEX) if length <= SMALL else m.parameter(length, INDEX)  # else one kernel for all
+        return [Loop(index, zero, stop, tuple(body), (), False)]
+    counter = m.buffer(Var(ArrayType((), np.dtype(np.int64))), INDEX, True)
+    number, going, start = m.fresh(INDEX), m.fresh("b1"), m.fresh(INDEX)
+    steps: list[Instruction] = [Load(start, counter, zero)]
+    stop = m.op(steps, "min", m.op(steps, "add", start, m.parameter(block, INDEX)), m.parameter(length, INDEX))
+    steps += [Loop(index, start, stop, tuple(body), (), False), Store(counter, zero, stop)]
+    test = (Load(number, counter, zero), Op(going, "lt", (number, m.parameter(length, INDEX))))
+    poll, code = m.parameter(POLL, INDEX), m.parameter(status, INDEX)
+    return [Store(counter, zero, zero), While(test, going, tuple(steps), poll, code, 1)]
 
 
 def _while(region: Structured, m: Merger) -> list[Instruction]:

@@ -115,8 +115,9 @@ class Branch(NamedTuple):
 class While(NamedTuple):
     """``while condition: body``, where `test` computes the condition anew each time.
 
-    No value leaves it: what it computes lies in buffers. Now and then it calls ``poll(status, code)``, the address of
-    a function that looks at pending signals, and ends if there is a status then.
+    No value leaves it: what it computes lies in buffers. After each `every` iterations (a power of two) it calls
+    ``poll(status, code)``, the address of a function that looks at pending signals, and ends if there is a status then;
+    it does not begin if there is one.
     """
 
     test: tuple[Instruction, ...]
@@ -124,6 +125,7 @@ class While(NamedTuple):
     body: tuple[Instruction, ...]
     poll: Operand
     code: Operand
+    every: int = 1 << 16
 
 
 class Check(NamedTuple):

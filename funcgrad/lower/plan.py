@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from funcgrad.errors import SourceLocation
 from funcgrad.ir.program import Program, Var
@@ -17,14 +19,19 @@ from funcgrad.ir.types import ArrayType
 from funcgrad.lower.calls import WRITERS, Call
 from funcgrad.lower.chains import Chain, chained
 from funcgrad.lower.complex import split
+from funcgrad.lower.counting import counted
 from funcgrad.lower.expand import expand
 from funcgrad.lower.fusion import Fusion, failure, fuse
+from funcgrad.lower.hoist import hoisted
 from funcgrad.lower.inlined import constants_of, merged
 from funcgrad.lower.products import Product
 from funcgrad.lower.roots import Group, Survey
 from funcgrad.lower.schedule import KernelStep, write_group
-from funcgrad.lower.structured import BODIES, Structured, failures_of, structured
+from funcgrad.lower.structured import BODIES, Structured, failures_of, renamed, structured
 from funcgrad.lower.survey import survey
+from funcgrad.lower.taping import taped
+from funcgrad.lower.updates import TRIALS, arranged
+from funcgrad.simplify import simplify
 
 ALIGNMENT = 64
 Step = KernelStep | Product | Call | Structured | Chain
@@ -65,19 +72,27 @@ class Plan:
     first_status: int = 1
 
 
-def make_plan(program: Program, first_status: int = 1) -> Plan:
-    """Lower a simplified program, whose failures are counted from `first_status` on."""
+def make_plan(program: Program, first_status: int = 1, carry: Sequence[tuple[int, int]] | None = None) -> Plan:
+    """Lower a simplified program, whose failures are counted from `first_status` on.
+
+    For the body of a loop or branch, `carry` are pairs of an input and an output (their numbers) that may share a
+    buffer.
+    """
     arguments, results = program.input_types, program.output_types
-    program = expand(program)
+    program = counted(expand(hoisted(expand(program))))
     real = split(program)
     program = program if real is program else expand(real)
-    fusion = fuse(program, first_status)
+    pairs = None if carry is None else {program.inputs[i]: program.outputs[k] for i, k in carry}
+    fusion = fuse(program, first_status, pairs)
     steps = _write(fusion)
     failures: list[Any] = [failure(e) for e in fusion.codes]
     for number, step in enumerate(steps):
         if isinstance(step, Call) and step.equation.primitive.name in BODIES:
             region = structured(step, make_plan, first_status + len(failures))
             failures += failures_of(region)
+            if region.equation.primitive.name == "while_pull":
+                steps[number] = _on_tape(region)
+                continue
             whole = merged(region)
             steps[number] = whole or region
             if whole:
@@ -86,6 +101,32 @@ def make_plan(program: Program, first_status: int = 1) -> Plan:
     given = {*program.inputs, *program.constants, *fusion.outputs}
     offsets, size = _arena(_lifetimes(steps, given))
     return Plan(program, arguments, results, steps, tuple(fusion.outputs), offsets, size, failures, first_status)
+
+
+def _trial(body: Program, pairs: Sequence[tuple[int, int]]) -> Plan:
+    """The plan of a body, to see what it changes in place."""
+    return make_plan(arranged(simplify(renamed(body)), pairs), 1, pairs)
+
+
+TRIALS.append(_trial)
+
+
+def _on_tape(region: Structured) -> Structured:
+    """A pullback by kernels of many iterations, each a plan of one step, where that can be."""
+    found = taped(region)
+    if found is None:
+        return region
+    new, kernels = found
+    assert new.tape is not None
+    known = {v: x for v, x in constants_of(region).items() if v not in region.constants}
+    given = {*new.operands, *new.equation.outputs, *new.spares, *new.tape.sections, *known, *new.constants}
+    plans = []
+    for k, step in enumerate(kernels):
+        offsets, size = _arena(_lifetimes([step], given))
+        program = Program(() if k else new.tape.sections, (), (), {} if k else known)
+        plans.append(Plan(program, (), (), [step], (), offsets, size, [], region.status))
+    arenas = tuple(Var(ArrayType((plan.arena_bytes,), np.dtype(np.uint8))) for plan in plans)
+    return replace(new, plans=tuple(plans), arenas=arenas)
 
 
 def _write(fusion: Fusion) -> list[Step]:

@@ -7,6 +7,7 @@ are loops of constant length.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,22 +23,27 @@ from funcgrad.ops.contraction import free_axes
 
 BLAS = frozenset(("f4", "f8", "c8", "c16"))  # what the library multiplies
 TINY = 512  # multiplications of one product of a batch, below which loops beat a call
+TINIEST = 216  # of a product by itself
 
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
-    """An operand as BLAS sees it: a stack of row-major matrices, perhaps transposed."""
+    """An operand as BLAS sees it: stacks of stacks of row-major matrices, perhaps transposed; `strides` are those from
+    one stack to the next and within a stack.
+    """
 
     var: Var
     offset: int
     transposed: bool
     leading: int
-    stride: int
+    strides: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """``out[b] = alpha * x[b] @ y[b] + beta * out[b]``: one library call for each member of the batch."""
+    """``out[b] = alpha * x[b] @ y[b] + beta * out[b]``: one library call for each member of the batch, `inner` in each
+    stack. The result stands in C order, or as `lie` says.
+    """
 
     out: Var
     x: Matrix
@@ -46,13 +52,26 @@ class Product:
     n: int
     k: int
     batch: int
+    inner: int
     alpha: float = 1.0
     beta: float = 0.0
+    lie: Matrix | None = None
 
     @property
     def dtype(self) -> str:
         """One of `BLAS`."""
         return code(self.out.type.dtype)
+
+    def exchanged(self) -> Product:
+        """The same, written as the transpose of the exchanged factors' product."""
+        x, y, lie = (dataclasses.replace(a, transposed=not a.transposed) for a in (self.y, self.x, self.target))
+        return dataclasses.replace(self, x=x, y=y, m=self.n, n=self.m, lie=lie)
+
+    @property
+    def target(self) -> Matrix:
+        """Where the result stands."""
+        size = self.m * self.n
+        return self.lie or Matrix(self.out, 0, False, self.n, (self.inner * size, size))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +100,8 @@ def is_fold(equation: Equation) -> bool:
     d = Dimensions.of(equation)
     m, n = d.extent(x, 0, "free"), d.extent(y, 1, "free")
     k, batch = d.extent(x, 0, "summed"), d.extent(x, 0, "batch")
-    return code(x.type.dtype) not in BLAS or m <= 1 or n <= 1 or (batch > 1 and m * n * k <= TINY)
+    tiny = m * n * k <= (TINY if batch > 1 else TINIEST)
+    return code(x.type.dtype) not in BLAS or m <= 1 or n <= 1 or tiny
 
 
 def fold_product(equation: Equation) -> Root:
@@ -128,12 +148,39 @@ def match_product(equation: Equation, graph: Graph, position: int) -> tuple[Prod
     """The library call, or None and which operands do not lie as matrices."""
     x, y = equation.inputs
     d = Dimensions.of(equation)
-    left = _matrix(x, graph, position, d.batch[0], d.free[0], d.summed[0])
-    right = _matrix(y, graph, position, d.batch[1], d.summed[1], d.free[1])
-    if left is None or right is None:
-        return None, [which for which, found in enumerate((left, right)) if found is None]
-    sizes = d.extent(x, 0, "free"), d.extent(y, 1, "free"), d.extent(x, 0, "summed"), d.extent(x, 0, "batch")
-    return Product(equation.outputs[0], left, right, *sizes), []
+    left, right = as_strided(x, graph, position), as_strided(y, graph, position)
+    missing = [0, 1]
+    for cut in (0, *range(1, len(d.batch[0]))):  # where the axes of the stacks end and those within them begin
+        one = _matrix(left, d.batch[0], cut, d.free[0], d.summed[0])
+        other = _matrix(right, d.batch[1], cut, d.summed[1], d.free[1])
+        if one is not None and other is not None:
+            sizes = d.extent(x, 0, "free"), d.extent(y, 1, "free"), d.extent(x, 0, "summed"), d.extent(x, 0, "batch")
+            inner = math.prod(x.type.shape[k] for k in d.batch[0][cut:])
+            return Product(equation.outputs[0], one, other, *sizes, inner), []
+        missing = min(missing, [which for which, found in enumerate((one, other)) if found is None], key=len)
+    return None, missing
+
+
+def turned(equation: Equation, product: Product, graph: Graph) -> Product:
+    """The product whose result stands in the order of a transpose, if that alone reads it and BLAS can write it so."""
+    out, user = product.out, graph.only_user(product.out)
+    if user is None or user.primitive.name != "transpose" or code(out.type.dtype)[0] == "c":
+        return product
+    d, permutation, (other,) = Dimensions.of(equation), user.params["permutation"], user.outputs
+    strides = contiguous_strides(other.type.shape)
+    lies = Strided(0, out.type.shape, tuple(strides[permutation.index(k)] for k in range(out.type.ndim)))
+    batch, rows = len(d.batch[0]), len(d.free[0])
+    axes = tuple(range(out.type.ndim))
+    for cut in (0, *range(1, batch)):
+        found = _matrix((other, lies), axes[:batch], cut, axes[batch : batch + rows], axes[batch + rows :])
+        inner = math.prod(out.type.shape[cut:batch])
+        if found is not None and inner == product.inner:
+            back = {"permutation": tuple(permutation.index(k) for k in axes)}
+            graph.producers[out] = Equation(user.primitive, (other,), (out,), back)
+            graph.producers[other] = equation
+            product = dataclasses.replace(product, out=other, lie=found)
+            return product.exchanged() if found.transposed else product
+    return product
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,19 +233,18 @@ def arranged(equation: Equation, which: int) -> tuple[Equation, Equation]:
     return turn, equation.replace(inputs=inputs, params={"dimension_numbers": tuple(map(tuple, numbers))})
 
 
-def _matrix(atom: Atom, graph: Graph, position: int, batch: Shape, rows: Shape, columns: Shape) -> Matrix | None:
-    found = as_strided(atom, graph, position)
+def _matrix(found: tuple[Var, Strided] | None, batch: Shape, cut: int, rows: Shape, columns: Shape) -> Matrix | None:
     if found is None:
         return None
     var, view = found
-    groups = [_walk(view, axes) for axes in (batch, rows, columns)]
+    groups = [_walk(view, axes) for axes in (batch[:cut], batch[cut:], rows, columns)]
     if any(g is None for g in groups):
         return None
-    (_, stride), (m, row), (n, column) = groups  # type: ignore[misc]
+    (_, outer), (_, inner), (m, row), (n, column) = groups  # type: ignore[misc]
     if column in (1, 0) and (n == 1 or column == 1) and (m == 1 or row >= n):
-        return Matrix(var, view.offset, False, row if m > 1 else max(n, 1), stride)
+        return Matrix(var, view.offset, False, row if m > 1 else max(n, 1), (outer, inner))
     if (m == 1 or row == 1) and (n == 1 or column >= m):
-        return Matrix(var, view.offset, True, column if n > 1 else max(m, 1), stride)
+        return Matrix(var, view.offset, True, column if n > 1 else max(m, 1), (outer, inner))
     return None
 
 

@@ -356,16 +356,22 @@ def _parameter(value: object) -> str:
 
 
 def _product_call(step: Product, buffers: dict[Var, str]) -> str:
-    left = _matrix(step.x, _typed(buffers[step.x.var], step.out.type), step.batch, step.m, step.k)
-    right = _matrix(step.y, _typed(buffers[step.y.var], step.out.type), step.batch, step.k, step.n)
-    product, out = f"np.matmul({left}, {right}).reshape(-1)", _typed(buffers[step.out], step.out.type)
+    left, right, out = (
+        _matrix(a, _typed(buffers[a.var], step.out.type), step, rows, columns)
+        for a, rows, columns in ((step.x, step.m, step.k), (step.y, step.k, step.n), (step.target, step.m, step.n))
+    )
+    product = f"np.matmul({left}, {right})"
+    if step.lie is None:
+        product, out = f"{product}.reshape(-1)", _typed(buffers[step.out], step.out.type)
     factor = "" if step.alpha == 1 else f"{NAMES[step.dtype]}({step.alpha!r}) * "
-    return f"    {out}[:] {'+=' if step.beta else '='} {factor}{product}"
+    return f"    {out}[{'...' if step.lie else ':'}] {'+=' if step.beta else '='} {factor}{product}"
 
 
-def _matrix(x: Matrix, name: str, batch: int, rows: int, columns: int) -> str:
-    strides = (1, x.leading) if x.transposed else (x.leading, 1)
+def _matrix(x: Matrix, name: str, step: Product, rows: int, columns: int) -> str:
+    strides = [*x.strides, *((1, x.leading) if x.transposed else (x.leading, 1))]
+    shape = [step.batch // max(step.inner, 1), step.inner, rows, columns]
+    if step.batch == step.inner:
+        shape, strides = shape[1:], strides[1:]
     size = f"{name}.itemsize"
-    shape = f"({batch}, {rows}, {columns})"
-    steps = f"({x.stride} * {size}, {strides[0]} * {size}, {strides[1]} * {size})"
-    return f"np.lib.stride_tricks.as_strided({name}[{x.offset}:], {shape}, {steps})"
+    steps = ", ".join(f"{stride} * {size}" for stride in strides)
+    return f"np.lib.stride_tricks.as_strided({name}[{x.offset}:], {tuple(shape)}, ({steps}))"

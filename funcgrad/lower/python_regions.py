@@ -17,14 +17,14 @@ def body_functions(region: Structured, number: int, print_plan: Callable[[Any], 
     """The sources of the bodies: each is a function that makes the body's ``run``."""
     return [
         f"def make_body_{number}_{k}():\n{textwrap.indent(print_plan(plan).strip(), '    ')}\n\n    return run\n"
-        for k, plan in enumerate(region.plans)
+        for k, plan in enumerate(region.printed or region.plans)
     ]
 
 
 def region_lines(region: Structured, number: int, array: Name) -> list[str]:
     """The lines that run a loop or a branch; `array` spells a buffer as an array of its shape."""
     name = region.equation.primitive.name
-    makers = [f"body_{number}_{k}" for k in range(len(region.plans))]
+    makers = [f"body_{number}_{k}" for k in range(len(region.printed or region.plans))]
     lines = [f"{maker} = make_{maker}()" for maker in makers]
     given = [array(v) for v in region.operands]
     written = {"scan": _scan, "cond": _cond, "while": _while, "while_pull": _pull}[name](region, makers, given, array)
@@ -46,7 +46,7 @@ def _scan(region: Structured, bodies: list[str], given: list[str], array: Name) 
     slices = [f"{x}[k]" for x in given[n + count :]]
     stacks = [f"    {array(v)}[k] = results[{count + k}]" for k, v in enumerate(outputs[count:])]
     return [
-        f"carry = ({''.join(x + ', ' for x in given[n : n + count])})",
+        f"carry = ({''.join(x + '.copy(), ' for x in given[n : n + count])})",
         f"for k in {order}:",
         f"    results = {_call(bodies[0], given[:n], ['*carry'], slices)}",
         f"    carry = results[:{count}]",
@@ -65,7 +65,7 @@ def _loop(region: Structured, bodies: list[str], given: list[str], before: Seque
     n, m = params["cond_consts"], params["cond_consts"] + params["body_consts"]
     carry = given[m : m + len(params["body"].outputs)]
     return [
-        f"carry = ({''.join(x + ', ' for x in carry)})",
+        f"carry = ({''.join(x + '.copy(), ' for x in carry)})",
         f"while {_call(bodies[0], given[:n], ['*carry'])}[0]:",
         *(f"    {line}" for line in before),
         f"    carry = {_call(bodies[1], given[n:m], ['*carry'])}",
@@ -84,7 +84,7 @@ def _pull(region: Structured, bodies: list[str], given: list[str], array: Name) 
     return [
         "tape = []",
         *_loop(region, bodies, given, ["tape.append(carry)"]),
-        f"cotangents = ({''.join(x + ', ' for x in (*given[split:], *given[cts:split]))})",
+        f"cotangents = ({''.join(x + '.copy(), ' for x in (*given[split:], *given[cts:split]))})",
         "for before in reversed(tape):",
         f"    cotangents = {_call(bodies[2], given[n:m], ['*before'], ['*cotangents'])}",
         *_stores(region.equation.outputs, "cotangents", array),

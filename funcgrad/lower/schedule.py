@@ -17,7 +17,8 @@ from funcgrad.lower.nest import BLOCK
 from funcgrad.lower.roots import Group, Root, Survey, make_fold
 from funcgrad.lower.rowblocks import BlockedGroupWriter
 
-PIECE_NS = 25_000.0  # the least work that is worth handing to a thread
+PIECE_NS = 25_000.0  # the least work that is worth handing to a thread ...
+PIECE_NS_INSIDE = 200_000.0  # ... in the body of a loop, which threads would have to wait for again and again
 MOST_PIECES, MOST_COLUMN_PIECES = 64, 16
 
 
@@ -85,7 +86,7 @@ def _pieces(group: Group, writer: GroupWriter, survey: Survey) -> int:
     buffers = len(survey.reads) + len(group.roots)
     work = points * (0.3 * buffers + 0.08 * survey.instructions + 0.6 * survey.costly)
     most = MOST_COLUMN_PIECES if any(root.kind == "column" for root in group.roots) else MOST_PIECES
-    pieces = min(int(work / PIECE_NS), most, extent)
+    pieces = min(int(work / (PIECE_NS_INSIDE if writer.expressions.graph.inside else PIECE_NS)), most, extent)
     if pieces < 2:
         return 1
     chunk = -(-extent // pieces)

@@ -7,7 +7,7 @@ iteration; one of them is the result.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ from funcgrad.dtypes import is_inexact
 from funcgrad.ir.program import Atom, Equation, Literal, Program, Var
 from funcgrad.ir.types import ArrayType
 from funcgrad.lower.calls import Call
+from funcgrad.lower.updates import arranged
 from funcgrad.simplify import simplify
 
 BODIES: dict[str, Callable[[dict[str, Any]], tuple[Program, ...]]] = {
@@ -26,6 +27,31 @@ BODIES: dict[str, Callable[[dict[str, Any]], tuple[Program, ...]]] = {
     "while": lambda p: (p["cond"], p["body"]),
     "while_pull": lambda p: (p["cond"], p["body"], while_loop.backward(p["body"], p["body_consts"])),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Tape:
+    """How kernels of many iterations walk along a tape: the first runs the loop until a section of the tape is full,
+    the second walks back along a section.
+
+    Attributes
+    ----------
+    sections
+        For each part of the carry, the buffer of its place in the section at hand.
+    length
+        How many iterations a section holds.
+    count, holds
+        How many it has, and whether the loop goes on.
+    begin, turn
+        What is copied where before the loop, and before the way back.
+    """
+
+    sections: tuple[Var, ...]
+    length: int
+    count: Var
+    holds: Var
+    begin: tuple[tuple[Var, Var], ...]
+    turn: tuple[tuple[Var, Var], ...]
 
 
 @dataclass(eq=False, slots=True)
@@ -43,11 +69,15 @@ class Structured:
     arenas
         For each plan, the place of its temporaries.
     spares
-        Buffers for the second copies of the carry, and for carries that are no results.
+        Second buffers of the carry (for what is changed in place, the first again), and buffers of what is no result.
     constants
         Operands that are numbers.
     status
         The codes that tell of its own failures: from this one on.
+    printed
+        The plans of the bodies where `plans` are kernels of many iterations.
+    tape
+        For ``while_pull``: how it runs by such kernels.
     """
 
     equation: Equation
@@ -57,6 +87,8 @@ class Structured:
     spares: tuple[Var, ...]
     status: int
     constants: dict[Var, np.ndarray] = field(default_factory=dict)
+    printed: tuple[Any, ...] = ()
+    tape: Tape | None = None
 
     @property
     def buffers(self) -> tuple[Var, ...]:
@@ -65,18 +97,23 @@ class Structured:
         return (*given, *self.equation.outputs, *self.arenas, *self.spares)
 
 
-def structured(call: Call, make_plan: Callable[[Program, int], Any], first_status: int) -> Structured:
+Pairs = Sequence[tuple[int, int]]
+
+
+def structured(call: Call, make_plan: Callable[[Program, int, Pairs], Any], first_status: int) -> Structured:
     """The step of a loop or branch; `make_plan` lowers a body whose failures are counted from a status on."""
     equation = call.equation
     status = first_status + len(OWN_FAILURES)
     plans = []
-    for body in BODIES[equation.primitive.name](dict(equation.params)):
-        plans.append(make_plan(simplify(renamed(body)), status))
+    bodies = BODIES[equation.primitive.name](dict(equation.params))
+    for body, carry in zip(bodies, _carries(equation, call.inputs), strict=False):
+        program = arranged(simplify(renamed(body)), carry)
+        plans.append(make_plan(program, status, carry))
         status += len(plans[-1].failures)
     constants: dict[Var, np.ndarray] = {}
     operands = tuple(_buffer(a, constants) for a in (*call.inputs, *_zeros(equation)))
     arenas = tuple(Var(ArrayType((plan.arena_bytes,), np.dtype(np.uint8))) for plan in plans)
-    spares = tuple(Var(t) for t in _spare_types(equation))
+    spares = _spares(equation, plans)
     return Structured(equation, operands, tuple(plans), arenas, spares, first_status, constants)
 
 
@@ -151,7 +188,7 @@ OWN_FAILURES: tuple[BaseException, ...] = (
 def failures_of(step: Structured) -> list[tuple[Any, Any]]:
     """What a step and its bodies can fail with, in the order of their codes."""
     own = [(error, step.equation.source) for error in OWN_FAILURES]
-    return [*own, *(failure for plan in step.plans for failure in plan.failures)]
+    return [*own, *(failure for plan in step.printed or step.plans for failure in plan.failures)]
 
 
 def _buffer(atom: Atom, constants: dict[Var, np.ndarray]) -> Var:
@@ -171,17 +208,36 @@ def _zeros(equation: Equation) -> list[Literal]:
     return [Literal(np.zeros(t.shape, t.dtype), t) for t in types]  # type: ignore[arg-type]
 
 
-def _spare_types(equation: Equation) -> Sequence[ArrayType]:
+def _carries(equation: Equation, operands: Sequence[Atom] = ()) -> Iterator[Pairs]:
+    """For each body, the inputs and outputs that are a part of the carry before and after an iteration; of branches,
+    those that share a buffer.
+    """
     name, params = equation.primitive.name, equation.params
-    types = [v.type for v in equation.outputs]
     if name == "scan":
-        return types[: params["carry"]]
-    if name == "while":
-        return types
-    if name == "while_pull":  # the carry of the loop, twice; that of the way back once more
-        carry = [ArrayType(t.shape, t.dtype) for t in params["body"].output_types]
-        return [*carry, *carry, *types]
-    return []
+        yield [(params["consts"] + k, k) for k in range(params["carry"])]
+    elif name == "while":
+        yield from ((), [(params["body_consts"] + k, k) for k in range(len(equation.outputs))])
+    elif name == "while_pull":
+        first = params["body_consts"] + len(params["body"].outputs)
+        yield from ((), (), [(first + k, k) for k in range(len(equation.outputs))])
+    else:
+        same = [(j, k) for k, v in enumerate(equation.outputs) for j, a in enumerate(operands[1:]) if a is v]
+        yield from (same,) * len(params["branches"])
+
+
+def _spares(equation: Equation, plans: Sequence[Any]) -> tuple[Var, ...]:
+    """The second buffers of the carry; the first one again for what is changed in place."""
+    name, params = equation.primitive.name, equation.params
+    if name == "cond":
+        return ()
+    *_, carry = _carries(equation)
+    inputs, results = plans[-1].program.inputs, plans[-1].outputs
+    pairs = zip(carry, equation.outputs, strict=False)
+    spares = [out if results[k] is inputs[i] else Var(out.type) for (i, k), out in pairs]
+    if name == "while_pull":  # the carry of the loop, twice, before that of the way back
+        types = [ArrayType(t.shape, t.dtype) for t in params["body"].output_types]
+        return (*(Var(t) for t in (*types, *types)), *spares)
+    return tuple(spares)
 
 
 def renamed(program: Program) -> Program:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from funcgrad import dtypes
-from funcgrad.array import as_array
+from funcgrad.array import Array, as_array
 from funcgrad.errors import TracerIntegerConversionError, at_line
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.comparison import convert
@@ -23,6 +23,7 @@ from funcgrad.trace.tracer import Tracer, functions, known
 F = TypeVar("F", bound=Callable[..., Any])
 Shape = tuple[int, ...]
 _SCALARS = frozenset({bool, int, float, complex})
+_REAL = frozenset({int, float})
 _PYTHON: dict[str, type] = {"b": bool, "i": int, "f": float, "c": complex}
 
 
@@ -43,7 +44,7 @@ def implements(reference: Callable[..., Any]) -> Callable[[F], F]:
         def function(*args: Any, **kwargs: Any) -> Any:
             if has_tracer(args) or (kwargs and has_tracer(tuple(kwargs.values()))):
                 return traced(*args, **kwargs)
-            return wrap(reference(*args, **kwargs), (*args, *kwargs.values()))
+            return wrap(reference(*args, **kwargs), (*args, *kwargs.values()) if kwargs else args)
 
         function.__wrapped__ = traced  # whose signature is the one to show
         function.__doc__ = document(reference)
@@ -75,13 +76,19 @@ def wrap(result: Any, arguments: Sequence[Any] = ()) -> Any:
     """NumPy's result as an `Array` of its own: not a view, and not one of `arguments`
     (arrays in a tuple or list likewise).
     """
+    if isinstance(result, np.ndarray):
+        if result.base is not None or not result.flags.owndata:
+            return result.copy().view(Array)
+        for x in arguments:
+            if result is x:
+                return result.copy().view(Array)
+        return result.view(Array)
+    if isinstance(result, np.generic):
+        return as_array(result)
     if isinstance(result, (tuple, list)):
         make = getattr(type(result), "_make", type(result))  # named tuples take an iterable by another name
         return make(wrap(x, arguments) for x in result)
-    if isinstance(result, np.ndarray):
-        own = result.base is None and result.flags.owndata and not any(result is x for x in arguments)
-        return as_array(result if own else result.copy())
-    return as_array(result) if isinstance(result, np.generic) else result
+    return result
 
 
 def operand(x: Any, name: str) -> Any:
@@ -120,6 +127,22 @@ def promoted(name: str, *xs: Any, weak: bool = False) -> list[Any]:
     return [x if t.dtype == dtype and type(x) is Tracer else cast(x, dtype) for x, t in zip(xs, types, strict=True)]
 
 
+def aligned(name: str, x: Any, y: Any) -> Sequence[Any]:
+    """Two operands brought to a common dtype and shape; what an operator does, so the usual cases come first."""
+    if type(x) is Tracer:
+        kind = x.type
+        if type(y) is Tracer:
+            if y.type == kind:
+                return x, y
+            if y.type.dtype is kind.dtype and not (kind.weak or y.type.weak):
+                return broadcast(name, x, y)
+        elif type(y) in _REAL and kind.dtype.kind == "f" and not kind.weak:
+            return x, kind.dtype.type(y)
+    elif type(x) in _REAL and type(y) is Tracer and y.type.dtype.kind == "f" and not y.type.weak:
+        return y.type.dtype.type(x), y
+    return broadcast(name, *promoted(name, x, y, weak=True))
+
+
 def cast_weakly(x: Any, dtype: np.dtype) -> Any:
     """`x` with another dtype, weak if it was."""
     kind = type_of(x)
@@ -142,11 +165,14 @@ def broadcast(name: str, *xs: Any) -> list[Any]:
 def broadcast_shape(name: str, *shapes: Shape) -> Shape:
     """The common shape, or NumPy's error with the function's name and the user's line."""
     try:
-        return np.broadcast_shapes(*shapes)
+        return _broadcast_shapes(*shapes)
     except ValueError:
         listed = " ".join(map(str, shapes))
         message = f"{name}: operands could not be broadcast together with shapes {listed}{at_line()}"
         raise ValueError(message) from None
+
+
+_broadcast_shapes = functools.lru_cache(maxsize=4096)(np.broadcast_shapes)
 
 
 def broadcast_to(x: Any, shape: Shape) -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 from funcgrad.errors import NonConcreteBooleanIndexError, at_line
 from funcgrad.numpy._common import broadcast, implements, operand, static_shape
 from funcgrad.numpy._indexing import as_int64
-from funcgrad.ops.indexing import check_index
+from funcgrad.ops.indexing import check_entry
 from funcgrad.ops.shape import reshape
 from funcgrad.trace.frame import type_of
 from funcgrad.trace.tracer import Tracer, known
@@ -101,17 +101,19 @@ def ix_(*args: Any) -> tuple[Any, ...]:
     return tuple(lines)
 
 
-def _checked(i: Any, size: int) -> Any:
+def _checked(i: Any, size: int, message: str) -> Any:
     """Coordinates within bounds: negative ones are not."""
-    return check_index(np.where(i < 0, size, i), size=size)
+    return check_entry(i, size=size, message=message)
 
 
 @implements(np.unravel_index)
 def unravel_index(indices: Any, shape: Any, order: str = "C") -> tuple[Any, ...]:
-    """Coordinates from flat places; out of bounds raises `IndexError` where they are traced."""
+    """Coordinates from flat places."""
     _known_order("unravel_index", order)
     extents = static_shape(shape, "unravel_index")
-    left = _checked(_integers("unravel_index", indices), math.prod(extents))
+    size = math.prod(extents)
+    message = f"unravel_index: an index is out of bounds for an array with size {size}"
+    left = _checked(_integers("unravel_index", indices), size, message)
     found: list[Any] = []
     for n in extents if order == "F" else reversed(extents):
         size = builtins.max(n, 1)
@@ -134,7 +136,7 @@ def _known_order(name: str, order: str) -> None:
 
 @implements(np.ravel_multi_index)
 def ravel_multi_index(multi_index: Any, dims: Any, mode: Any = "raise", order: str = "C") -> Any:
-    """Flat places from coordinates; for traced ones, out of bounds raises `IndexError` (unless `mode` says else)."""
+    """Flat places from coordinates."""
     name = "ravel_multi_index"
     _known_order(name, order)
     extents = static_shape(dims, name)
@@ -152,7 +154,7 @@ def ravel_multi_index(multi_index: Any, dims: Any, mode: Any = "raise", order: s
 
 def _by_mode(name: str, i: Any, size: int, mode: str) -> Any:
     if mode == "raise":
-        return _checked(i, size)
+        return _checked(i, size, f"{name}: invalid entry in coordinates array (of an axis with size {size})")
     if mode == "wrap":
         return np.remainder(i, size)
     if mode != "clip":

@@ -158,6 +158,62 @@ def _of_sorted(ordered: Any, count: Any, fractions: Any, method: str) -> Any:
     return _lerp(first, second, _share(method, index, np.floor(index)))
 
 
+# With weights --------------------------------------------------------------------------------------------------------
+
+
+def _checked_weights(name: str, weights: Any, a: Any, axis: Any, method: str) -> Any:
+    """Weights in the shape of the data."""
+    if method != "inverted_cdf":
+        raise ValueError(f"{name}: Only method 'inverted_cdf' supports weights. Got: {method}.{at_line()}")
+    weights, shape = operand(weights, name), type_of(a).shape
+    if type_of(weights).dtype.kind == "c":
+        raise TypeError(f"{name}: weights must be real, not complex{at_line()}")
+    known = concrete(weights)
+    if known is not None and np.any(np.asarray(known) < 0):
+        raise ValueError(f"{name}: Weights must be non-negative.{at_line()}")
+    have = type_of(weights).shape
+    if have == shape:
+        return weights
+    if axis is None:
+        raise TypeError(
+            f"{name}: axis must be specified when shapes of a and weights differ: {shape} and {have}{at_line()}"
+        )
+    axes = [k % len(shape) for k in ((axis,) if isinstance(axis, int) else axis)]
+    if have != tuple(shape[k] for k in axes):
+        raise ValueError(
+            f"{name}: shape of weights {have} must be consistent with shape of a {shape} along axis {axis}{at_line()}"
+        )
+    order = tuple(int(k) for k in np.argsort(axes))
+    spread = tuple(n if k in axes else 1 for k, n in enumerate(shape))
+    return broadcast_to(reshape(np.transpose(weights, order), spread), shape)
+
+
+def _weighted(name: str, a: Any, q: Any, axis: Any, weights: Any, keepdims: bool, skip_nan: bool) -> Any:
+    """The first element in order at which the weights so far are that fraction of all."""
+    lines, axes = _lines(name, a, axis)
+    shares, _ = _lines(name, weights, axis)
+    n, rest = type_of(lines).shape[0], type_of(lines).ndim - 1
+    if not n:
+        raise IndexError(f"{name}: there are no elements along axes {axes} of shape {type_of(a).shape}{at_line()}")
+    order = sorting.argsort(lines, dimension=0, descending=False)
+    ordered, shares = sorting.reordered(lines, order, 0), cast(sorting.reordered(shares, order, 0), np.dtype("f8"))
+    missing = np.isnan(ordered) if is_inexact(type_of(a).dtype) else None
+    if missing is not None and skip_nan:
+        shares = np.where(missing, 0.0, shares)
+    reached = np.cumsum(shares, axis=0)
+    reached = reached / reached[-1:]
+    if type_of(q).dtype.kind == "f":
+        reached = cast(reached, type_of(q).dtype)
+    reached = np.where(reached == 0, type_of(reached).dtype.type(-1), reached)  # what weighs nothing is never first
+    front = type_of(q).ndim
+    fractions = reshape(q, (*type_of(q).shape, *(1,) * (rest + 1)))
+    places = np.sum(reached < fractions, axis=front)
+    out = _at(ordered, np.minimum(places, n - 1))
+    if missing is not None:
+        out = np.where(missing[0] if skip_nan else missing[-1], type_of(a).dtype.type(np.nan), out)
+    return _kept(out, front, axes, keepdims)
+
+
 def _function(name: str, percent: bool, skip_nan: bool) -> Any:
     def function(
         a: Any,
@@ -171,12 +227,13 @@ def _function(name: str, percent: bool, skip_nan: bool) -> Any:
         weights: Any = None,
     ) -> Any:
         _plain(name, out)
-        if weights is not None:
-            raise TypeError(f"numpy.{name}: weights are not supported on traced arrays{at_line()}")
         a = operand(a, name)
         fractions = _checked_fractions(name, q, a, percent)
         keep = keepdims if isinstance(keepdims, bool) else False
-        out = _quantile(name, a, fractions, axis, method, keep, skip_nan)
+        if weights is None:
+            out = _quantile(name, a, fractions, axis, method, keep, skip_nan)
+        else:
+            out = _weighted(name, a, fractions, axis, _checked_weights(name, weights, a, axis, method), keep, skip_nan)
         weak = isinstance(q, (int, float)) and type_of(a).dtype.kind == "f"
         return cast(out, type_of(a).dtype) if weak else out
 

@@ -18,10 +18,10 @@ from funcgrad.numpy._common import (
 )
 from funcgrad.numpy._common import broadcast_to as _broadcast_to
 from funcgrad.numpy._extended import extends
-from funcgrad.numpy._indexing import INT64, getitem, index_shape, placed, positions
+from funcgrad.numpy._indexing import INT64, as_int64, getitem, index_shape, placed, positions
 from funcgrad.numpy._shapes import ensure_same_shape, moveaxis, ravel
 from funcgrad.ops.comparison import select as _select
-from funcgrad.ops.indexing import gather
+from funcgrad.ops.indexing import check_entry, gather
 from funcgrad.ops.shape import iota
 from funcgrad.trace.frame import type_of
 from funcgrad.trace.tracer import functions, known
@@ -195,25 +195,29 @@ def _places(name: str, condition: Any, n: int, size: int | None) -> Any:
     return functions[np.flatnonzero](condition, size=size, fill_value=n)
 
 
+def _integers(name: str, a: Any) -> Any:
+    if type_of(a).dtype.kind not in "biu":
+        raise TypeError(f"{name}: numbers must be integers, not {type_of(a).dtype.name}{at_line()}")
+    return as_int64(a)
+
+
 @implements(np.choose)
 def choose(a: Any, choices: Any, out: None = None, mode: str = "raise") -> Any:
     """From each element's array of choices, by its number."""
     arrays = promoted("choose", *(choices if isinstance(choices, (list, tuple)) else list(operand(choices, "choose"))))
-    number = by_mode("choose", operand(a, "choose"), len(arrays), mode)
-    if mode == "raise" and type_of(number).dtype.kind in "iu":
-        _refuse_negative(a)
+    if mode == "raise":
+        number = check_entry(
+            _integers("choose", operand(a, "choose")),
+            size=len(arrays),
+            message=f"choose: invalid entry in choice array: there are {len(arrays)} choices",
+        )
+    else:
+        number = by_mode("choose", operand(a, "choose"), len(arrays), mode)
     number, *arrays = ensure_same_shape("choose", number, *arrays)
     stacked = np.stack(arrays)
     shape = type_of(number).shape
     lines = [number, *(iota(dtype=INT64, shape=shape, dimension=k) for k in range(len(shape)))]
     return gather(stacked, *lines, axes=tuple(range(len(lines))))
-
-
-def _refuse_negative(a: Any) -> None:
-    """NumPy's choices do not count from the end (traced numbers do: they cannot be looked at)."""
-    value = known(a)
-    if value is not None and np.any(np.asarray(value) < 0):
-        raise ValueError(f"invalid entry in choice array{at_line()}")
 
 
 @implements(np.select)

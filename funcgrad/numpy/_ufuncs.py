@@ -9,7 +9,7 @@ import numpy as np
 
 from funcgrad import dtypes
 from funcgrad.errors import at_line
-from funcgrad.numpy._common import broadcast, cast, cast_weakly, operand, promoted
+from funcgrad.numpy._common import aligned, broadcast, cast, cast_weakly, operand, promoted
 from funcgrad.numpy._ufunc import register
 from funcgrad.ops import arithmetic as ar
 from funcgrad.ops import comparison as co
@@ -136,8 +136,8 @@ def _is_bool(*xs: Any) -> bool:
 
 def _arithmetic(name: str, primitive: Any, for_bool: Any) -> Traced:
     def traced(x: Any, y: Any) -> Any:
-        x, y = broadcast(name, *promoted(name, x, y, weak=True))
-        if not _is_bool(x):
+        x, y = aligned(name, x, y)
+        if type_of(x).dtype.kind != "b":
             return primitive(x, y)
         if for_bool is None:
             raise TypeError(
@@ -154,7 +154,7 @@ def _true_divide(x: Any, y: Any) -> Any:
         type_of(v).dtype.kind in "biu" for v in (x, y)
     ):  # each for itself: a traced int may not fit the other's dtype
         x, y = (cast_weakly(v, np.dtype(np.float64)) for v in (x, y))
-    return ar.div(*broadcast("true_divide", *promoted("true_divide", x, y, weak=True)))
+    return ar.div(*aligned("true_divide", x, y))
 
 
 def _divmod_parts(name: str, x: Any, y: Any) -> tuple[Any, Any]:

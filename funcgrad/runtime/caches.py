@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from funcgrad.compile import native
 from funcgrad.control import bodies, call, checkpoint, while_loop
+from funcgrad.lower import updates
 from funcgrad.runtime import executable
 
 if TYPE_CHECKING:
@@ -27,4 +28,5 @@ def clear_caches() -> None:
     bodies.clear()
     checkpoint.cut.cache_clear()
     while_loop.backward.cache_clear()
+    updates.through_branches.cache_clear()
     native.trim()

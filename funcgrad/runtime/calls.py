@@ -6,6 +6,7 @@ The driver sees a kernel like any other; ctypes takes the GIL for it. `ROUTINES`
 from __future__ import annotations
 
 import ctypes
+import math
 import threading
 from collections.abc import Callable, Mapping
 
@@ -29,8 +30,20 @@ def call_steps(call: Call, slots: Slots, hosts: dict[int, HostCall]) -> list[Ste
     steps = routine(call, slots) if routine else None
     if steps is None:
         host = hosts[call.status] = HostCall(call, slots)
-        steps = [Step(host.address, [], 1, 0)]
+        steps = [Step(host.address, [], host.total, host.chunk)]
     return steps
+
+
+PIECE = 1 << 14  # elements of a piece: a few hundred microseconds of a special function
+
+
+def _by_elements(call: Call) -> int:
+    """How many elements a call computes one by one, if it does: threads can share them (SciPy lets go of the lock)."""
+    equation = call.equation
+    if equation.primitive.family != "elementwise" or equation.primitive.into is not None:
+        return 0
+    shape = equation.outputs[0].type.shape
+    return math.prod(shape) if all(a.type.shape in (shape, ()) for a in equation.inputs) else 0
 
 
 class HostCall:
@@ -40,6 +53,8 @@ class HostCall:
     ----------
     address
         Of the native function.
+    total, chunk
+        How many elements can be computed piece by piece, and how many make a piece; 1 and 0 for a call in one piece.
     """
 
     def __init__(self, call: Call, slots: Slots) -> None:
@@ -47,7 +62,10 @@ class HostCall:
         pairs = zip(call.inputs, call.equation.inputs, strict=True)  # a buffer may be another array, reshaped
         self._inputs = [(_place(a, slots), operand) for a, operand in pairs]
         self._outputs = [(slots[v], v) for v in call.equation.outputs]
+        elements = _by_elements(call)
+        self.total, self.chunk = (elements, PIECE) if elements >= 2 * PIECE else (1, 0)
         self._failed = threading.local()
+        self._elsewhere: BaseException | None = None  # what another thread's piece raised
         self._callback = _KERNEL(self._run)  # kept: the driver holds its bare address
         self.address = ctypes.cast(self._callback, ctypes.c_void_p).value or 0
 
@@ -60,6 +78,9 @@ class HostCall:
                 if isinstance(x, np.ndarray):
                     x.flags.writeable = False
             outputs = tuple(_view(addresses[slot], v) for slot, v in self._outputs)
+            if self.chunk:
+                inputs = [np.ravel(x)[first:last] if isinstance(x, np.ndarray) and x.ndim else x for x in inputs]
+                outputs = tuple(out.reshape(-1)[first:last] for out in outputs)
             with np.errstate(all="ignore"):
                 if primitive.into is not None:
                     primitive.into(outputs, tuple(inputs), dict(self._equation.params))
@@ -68,13 +89,14 @@ class HostCall:
             for out, x in zip(outputs, results if primitive.multiple else (results,), strict=True):
                 out[...] = x
         except BaseException as error:
-            self._failed.error = error
+            self._failed.error = self._elsewhere = error
             ctypes.c_int64.from_address(addresses[0]).value = self._status
 
     def failure(self) -> BaseException:
         """What the last call on this thread raised, with the user's line."""
-        error: BaseException = self._failed.error
-        self._failed.error = None
+        error = getattr(self._failed, "error", None) or self._elsewhere
+        assert error is not None
+        self._failed.error = self._elsewhere = None
         line = at_line(self._equation.source)
         if len(error.args) == 1 and isinstance(error.args[0], str) and line not in error.args[0]:
             error.args = (f"{error.args[0]}{line}",)

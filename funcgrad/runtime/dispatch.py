@@ -73,7 +73,7 @@ def trace_function(fun: Callable[..., Any], structure: tree.TreeDef, types: Sequ
         out.append(out_structure)
         return leaves
 
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), collection_paused():
         program, captures = trace(flat, types)
     return Traced(program, out[0], captures)
 
@@ -136,6 +136,26 @@ class DonatedArray(np.ndarray):
         __bool__
     ) = _refuse
     sum = mean = copy = astype = reshape = tolist = item = _refuse
+    shape = dtype = property(_refuse)
+
+
+class _Gift:
+    """A context in which arguments are given away: afterwards, or after a failure in the middle, arrays of ours among
+    them are `DonatedArray`s.
+    """
+
+    def __init__(self, arguments: list[Any]) -> None:
+        self.arguments = arguments
+        self.taken = True
+
+    def __enter__(self) -> _Gift:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.taken and self.arguments:
+            for leaf in tree.leaves(self.arguments):
+                if type(leaf) is Array:
+                    leaf.__class__ = DonatedArray  # type: ignore[assignment]
 
 
 class JitFunction:
@@ -193,19 +213,29 @@ class JitFunction:
         leaves, structure = tree.flatten((args, kwargs))
         full_key = (structure, key)
         for entry, finish, fail in self._ready.get(full_key, ()):
-            results = entry(leaves)
+            with self._giving_away(given) as gift:
+                results = entry(leaves)
+                gift.taken = results is not None
             if type(results) is list:
-                return self._donate(finish(results), given)
+                return finish(results)
             if results is not None:
                 fail(results)
-        return self._donate(self._call_any(fun, leaves, structure, full_key), given)
+        return self._call_any(fun, leaves, structure, full_key, given=given)
 
-    def _donate(self, result: Any, args: tuple[Any, ...]) -> Any:
-        for number in self._donated:
-            for leaf in tree.leaves(args[number]) if -len(args) <= number < len(args) else ():
-                if type(leaf) is Array:
-                    leaf.__class__ = DonatedArray  # type: ignore[assignment]
-        return result
+    def _giving_away(self, args: tuple[Any, ...]) -> _Gift:
+        return _Gift([args[number] for number in self._donated if -len(args) <= number < len(args)])
+
+    def _donated_leaves(self, args: tuple[Any, ...]) -> tuple[int, ...]:
+        """The numbers, among the leaves of all arguments that are not static, of those that are given away."""
+        donated = {number % len(args) for number in self._donated if -len(args) <= number < len(args)}
+        fixed = {number % len(args) for number in self._static_numbers if -len(args) <= number < len(args)}
+        found: list[int] = []
+        first = 0
+        for number, arg in enumerate(args):
+            count = 0 if number in fixed else len(tree.leaves(arg))
+            found += range(first, first + count) if number in donated else ()
+            first += count
+        return tuple(found)
 
     def _without_statics(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The function of the arguments that are not static, those arguments, and what the static ones are."""
@@ -237,6 +267,7 @@ class JitFunction:
         key: Hashable,
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
+        given: tuple[Any, ...] = (),
     ) -> Any:
         """The slow path: tracers among the arguments, types not seen before, arrays that must be copied first."""
         types = leaf_types(f"jit of {getattr(fun, '__name__', 'a function')}", leaves, structure)
@@ -247,8 +278,9 @@ class JitFunction:
             outputs = bind(call, *traced.captures, *leaves, program=traced.program, name=self._name)
             return tree.unflatten(traced.out_structure, outputs)
         with collection_paused():
-            executable = executable_for(traced.program)
-        results, entry = executable(leaves)
+            executable = executable_for(traced.program, self._donated_leaves(given) if self._donated else ())
+        with self._giving_away(given):
+            results, entry = executable(leaves)
         if entry is not None:
             self._remember(key, (entry, _finisher(traced.out_structure), executable.fail), leaves, args, kwargs)
         return tree.unflatten(traced.out_structure, results)
@@ -425,7 +457,8 @@ def jit(
         Positional numbers and keyword names of arguments that are Python values: hashable, and compiled for anew.
     donate_argnums
         Positional numbers of arguments that the caller gives away: `funcgrad.Array` leaves of them must not be used
-        again (a use raises `DonatedBufferError`); plain NumPy arrays stay usable.
+        again (a use raises `DonatedBufferError`), for results of a mebibyte and more may be written over them; nor must
+        views of them. Plain NumPy arrays stay as they are.
 
     Returns
     -------

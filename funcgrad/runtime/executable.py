@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -40,6 +40,7 @@ from funcgrad.ir.program import Equation, Program, Var
 from funcgrad.ir.types import ArrayType
 from funcgrad.lower.calls import Call
 from funcgrad.lower.chains import Chain, apart
+from funcgrad.lower.donation import over_arguments
 from funcgrad.lower.plan import Plan, make_plan
 from funcgrad.lower.products import Product
 from funcgrad.lower.schedule import KernelStep
@@ -69,10 +70,11 @@ class Executable:
         As lowered.
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, donated: Collection[int] = ()) -> None:
         self.program = program
         start_runtime()
-        self.plan = make_plan(simplify(program))
+        plan = make_plan(simplify(program))
+        self.plan = over_arguments(plan, donated) if donated else plan
         self._hosts: dict[int, HostCall] = {}
         everything = [step for inner in everywhere(self.plan) for step in apart(inner.steps)]
         for dtype in {step.dtype for step in everything if isinstance(step, Product)}:
@@ -125,7 +127,8 @@ class Executable:
             scalar = kind is not None and (kind in SCALARS or issubclass(kind, np.generic)) and t.dtype != BFLOAT16
             inputs.append(ScalarInput(slot, kind, t.dtype) if scalar and kind else ArrayInput(slot, t.dtype, t.shape))
         pairs = zip(plan.outputs, plan.results, strict=True)
-        outputs = [Output(self._slots[v], t.dtype, t.shape) for v, t in pairs]
+        donors = {v: k for k, v in enumerate(plan.program.inputs)}
+        outputs = [Output(self._slots[v], t.dtype, t.shape, donors.get(v)) for v, t in pairs]
         large = sum(v.type.size for v in self._slots) > LARGE
         loops = bool(self._regions.kept) or any(isinstance(s, KernelStep) and s.points for s in self.plan.steps)
         heavy = large or loops or any(step.chunk for step in self._steps)
@@ -189,7 +192,7 @@ def _slots(plan: Plan) -> tuple[dict[Var, int], list[Any]]:
     """A number for every buffer, and what is known of its address (see `native.describe`)."""
     slots: dict[Var, int] = {}
     template: list[Any] = [None]
-    for v in (*plan.program.inputs, *plan.outputs):
+    for v in dict.fromkeys((*plan.program.inputs, *plan.outputs)):
         slots[v] = len(template)
         template.append(None)
     for v, value in plan.program.constants.items():
@@ -216,15 +219,17 @@ def _word(size: int | float | str) -> int:
 
 def _product_step(product: Product, slots: dict[Var, int]) -> Step:
     """A library product, cut along its longer side (as sizes say) when it is worth several threads."""
-    m, n, k, x, y = product.m, product.n, product.k, product.x, product.y
+    m, n, k, x, y, out = product.m, product.n, product.k, product.x, product.y, product.target
     integers = gemm_integers(
-        (slots[x.var], slots[y.var], slots[product.out]),
+        (slots[x.var], slots[y.var], slots[out.var]),
         (m, n, k),
         product.dtype,
         transposed=(x.transposed, y.transposed),
-        leading=(x.leading, y.leading, n),
-        strides=(x.stride, y.stride, m * n),
-        offsets=(x.offset, y.offset, 0),
+        leading=(x.leading, y.leading, out.leading),
+        strides=(x.strides[1], y.strides[1], out.strides[1]),
+        offsets=(x.offset, y.offset, out.offset),
+        inner=product.inner,
+        outer=(x.strides[0], y.strides[0], out.strides[0]),
         alpha=product.alpha,
         beta=product.beta,
     )
@@ -239,9 +244,9 @@ def _product_step(product: Product, slots: dict[Var, int]) -> Step:
 
 
 @functools.lru_cache(maxsize=1024)
-def executable_for(program: Program) -> Executable:
-    """The executable of a program, kept."""
-    return Executable(program)
+def executable_for(program: Program, donated: tuple[int, ...] = ()) -> Executable:
+    """The executable of a program, kept; results may take over the memory of `donated` arguments."""
+    return Executable(program, donated)
 
 
 def clear() -> None:

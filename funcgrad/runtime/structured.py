@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -10,8 +11,11 @@ import numpy as np
 from funcgrad.compile import native
 from funcgrad.compile.native import Step, loops
 from funcgrad.ir.program import Var
+from funcgrad.lower.calls import Call
 from funcgrad.lower.plan import Plan
-from funcgrad.lower.structured import Structured
+from funcgrad.lower.products import Product
+from funcgrad.lower.schedule import KernelStep
+from funcgrad.lower.structured import Structured, Tape
 
 Slots = dict[Var, int]
 Steps = Callable[[Plan], list[Step]]
@@ -50,6 +54,24 @@ def add_slots(plan: Plan, slots: Slots, template: list[Any], base: int = 0) -> N
             add_slots(inner, slots, template, start)
 
 
+def patience(plan: Plan) -> int:
+    """How many iterations of a body may pass between two looks at pending signals: a power of two."""
+    work = sum(_work(step) for step in plan.steps)
+    return 1 << max(0, min(14, 24 - work.bit_length()))
+
+
+def _work(step: Any) -> int:
+    """About how many operations a step takes."""
+    if isinstance(step, KernelStep):
+        return math.prod(step.group.domain) if step.group else step.points
+    if isinstance(step, Product):
+        return step.batch * step.m * step.n * step.k // 8
+    if isinstance(step, Structured):
+        rounds = int(step.equation.params.get("length", 64))
+        return rounds * sum(_work(inner) for plan in step.plans for inner in plan.steps)
+    return 1 << 12 if isinstance(step, Call) else _work(step.product) + _work(step.tail)
+
+
 class Regions:
     """Makes the steps of loops and branches; keeps the tables that they point to."""
 
@@ -61,6 +83,8 @@ class Regions:
     def step(self, region: Structured) -> Step:
         """One loop or branch."""
         name = region.equation.primitive.name
+        if region.tape:
+            return Step(native.loop_address("fg_while_tape"), self._tape(region, region.tape), 1, 0)
         integers = {"scan": self._scan, "while": self._while, "while_pull": self._pull, "cond": self._cond}[name]
         return Step(native.loop_address(f"fg_{name}"), integers(region), 1, 0)
 
@@ -93,6 +117,7 @@ class Regions:
         slices = [(self.slots[a], self.slots[b], b.type.nbytes) for a, b in stacked]
         return loops.scan_integers(
             self._region(plan),
+            loops.Poll(patience(plan), region.status),
             params["length"],
             params["reverse"],
             self._pairs(given[:n], inputs[:n]),
@@ -114,7 +139,12 @@ class Regions:
         pairs += self._pairs(given[n:m], body.program.inputs[: m - n])
         carry = self._carry(initial, results, spares, before, body.outputs)
         return loops.while_integers(
-            self._region(cond), self._region(body), region.status, self.slots[cond.outputs[0]], pairs, carry
+            self._region(cond),
+            self._region(body),
+            loops.Poll(patience(body), region.status),
+            self.slots[cond.outputs[0]],
+            pairs,
+            carry,
         )
 
     def _pull(self, region: Structured) -> list[int]:
@@ -134,6 +164,22 @@ class Regions:
             self._pairs(given[:consts], inputs[:consts]),
             tape,
             self._carry((*zeros, *cts), region.equation.outputs, spares, moving, back.outputs),
+        )
+
+    def _tape(self, region: Structured, tape: Tape) -> list[int]:
+        ahead, back = map(self._region, region.plans)
+        begin, turn = (
+            [(self.slots[a], self.slots[b], b.type.nbytes) for a, b in pairs] for pairs in (tape.begin, tape.turn)
+        )
+        parts = [(self.slots[v], 0, v.type.nbytes // tape.length) for v in tape.sections]
+        return loops.tape_integers(
+            ahead,
+            back,
+            loops.Poll(1, region.status),
+            region.status + 1,
+            (self.slots[tape.count], self.slots[tape.holds]),
+            tape.length,
+            (begin, turn, parts),
         )
 
     def _cond(self, region: Structured) -> list[int]:

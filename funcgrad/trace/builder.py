@@ -49,11 +49,11 @@ class Builder(Frame):
 
     def process(self, primitive: Primitive, inputs: Values, params: dict[str, Any]) -> Values:
         """Append an equation."""
-        atoms = tuple(map(self.atom, inputs))
-        types = primitive.output_types(tuple(a.type for a in atoms), params)
-        outputs = tuple(map(Var, types))
+        atoms = tuple([self.atom(x) for x in inputs])
+        types = primitive.output_types(tuple([a.type for a in atoms]), params)
+        outputs = tuple([Var(t) for t in types])
         self.equations.append(Equation(primitive, atoms, outputs, params, running.source or user_location()))
-        return tuple(Tracer(self, v.type, v) for v in outputs)
+        return tuple([Tracer(self, v.type, v) for v in outputs])
 
     def below(self, tracer: Tracer) -> Any:
         """Nothing: a program has no values."""

@@ -13,6 +13,7 @@ from funcgrad.ops.comparison import in_dtype
 from funcgrad.trace.builder import evaluate, trace
 from funcgrad.trace.frame import Frame, bind, type_of, weak_outputs
 from funcgrad.trace.tracer import Tracer
+from funcgrad.transform.transpose import LEAVES_RESIDUALS, tangents_apart
 from funcgrad.transform.vjp import instantiate
 
 
@@ -38,7 +39,11 @@ class Forward(Frame):
         primals = tuple(p for p, _ in pairs)
         if primitive.jvp is None:
             return bind(primitive, *primals, **params)
-        outputs, tangents = primitive.jvp(primals, tuple(t for _, t in pairs), params)
+        given = tuple(t for _, t in pairs)
+        if primitive.name in LEAVES_RESIDUALS and level_of(given) > level_of(primals):
+            outputs, tangents = tangents_apart(primitive, primals, given, params)
+        else:
+            outputs, tangents = primitive.jvp(primals, given, params)
         if any(type(out) is Tracer and out.frame.level > level_of(primals) for out in outputs):
             # Outputs and tangents were computed together, in the frame of the tangents, where fewer values are known.
             outputs = bind(primitive, *primals, **params)

@@ -29,6 +29,17 @@ class Split(NamedTuple):
     unknown_outputs: tuple[bool, ...]
 
 
+def needed(program: Program) -> Program:
+    """`program` without the equations that nothing reads, but for those with effects."""
+    wanted: set[Atom] = set(program.outputs)
+    found = []
+    for equation in reversed(program.equations):
+        if equation.primitive.effect or equation.primitive.impure or any(v in wanted for v in equation.outputs):
+            found.append(equation)
+            wanted.update(equation.inputs)
+    return program.replace(equations=tuple(reversed(found)))
+
+
 def split(program: Program, unknown_inputs: Sequence[bool]) -> Split:
     """Split `program`; only what the unknown part reads becomes a residual.
 

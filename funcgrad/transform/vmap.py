@@ -16,7 +16,7 @@ from funcgrad.ir.program import Program
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.families import repeat
 from funcgrad.trace.builder import evaluate, trace
-from funcgrad.trace.frame import Frame, bind, type_of, weak_outputs
+from funcgrad.trace.frame import Frame, bind, running, type_of, weak_outputs
 from funcgrad.trace.tracer import Tracer
 
 
@@ -103,6 +103,16 @@ class Batch(Frame):
     def _output(self, batch: Any, weak: bool) -> Tracer:
         kind = type_of(batch)
         return Tracer(self, ArrayType(kind.shape[1:], kind.dtype, weak), batch)
+
+
+class Environment(Batch):
+    """A named axis without a batch: collective operations over it become equations of the program that is made."""
+
+    __slots__ = ()
+
+    def process(self, primitive: Primitive, inputs: Values, params: dict[str, Any]) -> Values:
+        """Append an equation to the innermost program."""
+        return running.builders[-1].process(primitive, inputs, params)
 
 
 def vmap_flagged(

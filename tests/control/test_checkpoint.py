@@ -9,6 +9,7 @@ import pytest
 
 import funcgrad as fg
 from funcgrad.ir.check import check
+from funcgrad.ir.primitive import registry
 from tests.ops.numerics import assert_near
 
 X = np.array([0.5, 1.0, 2.0])
@@ -147,3 +148,27 @@ def test_listing() -> None:
 def test_mistakes(call: Any, error: type[Exception], says: str) -> None:
     with pytest.raises(error, match=says):
         call()
+
+
+def test_known_values_are_computed_once_and_once_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    reference = registry["sin"].reference
+
+    def counted(x: Any) -> Any:
+        calls.append(x)
+        return reference(x)
+
+    monkeypatch.setattr(registry["sin"], "reference", counted)
+
+    def f(x: Any) -> Any:
+        return np.exp(np.sin(x)) if x[0] > 0 else x
+
+    gradient = fg.grad(lambda x: np.sum(fg.checkpoint(f)(x)))(np.ones(3))
+    np.testing.assert_allclose(gradient, np.exp(np.sin(np.ones(3))) * np.cos(1), rtol=1e-14)
+    assert len(calls) == 2
+
+
+def test_a_closed_over_array_is_not_handed_out() -> None:
+    kept = np.ones(3)
+    value, _ = fg.vjp(fg.checkpoint(lambda x: (x * 2, kept)), np.zeros(3))
+    assert not np.shares_memory(value[1], kept)

@@ -212,9 +212,34 @@ def test_an_index_out_of_bounds_ends_the_loop() -> None:
         function(4)
 
 
-@pytest.mark.parametrize("size", [1, 5000], ids=["one kernel", "steps"])
-def test_an_endless_loop_can_be_interrupted(size: int) -> None:
-    loop = fg.jit(lambda x: lax.while_loop(lambda x: x[0] < 5, lambda x: (x + 1) % 4 if size > 1 else x % 4, x))
+def endless(x: Any) -> Any:
+    return lax.while_loop(lambda x: x[0] < 5, lambda x: (x + 1) % 4 if x.shape[0] > 1 else x % 4, x)
+
+
+def nearly(x: Any) -> Any:
+    """A loop of known length that nobody lives to see the end of, in another one."""
+
+    def once(x: Any, _: Any) -> Any:
+        return x % 4 if x.shape[0] == 1 else (x + 1) % 4, None
+
+    def both(x: Any, _: Any) -> Any:
+        return lax.scan(once, x, None, length=10**9)[0], None
+
+    return lax.cond(x[0] < 5, lambda x: lax.scan(both, x, None, length=10**5)[0], lambda x: x, x)
+
+
+def pulled(x: Any) -> Any:
+    """The way along a tape and back."""
+    return fg.grad(lambda x: lax.while_loop(lambda s: s[1][0] < 5, lambda s: (s[0] % 4, s[1]), (x, x))[0][0])(x) * x
+
+
+@pytest.mark.parametrize(
+    ("function", "size"),
+    [(endless, 1), (endless, 5000), (nearly, 1), (nearly, 50000), (pulled, 1)],
+    ids=["while", "while of steps", "scans", "scans of steps", "tape"],
+)
+def test_an_endless_loop_can_be_interrupted(function: Any, size: int) -> None:
+    loop = fg.jit(function)
     start = np.zeros(size)
     assert float(loop(start + 7)[0]) == 7  # compiled
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background process ignores the signal

@@ -235,3 +235,20 @@ def test_the_gradient_of_a_segment_sum() -> None:
 def test_mistakes(function: Any, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         function()
+
+
+@pytest.mark.parametrize("zeros", [(), (0,), (0, 3, 5), (0, 1), (0, 1, 2)])
+def test_second_derivatives_of_products_at_repeated_places(zeros: tuple[int, ...]) -> None:
+    places, weights = np.array([0, 0, 0, 1, 1, 2]), np.array([1.0, 2.0, 3.0])
+    z = np.arange(1.0, 10.0) / 2
+    z[[3 + k for k in zeros]] = 0
+
+    def scattered(z: Any) -> Any:
+        return np.sum(z[:3].at[places].multiply(z[3:]) * weights)
+
+    def written_out(z: Any) -> Any:
+        return z[0] * z[3] * z[4] * z[5] + 2 * z[1] * z[6] * z[7] + 3 * z[2] * z[8]
+
+    want = fg.hessian(written_out)(z)
+    for second in (fg.hessian, lambda f: fg.jit(fg.jacrev(fg.jacrev(f))), lambda f: fg.jacfwd(fg.jacfwd(f))):
+        np.testing.assert_allclose(second(scattered)(z), want, rtol=1e-13, atol=1e-13)

@@ -24,6 +24,8 @@ TAILS: dict[str, tuple[Any, tuple[Any, ...], bool]] = {
     "activation alone": (lambda x, w: np.tanh(x @ w), (X, w), True),
     "two results": (lambda x, w, b: (x @ w + b, np.sin(x @ w)), (X, w, B), True),
     "a batch of products": (lambda x, w: np.exp(-(x @ w)), (drawn(4, 256, 16), w), True),
+    "added to an array": (lambda x, w, b: nn.relu((b + x @ w) + 1), (X, w, drawn(1024, 512)), True),
+    "added to a product": (lambda x, w, v: np.tanh((x @ w + x @ v) * 0.5), (X, w, drawn(16, 512)), True),
     "read transposed": (lambda x, w: np.tanh((x @ w).T), (X, w), True),
     "a sum over rows": (lambda x, w: np.sum(np.tanh(x @ w), axis=0), (X, w), False),
     "a long inner dimension": (lambda x, w: np.tanh(x @ w), (drawn(1024, 300), drawn(300, 512)), False),

@@ -58,6 +58,15 @@ def test_costs_of_a_known_program() -> None:
     assert (cost["kernels"], cost["products"]) == (1, 1)
 
 
+def test_products_are_added_up_in_place() -> None:
+    low = fg.jit(lambda x, y, z: ((x @ y) + (y @ z) - (z @ x)).T).lower(*(floats(64, 64) for _ in range(3)))
+    cost = low.cost_analysis()
+    assert (cost["kernels"], cost["products"], cost["calls"]) == (0, 3, 0)
+    assert low.memory_analysis()["temp_size_in_bytes"] == 0
+    x, y, z = (floats(64, 64) * k for k in (1, 2, 3))
+    np.testing.assert_allclose(low.compile()(x, y, z), (x @ y + y @ z - z @ x).T, rtol=1e-5, atol=1e-5)
+
+
 def test_constants_are_counted() -> None:
     table = floats(100, 3)
     assert fg.jit(lambda x: x + table).lower(floats(100, 3)).memory_analysis()["constant_size_in_bytes"] == 1200

@@ -101,3 +101,41 @@ def test_a_compiled_function_outlives_its_executable(fussy):
     function.clear_cache()
     gc.collect()
     assert [entry([np.full(2, 9.0)])[0].tolist() for entry in entries] == [[4, 4]]
+
+
+@pytest.fixture
+def counted():
+    """A primitive on elements without a kernel, which refuses negative numbers, and how long its operands were."""
+    lengths = []
+
+    def reference(x, y):
+        lengths.append(np.size(x))
+        if np.any(x < 0):
+            raise ValueError("negative numbers are not wanted")
+        return np.sqrt(x) * y
+
+    def slope(t, out, x, y):
+        return t
+
+    yield elementwise("counted", reference, ALL, (slope, slope), None), lengths
+    del registry["counted"]
+
+
+def test_threads_share_long_operands(counted):
+    primitive, lengths = counted
+    function = fg.jit(lambda x, y: primitive(x * 1.0, y) + 1)
+    x = np.linspace(0, 1, 100_000).reshape(250, 400)
+    expected = np.sqrt(x) * 3 + 1
+    before = fg.get_num_threads()
+    for threads in (1, 2):
+        fg.set_num_threads(threads)
+        lengths.clear()
+        np.testing.assert_array_equal(function(x, 3.0), expected)
+        assert sum(lengths) == x.size
+        assert max(lengths) < x.size
+        with pytest.raises(ValueError, match=r"negative numbers are not wanted\n  at .*test_calls.py:\d+"):
+            function(-x, 3.0)
+    fg.set_num_threads(before)
+    lengths.clear()
+    np.testing.assert_array_equal(function(x[:2], 3.0), expected[:2])
+    assert lengths == [800]

@@ -90,6 +90,22 @@ COLLECTIVES: dict[str, tuple[Any, Any]] = {  # the function of one example, and 
         lambda lax, x: x * lax.axis_index("i") + lax.psum(1, "i") + lax.axis_size("i"),
         lambda X: X * np.arange(3)[:, None, None] + 6,
     ),
+    "psum, groups": (
+        lambda lax, x: x * lax.psum(np.sin(x), "i", axis_index_groups=[[2, 0], [1]]),
+        lambda X: X * np.stack([np.sin(X[0]) + np.sin(X[2]), np.sin(X[1]), np.sin(X[0]) + np.sin(X[2])]),
+    ),
+    "pmean, groups": (
+        lambda lax, x: lax.pmean(np.sin(x), "i", axis_index_groups=[[2, 0], [1]]),
+        lambda X: np.stack([(np.sin(X[0]) + np.sin(X[2])) / 2, np.sin(X[1]), (np.sin(X[0]) + np.sin(X[2])) / 2]),
+    ),
+    "pmax, groups": (
+        lambda lax, x: x * lax.pmax(x, "i", axis_index_groups=[[0, 1], [2]]),
+        lambda X: X * np.stack([np.maximum(X[0], X[1]), np.maximum(X[0], X[1]), X[2]]),
+    ),
+    "all_gather, groups": (
+        lambda lax, x: x * lax.all_gather(x, "i", axis_index_groups=[[2, 0, 1]])[1],
+        lambda X: X * X[0],
+    ),
     "of a constant": (lambda lax, x: x * lax.psum(C, "i") * lax.pmax(C, "i"), lambda X: 3 * X),
 }
 
@@ -159,3 +175,35 @@ def test_gradients_of_examples_are_those_of_jax(name: str) -> None:
     f = ORACLE[name]
     want = jax.vmap(jax.grad(lambda x: (f(jax.lax, x) ** 2).sum()), axis_name="i")(X)
     assert_near(fg.vmap(fg.grad(lambda x: (f(fg.lax, x) ** 2).sum()), axis_name="i")(X), np.asarray(want), 1e-13)
+
+
+def test_parts_go_round_in_groups() -> None:
+    x, groups = np.arange(12.0).reshape(4, 3)[:, :2], [[0, 3], [2, 1]]
+    swapped = fg.vmap(lambda x: fg.lax.all_to_all(x, "i", 0, 0, axis_index_groups=groups), axis_name="i")(x)
+    np.testing.assert_array_equal(swapped, [[0, 9], [7, 4], [6, 3], [1, 10]])
+    sums = fg.vmap(lambda x: fg.lax.psum_scatter(x, "i", axis_index_groups=groups), axis_name="i")(x)
+    np.testing.assert_array_equal(sums, [9, 11, 9, 11])
+
+
+@pytest.mark.parametrize(
+    ("name", "groups", "message"),
+    [
+        ("psum", [[0, 1]], "must name each of the 3 examples once, not"),
+        ("pmax", [[0, 1, 1, 2]], "must name each of the 3 examples once, not"),
+        ("all_gather", [[0, 1], [2]], "must have groups of one size, not"),
+    ],
+)
+def test_wrong_groups(name: str, groups: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        fg.vmap(lambda x: getattr(fg.lax, name)(x, "i", axis_index_groups=groups), axis_name="i")(X)
+
+
+def test_axes_without_a_batch() -> None:
+    def f(x: Any) -> Any:
+        return fg.lax.psum(x * fg.lax.axis_index("i"), ("i", "j"))
+
+    program = fg.make_jaxpr(f, axis_env=[("i", 4), ("j", 3)])(1.0)
+    found = [(e.primitive.name, e.params.get("axis_name"), e.params.get("axis_size")) for e in program.equations]
+    assert [row for row in found if row[1]] == [("axis_index", "i", 4), ("psum", "i", 4), ("psum", "j", 3)]
+    with pytest.raises(NameError, match="unbound axis name: i"):
+        fg.make_jaxpr(f)(1.0)

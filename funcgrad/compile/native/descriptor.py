@@ -68,7 +68,8 @@ class OutputWord(IntEnum):
     SLOT = 0
     DTYPE = 1
     BYTES = 2
-    RANK = 3
+    DONOR = 3  # 1 + the input whose memory it takes over, or 0
+    RANK = 4
 
 
 class Kind(IntEnum):
@@ -103,11 +104,12 @@ class ScalarInput(NamedTuple):
 
 
 class Output(NamedTuple):
-    """A result."""
+    """A result; `donor`: the input (its number) that it is written over, in the same slot."""
 
     slot: int
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
+    donor: int | None = None
 
 
 class Step(NamedTuple):
@@ -262,7 +264,8 @@ def _input_words(spec: ArrayInput | ScalarInput) -> list[int]:
 def _output_words(spec: Output) -> list[int]:
     dtype = _native(spec.dtype)
     size = dtype.itemsize * int(np.prod(spec.shape, dtype=object))
-    return [spec.slot, id(dtype), size, len(spec.shape), *spec.shape]
+    donor = 0 if spec.donor is None else spec.donor + 1
+    return [spec.slot, id(dtype), size, donor, len(spec.shape), *spec.shape]
 
 
 def _native(dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -86,7 +86,7 @@ def _define_entry(module: Module) -> None:
         with f.if_(f.call("fg_bind", descriptor, items, bufs).is_(0)):
             _put_back(f, descriptor, bufs)
             _return_none(f)
-        outputs = f.call("fg_outputs", descriptor, bufs, returns="ptr")
+        outputs = f.call("fg_outputs", descriptor, bufs, items, returns="ptr")
         with f.if_(outputs.is_(0)):
             _put_back(f, descriptor, bufs)
             f.ret(_null(f))
@@ -229,7 +229,7 @@ def _define_frame(module: Module) -> None:
 
 def _define_outputs(module: Module) -> None:
     """``fg_outputs``: the list of results, their data noted in the frame; null with an exception."""
-    with module.function("fg_outputs", "ptr", descriptor="ptr", bufs="ptr") as f:
+    with module.function("fg_outputs", "ptr", descriptor="ptr", bufs="ptr", leaves="ptr") as f:
         count = _header(f, f.descriptor, Header.N_OUTPUTS)
         outputs = f.call("PyList_New", count, returns="ptr")
         with f.if_(outputs.is_(0)):
@@ -239,7 +239,13 @@ def _define_outputs(module: Module) -> None:
         subtype = f.load(f.descriptor, 8 * Header.RESULT_TYPE, "ptr")
         with f.range(count) as index:
             spec = record.get()
-            result = f.call("fg_result", subtype, spec, returns="ptr")
+            donor = f.load(spec, 8 * OutputWord.DONOR)
+            made = f.variable("ptr", _null(f))
+            with f.if_(donor.is_(0)):
+                made.set(f.call("fg_result", subtype, spec, returns="ptr"))
+            with f.if_(donor.is_not(0)):
+                made.set(f.call("fg_taken_over", f.descriptor, subtype, spec, f.leaves, donor - 1, returns="ptr"))
+            result = made.get()
             with f.if_(result.is_(0)):
                 f.call("Py_DecRef", outputs, returns="void")
                 f.ret(_null(f))
@@ -248,6 +254,7 @@ def _define_outputs(module: Module) -> None:
             record.set(spec + 8 * len(OutputWord) + f.load(spec, 8 * OutputWord.RANK) * 8)
         f.ret(outputs)
     _define_result(module)
+    _define_taken_over(module)
 
 
 def _define_result(module: Module) -> None:
@@ -271,6 +278,50 @@ def _define_result(module: Module) -> None:
             f.call("Py_DecRef", array, returns="void")
             f.ret(_null(f))
         f.ret(array)
+
+
+def _define_taken_over(module: Module) -> None:
+    """``fg_taken_over``: an array in the memory of a leaf that owns a block of ours, which no other leaf lies in; else
+    a new one with a copy of the leaf.
+    """
+    parameters = dict.fromkeys(("descriptor", "subtype", "spec", "leaves"), "ptr") | {"donor": "i64"}
+    with module.function("fg_taken_over", "ptr", **parameters) as f:
+        leaf = f.load(f.leaves, f.donor * 8, "ptr")
+        size, data = f.load(f.spec, 8 * OutputWord.BYTES), f.load(leaf, layout.ARRAY_DATA, "ptr")
+        owner = f.load(leaf, layout.ARRAY_BASE, "ptr")
+        alone = f.variable("i64", 0)
+        writeable = (f.load(leaf, layout.ARRAY_FLAGS, "i32") & layout.WRITEABLE).is_not(0)
+        with f.if_(owner.is_not(0) & writeable & _type_of(f, leaf).is_(f.subtype)):
+            capsule = f.call("PyCapsule_IsValid", owner, _null(f), returns="i32").is_not(0)
+            with f.if_(capsule):
+                release = f.call("PyCapsule_GetDestructor", owner, returns="ptr")
+                with f.if_(release.is_(module.reference(f, "fg_release_block"))):
+                    alone.set(f.call("fg_only_leaf", f.descriptor, f.leaves, f.donor, size))
+        with f.if_(alone.get().is_(0)):
+            copy = f.call("fg_result", f.subtype, f.spec, returns="ptr")
+            with f.if_(copy.is_not(0)):
+                target = f.load(copy, layout.ARRAY_DATA, "ptr")
+                f.call("llvm.memcpy.p0.p0.i64", target, data, size, f.constant("i1", 0), returns="void")
+            f.ret(copy)
+        array = _new_array(f, data, _CARRAY)
+        with f.if_(array.is_(0)):
+            f.ret(array)
+        f.call("Py_IncRef", owner, returns="void")
+        with f.if_(f.call("fg_numpy_set_base", array, owner, returns="i32").is_not(0)):
+            f.call("Py_DecRef", array, returns="void")
+            f.ret(_null(f))
+        f.ret(array)
+    with module.function("fg_only_leaf", "i64", descriptor="ptr", leaves="ptr", donor="i64", size="i64") as f:
+        own = f.load(f.load(f.leaves, f.donor * 8, "ptr"), layout.ARRAY_DATA)
+        record = f.variable("ptr", _table(f, f.descriptor, Header.INPUTS))
+        with f.range(_header(f, f.descriptor, Header.N_INPUTS)) as index:
+            spec = record.get()
+            with f.if_(f.load(spec, 8 * InputWord.KIND).is_(Kind.ARRAY) & index.is_not(f.donor)):
+                other = f.load(f.load(f.leaves, index * 8, "ptr"), layout.ARRAY_DATA)
+                with f.if_((other >= own) & (other < own + f.size)):
+                    f.ret(0)
+            record.set(spec + 8 * len(InputWord) + f.load(spec, 8 * InputWord.RANK) * 8)
+        f.ret(1)
 
 
 def _new_array(f: Function, data: Value, flags: int) -> Value:

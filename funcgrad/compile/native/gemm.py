@@ -1,12 +1,13 @@
 """How does a program multiply matrices?  Kernels that call BLAS, one thread per call, on batches or on ranges of rows.
 
 Their integers are, in the order of `Parameter`: three slots, the row-major problem
-``C[m, n] = alpha * op(A)[m, k] @ op(B)[k, n] + beta * C``, and per operand the distance between batch members and the
-offset of the first, in elements.  ``fg_gemm_f4``, ... (per dtype) run over the batch members ``first ... last``;
-``fg_gemm_rows_f4``, ... over rows of C, those of all members one after another (``batch * m`` of them), and
-``fg_gemm_columns_f4``, ... over columns of the only member's C, so that the pool can share one product out: along the
-longer side, since every piece packs all of the other operand.  A product whose inner dimension is the long one is
-shared out as a batch over blocks of k, whose members write partial sums.
+``C[m, n] = alpha * op(A)[m, k] @ op(B)[k, n] + beta * C``, per operand the distance between batch members and the
+offset of the first, in elements, and likewise for stacks of so many members (the heads of each example of a batch).
+``fg_gemm_f4``, ... (per dtype) run over the batch members ``first ... last``; ``fg_gemm_rows_f4``, ... over rows of C,
+those of all members one after another (``batch * m`` of them), and ``fg_gemm_columns_f4``, ... over columns of the
+only member's C, so that the pool can share one product out: along the longer side, since every piece packs all of the
+other operand.  A product whose inner dimension is the long one is shared out as a batch over blocks of k, whose
+members write partial sums.
 
 BLAS is column-major, so it is asked for ``C.T = op(B).T @ op(A).T``.  Numbers are handed over as addresses of 64-bit
 words: a routine that reads 32-bit integers, and one that reads 64-bit integers, both see the right number there on a
@@ -28,7 +29,7 @@ from funcgrad.compile.native.text import Function, Module, Value
 Parameter = IntEnum(
     "Parameter",
     "SLOT_A SLOT_B SLOT_C M N K TRANS_A TRANS_B LDA LDB LDC ALPHA ALPHA_END BETA BETA_END "
-    "STRIDE_A STRIDE_B STRIDE_C OFFSET_A OFFSET_B OFFSET_C",
+    "STRIDE_A STRIDE_B STRIDE_C OFFSET_A OFFSET_B OFFSET_C INNER OUTER_A OUTER_B OUTER_C",
     start=0,
 )
 
@@ -53,16 +54,20 @@ def integers(
     beta: float = 0.0,
     strides: tuple[int, int, int] = (0, 0, 0),
     offsets: tuple[int, int, int] = (0, 0, 0),
+    inner: int = 1 << 62,
+    outer: tuple[int, int, int] = (0, 0, 0),
 ) -> list[int]:
     """The integers of one product, in the order of `Parameter`.
 
-    `slots`, `leading`, `strides` and `offsets` are those of A, B and C; `sizes` is (m, n, k).  Without `leading` the
-    stored matrices are contiguous.
+    `slots`, `leading`, `strides`, `offsets` and `outer` are those of A, B and C; `sizes` is (m, n, k).  Without
+    `leading` the stored matrices are contiguous.  Members of the batch are `strides` apart; after `inner` of them the
+    next stack begins, `outer` from the last one.
     """
     m, n, k = sizes
     plain = (m if transposed[0] else k, k if transposed[1] else n, n)
     scalars = [word for value in (alpha, beta) for word in _words(value, dtype)]
-    return [*slots, *sizes, *map(int, transposed), *(leading or plain), *scalars, *strides, *offsets]
+    last = (*strides, *offsets, max(inner, 1), *outer)
+    return [*slots, *sizes, *map(int, transposed), *(leading or plain), *scalars, *last]
 
 
 def _words(value: float, dtype: str) -> tuple[int, int]:
@@ -160,9 +165,10 @@ def _define_part(module: Module, dtype: str) -> None:
             letter,
             f.variable("i64", f.rows).place,
             f.variable("i64", f.columns).place,
-            _operand(f, p.SLOT_A, p.OFFSET_A, p.STRIDE_A, size) + a_row * size,
-            _operand(f, p.SLOT_B, p.OFFSET_B, p.STRIDE_B, size) + b_column * size,
-            _operand(f, p.SLOT_C, p.OFFSET_C, p.STRIDE_C, size) + (f.row * _word(f, p.LDC) + f.column) * size,
+            _operand(f, (p.SLOT_A, p.OFFSET_A, p.OUTER_A, p.STRIDE_A), size) + a_row * size,
+            _operand(f, (p.SLOT_B, p.OFFSET_B, p.OUTER_B, p.STRIDE_B), size) + b_column * size,
+            _operand(f, (p.SLOT_C, p.OFFSET_C, p.OUTER_C, p.STRIDE_C), size)
+            + (f.row * _word(f, p.LDC) + f.column) * size,
         )
         # BLAS refuses leading dimensions of 0, so an empty sum is ours.
         with f.if_(_word(f, p.K) <= 0):
@@ -182,8 +188,12 @@ def _word(f: Function, which: int) -> Value:
     return f.load(f.ints, 8 * which)
 
 
-def _operand(f: Function, slot: int, offset: int, stride: int, size: int) -> Value:
-    return f.load(f.bufs, _word(f, slot) * 8, "ptr") + (_word(f, offset) + f.batch * _word(f, stride)) * size
+def _operand(f: Function, parameters: tuple[int, int, int, int], size: int) -> Value:
+    slot, offset, outer, stride = (_word(f, p) for p in parameters)
+    inner = _word(f, Parameter.INNER)
+    stack = f.batch // inner
+    place = offset + stack * outer + (f.batch - stack * inner) * stride
+    return f.load(f.bufs, slot * 8, "ptr") + place * size
 
 
 def _product(part: _Part) -> None:

@@ -16,7 +16,7 @@ OBJECT_TYPE = 8
 LIST_SIZE, LIST_ITEMS = 16, 24
 FLOAT_VALUE = 16
 SCALAR_VALUE = 16
-ARRAY_DATA, ARRAY_NDIM, ARRAY_DIMS, ARRAY_DESCR, ARRAY_FLAGS = 16, 24, 32, 56, 64
+ARRAY_DATA, ARRAY_NDIM, ARRAY_DIMS, ARRAY_BASE, ARRAY_DESCR, ARRAY_FLAGS = 16, 24, 32, 48, 56, 64
 
 C_CONTIGUOUS, ALIGNED, WRITEABLE = 0x1, 0x100, 0x400
 
@@ -78,6 +78,7 @@ def _array_matches(array: np.ndarray) -> bool:
         and _word(array, ARRAY_DATA) == array.ctypes.data
         and _word(array, ARRAY_NDIM) & 0xFFFFFFFF == array.ndim
         and tuple(ctypes.c_int64.from_address(dims + 8 * i).value for i in range(array.ndim)) == array.shape
+        and _word(array, ARRAY_BASE) == (0 if array.base is None else id(array.base))
         and _word(array, ARRAY_DESCR) == id(array.dtype)
         and _word(array, ARRAY_FLAGS) & (C_CONTIGUOUS | ALIGNED | WRITEABLE) == expected
     )

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from funcgrad.compile.native.text import Function, Module, Value
 
@@ -25,9 +26,8 @@ Pairs = Sequence[tuple[int, int]]
 Carry = Sequence[tuple[int, int, int, int, int, int]]
 Slices = Sequence[tuple[int, int, int]]
 
-KERNELS = ("fg_scan", "fg_while", "fg_while_pull", "fg_cond")
+KERNELS = ("fg_scan", "fg_while", "fg_while_pull", "fg_while_tape", "fg_cond")
 _KERNEL = {"bufs": "ptr", "ints": "ptr", "first": "i64", "last": "i64"}
-_POLL_MASK = (1 << 14) - 1  # iterations between two looks at pending signals, less one
 _FIRST_TAPE = 64  # iterations that a tape has room for at first
 
 
@@ -36,17 +36,28 @@ def table(rows: Sequence[Sequence[int]]) -> list[int]:
     return [len(rows), *(word for row in rows for word in row)]
 
 
-def scan_integers(region: Region, length: int, reverse: bool, pairs: Pairs, carry: Carry, slices: Slices) -> list[int]:
+class Poll(NamedTuple):
+    """How often a loop looks at pending signals: after `every` iterations (a power of two); `code` is the status of an
+    interruption.
+    """
+
+    every: int
+    code: int
+
+
+def scan_integers(
+    region: Region, poll: Poll, length: int, reverse: bool, pairs: Pairs, carry: Carry, slices: Slices
+) -> list[int]:
     """The integers of ``fg_scan``."""
-    return [*region, length, int(reverse), *table(pairs), *table(carry), *table(slices)]
+    return [*region, *poll, length, int(reverse), *table(pairs), *table(carry), *table(slices)]
 
 
-def while_integers(cond: Region, body: Region, code: int, test: int, pairs: Pairs, carry: Carry) -> list[int]:
-    """The integers of ``fg_while``; `test` is the slot of the condition's value, `code` the status of an interruption.
+def while_integers(cond: Region, body: Region, poll: Poll, test: int, pairs: Pairs, carry: Carry) -> list[int]:
+    """The integers of ``fg_while``; `test` is the slot of the condition's value.
 
     `pairs` are made anew at every iteration: the condition reads the carry in slots of its own.
     """
-    return [*cond, *body, code, test, *table(pairs), *table(carry)]
+    return [*cond, *body, *poll, test, *table(pairs), *table(carry)]
 
 
 def pull_integers(
@@ -58,6 +69,24 @@ def pull_integers(
     step back reads it, and its bytes; `carry` is that of the loop back; `full` the status for a tape beyond memory.
     """
     return [len(loop), *loop, full, *back, *table(pairs), *table(tape), *table(carry)]
+
+
+def tape_integers(
+    ahead: Region,
+    back: Region,
+    poll: Poll,
+    full: int,
+    slots: tuple[int, int],
+    length: int,
+    rows: tuple[Slices, Slices, Slices],
+) -> list[int]:
+    """The integers of ``fg_while_tape``: kernels that run the loop along a section of the tape, and back.
+
+    `slots` are those of the iterations in a section and of the condition, `length` is the most iterations of one;
+    `rows` are what is copied first (from, to, bytes), what is copied before the way back, and the parts of a section
+    (slot, 0, bytes).
+    """
+    return [*ahead, *back, *poll, full, *slots, length, *(word for part in rows for word in table(part))]
 
 
 PYTHON = ("PyGILState_Ensure", "PyErr_CheckSignals", "PyErr_Clear", "PyGILState_Release")
@@ -81,6 +110,7 @@ def define(module: Module) -> None:
     _define_scan(module)
     _define_while(module)
     _define_pull(module)
+    _define_tape(module)
     _define_cond(module)
 
 
@@ -114,10 +144,11 @@ def _define_helpers(module: Module) -> None:
         f.ret()
     with module.function("fg_loop_begin", "void", **place) as f:  # the carry's first value lies in the result
         with _rows(f, f.rows, 6) as row:
-            result = _address(f, f.load(row, 8))
-            f.call("memcpy", result, _address(f, f.load(row)), f.load(row, 40), returns="ptr")
-            f.store(result, _slot(f, f.load(row, 24)))
+            result, initial = _address(f, f.load(row, 8)), _address(f, f.load(row))
+            with f.if_(result.is_not(initial)):
+                f.call("memcpy", result, initial, f.load(row, 40), returns="ptr")
             f.store(_address(f, f.load(row, 16)), _slot(f, f.load(row, 32)))
+            f.store(result, _slot(f, f.load(row, 24)))  # for what is changed in place it is the same slot
         f.ret()
     with module.function("fg_loop_swap", "void", **place) as f:
         with _rows(f, f.rows, 6) as row:
@@ -150,8 +181,8 @@ def _run(f: Function, region: Value) -> Value:
 
 def _define_scan(module: Module) -> None:
     with module.function("fg_scan", "void", **_KERNEL) as f:
-        length, reverse = f.load(f.ints, 16), f.load(f.ints, 24)
-        pairs = f.ints + 32
+        length, reverse = f.load(f.ints, 32), f.load(f.ints, 40)
+        pairs = f.ints + 48
         carry = _after(f, pairs, 2)
         slices = _after(f, carry, 6)
         _do(f, "fg_loop_pairs", pairs)
@@ -162,8 +193,18 @@ def _define_scan(module: Module) -> None:
             with f.if_(_run(f, f.ints).is_not(0)):
                 f.break_()
             _do(f, "fg_loop_swap", carry)
+            _look(f, f.ints + 16, k + 1)
         _do(f, "fg_loop_end", carry)
         f.ret()
+
+
+def _look(f: Function, poll: Value, count: Value) -> None:
+    """Leave the loop if there is a status, after a look at pending signals if it is time for one."""
+    status = f.load(f.bufs, 0, "ptr")
+    with f.if_((count & (f.load(poll) - 1)).is_(0)):
+        f.call("fg_poll", status, f.load(poll, 8), returns="void")
+    with f.if_(f.load(status).is_not(0)):
+        f.break_()
 
 
 def _define_poll(module: Module) -> None:
@@ -186,7 +227,7 @@ def _define_poll(module: Module) -> None:
 def _holds(f: Function, ints: Value) -> Value:
     """Whether the condition is true; false when it failed."""
     failed = _run(f, ints).is_not(0)
-    test = f.load(_address(f, f.load(ints, 40)), 0, "i8")
+    test = f.load(_address(f, f.load(ints, 48)), 0, "i8")
     return f.select(failed, f.constant("i1", "false"), test.is_not(0))
 
 
@@ -198,7 +239,7 @@ def _define_while(module: Module) -> None:
 
 def _loop(f: Function, ints: Value, before: Callable[[Value], object]) -> Value:
     """The loop whose integers these are; `before` is called with the count at every iteration. The number of them."""
-    pairs = ints + 48
+    pairs = ints + 56
     carry = _after(f, pairs, 2)
     _do(f, "fg_loop_begin", carry)
     count = f.variable("i64", 0)
@@ -211,10 +252,7 @@ def _loop(f: Function, ints: Value, before: Callable[[Value], object]) -> Value:
             f.break_()
         _do(f, "fg_loop_swap", carry)
         count.set(count.get() + 1)
-        with f.if_((count.get() & _POLL_MASK).is_(_POLL_MASK)):
-            f.call("fg_poll", f.load(f.bufs, 0, "ptr"), f.load(ints, 32), returns="void")
-        with f.if_(f.load(f.load(f.bufs, 0, "ptr")).is_not(0)):
-            f.break_()
+        _look(f, ints + 32, count.get())
     _do(f, "fg_loop_end", carry)
     return count.get()
 
@@ -261,6 +299,66 @@ def _define_pull(module: Module) -> None:
                 f.break_()
             _do(f, "fg_loop_swap", carry)
         _do(f, "fg_loop_end", carry)
+        f.call("free", memory.get(), returns="void")
+        f.ret()
+
+
+def _copies(f: Function, rows: Value) -> None:
+    with _rows(f, rows, 3) as row:
+        f.call("memcpy", _address(f, f.load(row, 8)), _address(f, f.load(row)), f.load(row, 16), returns="ptr")
+
+
+def _define_tape(module: Module) -> None:
+    """The tape is one block of sections that doubles."""
+    with module.function("fg_while_tape", "void", **_KERNEL) as f:
+        ahead, back, poll, full = f.ints, f.ints + 16, f.ints + 32, f.load(f.ints, 48)
+        counter, holds, length = f.load(f.ints, 56), f.load(f.ints, 64), f.load(f.ints, 72)
+        begin = f.ints + 80
+        turn = _after(f, begin, 3)
+        parts = _after(f, turn, 3)
+        status = f.load(f.bufs, 0, "ptr")
+        each = f.variable("i64", 0)
+        with _rows(f, parts, 3) as row:
+            each.set(each.get() + f.load(row, 16) * length)
+        room = f.variable("i64", 1)
+        memory = f.variable("ptr", f.call("malloc", each.get() + 1, returns="ptr"))
+        sections = f.variable("i64", 0)
+
+        def at(section: Value) -> None:
+            place = f.variable("ptr", memory.get() + section * each.get())
+            with _rows(f, parts, 3) as row:
+                f.store(place.get(), _slot(f, f.load(row)))
+                place.set(place.get() + f.load(row, 16) * length)
+
+        _copies(f, begin)
+        with f.loop():
+            with f.if_(sections.get().is_(room.get())):
+                larger = f.call("realloc", memory.get(), each.get() * room.get() * 2 + 1, returns="ptr")
+
+                def grown() -> None:
+                    memory.set(larger)
+                    room.set(room.get() * 2)
+
+                f.choose(larger.is_not(0), grown, lambda: f.store(full, status))
+            with f.if_(f.load(status).is_not(0)):
+                f.break_()
+            at(sections.get())
+            with f.if_(_run(f, ahead).is_not(0)):
+                f.break_()
+            sections.set(sections.get() + 1)
+            with f.if_(f.load(_address(f, holds), 0, "i8").is_(0)):
+                f.break_()
+            _look(f, poll, sections.get())
+        _copies(f, turn)
+        with f.range(sections.get()) as k:
+            with f.if_(f.load(status).is_not(0)):
+                f.break_()
+            with f.if_(k.is_not(0)):
+                f.store(length, _address(f, counter))
+            at(sections.get() - 1 - k)
+            with f.if_(_run(f, back).is_not(0)):
+                f.break_()
+            _look(f, poll, k + 1)
         f.call("free", memory.get(), returns="void")
         f.ret()
 

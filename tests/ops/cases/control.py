@@ -13,11 +13,11 @@ from tests.ops.rows import FLOATS, Draw, Row
 LENGTH, WIDTH = 5, 18
 
 
-def _scan(reverse: bool) -> Callable[[np.dtype], Mapping[str, Any]]:
+def _scan(reverse: bool, **more: int) -> Callable[[np.dtype], Mapping[str, Any]]:
     def params(dtype: np.dtype) -> Mapping[str, Any]:
         x = np.ones(WIDTH, dtype)
         program = fg.make_jaxpr(lambda c, s, x: (s * c + x, np.sin(s) * x))(x, x, x)
-        return {"program": program, "consts": 1, "carry": 1, "length": LENGTH, "reverse": reverse}
+        return {"program": program, "consts": 1, "carry": 1, "length": LENGTH, "reverse": reverse, **more}
 
     return params
 
@@ -43,6 +43,10 @@ def _loop(dtype: np.dtype) -> Mapping[str, Any]:
     return {"cond": cond, "body": body, "cond_consts": 1, "body_consts": 1}
 
 
+def _kept(dtype: np.dtype) -> Mapping[str, Any]:
+    return {**_loop(dtype), "snapshots": 2}
+
+
 def _looped(draw: Draw) -> tuple[Any, ...]:
     return np.int64(4), draw.off((3,), 0.2, 0.5), np.int64(0), draw.normal(3)
 
@@ -57,7 +61,7 @@ ROWS = (
             "scan",
             _scanned,
             FLOATS,
-            _scan(reverse),
+            _scan(reverse, **more),
             ulps=8,
             slope_ulps=64,
             normwise=True,
@@ -65,7 +69,12 @@ ROWS = (
             variant=f"{name}-{output}",
             output=output,
         )
-        for name, reverse in (("forward", False), ("backward", True))
+        for name, reverse, more in (
+            ("forward", False, {}),
+            ("backward", True, {}),
+            ("kept forward", False, {"snapshots": 2}),
+            ("kept backward", True, {"snapshots": 3}),
+        )
         for output in (0, 1)
     ),
     *(
@@ -83,7 +92,21 @@ ROWS = (
         )
         for output in (0, 1)
     ),
-    Row("while", _looped, FLOATS, _loop, ulps=16, slope_ulps=64, normwise=True, analytic=False, output=1),
+    *(
+        Row(
+            "while",
+            _looped,
+            FLOATS,
+            params,
+            ulps=16,
+            slope_ulps=64,
+            normwise=True,
+            analytic=False,
+            variant=name,
+            output=1,
+        )
+        for name, params in (("tape", _loop), ("kept", _kept))
+    ),
     *(
         Row(
             "while_pull",

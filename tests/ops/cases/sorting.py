@@ -38,6 +38,17 @@ ROWS: tuple[Row, ...] = (
         Row(name, drawn(Draw.distinct, (37, 19)), ALL, fixed(dimension=dimension, descending=False), variant=variant)
         for name, dimension, variant in (("argsort", 0, "columns"), ("argsort", 1, "rows"), ("sort", 0, "columns"))
     ),
+    *(
+        Row("top_places", draw, ALL, fixed(dimension=dimension, k=k, descending=descending), variant=variant)
+        for variant, draw, dimension, k, descending in (
+            ("few of many", drawn(Draw.distinct, (3, 1100)), 1, 4, True),
+            ("smallest", drawn(Draw.distinct, (1030, 2)), 0, 3, False),
+            ("ties", lambda draw: (draw.between((2, 1040), 0, 4).round(),), 1, 5, True),
+            ("short lines", drawn(Draw.distinct, (4, 9)), 1, 2, True),
+            ("all", drawn(Draw.distinct, (4, 9)), 0, 4, False),
+            ("none", drawn(Draw.distinct, (4, 9)), 1, 0, True),
+        )
+    ),
     Row("argsort", drawn(Draw.normal, (3, 1)), FLOATS, fixed(dimension=1, descending=False), variant="one element"),
     *(
         Row(name, drawn(Draw.normal, (3, 0)), FLOATS, fixed(dimension=1, descending=False), variant="empty")
