@@ -23,7 +23,6 @@ from funcgrad import (
     errors,
     flatten_util,
     lax,
-    nn,
     numpy,
     tree,
     tree_util,
@@ -46,10 +45,10 @@ from funcgrad.trace.tracer import SPECIAL as _SPECIAL
 from funcgrad.trace.tracer import homes as _homes
 
 if _TYPE_CHECKING:
-    from funcgrad import experimental, losses, optim, random, scipy, training
+    from funcgrad import experimental, losses, nn, optim, random, scipy, training
 
 jacobian = jacrev
-_submodules = ("experimental", "losses", "optim", "random", "scipy", "training")  # imported when somebody asks for them
+_submodules = ("experimental", "losses", "nn", "optim", "random", "scipy", "training")  # imported when asked for
 
 if _collecting:
     _gc.enable()

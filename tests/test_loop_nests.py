@@ -7,6 +7,7 @@ program. It is run twice: with `funcgrad.lax` under `jit`, and as plain Python o
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -261,16 +262,16 @@ BLOCKS: dict[str, tuple[str, tuple[Any, ...]]] = {
     "while": ("b", (FEW, WAYS)),
     "fori": ("b", (WAYS,)),
     "cond": ("bb", ()),
-    "switch": ("bbb", ()),
+    "switch": ("bb", ()),
     **dict.fromkeys(("vmap", "grad", "jvp", "jit", "checkpoint"), ("b", ())),
 }
 
 
 @st.composite
 def programs(draw: Any, depth: int = 0, slopes: bool = True) -> Program:
-    """One or two blocks, nested three deep, with one derivative on the way down: each doubles what is below."""
+    """One block or two, nested three deep, with one derivative on the way down: each doubles what is below."""
     found: Program = []
-    for _ in range(draw(st.integers(1, 2)) if depth < 2 else 1):
+    for _ in range(draw(st.integers(1, 2)) if depth == 0 else 1):
         kind = draw(st.sampled_from(["unary", *BLOCKS])) if depth < 3 else "unary"
         if kind == "unary":
             found.append(draw(st.sampled_from(sorted(UNARY))))
@@ -284,7 +285,7 @@ def programs(draw: Any, depth: int = 0, slopes: bool = True) -> Program:
 
 
 @given(programs(), st.integers(0, 2**16))
-@settings(max_examples=10)
+@settings(max_examples=8)
 def test_random_programs(program: Program, seed: int) -> None:
     held(program, np.random.default_rng(seed).uniform(-1.2, 1.2, 3))
 
@@ -299,5 +300,9 @@ def test_kernels_do_not_depend_on_the_number_of_iterations() -> None:
 
         return str(fg.jit(fg.grad(f)).lower(X).as_text("python"))
 
-    one, other = (text(n).replace(str(n), "n").replace(str(n - 1), "m") for n in (1000, 7000))
-    assert one == other
+    def kernels(length: int) -> list[str]:
+        """The text without sizes of buffers, which are not part of a kernel, and with the length as a letter."""
+        lines = (line for line in text(length).splitlines() if "np.empty(" not in line)
+        return [re.sub(rf"\b({length}|{length - 1})\b", "n", line) for line in lines]
+
+    assert kernels(1000) == kernels(7000)

@@ -185,9 +185,9 @@ class Fusion:
             self.add(fold_product(equation))
             return
         product, missing = match_product(equation, self.graph, len(self.steps))
-        for found in (self._under_views, lambda operand: operand):  # what they are views of, or else themselves
+        for part in (self._under_views, lambda operand: operand):  # what they are views of, or else themselves
             for which in missing:
-                self.ensure(found(equation.inputs[which]))
+                self.ensure(part(equation.inputs[which]))
             if product is None:
                 product, missing = match_product(equation, self.graph, len(self.steps))
         for which in missing:  # its axes stand in an order that no matrix has: a copy in another one

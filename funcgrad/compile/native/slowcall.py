@@ -33,9 +33,9 @@ def call(run: Callable[[int, int, int], int], descriptor: Descriptor, leaves: Se
         raise TypeError(f"{len(descriptor.inputs)} leaves expected, {len(leaves)} given")
     arrays = [_as_input(spec, leaf) for spec, leaf in zip(descriptor.inputs, leaves, strict=True)]
     results = [np.ndarray.__new__(descriptor.result_type, spec.shape, spec.dtype) for spec in descriptor.outputs]
-    for spec, result in zip(descriptor.outputs, results, strict=True):
-        if spec.donor is not None:
-            result[...] = arrays[spec.donor]
+    for output, result in zip(descriptor.outputs, results, strict=True):
+        if output.donor is not None:
+            result[...] = arrays[output.donor]
     memory, frame = new_frame(descriptor)
     bufs = memory[frame - memory.ctypes.data :][: 8 * descriptor.header(Header.N_SLOTS)].view(np.int64)
     for spec, array in zip((*descriptor.inputs, *descriptor.outputs), (*arrays, *results), strict=True):
