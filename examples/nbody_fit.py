@@ -8,7 +8,7 @@ on the gradient of the misfit through the whole simulation. The fit looks at the
 more and more of it: over many turns the misfit has a valley wherever a planet is a whole turn ahead.
 
 Expected, in one or two minutes on two cores: the misfit falls to that of the noise (reduced chi-square below 1.1), and
-every planet's mass is found to 3 %.
+every planet's mass is found to 2 %.
 """
 
 from __future__ import annotations

@@ -133,7 +133,7 @@ def _back(region: Structured, p: _Parts, m: Merger) -> list[Instruction]:
     for v, section in zip(inputs[n:k], p.sections, strict=True):
         places[v] = (section, number if v.type.size == 1 else m.op(steps, "mul", number, m.size(v.type.size)))
     steps += m.plan(back, places)
-    for spare, target in zip(p.spares, outputs, strict=True):
-        steps += m.copy(spare, target, target.type)
+    for spare, target, v in zip(p.spares, outputs, back.outputs, strict=True):
+        steps += m.copy(spare, target, v.type)  # that of the body: complex numbers are pairs there
     loop = Loop(index, ZERO, last, tuple(steps), (), False)
     return [Load(last, m.buffer(p.counter, INDEX, False), ZERO), loop]

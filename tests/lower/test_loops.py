@@ -189,3 +189,17 @@ def test_a_power_with_a_half_in_the_exponent() -> None:
         assert np.array_equal(np.isnan(got), np.isnan(want))
         assert np.array_equal(np.signbit(got[~np.isnan(got)]), np.signbit(want[~np.isnan(want)]))
         np.testing.assert_allclose(got, want, rtol=1e-15)
+
+
+def test_complex_numbers_along_a_tape() -> None:
+    def loss(z: Any) -> Any:
+        z = lax.while_loop(lambda s: s[1] < 5, lambda s: (s[0] * s[0] * 0.5 + 0.3j, s[1] + 1), (z, 0))[0]
+        return fnp.abs(z).sum() + z.real.sum()
+
+    def written_out(z: Any) -> Any:
+        for _ in range(5):
+            z = z * z * 0.5 + 0.3j
+        return fnp.abs(z).sum() + z.real.sum()
+
+    z = draw(3) + 1j * draw(3, seed=1)
+    np.testing.assert_allclose(fg.jit(fg.grad(loss))(z), fg.grad(written_out)(z), rtol=1e-12)

@@ -6,7 +6,8 @@ kept for a while after it is freed.  What is kept is bounded by the recent use o
 ``y = f(x)`` frees one result per new one, which is half of its peak.
 
 A block starts with 64 bytes of header: the address to give back to the system, and the block's whole size (0 for a
-small one, which is plain aligned memory).
+small one, which is plain aligned memory). Large blocks begin at different places in their pages by turns: the same
+elements of many arrays, which a kernel reads together, would else compete for the same few lines of the cache.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ MINIMUM_KEPT = 64 << 20
 HEADER = 64
 HUGE_PAGE = 2 << 20
 KEPT_BLOCKS = 512
+COLOURS, COLOUR = 8, 4096 + 512
 
 # The free list: what it knows, and its entries from the oldest to the newest (base address, size).
-LOCK, IN_USE, PEAK, KEPT, COUNT, ENTRIES = 0, 8, 16, 24, 32, 64
+LOCK, IN_USE, PEAK, KEPT, COUNT, TURN, ENTRIES = 0, 8, 16, 24, 32, 40, 64
 ENTRY = 16
 
 _LINUX_PROTECTION, _LINUX_FLAGS, _LINUX_ADVICE = 3, 0x22, 14  # read|write, private|anonymous, MADV_HUGEPAGE
@@ -112,7 +114,7 @@ def _define_alloc(module: Module) -> None:
             f.ret(f.call("fg_alloc_small", f.bytes, returns="ptr"))
         # Sizes are rounded little (64 KiB) where a huge page would waste, and to whole huge pages where it does not.
         step = f.select(f.bytes < 8 * HUGE_PAGE, f.constant("i64", 1 << 16), f.constant("i64", HUGE_PAGE))
-        size = (f.bytes + HEADER + step - 1) & (f.constant("i64", 0) - step)
+        size = (f.bytes + HEADER + COLOURS * COLOUR + step - 1) & (f.constant("i64", 0) - step)
         base = f.variable("ptr", f.call("fg_take_kept", size, returns="ptr"))
         with f.if_(base.get().is_(0)):
             base.set(f.call("fg_map_or_trim", size, returns="ptr"))
@@ -126,8 +128,13 @@ def _define_alloc(module: Module) -> None:
         f.store(in_use, state, IN_USE)
         peak = f.load(state, PEAK)
         f.store(f.select(in_use > peak, in_use, peak), state, PEAK)
+        turn = f.load(state, TURN)
+        f.store(turn + 1, state, TURN)
         f.call("fg_blocks_unlock", returns="void")
-        f.ret(base.get() + HEADER)
+        place = base.get() + (turn & (COLOURS - 1)) * COLOUR
+        f.store(base.get(), place)
+        f.store(f.load(base.get(), 8), place, 8)
+        f.ret(place + HEADER)
     with module.function("fg_alloc_small", "ptr", bytes="i64") as f:
         small = f.call("fg_aligned", f.bytes + HEADER, returns="ptr")
         with f.if_(small.is_(0)):
