@@ -8,7 +8,7 @@ of the simulation (Hodgkin & Huxley 1952), from eight wrong starts at once under
 times than the recording has no useful gradient: at first the recording pulls the simulated voltage towards itself,
 and lets go little by little (Creveling, Gill & Abarbanel 2008).
 
-Expected, within half a minute on two cores: the best start recovers all conductances to 1 %, and without any pull the
+Expected, within half a minute on two cores: the best start recovers all conductances to 3 %, and without any pull the
 simulated voltage is as far from the recording as the noise is, 1 mV.
 """
 

@@ -284,3 +284,27 @@ def test_no_axes_and_no_elements(name: str, shape: tuple[int, ...]) -> None:
         np.testing.assert_allclose(got, expected, rtol=1e-15)
     assert pulled.shape == shape
     assert pushed.shape == want.shape
+
+
+# Powers that are roots and products -----------------------------------------------------------------------------------
+
+HALVES = (0.5, 1.5, 2.5, -0.5, -1.5, -2.5)
+
+
+@pytest.mark.parametrize("exponent", HALVES)
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_half_powers_are_accurate(dtype: str, exponent: float) -> None:
+    x = np.exp(np.random.default_rng(0).uniform(-20, 20, 200_000)).astype(dtype)
+    exact = np.power(x.astype(np.longdouble), np.longdouble(exponent))
+    errors = np.abs(fg.jit(lambda x: x**exponent)(x) - exact) / np.spacing(exact.astype(dtype)).astype(np.longdouble)
+    worst = np.argmax(errors)
+    assert errors[worst] <= 1.6, f"{x[worst]} ** {exponent} is {errors[worst]} ulp off"
+
+
+@pytest.mark.parametrize("exponent", HALVES)
+def test_half_powers_at_the_ends(exponent: float) -> None:
+    x = vector(0, -0.0, 1, INF, NAN, -1, 5e-324, 1e-310, 1e300, 1e-200, 2e205, 1e-130, 1.7e308)
+    with np.errstate(all="ignore"):
+        expected = np.power(x, exponent)
+    np.testing.assert_allclose(fg.jit(lambda x: x**exponent)(x), expected, rtol=1e-15)
+    assert fg.jit(lambda x: x**exponent)(-INF) == (INF if exponent > 0 else 0)  # as C's pow says

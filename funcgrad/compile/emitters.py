@@ -79,7 +79,7 @@ def _float(instruction: str) -> Emitter:
 
 
 def _intrinsic(name: str) -> Emitter:
-    """An intrinsic on one or two floats, such as ``floor``."""
+    """An intrinsic on floats, such as ``floor``."""
     return _widened(lambda p, t, xs, _: p.call(f"llvm.{name}.{MANGLED[t]}", TYPES[t], *(f"{TYPES[t]} {x}" for x in xs)))
 
 
@@ -267,6 +267,7 @@ EMITTERS: dict[str, Emitter] = {
     "sub": _by_kind(f=_float("fsub"), i=_integer("sub"), u=_integer("sub"), b=_integer("xor")),
     "mul": _by_kind(f=_float("fmul"), i=_integer("mul"), u=_integer("mul"), b=_integer("and")),
     "div": _by_kind(f=_float("fdiv")),
+    "fma": _by_kind(f=_intrinsic("fma")),
     "quotient": _by_kind(f=_widened(_float_quotient), i=_divide, u=_divide),
     "remainder": _by_kind(f=_float("frem"), i=_modulo, u=_modulo),
     "neg": _everywhere(_negate, _float("fneg")),

@@ -39,6 +39,7 @@ INSTRUCTIONS: dict[str, Spelling] = {
     "sub": Spelling("{0} - {1}"),
     "mul": Spelling("{0} * {1}"),
     "div": Spelling("{0} / {1}"),
+    "fma": Spelling("{0} * {1} + {2}"),  # rounded once: Python's twice
     "quotient": _call("quotient", 2),
     "remainder": _call("remainder", 2),
     "neg": Spelling("-{0}"),

@@ -58,19 +58,31 @@ def _integer_power_scalar(emit: Any, dtype: str, x: Any, *, y: int) -> Any:
 
 
 def _power_scalar(emit: Any, dtype: str, x: Any, y: Any) -> Any:
-    """Powers 1/2, 3/2, 5/2 and their reciprocals are products with a root: a tenth of the work, and within 3 ulp."""
+    """Powers 1/2, 3/2, 5/2 and their reciprocals are products with a root: a tenth of the work."""
     exponent = getattr(y, "value", None)
     if exponent not in (0.5, 1.5, 2.5, -0.5, -1.5, -2.5) or dtype not in ("f4", "f8"):
         return emit("pow", x, y)
-    infinity = emit.constant(np.inf, dtype)
     base = emit("add", x, emit.constant(0, dtype))  # no -0: its powers are positive
-    result = emit("sqrt", base)
+    result, error = emit("sqrt", base), emit.constant(0, dtype)
     for _ in range(int(abs(exponent))):
-        result = emit("mul", result, base)
+        product = emit("mul", result, base)  # and what it lacks
+        error = emit("fma", error, base, emit("fma", result, base, emit("neg", product)))
+        result = product
     if exponent < 0:
-        result = emit("div", emit.constant(1, dtype), result)
-    limit = infinity if exponent > 0 else emit.constant(0, dtype)
-    return emit("select", emit("eq", x, emit("neg", infinity)), limit, result)
+        one, power = emit.constant(1, dtype), result
+        result = emit("div", one, power)
+        error = emit("sub", emit("fma", emit("neg", power), result, one), emit("mul", error, result))
+        error = emit("mul", error, result)
+    if abs(exponent) > 1:  # two roundings more than the root's: the last digits are worth a correction
+        result = _corrected(emit, result, error)
+    limit = emit.constant(np.inf if exponent > 0 else 0, dtype)
+    return emit("select", emit("eq", x, emit.constant(-np.inf, dtype)), limit, result)
+
+
+def _corrected(emit: Any, value: Any, error: Any) -> Any:
+    """`value` plus a small error, if that is a number (beyond the range it is not)."""
+    total = emit("add", value, error)
+    return emit("select", emit("eq", total, total), total, value)
 
 
 def _reciprocal_root_scalar(emit: Any, dtype: str, x: Any) -> Any:

@@ -1,5 +1,4 @@
 """Does a mistake with a transformation say which argument it is, by its key path, and the user's line?"""
-# ruff: noqa: E501 - a row of the table is a line
 
 from __future__ import annotations
 
