@@ -65,10 +65,13 @@ class BlockedGroupWriter(GroupWriter):
         return [c.result for c in carries]
 
     def _phases(self, running: dict[Root, Operand]) -> None:
+        waiting = list(self.group.in_rows)
         for number, roots in self._passes():
-            self._row_phase([key for key in self.cuts if self.passes.before(key[0]) == number], [], running)
+            ready = [root for root in waiting if self.passes.of(root) <= number]
+            waiting = [root for root in waiting if root not in ready]
+            self._row_phase([key for key in self.cuts if self.passes.before(key[0]) == number], ready, running)
             self._column_phase(roots, running)
-        self._row_phase([], self.group.in_rows, running)
+        self._row_phase([], waiting, running)
 
     # One loop over the rows of a block, nothing inside it ------------------------------------------------------------
 
