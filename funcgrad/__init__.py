@@ -51,6 +51,9 @@ jacobian = jacrev
 _submodules = ("experimental", "losses", "nn", "optim", "random", "scipy", "training")  # imported when asked for
 
 if _collecting:
+    if not _gc.get_freeze_count():  # all of it counts as old: the next collection need not look through it
+        _gc.freeze()
+        _gc.unfreeze()
     _gc.enable()
 
 

@@ -89,7 +89,7 @@ def _in_place(chain: Chain) -> Chain:
                 kernel=kernel._replace(aliased=True),
                 buffers=tuple(var if v is chain.product.out else v for v in buffers),
             )
-            return dataclasses.replace(chain, product=dataclasses.replace(chain.product, out=var), tail=tail)
+            return dataclasses.replace(chain, product=chain.product._replace(out=var), tail=tail)
     return chain
 
 

@@ -6,12 +6,12 @@ one's order. A gradient by the kernel has few places and a large window: its rol
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import math
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from funcgrad.dtypes import code
 from funcgrad.ir.program import Atom, Equation, Var
@@ -31,8 +31,7 @@ SUMS = 1 << 22  # bytes of sums of pieces
 PANEL = 128  # bytes of the widest panel
 
 
-@dataclass(frozen=True, slots=True)
-class Lie:
+class Lie(NamedTuple):
     """How an operand lies in its buffer: the offset and the strides of group, batch or feature, space, feature or out.
 
     They are those of the axes of the equation's operand; absent axes of space (the first ones) have stride 0.
@@ -49,8 +48,7 @@ class Lie:
         return Lie(self.var, offset, self.ends, tuple(map(operator.mul, self.space, steps)))
 
 
-@dataclass(frozen=True, slots=True)
-class Geometry:
+class Geometry(NamedTuple):
     """The sizes of a convolution over depth, height and width.
 
     In a `backward` one, features and examples of what windows move over are exchanged, and so are window and places:
@@ -122,8 +120,7 @@ class Geometry:
         ]
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """A convolution that one run of kernels computes: in pieces of `chunk` bands of `rows` rows each."""
 
     geometry: Geometry
@@ -243,8 +240,7 @@ def _phases(whole: Geometry, w: Lie, out: Lie) -> list[tuple[Geometry, Lie, Lie]
         places = tuple(-(-(n - a) // opening) for a, opening, _, _, n in axes)
         if min(places) <= 0:
             continue
-        geometry = dataclasses.replace(
-            whole,
+        geometry = whole._replace(
             window=tuple(max(-(-(k - k0) // step), 0) for k0, (_, step, _, k, _) in zip(first, axes, strict=True)),
             places=places,
             opens=(1, 1, 1),

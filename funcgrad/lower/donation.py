@@ -88,10 +88,10 @@ def _renamed(steps: Sequence[Any], out: Var, given: Var) -> list[Any]:
 
 def _renamed_product(product: Product, out: Var, given: Var) -> Product:
     def lie(matrix: Any) -> Any:
-        return dataclasses.replace(matrix, var=given) if matrix is not None and matrix.var is out else matrix
+        return matrix._replace(var=given) if matrix is not None and matrix.var is out else matrix
 
     target = given if product.out is out else product.out
-    return dataclasses.replace(product, x=lie(product.x), y=lie(product.y), lie=lie(product.lie), out=target)
+    return product._replace(x=lie(product.x), y=lie(product.y), lie=lie(product.lie), out=target)
 
 
 def _is_copy(kernel: Kernel) -> bool:

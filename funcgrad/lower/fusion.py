@@ -8,7 +8,6 @@ kernels would, it is stored and the walk begins anew.
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import math
 from collections import Counter
@@ -203,7 +202,7 @@ class Fusion:
             self.graph.stored[product.out] = Stored(product.out, len(self.steps))
         else:
             target = self._writable(found.out, found.base, equation)
-            product = dataclasses.replace(product, out=target, alpha=found.factor, beta=1.0)
+            product = product._replace(out=target, alpha=found.factor, beta=1.0)
             self.graph.stored[found.out] = Stored(target, len(self.steps))
         self.steps.append(product)
 

@@ -7,11 +7,9 @@ are loops of constant length.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from funcgrad.dtypes import code
 from funcgrad.ir.primitive import registry
@@ -26,8 +24,7 @@ TINY = 512  # multiplications of one product of a batch, below which loops beat 
 TINIEST = 216  # of a product by itself
 
 
-@dataclass(frozen=True, slots=True)
-class Matrix:
+class Matrix(NamedTuple):
     """An operand as BLAS sees it: stacks of stacks of row-major matrices, perhaps transposed; `strides` are those from
     one stack to the next and within a stack.
     """
@@ -39,8 +36,7 @@ class Matrix:
     strides: tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Product:
+class Product(NamedTuple):
     """``out[b] = alpha * x[b] @ y[b] + beta * out[b]``: one library call for each member of the batch, `inner` in each
     stack. The result stands in C order, or as `lie` says.
     """
@@ -64,8 +60,8 @@ class Product:
 
     def exchanged(self) -> Product:
         """The same, written as the transpose of the exchanged factors' product."""
-        x, y, lie = (dataclasses.replace(a, transposed=not a.transposed) for a in (self.y, self.x, self.target))
-        return dataclasses.replace(self, x=x, y=y, m=self.n, n=self.m, lie=lie)
+        x, y, lie = (a._replace(transposed=not a.transposed) for a in (self.y, self.x, self.target))
+        return self._replace(x=x, y=y, m=self.n, n=self.m, lie=lie)
 
     @property
     def target(self) -> Matrix:
@@ -74,8 +70,7 @@ class Product:
         return self.lie or Matrix(self.out, 0, False, self.n, (self.inner * size, size))
 
 
-@dataclass(frozen=True, slots=True)
-class Dimensions:
+class Dimensions(NamedTuple):
     """The axes of a `dot_general` by role, for each operand."""
 
     batch: tuple[Shape, Shape]
@@ -178,13 +173,12 @@ def turned(equation: Equation, product: Product, graph: Graph) -> Product:
             back = {"permutation": tuple(permutation.index(k) for k in axes)}
             graph.producers[out] = Equation(user.primitive, (other,), (out,), back)
             graph.producers[other] = equation
-            product = dataclasses.replace(product, out=other, lie=found)
+            product = product._replace(out=other, lie=found)
             return product.exchanged() if found.transposed else product
     return product
 
 
-@dataclass(frozen=True, slots=True)
-class Accumulation:
+class Accumulation(NamedTuple):
     """``out = base + factor * product``, where nothing else reads the product:
     what a step of gradient descent does to weights.
     """

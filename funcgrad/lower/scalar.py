@@ -11,13 +11,12 @@ saturates and sends NaN to 0; ``rint`` rounds halves to even.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 SAME, BOOL, GIVEN = "same", "bool", "given"  # as the last operand, "b1", or as the instruction's result says
 
 
-@dataclass(frozen=True, slots=True)
-class Spelling:
+class Spelling(NamedTuple):
     """How an instruction reads in Python, and its result type (`SAME`, `BOOL` or `GIVEN`)."""
 
     python: str

@@ -12,8 +12,8 @@ import functools
 import importlib
 import importlib.machinery
 import importlib.util
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from funcgrad.compile.native import gemm
 
@@ -26,8 +26,7 @@ NUMPY_CORE = importlib.import_module("numpy._core._multiarray_umath")
 """NumPy's extension module: what it depends on is its BLAS."""
 
 
-@dataclass(frozen=True)
-class Blas:
+class Blas(NamedTuple):
     """Addresses of routines.
 
     Attributes

@@ -21,8 +21,8 @@ has one thread; then it has its own number again, for NumPy's products.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from funcgrad.compile.native.text import Function, Module, Value
 
@@ -116,8 +116,7 @@ def _define_kernels(module: Module, dtype: str) -> None:
         f.ret()
 
 
-@dataclass(frozen=True)
-class _Part:
+class _Part(NamedTuple):
     """A block of one member of the batch: the operands' addresses, and those of the numbers of rows and columns."""
 
     f: Function

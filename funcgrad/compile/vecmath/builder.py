@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from funcgrad.compile.vecmath.coefficients import COEFFICIENTS
 
 
-@dataclass(frozen=True, slots=True)
-class Format:
+class Format(NamedTuple):
     """A binary floating-point format: its LLVM types, bits of fraction, exponent bias, and `struct` codes."""
 
     name: str
