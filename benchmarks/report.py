@@ -46,13 +46,13 @@ def table(outcome: Outcome) -> str:
         if row.values("rss") or row.values("size")
     ]
     name = outcome.workload.name
-    lines = [f"## {name}: {outcome.workload.summary}", "", *_aligned([titles, *body])]
+    lines = [f"## {name}: {outcome.workload.summary}", "", *aligned([titles, *body])]
     if has_limit:
         lines += ["", _limit_line(outcome)]
     return "\n".join([*lines, *notes(outcome)])
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for number, row in enumerate(rows):
         yield "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"

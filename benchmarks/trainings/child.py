@@ -4,38 +4,40 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from benchmarks.memory import peak_rss
 from benchmarks.trainings import data
 
 
 def main(text: str) -> None:
-    """Does the task of the JSON `text`; times are counted from ``task["start"]``, before the process was there."""
+    """Does the task of the JSON `text` (see `benchmarks.trainings.runs`); times count from ``task["start"]``."""
     task = json.loads(text)
-    library, _, variant = task["peer"].partition("_")
-    made = importlib.import_module(f"benchmarks.trainings.{task['training']}_{library}").Training
     given = data.load(Path(task["data"]))
     epochs, steps = next(iter(given["batches"].values())).shape[:2]
-    options = []
-    if library == "jax":
-        ways = importlib.import_module("benchmarks.trainings.jax_epochs")
-        options = [ways.scanned if variant else ways.looped]
-    training = made(given["params"], epochs * steps, *options)
-    losses, accuracies, trained = [], [], []
+    training = version(task["training"], task["peer"], given["params"], epochs * steps)
+    answer: dict[str, Any] = {"steps": steps, "begun": [], "trained": [], "losses": [], "accuracies": []}
     for number in range(epochs):
         batches = {name: array[number] for name, array in given["batches"].items()}
-        begin = time.monotonic()
-        losses += [float(value) for value in training.epoch(batches)]
-        trained.append((begin - task["start"], time.monotonic() - begin))
-        accuracies.append(training.accuracy(given["test"]))
-    answer = {"losses": losses, "accuracies": accuracies, "trained": trained, "steps": steps, "rss": peak_rss()}
-    times = os.times()
-    answer |= {"whole": time.monotonic() - task["start"], "cpu": sum(times[:4])}
-    Path(task["out"]).write_text(json.dumps(answer), encoding="utf-8")
+        answer["begun"].append(time.monotonic() - task["start"])
+        losses = training.epoch(batches)
+        answer["losses"] += [float(value) for value in losses]  # waits for them
+        answer["trained"].append(time.monotonic() - task["start"])
+        answer["accuracies"].append(training.accuracy(given["test"]))
+    Path(task["out"]).write_text(json.dumps(answer | {"rss": peak_rss()}), encoding="utf-8")
+
+
+def version(training: str, peer: str, params: data.Arrays, steps: int) -> Any:
+    """A training in the words of one library, with `epoch` and `accuracy`; ``jax_scan`` is JAX with a scan."""
+    library = peer.partition("_")[0]
+    made = importlib.import_module(f"benchmarks.trainings.{training}_{library}").Training
+    if library != "jax":
+        return made(params, steps)
+    ways = importlib.import_module("benchmarks.trainings.jax_epochs")
+    return made(params, steps, ways.looped if peer == "jax" else ways.scanned)
 
 
 if __name__ == "__main__":

@@ -39,8 +39,10 @@ class Training:
         kernel = params["dense1"]["kernel"].reshape(2, 2, 64, 128).transpose(2, 0, 1, 3).reshape(256, 128)
         given = {
             **{f"convolutions.{k}.weight": params[f"conv{k + 1}"]["kernel"].transpose(3, 2, 0, 1) for k in range(4)},
-            **{"dense1.weight": kernel.T, "dense1.bias": params["dense1"]["bias"]},
-            **{"dense2.weight": params["dense2"]["kernel"].T, "dense2.bias": params["dense2"]["bias"]},
+            "dense1.weight": kernel.T,
+            "dense1.bias": params["dense1"]["bias"],
+            "dense2.weight": params["dense2"]["kernel"].T,
+            "dense2.bias": params["dense2"]["bias"],
         }
         # Scales and biases of the norms begin with 1 and 0, as everywhere.
         self.net.load_state_dict({name: torch.from_numpy(array) for name, array in given.items()}, strict=False)
@@ -51,7 +53,9 @@ class Training:
         self.net.train()
         keeps = (channels_first(batches["keep1"]), channels_first(batches["keep2"]), torch.from_numpy(batches["keep3"]))
         values = []
-        for x, y, *keep in zip(channels_first(batches["x"]), torch.from_numpy(batches["y"]).long(), *keeps, strict=True):
+        for x, y, *keep in zip(
+            channels_first(batches["x"]), torch.from_numpy(batches["y"]).long(), *keeps, strict=True
+        ):
             self.optimizer.zero_grad()
             value = nn.functional.cross_entropy(self.net(x, keep), y)
             value.backward()

@@ -13,7 +13,9 @@ class Training:
         self.net = nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 10))
         linear = [layer for layer in self.net if isinstance(layer, nn.Linear)]
         for layer, dense in zip(linear, params.values(), strict=True):
-            layer.load_state_dict({"weight": torch.from_numpy(dense["kernel"].T), "bias": torch.from_numpy(dense["bias"])})
+            layer.load_state_dict(
+                {"weight": torch.from_numpy(dense["kernel"].T), "bias": torch.from_numpy(dense["bias"])}
+            )
         self.optimizer = torch.optim.SGD(self.net.parameters(), lr=0.3)
         self.schedule = torch.optim.lr_scheduler.LinearLR(self.optimizer, 1.0, 0.0, total_iters=steps)
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import funcgrad as fg
+from benchmarks.trainings.data import BEGIN, END, PAD, UNKNOWN
 from funcgrad import losses, nn, optim, training
 from funcgrad import numpy as np
 from funcgrad.nn import layers
-
-from benchmarks.trainings.data import BEGIN, END, PAD, UNKNOWN
 
 READ, WRITE, ASK, HIDDEN = layers.gru(48), layers.gru(96), layers.dense(96, bias=False), layers.dense(96)
 
@@ -54,7 +53,7 @@ def right(params: Any, source: Any, target: Any) -> Any:
 
     begin = np.full(source.shape[0], BEGIN)
     _, words = fg.lax.scan(step, ({"hidden": memory[:, 0]}, begin, begin == END), None, target.shape[1])
-    return np.mean(np.all((words.T == target) & (target != UNKNOWN), axis=1))
+    return np.mean(np.all((target == words.T) & (target != UNKNOWN), axis=1))
 
 
 class Training:

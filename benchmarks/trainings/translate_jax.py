@@ -71,7 +71,7 @@ def right(params: Any, source: Any, target: Any) -> Any:
 
     begin = jnp.full(len(source), BEGIN)
     _, words = jax.lax.scan(step, (memory[:, 0], begin, begin == END), None, target.shape[1])
-    return jnp.mean(jnp.all((words.T == target) & (target != UNKNOWN), axis=1))
+    return jnp.mean(jnp.all((target == words.T) & (target != UNKNOWN), axis=1))
 
 
 class Training:

@@ -16,8 +16,11 @@ _PLACE = "fg_kernel"  # the entry point's name while nobody knows the hash that 
 _lock = threading.Lock()
 
 
-class _Entry:
-    """A kernel in memory, or on its way there; (`concurrent.futures` has this too, but takes 10 ms to import)."""
+class Code:
+    """A kernel in memory, or on its way there, for as long as this object lives.
+
+    (`concurrent.futures` has something like it, but takes 10 ms to import.)
+    """
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -37,15 +40,16 @@ class _Entry:
             self.error = error
         self.done.set()
 
-    def result(self) -> int:
-        """The address, as soon as there is one."""
+    def result(self) -> Code:
+        """This code, as soon as it has an address."""
         self.done.wait()
         if self.error is not None:
             raise self.error
-        return self.address
+        return self
 
 
-_entries: dict[tuple[str, str, str], _Entry] = {}
+MOST_KERNELS = 1 << 13  # that are remembered: each takes a page or two, of which a process has 65,530
+_entries: dict[tuple[str, str, str], Code] = {}
 _texts: dict[Kernel, str] = {}  # of kernels that were printed before
 
 
@@ -62,28 +66,30 @@ def symbol_of(text: str) -> str:
     return f"fg_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
-def compile_kernels(kernels: Sequence[Kernel]) -> list[int]:
-    """The addresses of the kernels' entry points, ``void (void **bufs, int64_t *ints, int64_t first, int64_t last)``.
+def compile_kernels(kernels: Sequence[Kernel]) -> list[Code]:
+    """The kernels' code; an entry point is ``void (void **bufs, int64_t *ints, int64_t first, int64_t last)``.
 
     Equal kernels are compiled once, also when several threads ask at the same time; what is in neither cache is
-    compiled on as many threads as there are cores.  The code stays in memory.
+    compiled on as many threads as there are cores.  Of what nobody holds, the latest is remembered.
     """
     texts = [canonical(kernel) for kernel in kernels]
     machine = engine.target()
-    wanted: dict[str, _Entry] = {}
-    misses: list[_Entry] = []
+    wanted: dict[str, Code] = {}
+    misses: list[Code] = []
     with _lock:
         for text in texts:
             key = (text, *machine)
             if key not in _entries:
-                _entries[key] = _Entry(text)
+                _entries[key] = Code(text)
                 misses.append(_entries[key])
             wanted[text] = _entries[key]
+        for key in list(_entries)[: max(len(_entries) - MOST_KERNELS, 0)]:
+            del _entries[key]
     try:
         _settle(misses)
     finally:
         with _lock:  # a failure is not remembered: the next caller tries again
-            for key in [key for key, entry in _entries.items() if entry in misses and entry.error is not None]:
+            for key in [key for key, code in _entries.items() if code in misses and code.error is not None]:
                 del _entries[key]
     return [wanted[text].result() for text in texts]
 
@@ -107,13 +113,13 @@ def native_library(name: str, text: str, symbols: Mapping[str, int] | None = Non
 
 
 def clear() -> None:
-    """Forget the kernels in memory.  Their addresses must not be called any more."""
+    """Forget the kernels in memory; those that nobody else holds are unloaded."""
     with _lock:
         _entries.clear()
         _texts.clear()
 
 
-def _settle(misses: Sequence[_Entry]) -> None:
+def _settle(misses: Sequence[Code]) -> None:
     """Settle every one, on several threads, long ones first."""
     waiting = iter(sorted(misses, key=lambda entry: -len(entry.text)))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING
 
-from funcgrad.compile import native
+from funcgrad.compile import compiler, native
 from funcgrad.control import bodies, call, checkpoint, while_loop
 from funcgrad.lower import updates
 from funcgrad.runtime import executable
@@ -29,4 +29,5 @@ def clear_caches() -> None:
     checkpoint.cut.cache_clear()
     while_loop.backward.cache_clear()
     updates.through_branches.cache_clear()
+    compiler.clear()
     native.trim()

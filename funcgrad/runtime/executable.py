@@ -15,7 +15,7 @@ import numpy as np
 
 from funcgrad.array import Array
 from funcgrad.compile import native
-from funcgrad.compile.compiler import compile_kernels
+from funcgrad.compile.compiler import Code, compile_kernels
 from funcgrad.compile.native import (
     ArrayInput,
     Entry,
@@ -82,7 +82,7 @@ class Executable:
         convolution.start(self.plan.steps)
         self._slots, self._template = _slots(self.plan)
         add_slots(self.plan, self._slots, self._template)
-        self._addresses = _compiled(self.plan)
+        self._codes = _compiled(self.plan)
         self._regions = Regions(self._slots, self._native_steps)
         self._steps = self._native_steps(self.plan)
         self._entries: dict[tuple[type | None, ...], tuple[Entry, Any]] = {}
@@ -140,7 +140,7 @@ class Executable:
             plan.arena_bytes,
             release_gil=heavy,
             result_type=Array,
-            keep=(*self._hosts.values(), self._regions.kept),  # an entry may outlive its executable
+            keep=(*self._hosts.values(), self._regions.kept, *self._codes.values()),  # an entry may outlive this
         )
         return make_entry(descriptor), descriptor
 
@@ -149,7 +149,7 @@ class Executable:
         steps: list[Step] = []
         for step in plan.steps:
             if isinstance(step, KernelStep):
-                steps.append(Step(self._addresses[id(step)], self._integers(step), step.total, step.chunk))
+                steps.append(Step(self._codes[id(step)].address, self._integers(step), step.total, step.chunk))
             elif isinstance(step, Call):
                 steps += call_steps(step, self._slots, self._hosts)
             elif isinstance(step, Structured):
@@ -169,7 +169,7 @@ class Executable:
         over_rows = gemm_address(chain.product.dtype, "rows")
         links = [
             (over_rows, product.ints, 1),
-            (self._addresses[id(chain.tail)], self._integers(chain.tail), chain.scale),
+            (self._codes[id(chain.tail)].address, self._integers(chain.tail), chain.scale),
         ]
         words = [2, *(word for kernel, ints, scale in links for word in (kernel, self._regions.words(ints), scale))]
         rows = chain.product.batch * chain.product.m
@@ -204,8 +204,8 @@ def _slots(plan: Plan) -> tuple[dict[Var, int], list[Any]]:
     return slots, template
 
 
-def _compiled(plan: Plan) -> dict[int, int]:
-    """The address of every kernel of a plan and of its bodies, by the id of its step."""
+def _compiled(plan: Plan) -> dict[int, Code]:
+    """The code of every kernel of a plan and of its bodies, by the id of its step."""
     steps = [step for inner in everywhere(plan) for step in apart(inner.steps) if isinstance(step, KernelStep)]
     return dict(zip(map(id, steps), compile_kernels([step.kernel for step in steps]), strict=True))
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import funcgrad as fg
 from funcgrad import config
 from funcgrad.compile import compiler, engine
-from funcgrad.compile.compiler import canonical, compile_kernels, native_library, symbol_of
+from funcgrad.compile.compiler import Code, canonical, compile_kernels, native_library, symbol_of
 from funcgrad.lower.loops import Constant, Kernel
 from tests.compile.builder import elementwise, run
 
@@ -41,16 +44,16 @@ def compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[s
     compiler._entries.update(kept)
 
 
-def check(address: int, factor: float) -> None:
+def check(code: Code, factor: float) -> None:
     x, out = np.arange(10.0), np.zeros(10)
-    assert run(address, [x, out], [], 0, 10) == 0
+    assert run(code.address, [x, out], [], 0, 10) == 0
     np.testing.assert_array_equal(out, factor * x)
 
 
 def test_many_kernels(compiled: list[str]) -> None:
-    addresses = compile_kernels([scaled(k) for k in range(6)])
-    for k, address in enumerate(addresses):
-        check(address, k)
+    codes = compile_kernels([scaled(k) for k in range(6)])
+    for k, code in enumerate(codes):
+        check(code, k)
     assert len(compiled) == 6
     assert compile_kernels([]) == []
 
@@ -65,14 +68,14 @@ def test_equal_kernels_are_compiled_once(compiled: list[str]) -> None:
 def test_the_disk_keeps_them(compiled: list[str]) -> None:
     compile_kernels([scaled(2.0)])
     compiler.clear()
-    (address,) = compile_kernels([scaled(2.0)])
-    check(address, 2.0)
+    (code,) = compile_kernels([scaled(2.0)])
+    check(code, 2.0)
     assert len(compiled) == 1
 
 
 def test_threads_that_ask_at_once_share_one_compilation(compiled: list[str]) -> None:
     barrier = threading.Barrier(8)
-    results: list[list[int]] = []
+    results: list[list[Code]] = []
 
     def ask() -> None:
         barrier.wait()
@@ -93,8 +96,31 @@ def test_a_failure_is_raised_and_not_remembered(compiled: list[str], monkeypatch
         patch.setattr(engine, "load", lambda *_: (_ for _ in ()).throw(RuntimeError("no memory")))
         with pytest.raises(RuntimeError, match="no memory"):
             compile_kernels([scaled(2.0), scaled(3.0)])
-    addresses = compile_kernels([scaled(2.0), scaled(3.0)])
-    check(addresses[1], 3.0)
+    codes = compile_kernels([scaled(2.0), scaled(3.0)])
+    check(codes[1], 3.0)
+
+
+def test_what_nobody_holds_is_unloaded(compiled: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    (held,) = compile_kernels([scaled(2.0)])
+    dropped = weakref.ref(compile_kernels([scaled(3.0)])[0])
+    compiler.clear()
+    gc.collect()
+    assert dropped() is None
+    check(held, 2.0)
+    monkeypatch.setattr(compiler, "MOST_KERNELS", 2)
+    compile_kernels([scaled(k) for k in range(5)])
+    compile_kernels([scaled(7)])
+    assert len(compiler._entries) == 2
+
+
+def test_a_compiled_function_outlives_the_caches() -> None:
+    f = fg.jit(lambda x: np.exp(x) * 0.37)
+    entry = f.lower(np.ones(70)).compile()
+    expected = f(np.ones(70))
+    fg.clear_caches()
+    gc.collect()
+    np.testing.assert_array_equal(entry(np.ones(70)), expected)
+    np.testing.assert_array_equal(f(np.ones(70)), expected)
 
 
 def test_symbols_carry_the_hash(compiled: list[str]) -> None:
