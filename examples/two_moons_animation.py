@@ -114,9 +114,7 @@ class Panel:
             self.line.remove()
             self.line = None
         if field.min() < 0.5 < field.max():
-            self.line = self.axes.contour(
-                field, [0.5], extent=self.corners, colors=INK, linewidths=2, zorder=4
-            )
+            self.line = self.axes.contour(field, [0.5], extent=self.corners, colors=INK, linewidths=2, zorder=4)
 
 
 def animate(path: Path, seen: list[Any], means: np.ndarray, shown: Data, held_out: Data, frames: int) -> None:

@@ -101,7 +101,11 @@ def with_vjp_rule(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 def twice(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """A loop over two values; the last result."""
-    return lambda x: fg.lax.scan(lambda carry, v: (0.5 * carry, f(v) + np.sum(carry)), x, np.stack([x, np.cos(x)]))[1][1]
+
+    def step(carry: Any, v: Any) -> Any:
+        return 0.5 * carry, f(v) + np.sum(carry)
+
+    return lambda x: fg.lax.scan(step, x, np.stack([x, np.cos(x)]))[1][1]
 
 
 def branch(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
