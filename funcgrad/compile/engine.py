@@ -153,7 +153,8 @@ def _linker() -> binding.LLJIT:
 @cache
 def _made_linker() -> binding.LLJIT:
     _initialise()
-    return binding.create_lljit_compiler(suppress_errors=True)
+    # The older linker places code and constants each where the system finds room; two gigabytes apart, it aborts.
+    return binding.create_lljit_compiler(use_jit_link=True, suppress_errors=True)
 
 
 @cache

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -19,6 +21,38 @@ CALLER = (
     "  %y = call i64 @helper(i64 %x)\n  %z = add i64 %y, %y\n  ret i64 %z\n}\n"
 )
 FUNCTION = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)
+CROWDED = """
+import ctypes
+from funcgrad.compile import engine
+
+body = "\\n".join(f"  %v{i + 1} = fadd double %v{i}, %x" for i in range(1200))  # two pages of code
+text = f"define double @f(double %x) {{\\n  %v0 = fadd double 0.625, %x\\n{body}\\n"
+image = engine.to_object(text + "  %r = fsub double %v1200, 1199.625\\n  ret double %r\\n}")
+engine.load(engine.to_object("define void @g() { ret void }")).address("g")
+
+system = ctypes.CDLL(None)
+system.mmap.restype = ctypes.c_void_p
+system.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+system.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+NOTHING, RESERVED, HERE = 0, 0x4022, 0x104022  # no access; private, anonymous, without memory; and at this address
+
+
+def reserve(size, start=None, flags=RESERVED):
+    return system.mmap(start, size, NOTHING, flags, -1, 0)
+
+
+wall, far, near = reserve(8 << 30), reserve(1 << 30), reserve(64 * 4096)
+lines = [line.split() for line in open("/proc/self/maps")]
+ranges = [(*(int(bound, 16) for bound in line[0].split("-")), line[-1]) for line in lines]
+for (_, end, _), (start, _, name) in zip(ranges, ranges[1:]):
+    if end < start and (end > wall or start - end > 1 << 30) and name not in ("[stack]", "[vsyscall]"):
+        reserve(start - end, end, HERE)
+for page in range(0, 64, 2):
+    system.munmap(near + page * 4096, 4096)
+system.munmap(far, 1 << 30)
+library = engine.load(image)
+print(ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_double)(library.address("f"))(1.0))
+"""
 
 
 def test_code_runs() -> None:
@@ -48,6 +82,14 @@ def test_a_dropped_library_takes_no_other_with_it() -> None:
         assert dropped.address("square") != address
         del dropped
     assert FUNCTION(address)(7) == 49
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads and fills the address space as Linux shows it")
+def test_code_finds_its_constants_in_a_crowded_address_space() -> None:
+    """The only room near one another is a page; what is larger lies eight gigabytes away."""
+    done = subprocess.run([sys.executable, "-c", CROWDED], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "2.0\n"
 
 
 def test_unknown_symbols_are_errors() -> None:
