@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from funcgrad.compile import engine, vecmath
+from funcgrad.compile import engine, shared, vecmath
 from funcgrad.compile.emitters import EMITTERS, MEMORY, TYPES, literal, size_of
 from funcgrad.lower.loops import (
     Branch,
@@ -81,11 +81,13 @@ class _Printer:
         self.group_lists: dict[tuple[int, ...], int] = {}
         self.reordered: set[Value] = set()
         self.mathematics: dict[tuple[str, str], None] = {}
+        self.shared = shared.shared(kernel)
         self.flags: dict[str, str] = {}  # a check's code, as an operand -> where its failure is noted
 
     def module(self, name: str) -> str:
         """The whole text."""
         kernel = self.kernel
+        self.mathematics.update(dict.fromkeys((calls.name, calls.dtype) for calls in self.shared))
         outside = set(kernel.sizes)
         for check in (i for i in walk(kernel.body) if isinstance(i, Check)):
             if isinstance(check.code, Constant) or check.code in outside:
@@ -107,6 +109,7 @@ class _Printer:
                 "entry:",
                 *self.lines,
                 "}",
+                *(shared.definition(symbol, calls) for calls, symbol in self.shared.items()),
                 vecmath.definitions(self.mathematics, fma=engine.has_fma()),
                 *(f"!{k} = {node}" for k, node in enumerate(self.metadata)),
                 "",
@@ -228,6 +231,13 @@ class _Printer:
         self.line(f"store {memory} {value}, ptr {address}{suffix}")
 
     def loop(self, loop: Loop) -> None:
+        calls = shared.calls_of(loop)
+        if calls in self.shared:
+            self.line(shared.call(self.shared[calls], loop))
+        else:
+            self.rotated(loop)
+
+    def rotated(self, loop: Loop) -> None:
         """Print a loop in rotated form: a guard, then a body that ends in the test, as LLVM's passes want it."""
         number, before = self.fresh(), self.block
         start, stop = self.operand(loop.start), self.operand(loop.stop)
