@@ -10,13 +10,14 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import funcgrad as fg
 import funcgrad.numpy as fnp
 from funcgrad import dtypes
 from funcgrad.ir.interpret import interpret
+from tests.effort import drawn
 from tests.ops.numerics import assert_close
 
 CODES = "b1 i1 i2 i4 i8 u1 u2 u4 u8 f2 f4 f8 c8 c16".split()
@@ -149,7 +150,7 @@ def test_every_dtype_and_python_numbers(name: str) -> None:
             assert_same(got, want, (name, dtype, number))
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@drawn(30)
 @given(st.sampled_from(BINARY), st.sampled_from(EVERY), st.sampled_from(EVERY))
 def test_compiled_as_interpreted(name: str, left: np.dtype, right: np.dtype) -> None:
     x, y = pairs(left, right)

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import funcgrad as fg
 import funcgrad.numpy as fnp
 from funcgrad.ir.check import check
 from funcgrad.ir.interpret import interpret
+from tests.effort import drawn
 from tests.ops.numerics import assert_near, richardson
 
 Step = Callable[[list[Any]], Any]
@@ -195,7 +196,7 @@ def scalar(program: list[tuple[Any, ...]]) -> Callable[[Any, Any], Any]:
 
 
 @given(steps(), shapes, seeds)
-@settings(max_examples=60)
+@drawn(24)
 def test_eager_interpreted_compiled(program: Any, shape: Any, seed: int) -> None:
     x, y = arguments(seed, shape)
 
@@ -211,7 +212,7 @@ def test_eager_interpreted_compiled(program: Any, shape: Any, seed: int) -> None
 
 
 @given(steps(), shapes, seeds)
-@settings(max_examples=60)
+@drawn(24)
 def test_gradients(program: Any, shape: Any, seed: int) -> None:
     x, y = arguments(seed, shape)
     f = scalar(program)
@@ -227,7 +228,7 @@ def test_gradients(program: Any, shape: Any, seed: int) -> None:
 
 
 @given(steps(REVERSE_MODE), shapes, seeds)
-@settings(max_examples=40)
+@drawn(16)
 def test_gradients_with_rules_for_reverse_mode_alone(program: Any, shape: Any, seed: int) -> None:
     x, y = arguments(seed, shape)
     f = scalar(program)
@@ -240,7 +241,7 @@ def test_gradients_with_rules_for_reverse_mode_alone(program: Any, shape: Any, s
 
 
 @given(steps(), shapes, seeds)
-@settings(max_examples=40)
+@drawn(16)
 def test_batches(program: Any, shape: Any, seed: int) -> None:
     f = scalar(program)
     batch = [arguments(seed + k, shape) for k in range(3)]
@@ -255,7 +256,7 @@ def test_batches(program: Any, shape: Any, seed: int) -> None:
 
 
 @given(steps(), shapes, seeds, st.sampled_from([np.float32, np.float16]))
-@settings(max_examples=40)
+@drawn(16)
 def test_lower_precision(program: Any, shape: Any, seed: int, dtype: Any) -> None:
     x, y = arguments(seed, shape, dtype)
     f = scalar(program)

@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import funcgrad as fg
 from funcgrad import lax
+from tests.effort import drawn
 from tests.ops.numerics import assert_near, richardson
 
 Program = list[Any]
@@ -285,7 +286,7 @@ def programs(draw: Any, depth: int = 0, slopes: bool = True) -> Program:
 
 
 @given(programs(), st.integers(0, 2**16))
-@settings(max_examples=8)
+@drawn(5)
 def test_random_programs(program: Program, seed: int) -> None:
     held(program, np.random.default_rng(seed).uniform(-1.2, 1.2, 3))
 

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import funcgrad as fg
 import funcgrad.numpy as fnp
 from funcgrad import lax
+from tests.effort import drawn
 
 N = 40
 Step = Callable[[Any, Any, Any, Any], tuple[Any, Any, Any]]
@@ -71,7 +72,7 @@ def loss(names: list[str], looped: bool, a: Any, b: Any) -> Any:
     return fnp.sum(state[0] * weight) + fnp.sum(state[1] ** 2) + state[2] + total
 
 
-@settings(max_examples=25, deadline=None)
+@drawn(10)
 @given(st.lists(st.sampled_from(sorted(STEPS)), min_size=1, max_size=4))
 def test_as_if_written_out(names: list[str]) -> None:
     a, b = np.random.default_rng(0).standard_normal((2, N))

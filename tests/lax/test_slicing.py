@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import funcgrad as fg
 from funcgrad import lax
+from tests.effort import drawn
 
 jax = pytest.importorskip("jax")
 F4 = np.dtype("f4")
@@ -175,7 +177,7 @@ def test_modes() -> None:
 
 
 @given(st.integers(0, 10**6), st.sampled_from(["sum", "prod", "min", "max"]), st.sampled_from(["f4", "i4"]))
-@settings(max_examples=25)
+@drawn(15)
 def test_segments(seed: int, kind: str, dtype: str) -> None:
     rng = np.random.default_rng(seed)
     ids = rng.integers(-2, 6, 9).astype(np.int32)
@@ -252,3 +254,25 @@ def test_second_derivatives_of_products_at_repeated_places(zeros: tuple[int, ...
     want = fg.hessian(written_out)(z)
     for second in (fg.hessian, lambda f: fg.jit(fg.jacrev(fg.jacrev(f))), lambda f: fg.jacfwd(fg.jacfwd(f))):
         np.testing.assert_allclose(second(scattered)(z), want, rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "complex64", "float32", "int8"])
+@pytest.mark.parametrize("name", ["scatter_min", "scatter_max"])
+def test_extremes_that_fall_outside_are_dropped(name: str, dtype: str) -> None:
+    """By what changes no extreme, in every dtype; complex numbers are ordered by their real parts."""
+    x, v = np.array([1, 5, 2]).astype(dtype), np.array([3, 4]).astype(dtype)
+    numbers = lax.ScatterDimensionNumbers((), (0,), (0,))
+    for run in (lambda f: f, fg.jit):
+        got = run(lambda x, v: getattr(lax, name)(x, np.array([[1], [7]]), v, numbers, mode="fill"))(x, v)
+        assert got.dtype == x.dtype
+        assert np.asarray(got).astype(complex).real.tolist() == [1, 3 if name == "scatter_min" else 5, 2]
+
+
+def test_extremes_of_nothing() -> None:
+    for dtype, least in ((ml_dtypes.bfloat16, -np.inf), (np.float16, -np.inf), (np.int8, -128), (np.bool_, False)):
+        assert lax.reduce_max(np.zeros((0, 2), dtype), (0,)).tolist() == [least, least]
+
+
+def test_polygamma_of_no_whole_order() -> None:
+    got = fg.jit(lambda m: lax.polygamma(m, np.array([2.5, 2.5])))(np.array([1.0, 1.5]))
+    np.testing.assert_allclose(got, [0.49035775610023485, np.nan])

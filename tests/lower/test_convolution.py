@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import funcgrad as fg
@@ -14,6 +14,7 @@ from funcgrad import lax
 from funcgrad.lower.convolution import Convolution
 from funcgrad.lower.plan import Plan
 from funcgrad.ops.convolution import conv_general_dilated
+from tests.effort import drawn
 from tests.ops.numerics import assert_close
 
 NHWC = ("NHWC", "HWIO", "NHWC")
@@ -54,7 +55,7 @@ def geometries(draw: Any) -> tuple[Any, ...]:
 
 
 @given(geometries())
-@settings(max_examples=60)
+@drawn(25)
 def test_kernels_are_the_reference(geometry: tuple[Any, ...]) -> None:
     x_shape, w_shape, params, seed, dtype = geometry
     rng = np.random.default_rng(seed)

@@ -6,10 +6,11 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import funcgrad as fg
+from tests.effort import drawn
 from tests.lower.random_programs import Choose, draw_program
 from tests.lower.test_listings import run_source
 
@@ -19,14 +20,14 @@ def chooser(data: st.DataObject) -> Choose:
 
 
 @given(st.data(), st.integers(0, 2**32 - 1))
-@settings(max_examples=60)
+@drawn(25)
 def test_native(data: st.DataObject, seed: int) -> None:
     drawn = draw_program(chooser(data), seed, 14)
     drawn.compare(fg.jit(drawn)(*drawn.arguments), "native")
 
 
 @given(st.data(), st.integers(0, 2**32 - 1))
-@settings(max_examples=60)
+@drawn(25)
 def test_printed_source(data: st.DataObject, seed: int) -> None:
     drawn = draw_program(chooser(data), seed, 9)
     source = fg.jit(drawn).lower(*drawn.arguments).as_text("python")

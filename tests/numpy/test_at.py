@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import funcgrad as fg
 import funcgrad.numpy as fnp
+from tests.effort import drawn
 from tests.ops.numerics import assert_near, richardson
 
 SHAPES = [(5,), (3, 4), (2, 3, 4), (1, 4), (3, 0)]
@@ -111,7 +112,7 @@ def split(index: Any) -> tuple[list[np.ndarray], Callable[[list[Any]], Any]]:
 
 
 @given(cases())
-@settings(max_examples=250)
+@drawn(250)
 def test_get(case: Any) -> None:
     x, index = case
     want = outcome(lambda: x[index])
@@ -120,7 +121,7 @@ def test_get(case: Any) -> None:
 
 
 @given(cases())
-@settings(max_examples=40)
+@drawn(40)
 def test_get_compiled(case: Any) -> None:
     x, index = case
     lines, rebuild = split(index)
@@ -129,7 +130,7 @@ def test_get_compiled(case: Any) -> None:
 
 
 @given(cases())
-@settings(max_examples=150)
+@drawn(150)
 def test_gradient_of_get(case: Any) -> None:
     x, index = case
     read = outcome(lambda: x[index])
@@ -141,7 +142,7 @@ def test_gradient_of_get(case: Any) -> None:
 
 
 @given(cases(), st.sampled_from(KINDS))
-@settings(max_examples=250)
+@drawn(250)
 def test_write(case: Any, kind: str) -> None:
     x, index = case
     read = outcome(lambda: x[index])
@@ -156,7 +157,7 @@ def test_write(case: Any, kind: str) -> None:
 
 
 @given(cases(), st.sampled_from(["set", "add", "min"]))
-@settings(max_examples=40)
+@drawn(40)
 def test_write_compiled(case: Any, kind: str) -> None:
     x, index = case
     lines, rebuild = split(index)
@@ -168,7 +169,7 @@ def test_write_compiled(case: Any, kind: str) -> None:
 
 
 @given(cases(), st.sampled_from(["set", "add", "multiply", "min", "max", "power", "divide"]))
-@settings(max_examples=100)
+@drawn(100)
 def test_gradient_of_write(case: Any, kind: str) -> None:
     x, index = case
     read = outcome(lambda: x[index])
@@ -264,6 +265,24 @@ def test_the_derivative_of_a_product_with_zeros() -> None:
     by_x, by_v = fg.grad(lambda x, v: np.sum(x.at[i].multiply(v)), (0, 1))(X, values)
     np.testing.assert_array_equal(by_x, [1, 0, 2, 0, 1])
     np.testing.assert_array_equal(by_v, [3, 0, 2, 3])
+
+
+@pytest.mark.parametrize("zeros", [(), (0,), (0, 1), (0, 1, 2), (0, 1, 2, 3)])
+@pytest.mark.parametrize("base", [2.0, 0.0])
+def test_higher_derivatives_of_a_product_with_zeros(base: float, zeros: tuple[int, ...]) -> None:
+    """Up to the third; those of products that are written out, for comparison."""
+    values = np.array([base, 3.0, 2.0, 5.0, -1.5, 0.5])
+    values[1:][list(zeros)] = 0.0
+
+    def scattered(v: Any) -> Any:
+        return v[:1].at[np.zeros(5, int)].multiply(v[1:])[0] * v[0]
+
+    def written_out(v: Any) -> Any:
+        return v[0] * v[1] * v[2] * v[3] * v[4] * v[5] * v[0]
+
+    for derivative in (fg.grad, fg.hessian, lambda f: fg.jacfwd(fg.hessian(f)), lambda f: fg.jacrev(fg.hessian(f))):
+        got = fg.jit(derivative(scattered))(values)
+        np.testing.assert_allclose(got, derivative(written_out)(values), rtol=1e-12, atol=1e-12)
 
 
 def test_a_traced_mask_takes_what_does_not_depend_on_it() -> None:

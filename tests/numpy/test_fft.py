@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import funcgrad as fg
 import funcgrad.numpy.fft as fft
+from tests.effort import drawn
 
 DTYPES = [np.dtype(c) for c in "b1 i4 f2 f4 f8 c8 c16".split()]
 SHAPES = [(4,), (5,), (2, 6), (3, 4, 5), (1, 1), (), (0,), (2, 0)]
@@ -71,7 +72,7 @@ def test_every_function_is_called() -> None:
 
 @pytest.mark.parametrize("name", sorted(KEYWORDS))
 @given(st.data())
-@settings(max_examples=25)
+@drawn(12)
 def test_traced_is_numpy(name: str, data: Any) -> None:
     x, kwargs = data.draw(signals()), data.draw(st.one_of(KEYWORDS[name]))
     if name.endswith("shift") and not x.shape:  # NumPy cannot unpack what it makes of no axes

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import funcgrad as fg
 import funcgrad.numpy.linalg as fla
+from tests.effort import drawn
 from tests.numpy.strategies import elements
 
 DTYPES = [np.dtype(c) for c in "b1 i4 i8 f2 f4 f8 c8 c16".split()]
@@ -130,7 +131,7 @@ def test_every_function_is_called() -> None:
 
 @pytest.mark.parametrize("name", sorted(CALLS))
 @given(st.data())
-@settings(max_examples=25)
+@drawn(12)
 def test_compiled_is_numpy(name: str, data: Any) -> None:
     call = data.draw(CALLS[name])
     want = outcome(lambda: getattr(np.linalg, name)(*call[0], **call[1]))
@@ -139,7 +140,7 @@ def test_compiled_is_numpy(name: str, data: Any) -> None:
 
 @pytest.mark.parametrize("name", sorted(CALLS))
 @given(st.data())
-@settings(max_examples=5)
+@drawn(4)
 def test_untraced_is_numpy(name: str, data: Any) -> None:
     args, kwargs = data.draw(CALLS[name])
     want = outcome(lambda: getattr(np.linalg, name)(*args, **kwargs))

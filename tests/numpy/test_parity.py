@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import funcgrad as fg
@@ -17,6 +17,7 @@ import funcgrad.numpy as fnp
 from funcgrad import tree
 from funcgrad.ir.check import check
 from funcgrad.ir.interpret import interpret
+from tests.effort import drawn
 from tests.numpy.calls import CALLS
 from tests.numpy.strategies import FLOATS, REFERENCES, arrays
 from tests.ops.numerics import assert_close
@@ -200,21 +201,21 @@ def test_every_function_is_called() -> None:
 
 @pytest.mark.parametrize("name", sorted(set(CALLS) - UNINITIALISED))
 @given(st.data())
-@settings(max_examples=40)
+@drawn(20)
 def test_traced_is_numpy(name: str, data: Any) -> None:
     run(name, data.draw(CALLS[name]), interpreted)
 
 
 @pytest.mark.parametrize("name", sorted(set(CALLS) - UNINITIALISED - KNOWN_ONLY))
 @given(st.data())
-@settings(max_examples=4)
+@drawn(4)
 def test_compiled_is_numpy(name: str, data: Any) -> None:
     run(name, data.draw(CALLS[name]), lambda f, leaves: fg.jit(f)(*leaves))
 
 
 @pytest.mark.parametrize("name", sorted(set(CALLS) - UNINITIALISED))
 @given(st.data())
-@settings(max_examples=5)
+@drawn(4)
 def test_untraced_is_numpy(name: str, data: Any) -> None:
     args, kwargs = data.draw(CALLS[name])
     reference = REFERENCES.get(name) or getattr(np, name)

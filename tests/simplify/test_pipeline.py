@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import funcgrad as fg
@@ -13,6 +13,7 @@ from funcgrad.ir.primitive import registry
 from funcgrad.ir.program import Equation, Literal, Program, Var
 from funcgrad.ir.types import ArrayType
 from funcgrad.simplify import simplify
+from tests.effort import drawn
 from tests.lower.random_programs import draw_program
 
 F8 = ArrayType((), np.dtype("f8"))
@@ -60,7 +61,7 @@ def test_the_work_is_linear() -> None:
 
 
 @given(st.data(), st.integers(0, 2**32 - 1))
-@settings(max_examples=60)
+@drawn(25)
 def test_random_programs_keep_their_values(data: st.DataObject, seed: int) -> None:
     drawn = draw_program(lambda options: data.draw(st.sampled_from(list(options))), seed, 8)
     program = fg.make_jaxpr(drawn)(*drawn.arguments)

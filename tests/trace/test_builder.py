@@ -118,8 +118,8 @@ def test_evaluate_runs_equations_on_anything() -> None:
     assert seen == [e.primitive.name for e in program.equations]
 
 
-def test_long_programs() -> None:
-    n = 100_000
+@pytest.mark.parametrize("n", [20_000, pytest.param(100_000, marks=pytest.mark.slow)])
+def test_long_programs(n: int) -> None:
     program = chain(n)
     assert len(program.equations) == n
     assert str(program).count("\n") == n + 1

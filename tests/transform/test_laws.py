@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import funcgrad as fg
+from tests.effort import drawn
 from tests.ops.numerics import assert_near, richardson
 from tests.test_laws import arguments, run, seeds, steps
 
@@ -31,7 +32,7 @@ def vector(program: Any, y: Any) -> Function:
 
 
 @given(steps(), SHAPES, seeds)
-@settings(max_examples=10)
+@drawn(10)
 def test_first_order(program: Any, shape: Any, seed: int) -> None:
     x, y = arguments(seed, shape)
     t, noise = arguments(seed + 1, shape)
@@ -54,7 +55,7 @@ def test_first_order(program: Any, shape: Any, seed: int) -> None:
 
 
 @given(steps(), st.sampled_from([(), (3,)]), seeds)
-@settings(max_examples=8)
+@drawn(8)
 def test_jacobians_and_hessians(program: Any, shape: Any, seed: int) -> None:
     x, y = arguments(seed, shape)
     f = vector(program, y)
@@ -71,7 +72,7 @@ def test_jacobians_and_hessians(program: Any, shape: Any, seed: int) -> None:
 
 
 @given(steps(), SHAPES, seeds)
-@settings(max_examples=6)
+@drawn(6)
 def test_batches_of_gradients(program: Any, shape: Any, seed: int) -> None:
     xs, ys = (np.stack(column) for column in zip(*(arguments(seed + k, shape) for k in range(3)), strict=True))
     slope = fg.grad(lambda x, y: np.sum(vector(program, y)(x)))
@@ -169,7 +170,7 @@ names = st.lists(st.sampled_from(sorted(KEEPING) + sorted(DERIVING)), min_size=2
 
 
 @given(names, seeds)
-@settings(max_examples=16)
+@drawn(16)
 def test_nestings(nesting: list[str], seed: int) -> None:
     x = np.random.default_rng(seed).uniform(-1, 1, 3)
     f: Function = base
@@ -181,7 +182,7 @@ def test_nestings(nesting: list[str], seed: int) -> None:
 
 
 @given(st.lists(st.sampled_from(sorted(KEEPING) + ["custom_vjp", "grad", "vjp"]), min_size=2, max_size=5), seeds)
-@settings(max_examples=8)
+@drawn(8)
 def test_nestings_in_reverse(nesting: list[str], seed: int) -> None:
     nesting = [name for k, name in enumerate(nesting) if name not in DERIVING or k in (1, 3)]
     x = np.random.default_rng(seed).uniform(-1, 1, 3)
