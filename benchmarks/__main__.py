@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import report
+from benchmarks import records, report
 from benchmarks.machine import describe
 from benchmarks.peers import PEERS
 from benchmarks.processes import ROOT, ProcessFailed, hold_to_cores, launch
@@ -33,6 +33,14 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--quick", action="store_true", help="one short round, without the largest workloads")
     result.add_argument("--json", type=Path, help="default benchmarks/results/threadsN.json")
     result.add_argument("--chart", type=Path, help="default: beside the JSON file, as PNG")
+    result.add_argument("--save", action="store_true", help="keep a dated record under docs/benchmarks/")
+    result.add_argument(
+        "--compare",
+        metavar="RECORD",
+        nargs="?",
+        const="",
+        help="print what moved since a record (default: the newest one of as many threads)",
+    )
     result.add_argument("--list", action="store_true", help="name the workloads and stop")
     return result
 
@@ -45,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     try:
         peers, workloads = chosen_peers(options.peers), chosen_workloads(options.k, options.quick)
+        before = chosen_record(options.compare, options.threads)
         hold_to_cores(options.threads)
     except ValueError as error:
         print(error, file=sys.stderr)
@@ -59,7 +68,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"the harness cannot measure: {error}", file=sys.stderr)
             return 1
     _write(results, options.json or ROOT / "benchmarks" / "results" / f"threads{options.threads}.json", options.chart)
+    if before is not None:
+        print(f"\n{records.comparison(before, records.record(results))}")
+    if options.save:
+        print(f"\nkept in {records.save(results)}")
     return 0 if clean else 1
+
+
+def chosen_record(name: str | None, threads: int) -> records.Record | None:
+    """What ``--compare`` names: a record, the newest one for an empty name, None without the option.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    if name is None:
+        return None
+    return records.load(Path(name) if name else records.latest(threads))
 
 
 def chosen_peers(names: str) -> tuple[str, ...]:

@@ -9,8 +9,8 @@ Array([1., 1., 1.])
 import functools as _functools
 import gc as _gc
 import importlib as _importlib
-from types import ModuleType as _ModuleType
 from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
 
 _collecting = _gc.isenabled()
 _gc.disable()  # what is imported stays: looking for garbage meanwhile takes a twentieth of the time
@@ -34,6 +34,7 @@ from funcgrad.batching import vmap
 from funcgrad.callbacks import io_callback, pure_callback
 from funcgrad.control.jvp_rules import custom_jvp
 from funcgrad.control.vjp_rules import custom_gradient, custom_vjp
+from funcgrad.interop.numba_hook import install as _install
 from funcgrad.jacobians import hessian, jacfwd, jacrev
 from funcgrad.linearization import closure_convert, linear_transpose, linearize
 from funcgrad.runtime.caches import clear_caches
@@ -46,9 +47,19 @@ from funcgrad.trace.tracer import homes as _homes
 
 if _TYPE_CHECKING:
     from funcgrad import experimental, losses, nn, optim, random, scipy, training
+    from funcgrad.interop.native_function import cfunc, logp_and_grad_cfunc
+    from funcgrad.interop.numba_call import numba_call, numba_primitive
+    from funcgrad.runtime.profiling import profile
 
 jacobian = jacrev
 _submodules = ("experimental", "losses", "nn", "optim", "random", "scipy", "training")  # imported when asked for
+_late = {  # names of what is imported when asked for, and where it is
+    "cfunc": "interop.native_function",
+    "logp_and_grad_cfunc": "interop.native_function",
+    "numba_call": "interop.numba_call",
+    "numba_primitive": "interop.numba_call",
+    "profile": "runtime.profiling",
+}
 
 if _collecting:
     if not _gc.get_freeze_count():  # all of it counts as old: the next collection need not look through it
@@ -57,11 +68,15 @@ if _collecting:
     _gc.enable()
 
 
-def __getattr__(name: str) -> _ModuleType:
+def __getattr__(name: str) -> _Any:
     if name in _submodules:
         return _importlib.import_module(f"funcgrad.{name}")
+    if name in _late:
+        return getattr(_importlib.import_module(f"funcgrad.{_late[name]}"), name)
     raise AttributeError(f"module 'funcgrad' has no attribute {name!r}")
 
+
+_install()  # functions that are called inside numba.njit
 
 # scipy.special.erf(x) of a traced x needs no import of ours
 _homes[_SPECIAL] = _functools.partial(_importlib.import_module, "funcgrad.scipy.special")
@@ -72,6 +87,7 @@ __all__ = [
     "Array",
     "ShapeDtypeStruct",
     "ad_checkpoint",
+    "cfunc",
     "checkpoint",
     "checkpoint_policies",
     "clear_caches",
@@ -100,13 +116,17 @@ __all__ = [
     "lax",
     "linear_transpose",
     "linearize",
+    "logp_and_grad_cfunc",
     "losses",
     "make_jaxpr",
     "named_call",
     "named_scope",
     "nn",
+    "numba_call",
+    "numba_primitive",
     "numpy",
     "optim",
+    "profile",
     "pure_callback",
     "random",
     "remat",

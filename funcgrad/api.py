@@ -68,9 +68,8 @@ def grad(
     Raises
     ------
     TypeError
-        For integer inputs, and for an output that is not a real scalar (a complex one, if `holomorphic`).
-    ValueError
-        For `argnums` that do not fit the arguments.
+        For integer inputs, for an output that is not a real scalar (a complex one, if `holomorphic`), and for fewer
+        arguments than `argnums` names.
 
     Notes
     -----
@@ -124,6 +123,7 @@ def value_and_grad(
     (Array(9.), Array(6.))
     """
     check_callable(fun, "value_and_grad")
+    several = isinstance(argnums, Sequence)
 
     @functools.wraps(fun)
     def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
@@ -137,6 +137,8 @@ def value_and_grad(
             given = iter(variables)
             full = tree.unflatten(structure, [next(given) if s else x for x, s in zip(leaves, smooth, strict=True)])
             result = fun(*replaced(args, numbers, full), **kwargs)
+            if not has_aux:
+                return [result], None
             value, aux = value_and_aux(result, has_aux)
             return [value, *unshared(tree.leaves(aux))], tree.structure(aux)
 
@@ -150,7 +152,7 @@ def value_and_grad(
         ]
         value, *rest = owned([*outputs, *found], leaves)
         aux, gradients = rest[: len(outputs) - 1], tree.unflatten(structure, rest[len(outputs) - 1 :])
-        picked = gradients if isinstance(argnums, Sequence) else gradients[0]
+        picked = gradients if several else gradients[0]
         return ((value, tree.unflatten(aux_structure, aux)), picked) if has_aux else (value, picked)
 
     return value_and_gradient
@@ -164,7 +166,7 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     fun
         Takes and returns arrays or pytrees of them.
     *primals
-        Where to evaluate; leaves must be floating or complex.
+        Where to evaluate: arrays, scalars or pytrees of them.
     has_aux
         Whether `fun` returns ``(output, aux)``.
 
@@ -172,7 +174,8 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     -------
     tuple
         ``(output, vjp_fun)`` or ``(output, vjp_fun, aux)``. ``vjp_fun(cotangent)``, for a pytree like the output,
-        returns a tuple of cotangents like `primals`; it may be called any number of times.
+        returns a tuple of cotangents like `primals`; it may be called any number of times. Cotangents of integers and
+        booleans are zeros of their own dtype, and what is given for such outputs does not matter.
 
     Examples
     --------
@@ -184,10 +187,13 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     """
     check_callable(fun, "vjp")
     leaves, structure = tree.flatten(primals)
-    check_inputs(primals, leaves, False, False, "vjp")
+    check_inputs(primals, leaves, False, True, "vjp")
+    smooth = [is_inexact(type_of(x).dtype) for x in leaves]
 
     def flat(*variables: Any) -> tuple[list[Any], Any]:
-        output = fun(*tree.unflatten(structure, variables))
+        given = iter(variables)
+        full = [next(given) if s else x for x, s in zip(leaves, smooth, strict=True)]
+        output = fun(*tree.unflatten(structure, full))
         if has_aux:
             output, aux = value_and_aux(output, True)
             aux_leaves, aux_structure = tree.flatten(aux)
@@ -197,7 +203,8 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
         return unshared(out_leaves), (out_structure, None, len(out_leaves))
 
     with np.errstate(all="ignore"):
-        outputs, (out_structure, aux_structure, count), pullback = vjp_values(flat, leaves)
+        moving = [x for x, s in zip(leaves, smooth, strict=True) if s]
+        outputs, (out_structure, aux_structure, count), pullback = vjp_values(flat, moving)
     types = [type_of(out) for out in outputs[:count]]
 
     def vjp_fun(cotangent: Any) -> Any:
@@ -210,8 +217,8 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
         pairs = zip(given, types, out_structure.paths(), strict=True)
         cts = [checked_cotangent(ct, t, path) for ct, t, path in pairs]
         with np.errstate(all="ignore"):
-            found = pullback([*cts, *(None for _ in outputs[count:])])
-        full = [instantiate(ct, x) for ct, x in zip(found, leaves, strict=True)]
+            found = iter(pullback([*cts, *(None for _ in outputs[count:])]))
+        full = [instantiate(next(found) if s else None, x) for x, s in zip(leaves, smooth, strict=True)]
         return tree.unflatten(structure, owned(full, [*leaves, *given]))
 
     results = owned(outputs, leaves)

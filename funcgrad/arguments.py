@@ -28,13 +28,15 @@ def check_callable(fun: Any, name: str) -> None:
 
 def argument_numbers(argnums: int | Sequence[int], count: int) -> tuple[int, ...]:
     """`argnums` as positions of the `count` positional arguments."""
+    if type(argnums) is int and 0 <= argnums < count:  # the usual case
+        return (argnums,)
     try:
         numbers = tuple(map(operator.index, argnums)) if isinstance(argnums, Sequence) else (operator.index(argnums),)
     except TypeError:
         raise TypeError(f"argnums must be an int or a sequence of ints, not {argnums!r}{at_line()}") from None
     for k in numbers:
         if not -count <= k < count:
-            raise ValueError(
+            raise TypeError(
                 f"differentiating with respect to argnums={argnums} requires at least {max(k + 1, -k)} positional "
                 f"arguments to be passed by the caller, but got only {count} positional arguments{at_line()}"
             )
@@ -88,7 +90,7 @@ def value_and_aux(result: Any, has_aux: bool) -> tuple[Any, Any]:
 
 def check_value(value: Any, holomorphic: bool) -> None:
     """A `TypeError` for a value that has no gradient: not a scalar, or not real (not complex, if `holomorphic`)."""
-    leaves, structure = tree.flatten(value)
+    leaves, structure = ([value], None) if type(value) is Tracer else tree.flatten(value)
     if len(leaves) != 1 or leaves[0] is not value:
         raise TypeError(
             f"Gradient only defined for scalar-output functions. Output was a pytree: {structure}.{at_line()}"
@@ -125,12 +127,12 @@ def check_value(value: Any, holomorphic: bool) -> None:
 def checked_cotangent(ct: Any, kind: ArrayType, path: tuple[Any, ...] = ()) -> Any:
     """A cotangent of an output of type `kind` at `path` (None where that is not smooth)."""
     where = f" at {tree.key_string(path)}" if path else ""
+    if not is_inexact(kind.dtype):
+        return None
     try:
         have = type_of(ct)
     except TypeError as error:
         raise TypeError(f"vjp: the cotangent{where}: {error}{at_line()}") from None
-    if not is_inexact(kind.dtype):
-        return None
     if have.shape != kind.shape or (have.dtype != kind.dtype and not have.weak):
         raise ValueError(f"vjp: a cotangent{where} has type {have}, the output of the function {kind}{at_line()}")
     return kind.dtype.type(ct) if have.weak else ct
@@ -142,23 +144,28 @@ def checked_tangent(t: Any, x: Any, path: tuple[Any, ...] = ()) -> Any:
     try:
         kind = type_of(x)
         smooth = is_inexact(kind.dtype)
-        if not smooth and getattr(t, "dtype", None) == FLOAT0:
-            return None
-        have = type_of(t)
+        have = type_of(t) if smooth else kind
     except TypeError as error:
         raise TypeError(f"jvp: the primal or tangent{where}: {error}{at_line()}") from None
     if not smooth:
-        if type(t) is not Tracer and np.any(t):
-            raise TypeError(
-                f"jvp: the primal{where} has dtype {kind.dtype.name}, which has no tangents but zero. Convert it to a "
-                f"float (1.0 for 1, x.astype(float)){at_line()}"
-            )
+        check_zero("jvp", t, kind, path)
         return None
     if have.shape != kind.shape or (have.dtype != kind.dtype and not (have.weak or kind.weak)):
-        raise TypeError(
+        raise (ValueError if have.shape != kind.shape else TypeError)(
             f"jvp: primal and tangent{where} must have equal types, but they are {kind} and {have}{at_line()}"
         )
     return t if type(t) is Tracer else np.asarray(t, kind.dtype)[()]
+
+
+def check_zero(name: str, tangent: Any, kind: ArrayType, path: tuple[Any, ...]) -> None:
+    """A `TypeError` for a tangent of integers or booleans that is not zero (JAX's float0 is)."""
+    if type(tangent) is Tracer or getattr(tangent, "dtype", None) == FLOAT0 or not np.any(tangent):
+        return
+    where = f" at {tree.key_string(path)}" if path else ""
+    raise TypeError(
+        f"{name}: the primal{where} has dtype {kind.dtype.name}, which has no tangents but zero. Convert it to a "
+        f"float (1.0 for 1, x.astype(float)){at_line()}"
+    )
 
 
 def owned(values: Sequence[Any], inputs: Sequence[Any]) -> list[Any]:
@@ -289,7 +296,7 @@ def check_real_inputs(chosen: Any, leaves: Sequence[Any], name: str) -> None:
             )
 
 
-def check_smooth_outputs(values: Sequence[Any], holomorphic: bool, name: str, complex_allowed: bool) -> None:
+def check_smooth_outputs(values: Sequence[Any], holomorphic: bool, name: str) -> None:
     """A `TypeError` for outputs that have no such Jacobian."""
     for value in values:
         dtype = type_of(value).dtype
@@ -298,7 +305,7 @@ def check_smooth_outputs(values: Sequence[Any], holomorphic: bool, name: str, co
                 f"{name} with holomorphic=True requires complex outputs, but one has dtype {dtype.name}: no real "
                 f"function is holomorphic, unless it is constant.{at_line()}"
             )
-        if not is_inexact(dtype) or (dtype.kind == "c" and not (holomorphic or complex_allowed)):
+        if not is_inexact(dtype) or (dtype.kind == "c" and not holomorphic):
             raise TypeError(
                 f"{name} requires real-valued outputs (floating dtypes), but one has dtype {dtype.name}. For "
                 f"holomorphic functions pass holomorphic=True; otherwise use jvp or vjp.{at_line()}"

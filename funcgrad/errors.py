@@ -102,3 +102,7 @@ class ProgramError(AssertionError):
 
 class CacheWarning(UserWarning):
     """The disk cache cannot be used; programs are compiled anew in each process."""
+
+
+class CompilationWarning(UserWarning):
+    """A program cannot be compiled in the background; NumPy computes it, equation by equation."""

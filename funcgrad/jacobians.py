@@ -87,7 +87,8 @@ def jacfwd(
                 columns = vmap_values(push, total, _basis(kinds), [True] * len(kinds))
             else:
                 columns = [np.zeros((0, *type_of(y).shape), type_of(y).dtype) for y in push(*map(_zeros, kinds))]
-            check_smooth_outputs(flat.outputs[: flat.count], holomorphic, "jacfwd", complex_allowed=True)
+            if holomorphic:
+                check_smooth_outputs(flat.outputs[: flat.count], holomorphic, "jacfwd")
             parts = [_blocks(np.moveaxis(y, 0, -1), kinds) for y in columns]
         return _assembled(flat, parts, structure, leaves, isinstance(argnums, Sequence), has_aux)
 
@@ -136,7 +137,7 @@ def jacrev(
         with np.errstate(all="ignore"):
             flat.outputs, _, pullback = vjp_values(run, moving)
             results, rest = flat.outputs[: flat.count], len(flat.outputs) - flat.count
-            check_smooth_outputs(results, holomorphic, "jacrev", complex_allowed=False)
+            check_smooth_outputs(results, holomorphic, "jacrev")
             kinds = [type_of(y) for y in results]
 
             def pull(*cotangents: Any) -> list[Any]:

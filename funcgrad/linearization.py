@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad import tree
-from funcgrad.arguments import FlatFunction, check_callable, check_inputs, function_name, owned
+from funcgrad.arguments import FlatFunction, check_callable, check_inputs, check_zero, function_name, owned
 from funcgrad.dtypes import is_inexact
 from funcgrad.errors import at_line
 from funcgrad.ir.program import Program, Var
@@ -33,7 +33,7 @@ def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> 
         Takes and returns arrays or pytrees of them. Outside `jit` it may use ``if``, ``while`` and ``float()`` on its
         values.
     *primals
-        Where to evaluate; leaves must be floating or complex.
+        Where to evaluate: arrays, scalars or pytrees of them. Integers and booleans have no tangents but zero.
     has_aux
         Whether `fun` returns ``(output, aux)``.
 
@@ -46,7 +46,9 @@ def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> 
     Raises
     ------
     TypeError
-        For leaves that are neither floating nor complex.
+        For leaves that are no arrays, and for tangents of another structure.
+    ValueError
+        For tangents of another shape or dtype.
 
     Examples
     --------
@@ -58,16 +60,16 @@ def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> 
     """
     check_callable(fun, "linearize")
     leaves, structure = tree.flatten(primals)
-    check_inputs(primals, leaves, False, False, "linearize")
+    check_inputs(primals, leaves, False, True, "linearize")
     flat = FlatFunction(fun, structure, has_aux)
     with np.errstate(all="ignore"):
         with TangentBuilder() as builder:
             kinds = [ArrayType(t.shape, t.dtype) for t in map(type_of, leaves)]
-            variables = [builder.parameter(t) for t in kinds]
+            variables = [builder.parameter(t) if is_inexact(t.dtype) else None for t in kinds]
             outputs, moved = jvp_values(flat, leaves, variables)
             pairs = zip(outputs[: flat.count], moved[: flat.count], strict=True)
             pushed = [instantiate(t, x) for x, t in pairs if is_inexact(type_of(x).dtype)]
-            program = builder.program(variables, pushed)
+            program = builder.program([v for v in variables if v is not None], pushed)
             captures = [x for x, _ in builder.captures.values()]
         results = owned(outputs, leaves)
     out_structure, types = flat.structure, [type_of(x) for x in outputs[: flat.count]]
@@ -76,7 +78,7 @@ def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> 
         """The directional derivative."""
         given, given_structure = tree.flatten(tangents)
         _check_structure("linearize", "tangents", given_structure, "primals", structure)
-        checked = _checked(given, kinds, "linearize", "tangent", structure)
+        checked = _checked(given, kinds, "linearize", "tangent", structure, ValueError)
         with np.errstate(all="ignore"):
             found = iter(evaluate(program, [*captures, *checked], bind))
         full = [next(found) if is_inexact(t.dtype) else np.zeros(t.shape, t.dtype) for t in types]
@@ -179,14 +181,22 @@ def _check_structure(name: str, what: str, have: tree.TreeDef, other: str, want:
 
 
 def _checked(
-    values: Sequence[Any], types: Sequence[ArrayType], name: str, what: str, structure: tree.TreeDef
+    values: Sequence[Any],
+    types: Sequence[ArrayType],
+    name: str,
+    what: str,
+    structure: tree.TreeDef,
+    error: type[Exception] = TypeError,
 ) -> list[Any]:
-    """Tangents or cotangents of these types; Python numbers take the dtype that is wanted."""
+    """Tangents or cotangents of these types; Python numbers take the dtype that is wanted. Integers have none."""
     checked = []
     for path, x, t in zip(structure.paths(), values, types, strict=False):
+        if not is_inexact(t.dtype):
+            check_zero(name, x, t, path)
+            continue
         have = type_of(x)
         if have.shape != t.shape or (have.dtype != t.dtype and not have.weak):
-            raise TypeError(
+            raise error(
                 f"{name}: the {what} at {tree.key_string(path) or 'the top'} has type {have}, not {t}{at_line()}"
             )
         checked.append(

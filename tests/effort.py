@@ -1,4 +1,4 @@
-"""How many examples do tests that draw them draw?  ``FUNCGRAD_EFFORT=10 python -m pytest ...`` draws ten times as many."""
+"""How many examples do tests draw?  ``FUNCGRAD_EFFORT=10 python -m pytest ...`` draws ten times as many as by default."""
 
 from __future__ import annotations
 

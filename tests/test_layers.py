@@ -23,7 +23,7 @@ LAYERS = (
     *("errors", "config", "dtypes", "tree", "tree_util", "array"),
     *("ir", "trace", "ops", "transform", "control"),
     *("lax", "numpy", "scipy"),
-    *("simplify", "lower", "compile", "runtime", "interop"),
+    *("simplify", "lower", "compile", "runtime"),
     *(
         "arguments",
         "api",
@@ -35,8 +35,8 @@ LAYERS = (
         "ad_checkpoint",
         "scopes",
     ),
-    *("custom_derivatives", "custom_batching", "sparse_patterns", "sparse_derivatives", "debug", "testing"),
-    *("random", "nn", "losses", "optim", "experimental", "training", FACE),
+    *("custom_derivatives", "custom_batching", "sparse_patterns", "sparse_derivatives", "debug", "testing", "interop"),
+    *("random", "nn", "losses", "optim", "experimental", "training", FACE, "__main__"),
 )
 
 # package: where it may be imported (paths, or folders with everything in them); any other package needs a row
@@ -50,7 +50,7 @@ EXTERNAL = {
         *("compile/", "scipy/", "ops/transcendental.py", "ops/references.py", "ops/linalg/", "ops/fft.py"),
         "sparse_patterns.py",
     ),
-    "matplotlib": ("training/",),
+    "matplotlib": ("training/", "runtime/profiling/"),
     "safetensors": ("training/",),
     "tqdm": ("training/",),
 }
@@ -69,7 +69,11 @@ LATE: dict[tuple[str, str], str] = {
     ("ops/references.py", "scipy.special"): "0.3 s, for references that only calls of special functions use",
     ("training/_checkpoints.py", "safetensors"): "an optional package, for checkpoints only",
     ("training/_plots.py", "matplotlib.figure"): "an optional package, 0.3 s, for plots of gradient reports only",
+    ("runtime/dispatch.py", "funcgrad.runtime.background"): "what waits for forks and exits, if there is such a thread",
+    ("runtime/profiling/picture.py", "matplotlib.figure"): "an optional package, 0.3 s, for pictures of profiles only",
     ("training/_progress.py", "tqdm"): "an optional package, for progress bars only",
+    ("interop/numba_hook.py", "funcgrad.interop.numba_runtime"): "needs llvmlite; runs behind the import of Numba",
+    ("interop/numba_hook.py", "funcgrad.interop.numba_functions"): "needs all of Numba, at the first function in @njit",
     ("compile/native/blas.py", "scipy.linalg.cython_blas"): "0.2 s, and only where no OpenBLAS bears its wheel's name",
 }
 

@@ -2,8 +2,8 @@
 
     python tools/fit_special.py > funcgrad/compile/vecmath/special_coefficients.py
 
-Float results are computed in double too, so that one set of coefficients serves both; but the inverse error function,
-which normal numbers are made with, has polynomials for single precision.
+The names of polynomials for single precision have `single` in them; where there is none, float results are computed in
+double.
 """
 
 from __future__ import annotations
@@ -69,6 +69,32 @@ def scaled_bessel(order: int) -> Function:
     return lambda v: mp.besseli(order, 1 / v) * mp.exp(-1 / v) / mp.sqrt(v)
 
 
+def bessel_single(order: int) -> dict[str, Fit]:
+    """e**-a I(a), for order 1 over a, for a = 1/2 + t; by itself for a = 2 + t; and times √a for 1/a = 0.15 + t."""
+
+    def near(a: mpf) -> mpf:
+        return mp.besseli(order, a) * mp.exp(-a)
+
+    def over_power(a: mpf) -> mpf:
+        return near(a) / a**order
+
+    def around(g: Function, centre: mpf, low: mpf, high: mpf) -> Fit:
+        return Fit(lambda t: g(centre + t), low - centre, high - centre, lambda t: 1 / g(centre + t))
+
+    tiny, centre, far = mpf(10) ** -12, mpf("0.15"), scaled_bessel(order)
+    return {
+        f"i{order}_single": around(over_power, mpf("0.5"), tiny, mpf(1)),
+        f"i{order}_single_middle": around(near, mpf(2), mpf(1), mpf("3.25")),
+        f"i{order}_single_far": Fit(lambda t: far(t + centre), tiny - centre, mpf("0.1578"), lambda t: mpf(2)),
+    }
+
+
+def erfcx_scaled(t: mpf) -> mpf:
+    """erfcx(a) (a + 1/2) for a = 4 (1 + t) / (1 - t)."""
+    a = 4 * (1 + t) / (1 - t)
+    return (a + mpf("0.5")) * mp.exp(a * a) * mp.erfc(a)
+
+
 def fits() -> dict[str, Fit]:
     """Every polynomial, under the name that the formulas use."""
     tiny, half = mpf(10) ** -12, mpf("0.501")
@@ -87,8 +113,11 @@ def fits() -> dict[str, Fit]:
         "erf_inv_middle": Fit(lambda t: tail(mpf("3.25") + t), mpf("-0.76"), mpf("0.76"), lambda t: mpf("0.3")),
         "erf_inv_high": Fit(lambda t: tail(6 + t), mpf("-2.01"), mpf("2.01"), lambda t: mpf("0.2")),
         "erf_inv_end": Fit(lambda t: tail(1 / (mpf("0.08") + t)) * (mpf("0.08") + t), mpf("-0.0436"), mpf("0.0452")),
-        "erf_inv_single": Fit(lambda w: erf_inv(w) / size_of(w), tiny, mpf("4.21")),
-        "erf_inv_single_tail": Fit(lambda t: tail(3 + t), mpf("-0.96"), mpf("1.0")),
+        "erf_inv_single": Fit(lambda w: erf_inv(w) / size_of(w), tiny, mpf("2.51")),
+        "erf_inv_single_tail": Fit(lambda t: tail(mpf("2.25") + t), mpf("-0.67"), mpf("1.8")),
+        "erf_inv_single_high": Fit(lambda t: tail(mpf("5.25") + t), mpf("-1.27"), mpf("5.0"), lambda t: mpf("0.2")),
+        # erfcx(a) (a + 1/2) for a = 4 (1 + t) / (1 - t)
+        "erfcx_single": Fit(erfcx_scaled, tiny - 1, mpf("0.999")),
         "i0": Fit(lambda z: mp.besseli(0, mp.sqrt(z)), tiny, mpf(60), lambda z: 1 / mp.besseli(0, mp.sqrt(z))),
         "i1": Fit(
             lambda z: mp.besseli(1, mp.sqrt(z)) / mp.sqrt(z),
@@ -96,6 +125,8 @@ def fits() -> dict[str, Fit]:
             mpf(60),
             lambda z: mp.sqrt(z) / mp.besseli(1, mp.sqrt(z)),
         ),
+        **bessel_single(0),
+        **bessel_single(1),
         "i0_far": Fit(scaled_bessel(0), tiny, 1 / mpf("7.74")),
         "i1_far": Fit(scaled_bessel(1), tiny, 1 / mpf("7.74")),
     }

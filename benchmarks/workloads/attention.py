@@ -1,7 +1,7 @@
 """How fast is attention alone, with its gradient with respect to queries, keys and values?
 
-Causal, 8 heads of 64 features, layout (examples, positions, heads, features); the gradient is that of the sum of the
-result times given weights. The arbiter is NumPy with the gradient written by hand.
+8 heads of 64 features, causal or not, layout (examples, positions, heads, features); the gradient is that of the sum of
+the result times given weights. The arbiter is NumPy with the gradient written by hand, head by head.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ def data(examples: int, positions: int) -> Data:
     return {name: random.standard_normal(shape).astype(np.float32) for name in ("q", "k", "v", "weights")}
 
 
-def traced(library: SimpleNamespace, data: Data) -> Call:
+def traced(causal: bool, library: SimpleNamespace, data: Data) -> Call:
     """funcgrad and JAX: the same text."""
     np, attend = library.np, library.nn.dot_product_attention
 
     def loss(q, k, v, weights):
-        return np.sum(attend(q, k, v, is_causal=True) * weights)
+        return np.sum(attend(q, k, v, is_causal=causal) * weights)
 
     function = library.api.jit(library.api.value_and_grad(loss, (0, 1, 2)))
     return partial(function, *(library.own(data[name]) for name in ("q", "k", "v", "weights")))
 
 
-def torch(library: SimpleNamespace, data: Data) -> Call:
+def torch(causal: bool, library: SimpleNamespace, data: Data) -> Call:
     """PyTorch's fused attention, eager or compiled; its heads stand before positions."""
     torch = library.torch
     attend = torch.nn.functional.scaled_dot_product_attention
@@ -44,7 +44,7 @@ def torch(library: SimpleNamespace, data: Data) -> Call:
 
     def loss(q, k, v):
         heads = (x.transpose(1, 2) for x in (q, k, v))
-        return (attend(*heads, is_causal=True).transpose(1, 2) * weights).sum()
+        return (attend(*heads, is_causal=causal).transpose(1, 2) * weights).sum()
 
     function = library.compiled(loss)
 
@@ -55,37 +55,51 @@ def torch(library: SimpleNamespace, data: Data) -> Call:
     return value_and_grad
 
 
-def by_hand(library: SimpleNamespace, data: Data) -> Call:
+def by_hand(causal: bool, library: SimpleNamespace, data: Data) -> Call:
     """NumPy, with the gradient of softmax written by hand."""
     q, k, v, weights = (np.ascontiguousarray(np.swapaxes(data[n], 1, 2)) for n in ("q", "k", "v", "weights"))
     positions = np.arange(q.shape[2])
     hidden = positions[:, None] < positions
     scale = 1 / math.sqrt(FEATURES)
 
-    def value_and_grad():
-        p = q @ np.swapaxes(k, 2, 3) * scale
-        p[..., hidden] = -np.inf
+    def of_head(q, k, v, weights):
+        p = q @ k.T * scale
+        if causal:
+            p[hidden] = -np.inf
         p = np.exp(p - p.max(-1, keepdims=True))
         p /= p.sum(-1, keepdims=True)
-        ct = weights @ np.swapaxes(v, 2, 3)
+        ct = weights @ v.T
         ct -= np.sum(ct * p, -1, keepdims=True)
         ct *= p
         ct *= scale
-        gradient = ct @ k, np.swapaxes(ct, 2, 3) @ q, np.swapaxes(p, 2, 3) @ weights
-        return np.sum((p @ v) * weights), tuple(np.swapaxes(g, 1, 2) for g in gradient)
+        return np.sum((p @ v) * weights), ct @ k, ct.T @ q, p.T @ weights
+
+    def value_and_grad():
+        heads = [of_head(*(x[index] for x in (q, k, v, weights))) for index in np.ndindex(q.shape[:2])]
+        values, *gradients = zip(*heads, strict=True)
+        return sum(values), tuple(np.swapaxes(np.reshape(g, q.shape), 1, 2) for g in gradients)
 
     return value_and_grad
 
 
-WORKLOADS = tuple(
-    Workload(
-        f"attention_{positions}",
-        f"causal attention, {examples} × {positions}, {HEADS} heads of {FEATURES}, value and gradient, float32",
+def _workload(name: str, examples: int, positions: int, causal: bool) -> Workload:
+    what = "causal attention" if causal else "attention"
+    builders = {"funcgrad": traced, "jax": traced, "torch": torch, "tcompile": torch, "numpy": by_hand}
+    return Workload(
+        name,
+        f"{what}, {examples} × {positions}, {HEADS} heads of {FEATURES}, value and gradient, float32",
         partial(data, examples, positions),
-        {"funcgrad": traced, "jax": traced, "torch": torch, "tcompile": torch, "numpy": by_hand},
+        {peer: partial(builder, causal) for peer, builder in builders.items()},
         tolerance=1e-4,
-        goals=(Goal("steady", 1.0, ("jax",)),),
+        goals=(Goal("steady", 1.0, ("jax",)), *((Goal("rss", 0.8, ("jax",)),) if positions > 1024 else ())),
         quick=positions == 128,
     )
-    for examples, positions in ((8, 128), (1, 1024))
+
+
+WORKLOADS = (
+    _workload("attention_128", 8, 128, True),
+    _workload("attention_1024", 1, 1024, True),
+    _workload("attention_4096", 1, 4096, True),
+    _workload("attention_all_1024", 1, 1024, False),
+    _workload("attention_all_4096", 1, 4096, False),
 )

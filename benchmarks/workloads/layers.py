@@ -1,4 +1,5 @@
-"""What do layers cost?  The MLP's training step through `funcgrad.nn.layers`, beside the same step written by hand.
+"""What do layers and optimisers cost?  The MLP's training step through `funcgrad.nn.layers` and `funcgrad.optim`,
+beside the same step written by hand.
 
 The peer ``hand`` is funcgrad too: the step of `benchmarks.workloads.mlp`, on the same dictionaries of parameters, so
 that only the functions between differ. The kernels are equal (`tests/nn/layers/test_networks.py` holds the listings),
@@ -7,6 +8,7 @@ and so should steady times be; the first call traces through the layers.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +17,8 @@ import numpy as np
 
 from benchmarks.workload import Call, Data, Goal, Limit, Workload, map_leaves
 from benchmarks.workloads import mlp
+
+Update = Callable[[Any, Any], Any]
 
 
 def named(params: Any) -> dict[str, dict[str, np.ndarray]]:
@@ -43,11 +47,28 @@ def through_layers(library: SimpleNamespace, params: Any) -> Any:
     return layers.serial(*inner, layers.dense(last), name="mlp").apply
 
 
-def traced(library: SimpleNamespace, data: Data, network: Any) -> Call:
-    """A training loop with SGD by hand."""
+def rule_by_hand(library: SimpleNamespace) -> Update:
+    """SGD."""
+    return lambda params, gradient: library.api.tree.map(lambda p, g: p - mlp.RATE * g, params, gradient)
+
+
+def through_optim(library: SimpleNamespace) -> Update:
+    """The same through an optimiser, whose state is empty."""
+    optim = library.api.optim
+    sgd = optim.sgd(mlp.RATE)
+
+    def update(params: Any, gradient: Any) -> Any:
+        updates, _ = sgd.update(gradient, sgd.init(params), params)
+        return optim.apply_updates(params, updates)
+
+    return update
+
+
+def traced(library: SimpleNamespace, data: Data, network: Any, rule: Any) -> Call:
+    """A training loop."""
     fg, np, nn = library.api, library.np, library.nn
     params = named(data["params"])
-    apply = network(library, params)
+    apply, update = network(library, params), rule(library)
 
     def loss(params: Any, x: Any, y: Any) -> Any:
         scores = nn.log_softmax(apply(params, x))
@@ -56,7 +77,7 @@ def traced(library: SimpleNamespace, data: Data, network: Any) -> Call:
     @fg.jit
     def step(params: Any, x: Any, y: Any) -> Any:
         value, gradient = fg.value_and_grad(loss)(params, x, y)
-        return fg.tree.map(lambda p, g: p - mlp.RATE * g, params, gradient), value
+        return update(params, gradient), value
 
     own = partial(map_leaves, library.own)
     return mlp.TrainingLoop(step, own(params), own(data["x"]), own(data["y"]))
@@ -71,9 +92,9 @@ def outcome(data: Data, result: Any) -> dict[str, np.ndarray]:
 
 
 BUILDERS = {
-    "funcgrad": partial(traced, network=through_layers),
-    "hand": partial(traced, network=by_hand),
-    "jax": partial(traced, network=by_hand),
+    "funcgrad": partial(traced, network=through_layers, rule=through_optim),
+    "hand": partial(traced, network=by_hand, rule=rule_by_hand),
+    "jax": partial(traced, network=by_hand, rule=rule_by_hand),
     "numpy": mlp.by_hand,
 }
 

@@ -2,7 +2,8 @@
 
 Every peer runs the loop of a training script, ``params, state = step(params, state, gradients)``. In the first row
 results are new arrays; in the second one parameters and state are given away, so that their memory may be used again
-(PyTorch and NumPy work in place anyway); in the third the gradients are clipped by their common norm before.
+(PyTorch and NumPy work in place anyway); in the third, with memory given away too, the gradients are clipped by their
+common norm before, which takes one more pass over them: an update waits for all of the norm.
 """
 
 from __future__ import annotations
@@ -134,5 +135,5 @@ def _workload(name: str, summary: str, passes: int, donated: bool = False, clipp
 WORKLOADS = (
     _workload("adam", "", 7),
     _workload("adam_donated", ", parameters and state given away", 7, donated=True),
-    _workload("adam_clipped", ", gradients clipped by their norm", 8, clipped=True),
+    _workload("adam_clipped", ", given away, gradients clipped by their norm", 8, donated=True, clipped=True),
 )

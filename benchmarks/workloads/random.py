@@ -1,4 +1,7 @@
-"""How fast are random numbers drawn, ten million at a time, and a million integers, permutations and dropout masks?"""
+"""How fast are random numbers drawn, ten million at a time, and a million integers, permutations and dropout masks?
+
+And those with a distribution given by arrays: categories, gamma, Poisson and binomial numbers, weighted choices.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from scipy.stats import truncnorm
 
 from benchmarks.workload import Call, Data, Goal, Workload
 
@@ -15,10 +19,36 @@ MANY, MILLION = 10**7, 10**6
 Draw = Callable[[SimpleNamespace, Any, Data], Any]
 
 
-def data(size: int) -> Data:
-    """A key's words, and what dropout is applied to."""
-    x = np.ones(size if size == MILLION else 0, np.float32)
-    return {"key": np.array([0, 7], np.uint32), "x": x, "size": size}
+def data(size: int, given: Callable[[int], np.ndarray] = lambda size: np.ones(0, np.float32)) -> Data:
+    """A key's words, and what dropout is applied to or the parameters of a distribution."""
+    return {"key": np.array([0, 7], np.uint32), "x": given(size), "size": size}
+
+
+def ones(size: int) -> np.ndarray:
+    """What dropout is applied to."""
+    return np.ones(size, np.float32)
+
+
+def positive(size: int) -> np.ndarray:
+    """Parameters of distributions."""
+    return np.random.default_rng(0).uniform(0.5, 5, size).astype(np.float32)
+
+
+def square(size: int) -> np.ndarray:
+    """Logarithms of weights of as many categories as there are rows."""
+    side = int(size**0.5)
+    return np.random.default_rng(0).standard_normal((side, side)).astype(np.float32)
+
+
+def covariance(size: int) -> np.ndarray:
+    """Of vectors of 50 numbers."""
+    root = np.random.default_rng(0).standard_normal((50, 50))
+    return (root @ root.T + np.eye(50)).astype(np.float32)
+
+
+def shares(x: np.ndarray) -> np.ndarray:
+    """Probabilities of the elements."""
+    return x / x.sum()
 
 
 def traced(draw: Draw, library: SimpleNamespace, data: Data) -> Call:
@@ -39,18 +69,32 @@ def dropout(random: Any, key: Any, data: Data) -> Any:
 
 
 def moments(data: Data, result: Any) -> dict[str, np.ndarray]:
-    """What samples of any generator have in common, to within chance: their mean beside 1."""
+    """What samples of any generator have in common, to within chance: their mean in standard deviations, beside 1."""
     x = np.asarray(result, np.float64)
-    return {"mean": 1 + x.mean() / max(float(np.abs(x).max()), 1.0)}
+    return {"mean": 1 + x.mean() / x.std()}
 
 
-def _workload(name: str, size: int, summary: str, draw: Draw, numpy: Any, goals: tuple[Goal, ...]) -> Workload:
+def categories(rng: np.random.Generator, data: Data) -> np.ndarray:
+    """By the largest of logarithms with Gumbel's noise, one per row."""
+    return np.argmax(data["x"] + rng.gumbel(size=data["x"].shape), axis=-1)
+
+
+def _workload(
+    name: str,
+    size: int,
+    summary: str,
+    draw: Draw,
+    numpy: Any,
+    goals: tuple[Goal, ...],
+    given: Any = None,
+    tolerance: float = 5e-3,
+) -> Workload:
     return Workload(
         f"random_{name}",
         f"{size:,} {summary}",
-        partial(data, size),
+        partial(data, size, given) if given else partial(data, size),
         {"funcgrad": partial(traced, draw), "jax": partial(traced, draw), "numpy": partial(by_hand, numpy)},
-        tolerance=5e-3,
+        tolerance=tolerance,
         outcome=moments,
         goals=goals,
     )
@@ -109,5 +153,82 @@ WORKLOADS = (
         dropout,
         lambda rng, data: (rng.random(data["size"], np.float32) < 0.5) * data["x"] * np.float32(2),
         (_of_jax(0.3),),
+        ones,
+    ),
+    _workload(
+        "categorical",
+        MILLION,
+        "float32 logits, a category for each of 1,000 rows",
+        lambda random, key, data: random.categorical(key, data["x"]),
+        categories,
+        (_of_jax(0.5),),
+        square,
+        tolerance=0.1,  # of a thousand draws only
+    ),
+    _workload(
+        "gamma",
+        MILLION // 10,
+        "gamma numbers in float32, each with its own parameter",
+        lambda random, key, data: random.gamma(key, data["x"], dtype=np.float32),
+        lambda rng, data: rng.gamma(data["x"]),
+        (_of_jax(0.5),),
+        positive,
+    ),
+    _workload(
+        "poisson",
+        MILLION,
+        "Poisson numbers, each with its own mean below 5",
+        lambda random, key, data: random.poisson(key, data["x"], dtype=np.int32),
+        lambda rng, data: rng.poisson(data["x"]),
+        (_of_jax(0.5),),
+        positive,
+    ),
+    _workload(
+        "binomial",
+        MILLION,
+        "binomial numbers of 100 trials, each with its own probability",
+        lambda random, key, data: random.binomial(key, np.float32(100), data["x"] / 6, dtype=np.float32),
+        lambda rng, data: rng.binomial(100, data["x"] / 6),
+        (_of_jax(0.5),),
+        positive,
+    ),
+    _workload(
+        "choice",
+        MILLION,
+        "of as many float32 numbers, with equal probabilities",
+        lambda random, key, data: random.choice(key, data["x"], (data["size"],)),
+        lambda rng, data: rng.choice(data["x"], data["size"]),
+        (_of_jax(1.0),),
+        positive,
+    ),
+    _workload(
+        "choice_weighted",
+        MILLION,
+        "of as many float32 numbers, each with its own probability",
+        lambda random, key, data: random.choice(key, data["x"], (data["size"],), p=shares(data["x"])),
+        lambda rng, data: rng.choice(data["x"], data["size"], p=shares(data["x"].astype(np.float64))),
+        (_of_jax(0.5),),
+        positive,
+    ),
+    _workload(
+        "truncated_normal",
+        MILLION,
+        "normal float32 numbers between -2 and 2",
+        lambda random, key, data: random.truncated_normal(
+            key, np.float32(-2), np.float32(2), (data["size"],), np.float32
+        ),
+        lambda rng, data: truncnorm.rvs(-2, 2, size=data["size"], random_state=rng),
+        (_of_jax(0.5),),
+    ),
+    _workload(
+        "multivariate_normal",
+        MILLION,
+        "float32 numbers in vectors of 50 with a given covariance",
+        lambda random, key, data: random.multivariate_normal(
+            key, np.zeros(50, np.float32), data["x"], (data["size"] // 50,), np.float32
+        ),
+        lambda rng, data: rng.multivariate_normal(np.zeros(50), data["x"], data["size"] // 50),
+        (_of_jax(0.5),),
+        covariance,
     ),
 )

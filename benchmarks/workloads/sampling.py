@@ -1,6 +1,7 @@
 """How fast is a sampler as one loop?  Hamiltonian Monte Carlo (Neal 2011) of a logistic regression, one chain and 16.
 
-Momenta and uniform numbers are given, so that every peer walks the same chain.
+Momenta and uniform numbers are given, so that every peer walks the same chain. In the last row the sampler is Numba's,
+and calls funcgrad's gradient, or the one that was written by hand.
 """
 
 from __future__ import annotations
@@ -141,6 +142,38 @@ def numba(library: SimpleNamespace, data: Data) -> Call:
     return partial(chain, data["q"][0], *arrays)
 
 
+def in_numba(library: SimpleNamespace, data: Data) -> Call:
+    """funcgrad's gradient in Numba's sampler, which knows nothing of the regression."""
+    import numba
+
+    fg, np = library.api, library.np
+    X, y = data["X"], data["y"]
+
+    def energy(q):
+        z = X @ q
+        return np.sum(library.nn.softplus(z) - y * z) + 0.5 * q @ q
+
+    value_and_grad = fg.value_and_grad(energy)
+
+    @numba.njit
+    def chain(q, momenta, levels):
+        u, g = value_and_grad(q)
+        total, accepted = q * 0, 0
+        for s in range(len(levels)):
+            p, other, other_u, other_g = momenta[s] - 0.5 * LEAP * g, q.copy(), u, g
+            for i in range(LEAPS):
+                other += LEAP * p
+                other_u, other_g = value_and_grad(other)
+                p -= (LEAP if i < LEAPS - 1 else 0.5 * LEAP) * other_g
+            if levels[s] < u + 0.5 * (momenta[s] ** 2).sum() - other_u - 0.5 * (p * p).sum():
+                q, u, g = other, other_u, other_g
+                accepted += 1
+            total += q
+        return total / len(levels), accepted
+
+    return partial(chain, data["q"][0], data["momenta"], data["levels"])
+
+
 def outcome(data: Data, result: Any) -> dict[str, np.ndarray]:
     """The mean of the draws and the count of accepted ones."""
     return {"mean": np.asarray(result[0]), "accepted": np.asarray(result[1], float)}
@@ -154,4 +187,13 @@ def _workload(name: str, summary: str, chains: int, goals: tuple[Goal, ...]) -> 
 WORKLOADS = (
     _workload("loop_hmc", "HMC, 500 × 20, 1,000 draws of 10 leaps, float64", 1, (Goal("steady", 0.6, ("jax",)),)),
     _workload("loop_hmc16", "the same for 16 chains under vmap", CHAINS, (Goal("steady", 0.3, ("jax",)),)),
+    Workload(
+        "numba_hmc",
+        "the same sampler in @njit, around a gradient",
+        partial(data, 1),
+        {"funcgrad": in_numba, "numba": numba, "numpy": by_hand},
+        1e-7,
+        outcome,
+        goals=(Goal("steady", 1.2, ("numba",)),),
+    ),
 )

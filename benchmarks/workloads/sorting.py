@@ -1,4 +1,4 @@
-"""How fast are a million numbers put in order, and many short lines?"""
+"""How fast are a million numbers put in order, or the middle one where it belongs, and many short lines?"""
 
 from __future__ import annotations
 
@@ -51,9 +51,36 @@ def _workload(name: str, shape: tuple[int, ...], label: str, goals: tuple[Goal, 
 
 
 MILLION, LINES = (10**6,), (10**4, 100)
+MIDDLE = MILLION[0] // 2
+
+
+def partition(library: SimpleNamespace, data: Data) -> Call:
+    """funcgrad and JAX: the same text."""
+    return partial(library.api.jit(lambda x: library.np.partition(x, MIDDLE)), library.own(data["x"]))
+
+
+def partition_by_hand(library: SimpleNamespace, data: Data) -> Call:
+    """NumPy's."""
+    return partial(np.partition, data["x"], MIDDLE)
+
+
+def parts(data: Data, result: np.ndarray) -> dict[str, np.ndarray]:
+    """The element in the middle, and those on either side of it in order."""
+    return {"middle": result[MIDDLE], "below": np.sort(result[:MIDDLE]), "above": np.sort(result[MIDDLE:])}
+
+
 WORKLOADS = (
     _workload("sort", MILLION, "1e6", (Goal("steady", 1.1, ("numpy",)), Goal("steady", 0.05, ("jax",)))),
     _workload("argsort", MILLION, "1e6", (Goal("steady", 1.1, ("numpy",)), Goal("steady", 0.4, ("jax",)))),
     _workload("sort", LINES, "lines", (Goal("steady", 1.1, ("numpy",)),)),
     _workload("argsort", LINES, "lines", (Goal("steady", 1.1, ("numpy",)),)),
+    Workload(
+        "partition_1e6",
+        "partition of 1,000,000 float32 at the middle",
+        partial(data, MILLION),
+        {"funcgrad": partition, "jax": partition, "numpy": partition_by_hand},
+        tolerance=1e-7,
+        outcome=parts,
+        goals=(Goal("steady", 1.1, ("numpy",)),),
+    ),
 )

@@ -68,8 +68,12 @@ def has_fma() -> bool:
 def identity() -> str:
     """What object code depends on besides its source: CPU, features, platform and versions."""
     cpu, features = target()
-    version = ".".join(map(str, binding.llvm_version_info))
-    return f"{binding.get_process_triple()} {cpu} {features} LLVM {version} llvmlite {llvmlite.__version__}"
+    return f"{binding.get_process_triple()} {cpu} {features} LLVM {version()} llvmlite {llvmlite.__version__}"
+
+
+def version() -> str:
+    """LLVM's version."""
+    return ".".join(map(str, binding.llvm_version_info))
 
 
 def to_object(text: str, verify: bool = False) -> bytes:

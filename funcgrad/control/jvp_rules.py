@@ -122,7 +122,7 @@ class _Jvp:
                 f"{rule} for function {owner.name} must produce a pair (list or tuple of length two) of outputs and "
                 f"output tangents, but got {pair!r}{at_line()}"
             )
-        outputs = self.returned.leaves(pair[0], rule)
+        outputs = self.returned.equal(pair[0], rule)
         found, structure = tree.flatten(pair[1])
         if structure != self.returned.structure:
             raise TypeError(

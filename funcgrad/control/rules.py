@@ -140,7 +140,7 @@ class WithRules:
         returned = Returned(self.name)
 
         def flat(*values: Any) -> list[Any]:
-            return returned.leaves(call.function(*tree.unflatten(call.structure, values)), self.kind)
+            return returned.own(call.function(*tree.unflatten(call.structure, values)), self.kind)
 
         with np.errstate(all="ignore"):
             outputs = apply(primitive, flat, call.leaves, make_rule(returned))
@@ -153,22 +153,51 @@ class WithRules:
 
 
 class Returned:
-    """What a function with rules returns: the structure, which its rules must return too."""
+    """What a function with rules returns: the structure, which its rules must return too, and the types, if it ran."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.structure: tree.TreeDef | None = None
+        self.types: list[ArrayType] | None = None
 
-    def leaves(self, output: Any, what: str) -> list[Any]:
+    def leaves(self, output: Any, what: str, error: type[Exception] = TypeError) -> list[Any]:
         """The leaves of an output; the first one says what structure is right."""
         leaves, structure = checked_leaves(f"{what} {self.name} must return arrays and numbers", output)
         if self.structure is not None and structure != self.structure:
-            raise TypeError(
+            raise error(
                 f"{what} for function {self.name} must produce the function's own output structure {self.structure}, "
                 f"but it gave {structure}{at_line()}"
             )
         self.structure = structure
         return leaves
+
+    def equal(self, output: Any, rule: str) -> list[Any]:
+        """The leaves of an output that a derivative rule gave in the function's place."""
+        leaves = self.leaves(output, rule)
+        if self.types is None or self.structure is None:
+            return leaves
+        triples = zip(self.structure.paths(), leaves, self.types, strict=True)
+        return [self._equal(rule, path, x, kind) for path, x, kind in triples]
+
+    def _equal(self, rule: str, path: tuple[Any, ...], x: Any, kind: ArrayType) -> Any:
+        have = type_of(x)
+        if have.shape == kind.shape and have.dtype == kind.dtype:
+            return x
+        return checked_type(rule, self.name, "output", path, x, kind, TypeError)
+
+    def own(self, output: Any, what: str) -> list[Any]:
+        """The leaves of what the function itself returned."""
+        leaves = self.leaves(output, what)
+        self.types = [type_of(x) for x in leaves]
+        return leaves
+
+
+RANKS = {"b": 0, "u": 1, "i": 1, "f": 2, "V": 2, "c": 3}  # of dtypes' kinds, bfloat16 among the floats
+
+
+def _rank(kind: ArrayType) -> int:
+    """A Python number becomes what has at least its rank."""
+    return RANKS[kind.dtype.kind]
 
 
 def checked_type(
@@ -179,7 +208,8 @@ def checked_type(
         have = type_of(x)
     except TypeError as reason:
         raise error(f"{rule} for function {name}: the {what}{at_path(path)}: {reason}{at_line()}") from None
-    if have.shape != kind.shape or (have.dtype != kind.dtype and not (have.weak or kind.weak)):
+    fits = have.dtype == kind.dtype or ((kind.weak or have.weak) and _rank(have) <= _rank(kind))
+    if have.shape != kind.shape or not fits:
         strong = ArrayType(kind.shape, kind.dtype)
         raise error(
             f"{rule} for function {name} must produce a value of type {strong} as the {what}{at_path(path)}, but it "

@@ -145,7 +145,7 @@ class _Vjp:
                 f"{rule} for function {owner.name} must produce a pair (list or tuple of length two) of output and "
                 f"residuals, but got {pair!r}{at_line()}"
             )
-        outputs = self.returned.leaves(pair[0], rule)
+        outputs = self.returned.equal(pair[0], rule)
         residuals, structure = tree.flatten(pair[1])
         try:
             for x in residuals:

@@ -36,6 +36,7 @@ from funcgrad.control.bodies import (
     strong,
 )
 from funcgrad.control.cond import loop_over_examples
+from funcgrad.control.scan import scan
 from funcgrad.ir.interpret import interpret
 from funcgrad.ir.primitive import Pullback, Values
 from funcgrad.ir.program import Program
@@ -43,6 +44,8 @@ from funcgrad.ir.types import ArrayType
 from funcgrad.ops.families import Operation, repeat
 from funcgrad.trace.builder import evaluate
 from funcgrad.trace.frame import bind, type_of
+from funcgrad.trace.tracer import known
+from funcgrad.transform.transpose import Loop, counted
 
 
 class Parts(NamedTuple):
@@ -147,6 +150,37 @@ def _jvp(inputs: Values, tangents: Values, params: dict[str, Any]) -> tuple[Valu
     outputs = bind(while_, *dual.operands(given, [x for x in t.body if x is not None], starts), **dual.params)
     n = len(given.carry)
     return outputs[:n], tuple(placed(outputs[n:], dual.carry))
+
+
+# A loop whose operands are known can be counted: as a scan of that length, it leaves residuals ------------------------
+
+
+def _counted(inputs: Values, params: dict[str, Any]) -> Loop | None:
+    """The loop as a scan, where the number of iterations can be found out now, without effects that the scan has."""
+    values = [known(x) for x in inputs]
+    if any(x is None for x in values):
+        return None
+    body, index = params["body"], ArrayType((), np.dtype(np.int64))
+    read = {a for equation in body.equations for a in equation.inputs} | set(body.outputs)
+    quiet = body.replace(equations=tuple(e for e in body.equations if not e.primitive.impure or read & {*e.outputs}))
+
+    def cond(*values: Any) -> list[Any]:
+        return evaluate(params["cond"], values[:-1], bind)
+
+    def step(*values: Any) -> list[Any]:
+        return [*evaluate(quiet, values[:-1], bind), values[-1] + 1]
+
+    counting = {
+        "cond": program_of(cond, [*params["cond"].input_types, index]),
+        "body": program_of(step, [*body.input_types, index]),
+    }
+    length = int(while_.compute((*values, np.int64(0)), params | counting)[-1])
+    taken = {"program": body, "consts": params["body_consts"], "carry": len(body.outputs), "length": length}
+    snapshots = revolve.enough(length) if params.get("snapshots") else 0
+    return scan, inputs[params["cond_consts"] :], {**taken, "reverse": False, "snapshots": snapshots}
+
+
+counted["while"] = _counted
 
 
 # Reverse mode ---------------------------------------------------------------------------------------------------------

@@ -47,6 +47,9 @@ class Primitive:
         inputs.
     batch
         ``batch(size, inputs, batched, params) -> (outputs, batched)`` with every batch axis at 0.
+    partials
+        For elementwise primitives, which `vjp` and `jvp` follow from: for each operand
+        ``(t, out, *operands, **params) -> t * d out / d operand``, None where that is zero.
     scalar
         For elementwise primitives: how to compute one element, see `lower.scalar`.
     multiple
@@ -73,6 +76,7 @@ class Primitive:
     jvp: Callable[..., tuple[Values, Values]] | None = None
     vjp: Callable[..., tuple[Values, Pullback]] | None = None
     batch: Callable[..., tuple[Values, tuple[bool, ...]]] | None = None
+    partials: tuple[Callable[..., Any] | None, ...] | None = None
     scalar: Any = None
     multiple: bool = False
     effect: Callable[..., Exception] | None = None

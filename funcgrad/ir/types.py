@@ -76,5 +76,6 @@ def type_of_value(value: Any) -> ArrayType:
     if kind is not None:
         return kind
     if isinstance(value, (np.ndarray, np.generic)):
-        return _of_array((value.shape, dtypes.check_supported(value.dtype), False))
+        dtype = value.dtype
+        return _of_array((value.shape, dtype if dtype in dtypes.ALL else dtypes.check_supported(dtype), False))
     raise TypeError(f"{value!r} of type {type(value).__name__} is not an array or a number")

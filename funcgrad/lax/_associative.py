@@ -40,6 +40,8 @@ def associative_scan(fn: Callable[[Any, Any], Any], elems: Any, reverse: bool = 
     >>> fg.lax.associative_scan(operator.add, np.arange(1, 6))
     Array([ 1,  3,  6, 10, 15])
     """
+    if not callable(fn):
+        raise TypeError(f"associative_scan: a function is needed, not {fn!r}{at_line()}")
     leaves, structure = tree.flatten(elems)
     types = [type_of(x) for x in leaves]
     for t in types:

@@ -1,5 +1,4 @@
-"""How does a user write loops and branches that run as native code?
-JAX's `scan`, `while_loop`, `fori_loop`, `cond`, `switch` and `map`.
+"""How does a user write loops that run as native code?  JAX's `scan`, `while_loop`, `fori_loop` and `map`.
 
 The functions given are traced once; what they use from outside is handed to the loop. In a program each is one
 equation (see `funcgrad.control`), which works on flat lists of arrays: here the pytrees are taken apart and put
@@ -11,7 +10,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -19,111 +18,23 @@ from funcgrad import tree
 from funcgrad.control import revolve
 from funcgrad.control.bodies import in_front, program_of, strong
 from funcgrad.control.checkpoint import checkpoint as checkpoint_p
-from funcgrad.control.cond import cond as cond_p
 from funcgrad.control.scan import scan as scan_p
 from funcgrad.control.while_loop import while_ as while_p
 from funcgrad.errors import TracerIntegerConversionError, at_line
-from funcgrad.ir.program import Program, Var
+from funcgrad.ir.program import Program
 from funcgrad.ir.types import ArrayType
-from funcgrad.ops.comparison import convert
+from funcgrad.lax._arguments import converted
+from funcgrad.lax._bodies import Body, body_of, leaves_of, operands_of, settled_carry, shown, title
 from funcgrad.ops.families import operation
-from funcgrad.trace.builder import trace
 from funcgrad.trace.frame import bind, type_of
-from funcgrad.trace.outputs import checked_leaves
 from funcgrad.trace.tracer import Tracer
 from funcgrad.transform.vmap import vmap_values
 
-__all__ = ["cond", "fori_loop", "map", "scan", "switch", "while_loop"]
+__all__ = ["fori_loop", "map", "scan", "while_loop"]
 INT64 = np.dtype(np.int64)
 BINOMIAL = "binomial"
+LONG = 1 << 20  # iterations from which on `fori_loop` counts in the carry, where there is no array of numbers
 UNCOUNTED = 32  # carries that a loop of unknown length keeps: 400,000 iterations are run five times, 2**31 eleven times
-
-
-class Body(NamedTuple):
-    """A traced function: its program, whose first inputs stand for the `captured` outer values, and its output."""
-
-    program: Program
-    captured: tuple[Tracer, ...]
-    structure: tree.TreeDef
-
-
-def _body(name: str, function: Callable[..., Any], structure: tree.TreeDef, types: Sequence[ArrayType]) -> Body:
-    """Trace ``function(*args)``, where the tuple `args` has `structure` and leaves of `types`."""
-    if not callable(function):
-        raise TypeError(f"{name}: a function is needed, not {function!r}{at_line()}")
-    out: list[tree.TreeDef] = []
-
-    def flat(*variables: Any) -> list[Any]:
-        output = function(*tree.unflatten(structure, variables))
-        leaves, out_structure = checked_leaves(f"{name}: {_title(function)} must return arrays", output)
-        out.append(out_structure)
-        return leaves
-
-    program, captured = trace(flat, types)
-    return Body(program, captured, out[0])
-
-
-def _title(function: Any) -> str:
-    return getattr(function, "__name__", repr(function))
-
-
-def _leaves(name: str, value: Any) -> tuple[list[Any], tree.TreeDef, list[ArrayType]]:
-    """The leaves of a pytree, its structure and the leaves' types; lists become arrays as they are, one by one."""
-    leaves, structure = tree.flatten(value)
-    types = []
-    for path, leaf in zip(structure.paths(), leaves, strict=True):
-        try:
-            types.append(type_of(leaf))
-        except TypeError as error:
-            where = f" at {tree.key_string(path)}" if path else ""
-            raise TypeError(f"{name}: {error}{where}{at_line()}") from None
-    return leaves, structure, types
-
-
-def _operands(leaves: Sequence[Any], types: Sequence[ArrayType]) -> list[Any]:
-    """Leaves with exactly these dtypes."""
-    return [_operand(leaf, t) for leaf, t in zip(leaves, types, strict=True)]
-
-
-def _operand(leaf: Any, kind: ArrayType) -> Any:
-    have = type_of(leaf)
-    if have.dtype == kind.dtype and (not have.weak or type(leaf) is not Tracer):
-        return leaf if type(leaf) is Tracer else np.asarray(leaf, kind.dtype)
-    return convert(leaf, dtype=kind.dtype) if type(leaf) is Tracer else np.asarray(leaf, kind.dtype)
-
-
-def _settle(
-    name: str,
-    trace_with: Callable[[Sequence[ArrayType]], tuple[Body, Sequence[ArrayType], tree.TreeDef]],
-    structure: tree.TreeDef,
-    types: list[ArrayType],
-) -> tuple[Body, list[ArrayType]]:
-    """Trace a body until the carry that it returns has the types of the one that it takes.
-
-    Weak leaves (Python numbers) take the dtype that the body gives them, as in JAX.
-    """
-    for _ in range(3):
-        body, after, out_structure = trace_with(types)
-        if out_structure != structure:
-            raise TypeError(
-                f"{name}: the carry after one iteration has the structure {out_structure}, "
-                f"where {structure} was passed in{at_line()}"
-            )
-        changed = [
-            ArrayType(t.shape, u.dtype) if t.weak and t.dtype != u.dtype and t.shape == u.shape else t
-            for t, u in zip(types, after, strict=True)
-        ]
-        if changed == types:
-            break
-        types = changed
-    for path, t, u in zip(structure.paths(), types, after, strict=True):
-        if (t.shape, t.dtype) != (u.shape, u.dtype):
-            where = tree.key_string(path) if path else "the carry"
-            raise TypeError(
-                f"{name}: the carry must keep its shapes and dtypes, but {where} is {t} before "
-                f"and {u} after one iteration{at_line()}"
-            )
-    return body, types
 
 
 def scan(
@@ -169,7 +80,7 @@ def scan(
     TypeError
         The carry changes its structure, a shape or a dtype.
     ValueError
-        Leading extents differ, there is neither `xs` nor `length`, or `checkpoint` is something else.
+        Leading extents differ, there is neither `xs` nor `length`, or `unroll` or `checkpoint` is something else.
 
     Examples
     --------
@@ -178,21 +89,23 @@ def scan(
     >>> fg.lax.scan(lambda total, x: (total + x, total), 0.0, np.arange(4.0))
     (Array(6.), Array([0., 0., 1., 3.]))
     """
-    init_leaves, init_structure, init_types = _leaves("scan: init", init)
-    x_leaves, _, x_types = _leaves("scan: xs", xs)
+    if not isinstance(unroll, (int, np.integer)) or unroll < 0:
+        raise ValueError(f"scan: unroll must be a bool or a non-negative integer, not {unroll!r}{at_line()}")
+    init_leaves, init_structure, init_types = leaves_of("scan: init", init)
+    x_leaves, _, x_types = leaves_of("scan: xs", xs)
     count = _length(x_types, length)
     slices = [ArrayType(t.shape[1:], t.dtype) for t in x_types]
     structure = tree.structure((init, xs))
 
     def traced(types: Sequence[ArrayType]) -> tuple[Body, Sequence[ArrayType], tree.TreeDef]:
-        body = _body("scan", f, structure, [*types, *slices])
+        body = body_of("scan", f, structure, [*types, *slices])
         children = body.structure.children()
-        if body.structure.type is not tuple or len(children) != 2:
-            raise TypeError(f"scan: {_title(f)} must return a pair (carry, y), not {body.structure}{at_line()}")
+        if body.structure.type not in (tuple, list) or len(children) != 2:
+            raise TypeError(f"scan: {title(f)} must return a pair (carry, y), not {body.structure}{at_line()}")
         n = children[0].num_leaves
         return body, body.program.output_types[:n], children[0]
 
-    body, types = _settle("scan", traced, init_structure, init_types)
+    body, types = settled_carry("scan", traced, init_structure, init_types)
     n = len(types)
     params: dict[str, Any] = {
         "program": body.program,
@@ -201,7 +114,7 @@ def scan(
         "length": count,
         "reverse": bool(reverse),
     }
-    operands = (*body.captured, *_operands(init_leaves, types), *_operands(x_leaves, x_types))
+    operands = (*body.captured, *operands_of(init_leaves, types), *operands_of(x_leaves, x_types))
     kept = _kept("scan", checkpoint, count)
     if kept == BINOMIAL:
         outputs = bind(scan_p, *operands, **params, snapshots=revolve.enough(count))
@@ -330,25 +243,27 @@ def while_loop(
     >>> fg.lax.while_loop(lambda x: x < 100, lambda x: x * 3, 1)
     Array(243)
     """
-    leaves, structure, types = _leaves("while_loop: init_val", init_val)
+    leaves, structure, types = leaves_of("while_loop: init_val", init_val)
     argument = tree.structure((init_val,))
 
     def traced(types: Sequence[ArrayType]) -> tuple[Body, Sequence[ArrayType], tree.TreeDef]:
-        body = _body("while_loop", body_fun, argument, types)
+        body = body_of("while_loop", body_fun, argument, types)
         return body, body.program.output_types, body.structure
 
-    body, types = _settle("while_loop", traced, structure, types)
-    test = _body("while_loop", cond_fun, argument, types)
-    if [(t.shape, t.dtype) for t in test.program.output_types] != [((), np.dtype(np.bool_))]:
-        found = ", ".join(str(t) for t in test.program.output_types)
-        raise TypeError(f"while_loop: {_title(cond_fun)} must return a boolean scalar, not {found}{at_line()}")
+    body, types = settled_carry("while_loop", traced, structure, types)
+    test = body_of("while_loop", cond_fun, argument, types)
+    if not test.structure.is_leaf() or [(t.shape, t.dtype) for t in test.program.output_types] != [
+        ((), np.dtype(np.bool_))
+    ]:
+        found = shown(test.structure, test.program.output_types)
+        raise TypeError(f"while_loop: {title(cond_fun)} must return a boolean scalar, not {found}{at_line()}")
     if checkpoint not in (None, BINOMIAL):
         raise ValueError(f'while_loop: checkpoint must be None or "binomial", not {checkpoint!r}{at_line()}')
     outputs = bind(
         while_p,
         *test.captured,
         *body.captured,
-        *_operands(leaves, types),
+        *operands_of(leaves, types),
         cond=test.program,
         body=body.program,
         cond_consts=len(test.captured),
@@ -390,116 +305,34 @@ def fori_loop(
     >>> fg.lax.fori_loop(0, 5, lambda i, total: total + i, 0)
     Array(10)
     """
-    for name, bound in (("lower", lower), ("upper", upper)):
-        kind = type_of(bound)
+    kinds = [type_of(lower), type_of(upper)]
+    for name, kind in zip(("lower", "upper"), kinds, strict=True):
         if kind.shape or kind.dtype.kind not in "iu":
             raise TypeError(f"fori_loop: {name} must be an integer scalar, not {kind}{at_line()}")
-    if type(lower) is not Tracer and type(upper) is not Tracer:
-        numbers = np.arange(lower, upper, dtype=np.result_type(lower, upper))
+    dtype = np.result_type(*(0 if t.weak else t.dtype for t in kinds))
+    dtype = dtype if dtype.kind in "iu" else INT64  # of int64 and uint64, NumPy makes float64
+    known = type(lower) is not Tracer and type(upper) is not Tracer
+    count = max(0, int(upper) - int(lower)) if known else 0
+    if known and count <= LONG:
+        numbers = np.arange(int(lower), int(lower) + count).astype(dtype)
         return scan(lambda val, i: (body_fun(i, val), None), init_val, numbers, checkpoint=checkpoint)[0]
 
     def body(state: Any) -> Any:
         i, val = state
         return i + 1, body_fun(i, val)
 
-    start = convert(lower, dtype=INT64) if type(lower) is Tracer else np.int64(lower)
-    return while_loop(lambda state: state[0] < upper, body, (start, init_val), checkpoint=checkpoint)[1]  # type: ignore[arg-type]
-
-
-def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any], *operands: Any) -> Any:
-    """``true_fun(*operands) if pred else false_fun(*operands)``; only one of them runs.
-
-    Under `vmap`, every example takes its own branch (JAX computes both for all).
-
-    Parameters
-    ----------
-    pred
-        A boolean scalar; of a number, whether it is not 0.
-    true_fun, false_fun
-        Functions of the operands, whose results have equal structures, shapes and dtypes.
-
-    Raises
-    ------
-    TypeError
-        The predicate is no scalar, or the results of the branches differ in structure, a shape or a dtype.
-
-    Examples
-    --------
-    >>> import funcgrad as fg
-    >>> fg.grad(lambda x: fg.lax.cond(x > 0, lambda x: x * x, lambda x: -x, x))(3.0)
-    Array(6.)
-    """
-    kind = type_of(pred)
-    if kind.shape:
-        raise TypeError(f"cond: the predicate must be a scalar, not {kind}; for arrays there is numpy.where{at_line()}")
-    if kind.dtype != np.bool_:
-        pred = pred != 0
-    number = convert(pred, dtype=INT64) if type(pred) is Tracer else np.int64(bool(pred))
-    return _choose("cond", number, (false_fun, true_fun), operands)
-
-
-def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:
-    """``branches[index](*operands)``; only that one runs. The index is clamped to the branches there are, as in JAX.
-
-    Examples
-    --------
-    >>> import funcgrad as fg
-    >>> fg.lax.switch(1, [lambda x: x, lambda x: x * 2, lambda x: x * 3], 5.0)
-    Array(10.)
-    """
-    kind = type_of(index)
-    if kind.shape or kind.dtype.kind not in "iu":
-        raise TypeError(f"switch: the index must be an integer scalar, not {kind}{at_line()}")
-    if not branches:
-        raise ValueError(f"switch: at least one branch is needed{at_line()}")
-    last = len(branches) - 1
-    if type(index) is not Tracer:
-        return _choose("switch", np.int64(min(max(int(index), 0), last)), branches, operands)
-    number = convert(index, dtype=INT64)
-    low, high = operation("max"), operation("min")
-    return _choose("switch", high(low(number, np.int64(0)), np.int64(last)), branches, operands)
-
-
-def _choose(name: str, number: Any, branches: Sequence[Callable[..., Any]], operands: tuple[Any, ...]) -> Any:
-    leaves, structure, types = _leaves(f"{name}: operands", operands)
-    types = list(strong(types)) if any(type(x) is Tracer for x in leaves) else types
-    bodies = [_body(name, branch, structure, types) for branch in branches]
-    captured = list({id(x): x for body in bodies for x in body.captured}.values())
-    first = bodies[0]
-    for body, branch in zip(bodies, branches, strict=True):
-        _check_branch(name, first, body, branches[0], branch)
-    programs = tuple(_aligned(body, captured) for body in bodies)
-    outputs = bind(cond_p, number, *captured, *_operands(leaves, types), branches=programs)
-    return tree.unflatten(first.structure, outputs)
-
-
-def _check_branch(name: str, first: Body, other: Body, one: Any, two: Any) -> None:
-    if other.structure != first.structure:
-        raise TypeError(
-            f"{name}: the branches return different structures: {_title(one)} {first.structure}, "
-            f"{_title(two)} {other.structure}{at_line()}"
-        )
-    pairs = zip(first.structure.paths(), first.program.output_types, other.program.output_types, strict=True)
-    for path, t, u in pairs:
-        if (t.shape, t.dtype) != (u.shape, u.dtype):
-            where = f" at {tree.key_string(path)}" if path else ""
-            raise TypeError(
-                f"{name}: the branches return different types{where}: {_title(one)} {t}, {_title(two)} {u}{at_line()}"
-            )
-
-
-def _aligned(body: Body, captured: Sequence[Tracer]) -> Program:
-    """The program with an input for every captured value of any branch."""
-    from_id = {id(x): v for x, v in zip(body.captured, body.program.inputs, strict=False)}
-    own = [from_id.get(id(x)) for x in captured]
-    inputs = tuple(v if v is not None else Var(x.type) for v, x in zip(own, captured, strict=True))
-    return body.program.replace(inputs=(*inputs, *body.program.inputs[len(body.captured) :]))
+    start = converted(lower, dtype)
+    if known:
+        return scan(lambda c, _: (body(c), None), (start, init_val), length=count, checkpoint=checkpoint)[0][1]
+    end = converted(upper, dtype)
+    return while_loop(lambda state: state[0] < end, body, (start, init_val), checkpoint=checkpoint)[1]  # type: ignore[arg-type]
 
 
 def map(f: Callable[[Any], Any], xs: Any, *, batch_size: int | None = None) -> Any:
     """``f`` of each slice along the leading axis, one after the other, the results stacked.
 
-    With `batch_size`, so many slices at a time are computed together (by `vmap`), and those left over likewise.
+    With `batch_size`, so many slices at a time are computed together (by `vmap`), and those left over likewise;
+    0 is as good as None.
 
     Examples
     --------
@@ -508,9 +341,11 @@ def map(f: Callable[[Any], Any], xs: Any, *, batch_size: int | None = None) -> A
     >>> fg.lax.map(lambda x: x * x, np.arange(3.0))
     Array([0., 1., 4.])
     """
-    if batch_size is None:
+    if batch_size is not None and batch_size < 0:
+        raise ValueError(f"map: batch_size must not be negative, but is {batch_size}{at_line()}")
+    if not batch_size:
         return scan(lambda _, x: (None, f(x)), None, xs)[1]
-    _, _, types = _leaves("map: xs", xs)
+    _, _, types = leaves_of("map: xs", xs)
     count = _length(types, None)
     whole = count - count % batch_size
     parts: list[Any] = []

@@ -297,7 +297,7 @@ def betainc(a: Any, b: Any, x: Any) -> Any:
 
 
 def polygamma(m: Any, x: Any) -> Any:
-    """The m-th derivative of `digamma`, for whole numbers m given as floats.
+    """The m-th derivative of `digamma`, for whole numbers m given as floats; NaN for others.
 
     Examples
     --------
@@ -308,7 +308,10 @@ def polygamma(m: Any, x: Any) -> Any:
     xs = same_dtype("polygamma", m, x)
     check_dtype("polygamma", xs[0], FLOATS, KINDS[FLOATS])
     m, x = same_shape("polygamma", *xs)
-    return finished(special.polygamma(co.convert(m, dtype=np.dtype(np.int64)), x))
+    order = co.convert(m, dtype=np.dtype(np.int64))
+    whole = co.eq(co.convert(order, dtype=type_of(x).dtype), m)
+    nothing = np.broadcast_to(type_of(x).dtype.type(np.nan), type_of(x).shape)
+    return finished(co.select(whole, nothing, special.polygamma(order, x)))
 
 
 def shift_right_logical(x: Any, y: Any) -> Any:

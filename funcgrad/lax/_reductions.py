@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad import tree
-from funcgrad.dtypes import BOOL, INTEGERS, NUMBERS, REALS, DType
+from funcgrad.dtypes import BOOL, INTEGERS, NUMBERS, REALS, DType, is_inexact
 from funcgrad.errors import at_line
 from funcgrad.ir.types import ArrayType
 from funcgrad.lax._arguments import (
@@ -72,14 +72,18 @@ def reduce_prod(operand: Any, axes: Sequence[int]) -> Any:
     return finished(re.reduce_prod(x, axes=along) if along else x)
 
 
+def _infinity(dtype: DType) -> Any:
+    return dtype.type(complex(np.inf, np.inf) if dtype.kind == "c" else np.inf)
+
+
 def least(dtype: DType) -> Any:
-    """The number that no other is below."""
-    return dtype.type(-np.inf if dtype.kind == "f" else False if dtype.kind == "b" else np.iinfo(dtype).min)
+    """The number that no other is below (complex numbers are ordered by real part first)."""
+    return -_infinity(dtype) if is_inexact(dtype) else dtype.type(dtype.kind != "b" and np.iinfo(dtype).min)
 
 
 def greatest(dtype: DType) -> Any:
-    """The number that no other is above."""
-    return dtype.type(np.inf if dtype.kind == "f" else True if dtype.kind == "b" else np.iinfo(dtype).max)
+    """The number that no other is above (complex numbers are ordered by real part first)."""
+    return _infinity(dtype) if is_inexact(dtype) else dtype.type(dtype.kind == "b" or np.iinfo(dtype).max)
 
 
 def _extremum(name: str, primitive: Any, operand: Any, axes: Sequence[int], neutral: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from funcgrad.lax._reductions import greatest, least
 from funcgrad.ops.comparison import select
 from funcgrad.ops.indexing import scatter_add
 from funcgrad.ops.scatter import scatter, scatter_max, scatter_min, scatter_mul
@@ -37,14 +38,6 @@ class Update(NamedTuple):
     ufunc: np.ufunc | None
 
 
-def _lowest(dtype: np.dtype) -> Any:
-    return {"f": -np.inf, "b": False}[dtype.kind] if dtype.kind in "fb" else np.iinfo(dtype).min
-
-
-def _highest(dtype: np.dtype) -> Any:
-    return {"f": np.inf, "b": True}[dtype.kind] if dtype.kind in "fb" else np.iinfo(dtype).max
-
-
 def _set(x: Any, updates: Any, *lines: Any, axes: Any, unique: bool, drop: bool = False) -> Any:
     return scatter(x, updates, *lines, axes=axes, unique=unique, drop=drop)
 
@@ -61,8 +54,8 @@ UPDATES: dict[str, Update] = {
     "set": Update(_set, None, None),
     "add": Update(_plain(scatter_add), lambda dtype: -0.0 if dtype.kind == "f" else 0, np.add),  # x + -0.0 is x
     "multiply": Update(_mul, lambda dtype: 1, np.multiply),
-    "min": Update(_plain(scatter_min), _highest, np.minimum),
-    "max": Update(_plain(scatter_max), _lowest, np.maximum),
+    "min": Update(_plain(scatter_min), greatest, np.minimum),
+    "max": Update(_plain(scatter_max), least, np.maximum),
 }
 
 

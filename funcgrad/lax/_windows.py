@@ -10,7 +10,7 @@ import numpy as np
 from funcgrad import tree
 from funcgrad.errors import at_line
 from funcgrad.ir.types import ArrayType
-from funcgrad.lax._convolution import Ints, finished, integers, operand, pad_pairs, padtype_to_pads, positive
+from funcgrad.lax._layouts import Ints, finished, integers, operand, pad_pairs, padtype_to_pads, positive
 from funcgrad.ops.comparison import convert, select
 from funcgrad.ops.convolution import NAMES, Window, dilated, result_shape, taps
 from funcgrad.ops.families import Operation

@@ -43,6 +43,16 @@ class Call:
 
 Writer = Callable[[Call], Sequence[KernelStep | Call] | None]
 WRITERS: dict[str, Writer] = {}
+
+
+class Kept(Exception):
+    """Stands for what a native routine raised and kept: `take` gives it."""
+
+    def __init__(self, take: Callable[[], BaseException]) -> None:
+        super().__init__("a native routine failed")
+        self.take = take
+
+
 FAILURES: dict[str, Callable[[], Exception]] = {}  # what a kernel of `WRITERS` raises where a check of its own fails
 
 

@@ -10,6 +10,7 @@ from funcgrad.control.call import call
 from funcgrad.ir.program import Equation, Program
 from funcgrad.simplify import simplify
 from funcgrad.trace.builder import trace
+from funcgrad.trace.frame import running
 
 
 def expand(program: Program) -> Program:
@@ -29,5 +30,10 @@ def _expanded(equation: Equation) -> Equation:
     function = rule(types, equation.params) if rule else None
     if function is None:
         return equation
-    inner, _ = trace(function, types)
+    before = running.source
+    running.source = equation.source or before
+    try:
+        inner, _ = trace(function, types)
+    finally:
+        running.source = before
     return equation.replace(primitive=call, params={"program": inner, "name": equation.primitive.name})

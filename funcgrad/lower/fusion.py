@@ -27,6 +27,7 @@ from funcgrad.lower.places import update_root
 from funcgrad.lower.products import Product, accumulation, arranged, fold_product, is_fold, match_product, turned
 from funcgrad.lower.roots import Group, Root, fold_root, natural_index, store_root
 from funcgrad.lower.structured import without_constants
+from funcgrad.lower.survey import closure
 from funcgrad.lower.turning import turn
 from funcgrad.lower.updates import handed_on
 from funcgrad.lower.values import Expressions, NotHere
@@ -37,6 +38,7 @@ LARGE = 1 << 15  # elements from which a kernel is better off with few arrays th
 HEAVIEST = 600  # instructions of one kernel
 ROUNDS = 3
 STORING = 4  # operations that take as long as writing an element or reading it
+FEW_TO_SEARCH = 64  # elements: less than a kernel more would cost
 
 Steps = list[Group | Product | Call]
 
@@ -318,7 +320,7 @@ class Fusion:
             if group.position <= after:
                 return None
             fits, in_rows = _fits(root, group)
-            if not fits or group.survey.instructions > HEAVIEST:
+            if not fits or group.survey.instructions > HEAVIEST or self._is_searched_after(root, group):
                 continue
             before = group.rows
             if not in_rows and root.rows is not None:
@@ -332,6 +334,11 @@ class Fusion:
             self._accept(root, group, trial)
             return group.position
         return None
+
+    def _is_searched_after(self, root: Root, group: Group) -> bool:
+        """Whether a root searches through what a group stores, so that other loops than a search's can."""
+        var = root.operands[0][0]
+        return root.kind == "arg" and var in self.forced and self.graph.stored[var].position == group.position
 
     def _candidates(self, root: Root) -> Iterator[Group]:
         """The groups that a root may join, the latest first: of large arrays only those that read the same ones."""
@@ -412,7 +419,22 @@ class Fusion:
             once = max(var.type.size, 1)
             if var not in self.graph.stored and (len(places) > 1 or any(n > 2 * once for n in places.values())):
                 found.add(var)
-        return frozenset(found)
+        return frozenset(found | self._searched())
+
+    def _searched(self) -> set[Var]:
+        """What takes mathematics before it is searched through: a search goes from element to element, but storing
+        goes on in lanes.
+        """
+        found: set[Var] = set()
+        for group, trial in self.trials.items():
+            for root in group.roots:
+                atom = root.operands[0][0]
+                many = math.prod(root.domain) >= FEW_TO_SEARCH
+                if root.kind == "arg" and many and isinstance(atom, Var) and atom not in self.graph.stored:
+                    keys = ((v, index) for v, index in root.operands if isinstance(v, Var))
+                    if any(v in trial.mathematical for v, _ in closure(keys, trial)):
+                        found.add(atom)
+        return found
 
     def _computed(self) -> Counter[Var]:
         """How many kernels compute each lazy value that several equations read."""

@@ -19,6 +19,7 @@ from funcgrad.transform.residuals import NEVER, PRICES, cheapest, price, recompu
 
 LEAST_PRODUCT = 128  # multiplications of a product that is worth it
 MOST_BYTES = 1 << 26  # of what is computed before a loop
+AMPLE = 1 << 22, 128  # multiplications, and terms of each sum, of products that gain nothing from being larger
 
 
 def hoisted(program: Program) -> Program:
@@ -108,7 +109,7 @@ def _sums(body: Program, consts: int, carry: int) -> list[_Sum]:
         if product is None or product.primitive.name != "dot_general" or uses[product.outputs[0]] != 1:
             continue
         moving = all(isinstance(a, Var) and a not in fixed for a in product.inputs)
-        if moving and product.outputs[0].type == total.type and _is_dear(product):
+        if moving and product.outputs[0].type == total.type and _is_dear(product) and not _is_ample(product):
             found.append(_Sum(k, product, addition))
     return found
 
@@ -139,7 +140,8 @@ def _parted(body: Program, given: Sequence[Var]) -> tuple[list[Equation], list[E
     early: list[Equation] = []
     late: list[Equation] = []
     for e in body.equations:
-        fits = (_is_dear(e) or price(e) < NEVER) and all(a in known for a in e.inputs if isinstance(a, Var))
+        fits = e.primitive.name != "optimization_barrier" and (_is_dear(e) or price(e) < NEVER)
+        fits = fits and all(a in known for a in e.inputs if isinstance(a, Var))
         (early if fits else late).append(e)
         if fits:
             known.update(e.outputs)
@@ -149,12 +151,22 @@ def _parted(body: Program, given: Sequence[Var]) -> tuple[list[Equation], list[E
 def _is_dear(equation: Equation) -> bool:
     """Whether an equation is worth computing for all iterations at once."""
     if equation.primitive.name == "dot_general":
-        (contracted, _), _ = equation.params["dimension_numbers"]
-        inner: int = math.prod(equation.inputs[0].type.shape[k] for k in contracted)
-        return int(equation.outputs[0].type.size) * inner >= LEAST_PRODUCT
+        return _work(equation)[0] >= LEAST_PRODUCT
     if equation.primitive.scalar is None or equation.primitive.impure or equation.primitive.effect:
         return False
     return price(equation) >= PRICES["exp"] * int(equation.outputs[0].type.nbytes)
+
+
+def _is_ample(product: Equation) -> bool:
+    """Whether a product is as fast by itself as together with those of other iterations, which take memory."""
+    return all(work >= least for work, least in zip(_work(product), AMPLE, strict=True))
+
+
+def _work(product: Equation) -> tuple[int, int]:
+    """Multiplications of a product, and terms of each of its sums."""
+    (contracted, _), _ = product.params["dimension_numbers"]
+    inner: int = math.prod(product.inputs[0].type.shape[k] for k in contracted)
+    return int(product.outputs[0].type.size) * inner, inner
 
 
 def _moved(

@@ -16,6 +16,7 @@ import numpy as np
 from funcgrad.dtypes import code
 from funcgrad.ir.program import Var
 from funcgrad.ir.types import ArrayType
+from funcgrad.lower.complex import in_memory
 from funcgrad.lower.lanes import in_lanes
 from funcgrad.lower.loops import (
     INDEX,
@@ -158,6 +159,7 @@ class Merger:
         """Copy one buffer to another, or to a place of it: as the element of an array of such."""
         if source is target:
             return []
+        kind = in_memory(kind)
         dtype = code(kind.dtype)
         one, other = self.buffer(source, dtype, False), self.buffer(target, dtype, True)
         value, zero = self.fresh(dtype), Constant(0, INDEX)
@@ -291,7 +293,8 @@ def _scan(region: Structured, m: Merger) -> list[Instruction]:
         *zip(results[count:], outputs[count:], strict=True),
     ]
     for v, x in slices:
-        places[v] = (x, number if v.type.size == 1 else m.op(body, "mul", number, m.size(v.type.size)))
+        size = in_memory(v.type).size  # what an inner loop gives may be complex, what kernels give is not
+        places[v] = (x, number if size == 1 else m.op(body, "mul", number, m.size(size)))
     body += m.plan(plan, places)
     for k in range(count):
         body += m.copy(region.spares[k], outputs[k], inputs[n + k].type)

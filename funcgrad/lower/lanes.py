@@ -35,6 +35,7 @@ def in_lanes(body: Sequence[Instruction], fresh: Fresh, scratch: Scratch) -> lis
     if len(calls) < FEWEST:
         return block
     out: list[Instruction] = []
+    placed: dict[tuple[Operand, ...], int] = {}  # sine and cosine of the same numbers read the same array
     for level in _levels(block):
         out += [i for i in level if not _is_call(i)]
         groups: dict[tuple[str, str], list[Op]] = {}
@@ -42,7 +43,7 @@ def in_lanes(body: Sequence[Instruction], fresh: Fresh, scratch: Scratch) -> lis
             if isinstance(i, Op) and _is_call(i):
                 groups.setdefault((i.name, i.result.dtype), []).append(i)
         for group in groups.values():
-            out += _together(group, fresh, scratch) if len(group) >= FEWEST else group
+            out += _together(group, fresh, scratch, placed) if len(group) >= FEWEST else group
     return out
 
 
@@ -108,8 +109,12 @@ def _operands(i: Instruction) -> Sequence[Operand]:
     return (i.index, i.value) if isinstance(i, Store) else ()
 
 
-def _together(group: Sequence[Op], fresh: Fresh, scratch: Scratch) -> list[Instruction]:
-    """The calls as one loop over whole vectors; what is behind the last of them computes the first one again."""
+def _together(
+    group: Sequence[Op], fresh: Fresh, scratch: Scratch, placed: dict[tuple[Operand, ...], int]
+) -> list[Instruction]:
+    """The calls as one loop over whole vectors; what is behind the last of them computes the first one again. `placed`
+    are the arrays of operands that there are.
+    """
     dtype = group[0].result.dtype
     width = VECTOR // int(dtype[1])
     count = -(-len(group) // width) * width
@@ -122,10 +127,11 @@ def _together(group: Sequence[Op], fresh: Fresh, scratch: Scratch) -> list[Instr
         if all(x == row[0] for x in row) and isinstance(row[0], Constant):
             operands.append(row[0])
             continue
-        place, value = scratch(count, dtype), fresh(dtype)
-        padded = (*row, *(row[0],) * (count - len(row)))
-        out += [Store(place, Constant(k, INDEX), x) for k, x in enumerate(padded)]
-        body.append(Load(value, place, index))
+        padded, value = (*row, *(row[0],) * (count - len(row))), fresh(dtype)
+        if padded not in placed:
+            placed[padded] = scratch(count, dtype)
+            out += [Store(placed[padded], Constant(k, INDEX), x) for k, x in enumerate(padded)]
+        body.append(Load(value, placed[padded], index))
         operands.append(value)
     body += [Op(result, group[0].name, tuple(operands)), Store(results, index, result)]
     out.append(Loop(index, Constant(0, INDEX), Constant(count, INDEX), tuple(body)))

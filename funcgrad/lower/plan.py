@@ -24,6 +24,7 @@ from funcgrad.lower.expand import expand
 from funcgrad.lower.fusion import Fusion, failure, fuse
 from funcgrad.lower.hoist import hoisted
 from funcgrad.lower.inlined import constants_of, merged
+from funcgrad.lower.peel import peeled
 from funcgrad.lower.products import Product
 from funcgrad.lower.roots import Group, Survey
 from funcgrad.lower.schedule import KernelStep, write_group
@@ -79,7 +80,7 @@ def make_plan(program: Program, first_status: int = 1, carry: Sequence[tuple[int
     buffer.
     """
     arguments, results = program.input_types, program.output_types
-    program = counted(expand(hoisted(expand(program))))
+    program = peeled(counted(expand(hoisted(expand(program)))))
     real = split(program)
     program = program if real is program else expand(real)
     pairs = None if carry is None else {program.inputs[i]: program.outputs[k] for i, k in carry}

@@ -79,11 +79,7 @@ EXACT = frozenset(("i8", "f4", "f8", "f2", "b1"))  # dtypes that Python's operat
 
 def print_plan(plan: Plan) -> str:
     """The Python source of a plan."""
-    bodies: dict[str, str] = {}  # the name of each distinct kernel, by its text under no name
-    names: dict[int, str] = {}
-    for step in apart(plan.steps):
-        if isinstance(step, KernelStep):
-            names[id(step)] = bodies.setdefault(print_kernel(step.kernel, ""), f"kernel_{len(bodies)}")
+    names, bodies = kernel_names(plan)
     kernels = [body.replace("def (", f"def {name}(", 1) for body, name in bodies.items()]
     regions = [step for step in plan.steps if isinstance(step, Structured)]
     inner = [source for number, step in enumerate(regions) for source in body_functions(step, number, print_plan)]
@@ -94,6 +90,16 @@ def print_plan(plan: Plan) -> str:
     if any(isinstance(step, Call) for step in plan.steps):
         imports += "\nfrom funcgrad.ir.primitive import registry\n"
     return "\n\n".join([imports, *used, text])
+
+
+def kernel_names(plan: Plan) -> tuple[dict[int, str], dict[str, str]]:
+    """The name of each kernel by the id of its step, and of each distinct one by its text under no name."""
+    bodies: dict[str, str] = {}
+    names: dict[int, str] = {}
+    for step in apart(plan.steps):
+        if isinstance(step, KernelStep):
+            names[id(step)] = bodies.setdefault(print_kernel(step.kernel, ""), f"kernel_{len(bodies)}")
+    return names, bodies
 
 
 # Kernels -------------------------------------------------------------------------------------------------------------

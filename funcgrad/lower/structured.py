@@ -98,12 +98,13 @@ class Structured:
 
 
 Pairs = Sequence[tuple[int, int]]
+OWN = 2  # codes of a loop's own failures
 
 
 def structured(call: Call, make_plan: Callable[[Program, int, Pairs], Any], first_status: int) -> Structured:
     """The step of a loop or branch; `make_plan` lowers a body whose failures are counted from a status on."""
     equation = call.equation
-    status = first_status + len(OWN_FAILURES)
+    status = first_status + OWN
     plans = []
     bodies = BODIES[equation.primitive.name](dict(equation.params))
     for body, carry in zip(bodies, _carries(equation, call.inputs), strict=False):
@@ -176,18 +177,35 @@ def _while_without_constants(equation: Equation) -> tuple[Equation, dict[Var, At
     return equation.replace(inputs=inputs, outputs=chosen(equation.outputs, False), params=changed), gone
 
 
-OWN_FAILURES: tuple[BaseException, ...] = (
-    KeyboardInterrupt("a loop was interrupted"),
-    MemoryError(
-        "the tape of a while_loop under differentiation outgrew the memory: it keeps the carry of every iteration. "
-        "Use scan or fori_loop with known bounds and fg.checkpoint, or fewer iterations."
-    ),
-)
+class TapeTooLong(MemoryError):
+    """A tape with `each` bytes per iteration outgrew the memory."""
+
+    def __init__(self, each: int) -> None:
+        super().__init__(f"the tape of a while_loop under differentiation outgrew the memory ({each} bytes each)")
+        self.each = each
+
+    def __repr__(self) -> str:
+        return f"MemoryError({str(self)!r})"  # for printed Python
+
+    def after(self, count: int) -> MemoryError:
+        """The error of a tape that had room for so many iterations."""
+        return MemoryError(
+            f"the tape of a while_loop under differentiation outgrew the memory: it keeps the carry of each iteration, "
+            f"{self.each:,} bytes, and had grown to {count:,} iterations, {count * self.each:,} bytes in all. With "
+            f'while_loop(..., checkpoint="binomial") few carries are kept and iterations run again; '
+            f"scan and fori_loop with known bounds take checkpoint too"
+        )
+
+
+def own_failures(equation: Equation) -> tuple[BaseException, ...]:
+    """What a loop can fail with by itself: `OWN` codes."""
+    each = sum(t.nbytes for t in equation.params["body"].output_types) if "body" in equation.params else 0
+    return KeyboardInterrupt("a loop was interrupted"), TapeTooLong(each)
 
 
 def failures_of(step: Structured) -> list[tuple[Any, Any]]:
     """What a step and its bodies can fail with, in the order of their codes."""
-    own = [(error, step.equation.source) for error in OWN_FAILURES]
+    own = [(error, step.equation.source) for error in own_failures(step.equation)]
     return [*own, *(failure for plan in step.printed or step.plans for failure in plan.failures)]
 
 

@@ -29,9 +29,9 @@ def survey(group: Group, graph: Graph, trial: Expressions) -> Survey:
     passes: dict[int, list[Key]] = {}
     for root in group.roots:
         passes.setdefault(order.of(root), []).extend(_keys(root))
-    reached = [list(_closure(keys, trial)) for _, keys in sorted(passes.items())]
+    reached = [list(closure(keys, trial)) for _, keys in sorted(passes.items())]
     everything = dict.fromkeys(key for keys in reached for key in keys)
-    everything.update(dict.fromkeys(_closure([k for root in group.in_rows for k in _keys(root)], trial)))
+    everything.update(dict.fromkeys(closure([k for root in group.in_rows for k in _keys(root)], trial)))
     heavy = _heavy(everything, trial)
     cuts = dict.fromkeys(
         k
@@ -64,7 +64,7 @@ def _keys(root: Root) -> list[Key]:
     return [(atom, index) for atom, index in (*root.operands, *places) if isinstance(atom, Var)]
 
 
-def _closure(keys: Iterable[Key], trial: Expressions) -> Iterator[Key]:
+def closure(keys: Iterable[Key], trial: Expressions) -> Iterator[Key]:
     """The elements from which `keys` are computed, and these themselves."""
     seen = set()
     pending = list(keys)

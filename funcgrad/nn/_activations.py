@@ -138,14 +138,14 @@ def log_sigmoid(x: Any) -> Any:
 
 @activation
 def softplus(x: Any) -> Any:
-    """log(1 + exp(x)), as max(x, 0) + log1p(exp(-|x|)), where -|x| = min(x, 0) - max(x, 0):
-    finite for every finite x.
+    """log(1 + exp(x)), as log1p(exp(x)) below 0 and x + log1p(exp(-x)) elsewhere: finite for every finite x, and with
+    derivatives of any order that are right at 0.
 
     >>> softplus([0.0, 1000.0])
     Array([6.93147181e-01, 1.00000000e+03])
     """
-    high = np.maximum(x, 0)
-    return high + np.log1p(np.exp(np.minimum(x, 0) - high))
+    below = x < 0
+    return np.where(below, 0, x) + np.log1p(np.exp(np.where(below, x, -x)))
 
 
 @activation

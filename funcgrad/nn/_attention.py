@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as _np
 
 from funcgrad import numpy as np
-from funcgrad.dtypes import largest
 from funcgrad.errors import at_line
+from funcgrad.nn._blocks import MASKED, How
+from funcgrad.nn._blocks import attention as blockwise
 from funcgrad.nn._common import array, public, widened
 from funcgrad.nn._softmax import logsumexp, softmax
 from funcgrad.numpy._common import cast
 from funcgrad.ops.comparison import stop_gradient
-from funcgrad.trace.frame import type_of
+from funcgrad.trace.frame import bind, type_of
 from funcgrad.trace.tracer import Tracer
 
 NAME = "dot_product_attention"
-MASKED = -0.7 * largest(_np.dtype(_np.float32))  # finite: a row without any key weighs all keys alike, as in JAX
+LARGE = 1 << 27  # bytes of scores, more than which are computed block by block (20 % slower than all at once)
+LARGE_BOUNDED = (
+    1 << 23
+)  # the same where positions bound what is seen: half of the scores is left out, which pays earlier
 IMPLEMENTATIONS = (None, "xla")
 
 
@@ -42,6 +49,9 @@ def dot_product_attention(
 
     B examples, T queries and S keys, N heads of queries and K of keys and values, H features per head; K divides N,
     and each head of keys serves N / K heads of queries in a row. Without the axis B, there is one example.
+
+    Long sequences take memory in proportion to their lengths, forward and backward: large scores are computed for some
+    queries at a time.
 
     Parameters
     ----------
@@ -83,12 +93,42 @@ def dot_product_attention(
     """
     if implementation not in IMPLEMENTATIONS:
         raise ValueError(f"{NAME}: implementation {implementation!r} is none of {IMPLEMENTATIONS}{at_line()}")
+    return attention(
+        query,
+        key,
+        value,
+        bias,
+        mask,
+        scale=scale,
+        is_causal=is_causal,
+        query_seq_lengths=query_seq_lengths,
+        key_value_seq_lengths=key_value_seq_lengths,
+        local_window_size=local_window_size,
+        return_residual=return_residual,
+    )
+
+
+def attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    bias: Any = None,
+    mask: Any = None,
+    *,
+    scale: float | None = None,
+    is_causal: bool = False,
+    query_seq_lengths: Any = None,
+    key_value_seq_lengths: Any = None,
+    local_window_size: int | tuple[int, int] | None = None,
+    return_residual: bool = False,
+    changed: Callable[[Any], Any] | None = None,
+) -> Any:
+    """Attention whose weights, of shape (B, K, N / K, T, S), are `changed` before the values are summed up."""
     shape = type_of(array(query, NAME)).shape
     query, key, value = (_four(x, what) for x, what in ((query, "query"), (key, "key"), (value, "value")))
     dtype = _checked(query, key, value)
     (examples, queries, heads, features), (_, keys, groups, _) = type_of(query).shape, type_of(key).shape
     masks = [] if mask is None else [_of_groups(mask, "mask", heads, groups)]
-    masks += _positions(query, keys, is_causal, local_window_size)
     lengths = (
         _lengths(query_seq_lengths, "query_seq_lengths", examples),
         _lengths(key_value_seq_lengths, "key_value_seq_lengths", examples),
@@ -98,29 +138,48 @@ def dot_product_attention(
 
     wide = widened(dtype)
     each = heads // groups
-    rows = (examples, groups, each * queries, features)  # the heads of a group stand one below the other
-    q = np.transpose(np.reshape(query, (examples, queries, groups, each, features)), (0, 2, 3, 1, 4))
+    q = cast(np.transpose(np.reshape(query, (examples, queries, groups, each, features)), (0, 2, 3, 1, 4)), wide)
     k, v = (cast(np.transpose(x, (0, 2, 1, 3)), wide) for x in (key, value))
-    scores = np.matmul(np.reshape(cast(q, wide), rows), np.swapaxes(k, 2, 3))
-    scores = np.reshape(scores, (examples, groups, each, queries, keys))
-    scores = scores * (1 / math.sqrt(features) if scale is None else scale)
-    if bias is not None:
-        scores = cast(scores + _of_groups(bias, "bias", heads, groups), wide)
-    if masks:
-        allowed = masks[0]
-        for other in masks[1:]:
-            allowed = allowed & other
-        scores = np.where(allowed, scores, wide.type(MASKED))
-    weights = np.reshape(softmax(scores), (*rows[:3], keys))
-    out = np.reshape(np.matmul(weights, v), (examples, groups, each, queries, features))
+    factor = 1 / math.sqrt(features) if scale is None else scale
+    extras = masks if bias is None else [*masks, cast(_of_groups(bias, "bias", heads, groups), wide)]
+    left, right = _bounds(is_causal, local_window_size)
+    large = LARGE if extras or (left is None and right is None) else LARGE_BOUNDED
+    in_blocks = examples * heads * queries * keys * wide.itemsize > large
+    if in_blocks and changed is None and isinstance(factor, float | int):
+        how = How(float(factor), left, right, len(masks), bias is not None)
+        out, top, total = bind(blockwise, q, k, v, *extras, how=how)
+        sums = np.log(total) + top
+    else:
+        scores = _scores(q, k, factor, None if bias is None else extras[-1])
+        allowed = [*masks, *_positions(query, keys, left, right)]
+        if allowed:
+            scores = np.where(functools.reduce(operator.and_, allowed), scores, wide.type(MASKED))
+        weights = softmax(scores) if changed is None else changed(softmax(scores))
+        out = np.matmul(np.reshape(weights, (examples, groups, each * queries, keys)), v)
+        out = np.reshape(out, (examples, groups, each, queries, features))
+        sums = logsumexp(scores, -1) if return_residual else None
     if lengths[0] is not None:
         out = np.where(_before(lengths[0], queries, 3), out, wide.type(0))
     out = cast(np.reshape(np.transpose(out, (0, 3, 1, 2, 4)), shape), dtype)
     if not return_residual:
         return out
-    sums = np.transpose(logsumexp(scores, -1), (0, 3, 1, 2))
-    sums = cast(np.reshape(sums, shape[:-1]), dtype)
+    sums = cast(np.reshape(np.transpose(sums, (0, 3, 1, 2)), shape[:-1]), dtype)
     return out, stop_gradient(sums) if type(sums) is Tracer else sums
+
+
+def _scores(q: Any, k: Any, factor: Any, bias: Any) -> Any:
+    """All scores at once."""
+    examples, groups, each, queries, features = type_of(q).shape
+    rows = np.reshape(q, (examples, groups, each * queries, features))  # a group's heads one below the other
+    scores = np.matmul(rows, np.swapaxes(k, 2, 3))
+    scores = np.reshape(scores, (examples, groups, each, queries, type_of(k).shape[2])) * factor
+    return scores if bias is None else cast(scores + bias, type_of(bias).dtype)
+
+
+def _bounds(causal: bool, window: int | tuple[int, int] | None) -> tuple[int | None, int | None]:
+    """How many keys before and behind itself a query sees at most."""
+    left, right = (window, window) if window is None or isinstance(window, int) else window
+    return left, right if not causal else 0 if right is None else min(right, 0)
 
 
 def _four(x: Any, what: str) -> Any:
@@ -164,7 +223,7 @@ def _of_groups(x: Any, what: str, heads: int, groups: int) -> Any:
     return np.reshape(x, (kind.shape[0], *split, *kind.shape[2:]))
 
 
-def _positions(query: Any, keys: int, causal: bool, window: int | tuple[int, int] | None) -> list[Any]:
+def _positions(query: Any, keys: int, left: int | None, right: int | None) -> list[Any]:
     """The masks that depend on positions only: of shape (T, S).
 
     The sum of no queries makes them part of the program, where they are comparisons of loop indices; computed
@@ -173,11 +232,8 @@ def _positions(query: Any, keys: int, causal: bool, window: int | tuple[int, int
     nothing = cast(np.sum(query[:0]), _np.dtype(_np.int32))
     t = _np.arange(type_of(query).shape[1], dtype=_np.int32)[:, None] + nothing
     s = _np.arange(keys, dtype=_np.int32)
-    masks = [s <= t] if causal else []
-    if window is not None:
-        left, right = (window, window) if isinstance(window, int) else window
-        masks.append((s >= t - left) & (s <= t + right))
-    return masks
+    behind = [] if right is None else [s <= t + right]
+    return behind if left is None else [*behind, s >= t - left]
 
 
 def _lengths(lengths: Any, what: str, examples: int) -> Any:

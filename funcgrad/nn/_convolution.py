@@ -13,15 +13,8 @@ from typing import Any
 import numpy as np
 
 from funcgrad.errors import at_line
-from funcgrad.lax._convolution import (
-    conv_general_dilated,
-    finished,
-    integers,
-    operand,
-    pad_pairs,
-    padtype_to_pads,
-    positive,
-)
+from funcgrad.lax._convolution import conv_general_dilated
+from funcgrad.lax._layouts import finished, integers, operand, pad_pairs, padtype_to_pads, positive
 from funcgrad.lax._windows import reduce_window
 from funcgrad.ops.shape import reshape
 from funcgrad.ops.windows import identity

@@ -96,6 +96,8 @@ homes.update({f"numpy.{_name}": functools.partial(_load, _name) for _name in _la
 def __getattr__(name: str) -> Any:
     if name in _lazily:
         return _load(name)
+    if name == "special":  # where SciPy looks for a namespace's own special functions, with SCIPY_ARRAY_API=1
+        return homes["scipy.special"]()
     if name.startswith("_") or not hasattr(_np, name):
         raise AttributeError(f"module 'funcgrad.numpy' has no attribute {name!r}")
     raise AttributeError(

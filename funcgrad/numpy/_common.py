@@ -114,17 +114,21 @@ def cast(x: Any, dtype: np.dtype) -> Any:
 
 def promoted(name: str, *xs: Any, weak: bool = False) -> list[Any]:
     """Operands brought to their common dtype; if `weak`, operands that are all weak stay so."""
-    xs = tuple(operand(x, name) for x in xs)
-    types = [type_of(x) for x in xs]
+    operands = [x if type(x) is Tracer else operand(x, name) for x in xs]
+    types = [type_of(x) for x in operands]
     first = types[0]
-    if (weak or not first.weak) and all(t.dtype is first.dtype and t.weak is first.weak for t in types):
-        return list(xs)
+    for t in types:
+        if t.dtype is not first.dtype or t.weak is not first.weak or (t.weak and not weak):
+            break
+    else:
+        return operands
     dtype, all_weak = dtypes.promote((t.dtype, t.weak) for t in types)
     if all_weak and weak:
-        return [cast_weakly(x, dtype) for x in xs]
+        return [cast_weakly(x, dtype) for x in operands]
     if all_weak:
-        return [cast(x, dtype) for x in xs]
-    return [x if t.dtype == dtype and type(x) is Tracer else cast(x, dtype) for x, t in zip(xs, types, strict=True)]
+        return [cast(x, dtype) for x in operands]
+    pairs = zip(operands, types, strict=True)
+    return [x if t.dtype == dtype and type(x) is Tracer else cast(x, dtype) for x, t in pairs]
 
 
 def aligned(name: str, x: Any, y: Any) -> Sequence[Any]:
@@ -135,12 +139,22 @@ def aligned(name: str, x: Any, y: Any) -> Sequence[Any]:
             if y.type == kind:
                 return x, y
             if y.type.dtype is kind.dtype and not (kind.weak or y.type.weak):
-                return broadcast(name, x, y)
+                return _aligned_shapes(name, x, y, kind.shape, y.type.shape)
         elif type(y) in _REAL and kind.dtype.kind == "f" and not kind.weak:
             return x, kind.dtype.type(y)
+        elif type(y) is np.ndarray and y.dtype is kind.dtype and not kind.weak:
+            return _aligned_shapes(name, x, y, kind.shape, y.shape)
     elif type(x) in _REAL and type(y) is Tracer and y.type.dtype.kind == "f" and not y.type.weak:
         return y.type.dtype.type(x), y
     return broadcast(name, *promoted(name, x, y, weak=True))
+
+
+def _aligned_shapes(name: str, x: Any, y: Any, left: Shape, right: Shape) -> Sequence[Any]:
+    """`broadcast` of two operands."""
+    if left == right or not left or not right:
+        return x, y
+    shape = broadcast_shape(name, left, right)
+    return x if left == shape else broadcast_to(x, shape), y if right == shape else broadcast_to(y, shape)
 
 
 def cast_weakly(x: Any, dtype: np.dtype) -> Any:

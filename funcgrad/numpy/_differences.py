@@ -19,6 +19,7 @@ from funcgrad.numpy._common import (
     operand,
     promoted,
 )
+from funcgrad.numpy._extended import completed
 from funcgrad.numpy._selection import take
 from funcgrad.numpy._shapes import ravel
 from funcgrad.numpy._sorting import searchsorted
@@ -32,6 +33,7 @@ def _part(x: Any, axis: int, which: slice | int) -> Any:
     return x[(*(slice(None),) * axis, which)]
 
 
+@completed(lambda count, named: {k: x for k, x in named.items() if not (x is None and k in ("prepend", "append"))})
 @implements(np.diff)
 def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = _ABSENT, append: Any = _ABSENT) -> Any:
     """Each element less the one before it, `n` times."""
@@ -179,6 +181,9 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
 def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Any:
     """The piecewise linear function through the points ``(xp, fp)``, whose first coordinates increase."""
     x, xp, fp = (operand(v, "interp") for v in (x, xp, fp))
+    if "c" in (type_of(x).dtype.kind, type_of(xp).dtype.kind):
+        names = f"{type_of(x).dtype.name} and {type_of(xp).dtype.name}"
+        raise TypeError(f"interp: x and xp must be real, not {names}{at_line()}")
     kind = np.dtype(np.complex128 if type_of(fp).dtype.kind == "c" else np.float64)
     x, xp, fp = cast(x, np.dtype(np.float64)), cast(xp, np.dtype(np.float64)), cast(fp, kind)
     if type_of(xp).ndim != 1 or type_of(xp).shape != type_of(fp).shape:

@@ -9,6 +9,7 @@ import numpy as np
 from funcgrad import dtypes
 from funcgrad.errors import at_line
 from funcgrad.numpy._common import broadcast, cast, implements, operand, promoted
+from funcgrad.numpy._extended import completed
 from funcgrad.numpy._ufunc import no_output
 from funcgrad.numpy._ufuncs import _beyond, _truth, namespace
 from funcgrad.ops import arithmetic as ar
@@ -30,10 +31,18 @@ def where(condition: Any, x: Any = None, y: Any = None, /) -> Any:
     return co.select(*broadcast("where", _truth(operand(condition, "where")), y, x))
 
 
+def _no_upper_limit(count: int, named: dict[str, Any]) -> dict[str, Any]:
+    """``clip(x, low)`` has none, though NumPy wants it said."""
+    return named if count != 2 or named.keys() & {"a_max", "min", "max"} else named | {"a_max": None}
+
+
+@completed(_no_upper_limit)
 @implements(np.clip)
 def clip(a: Any, a_min: Any = None, a_max: Any = None, out: None = None, *, min: Any = None, max: Any = None) -> Any:
     """Limit the elements to an interval."""
     no_output("numpy.clip", out)
+    a = operand(a, "clip")
+    a = cast(a, np.dtype(np.float32)) if type_of(a).dtype == dtypes.BFLOAT16 else a  # as NumPy has it
     low, high = (a_min if min is None else min), (a_max if max is None else max)
     low = None if _beyond(a, low) < 0 else low  # as in NumPy: a Python int beyond the dtype limits nothing
     high = None if _beyond(a, high) > 0 else high

@@ -37,6 +37,22 @@ def extends(reference: Callable[..., Any], **extra: Any) -> Callable[[F], F]:
     return decorate
 
 
+def completed(complete: Callable[[int, dict[str, Any]], dict[str, Any]]) -> Callable[[F], F]:
+    """The decorated function gets the keywords that `complete` makes of how many positional ones there are, and others.
+
+    This is how arguments may be left out, or be None, where the Array API standard says so and NumPy does not.
+    """
+
+    def decorate(function: F) -> F:
+        @functools.wraps(function)
+        def with_defaults(*args: Any, **kwargs: Any) -> Any:
+            return function(*args, **complete(len(args), kwargs))
+
+        return with_defaults  # type: ignore[return-value]
+
+    return decorate
+
+
 def length_of(mask: Any, size: int | None, name: str) -> int:
     """How many elements a result has: `size`, or as many as there are true ones in a known mask.
 

@@ -136,11 +136,14 @@ def _nextafter(x: Any, y: Any) -> Any:
 
 
 def _logaddexp2(x: Any, y: Any) -> Any:
-    """log2(2**x + 2**y) = max + log1p(2**(min - max)) / log 2; the difference of equal infinities is NaN."""
-    high = ar.max_(x, y)
-    difference = ar.sub(ar.min_(x, y), high)
-    finite = ar.add(high, ar.mul(tr.log1p(tr.exp2(difference)), type_of(high).dtype.type(1 / np.log(2.0))))
-    return co.select(co.ne(difference, difference), finite, ar.add(x, y))
+    """log2(2**x + 2**y) = max + log1p(2**(min - max)) / log 2, as `logaddexp`."""
+    less = co.lt(x, y)
+    high = co.select(less, x, y)
+    difference = ar.sub(co.select(less, y, x), high)
+    missing, number = co.ne(difference, difference), type_of(high).dtype.type
+    high = co.select(missing, high, ar.mul(ar.add(x, y), number(0.5)))
+    rest = tr.log1p(tr.exp2(co.select(missing, difference, number(0))))
+    return ar.add(high, ar.mul(rest, number(1 / np.log(2.0))))
 
 
 ufunc(np.frexp, frexp)

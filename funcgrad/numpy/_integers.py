@@ -57,12 +57,9 @@ def _order(bitorder: str) -> np.ndarray:
 
 def _along_last(name: str, a: Any, axis: int | None) -> tuple[Any, int]:
     """The array with `axis` moved to the end (None: flat), and where it was."""
-    kind = type_of(a)
-    if axis is None:
-        return reshape(a, shape=(kind.size,)), 0
-    if not kind.shape:
-        raise ValueError(f"{name}: a 0-d array has no axis {axis}{at_line()}")
-    along = axis_number(axis, kind.ndim, name)
+    if axis is None or not type_of(a).ndim:  # as in NumPy, a number counts as an array of one
+        a = reshape(a, shape=(type_of(a).size,))
+    along = axis_number(0 if axis is None else axis, type_of(a).ndim, name)
     return moveaxis(a, along, -1), along
 
 

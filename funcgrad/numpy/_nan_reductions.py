@@ -171,8 +171,9 @@ def nanvar(
     square = np.real(distance * np.conjugate(distance)) if type_of(a).dtype.kind == "c" else distance * distance
     folded = np.sum(square, axis, keepdims=keep)
     count = np.real(count) if keep else np.reshape(np.real(count), type_of(folded).shape)
-    freedom = count - type_of(count).dtype.type(ddof)
-    return np.where(freedom > 0, folded / np.where(freedom > 0, freedom, 1), np.nan)
+    number = type_of(count).dtype.type
+    freedom = count - number(ddof)
+    return np.where(freedom > 0, folded / np.where(freedom > 0, freedom, number(1)), type_of(folded).dtype.type(np.nan))
 
 
 @implements(np.nanstd)

@@ -21,6 +21,7 @@ from funcgrad.ops.contraction import dot_general
 from funcgrad.ops.reduction import reduce_sum
 from funcgrad.ops.shape import reshape
 from funcgrad.trace.frame import type_of
+from funcgrad.trace.tracer import Tracer
 
 Axes = tuple[int, ...]
 F = TypeVar("F", bound=Callable[..., Any])
@@ -38,6 +39,8 @@ def _of_bools(product: F) -> F:
 
     @functools.wraps(product)
     def function(*args: Any, **kwargs: Any) -> Any:
+        if type(args[0]) is Tracer and args[0].type.dtype.kind != "b":  # the usual case
+            return product(*args, **kwargs)
         arrays = [
             k for k, x in enumerate(args[:2] if product.__name__ == "tensordot" else args) if not isinstance(x, str)
         ]

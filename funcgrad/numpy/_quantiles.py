@@ -4,12 +4,13 @@ statistical packages", The American Statistician 50 (1996), number nine ways of 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from funcgrad.dtypes import is_inexact
+from funcgrad.dtypes import BFLOAT16, is_inexact
 from funcgrad.errors import at_line
 from funcgrad.numpy._common import axis_numbers, broadcast_to, cast, concrete, implements, operand
 from funcgrad.numpy._reductions import _plain
@@ -120,7 +121,7 @@ def _at(ordered: Any, places: Any) -> Any:
     places = convert(places, dtype=INT64)
     front = wanted.ndim - (kind.ndim - 1)
     full = (*wanted.shape[:front], *kind.shape[1:])
-    flat = reshape(broadcast_to(places, full), (-1, *kind.shape[1:]))
+    flat = reshape(broadcast_to(places, full), (math.prod(wanted.shape[:front]), *kind.shape[1:]))
     return reshape(take_along_axis(ordered, flat, 0), full)
 
 
@@ -234,8 +235,8 @@ def _function(name: str, percent: bool, skip_nan: bool) -> Any:
             out = _quantile(name, a, fractions, axis, method, keep, skip_nan)
         else:
             out = _weighted(name, a, fractions, axis, _checked_weights(name, weights, a, axis, method), keep, skip_nan)
-        weak = isinstance(q, (int, float)) and type_of(a).dtype.kind == "f"
-        return cast(out, type_of(a).dtype) if weak else out
+        dtype = np.dtype(np.float32) if type_of(a).dtype == BFLOAT16 else type_of(a).dtype
+        return cast(out, dtype) if isinstance(q, (int, float)) and dtype.kind == "f" else out
 
     return function
 

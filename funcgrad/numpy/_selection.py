@@ -67,6 +67,7 @@ functions[np.take] = take
 def _take(a: Any, indices: Any, axis: int | None, mode: str, fill_value: Any) -> Any:
     if axis is None:
         a, axis = ravel(a), 0
+    a = a if type_of(a).ndim else ravel(a)  # as in NumPy, a number counts as an array of one
     ndim = type_of(a).ndim
     along = axis_number(axis, ndim, "take")
     if mode == "fill":

@@ -23,6 +23,7 @@ from funcgrad.numpy._common import (
     static_shape,
 )
 from funcgrad.numpy._common import broadcast_to as _broadcast_to
+from funcgrad.numpy._extended import completed
 from funcgrad.ops import shape as sh
 from funcgrad.ops.comparison import convert, ge, select
 from funcgrad.ops.indexing import gather
@@ -119,8 +120,9 @@ def squeeze(a: Any, axis: Any = None) -> Any:
     return _reshaped(a, tuple(n for k, n in enumerate(shape) if k not in axes))
 
 
+@completed(lambda count, named: named if count > 1 else {"axis": 0} | named)
 @implements(np.expand_dims)
-def expand_dims(a: Any, axis: Any) -> Any:
+def expand_dims(a: Any, axis: Any = 0) -> Any:
     """With new axes of extent 1."""
     shape = list(type_of(a).shape)
     count = len(axis) if isinstance(axis, (tuple, list)) else 1

@@ -11,6 +11,7 @@ from funcgrad.numpy._common import axis_number, concrete, dtype_of, implements, 
 from funcgrad.numpy._extended import extends
 from funcgrad.numpy._selection import take
 from funcgrad.numpy._shapes import ravel, reshape
+from funcgrad.ops import partition as selection
 from funcgrad.ops import sorting
 from funcgrad.ops.comparison import convert
 from funcgrad.trace.frame import type_of
@@ -83,28 +84,32 @@ def lexsort(keys: Any, axis: int = -1) -> Any:
     return sorting.lexicographic(columns[::-1], along)
 
 
-def _check_kth(name: str, kth: Any, n: int) -> None:
+def _places(name: str, kth: Any, kind: str, n: int) -> tuple[int, ...]:
+    """The places that are asked for, counted from the front, in order."""
+    if kind != "introselect":
+        raise ValueError(f"{name}: select kind must be 'introselect' (got {kind!r}){at_line()}")
     places = np.asarray(kth)
     if places.dtype.kind not in "iu":
         raise TypeError(f"{name}: partition index must be integer, not {places.dtype.name}{at_line()}")
+    if places.ndim > 1:
+        raise ValueError(f"{name}: kth array must have dimension <= 1, not shape {places.shape}{at_line()}")
     if np.any((places < -n) | (places >= n)):
         raise ValueError(f"{name}: kth(={kth}) out of bounds ({n}){at_line()}")
+    return tuple(sorted({int(k) % n for k in places.ravel()}))
 
 
 @implements(np.partition)
 def partition(a: Any, kth: Any, axis: int | None = -1, kind: str = "introselect", order: Any = None) -> Any:
-    """The elements with the `kth` where it stands in order, smaller ones before it: all of them in order."""
+    """The elements with the `kth` where it stands in order, smaller ones before it, larger ones behind it."""
     a, along = _sorted_line("partition", a, axis, None, order)
-    _check_kth("partition", kth, type_of(a).shape[along])
-    return sorting.sort(a, dimension=along, descending=False)
+    return selection.partition(a, dimension=along, kth=_places("partition", kth, kind, type_of(a).shape[along]))
 
 
 @implements(np.argpartition)
 def argpartition(a: Any, kth: Any, axis: int | None = -1, kind: str = "introselect", order: Any = None) -> Any:
-    """Where the elements of `partition` stand."""
+    """Where elements stand that come in the order of `partition`."""
     a, along = _sorted_line("argpartition", a, axis, None, order)
-    _check_kth("argpartition", kth, type_of(a).shape[along])
-    return sorting.argsort(a, dimension=along, descending=False)
+    return selection.argpartition(a, dimension=along, kth=_places("argpartition", kth, kind, type_of(a).shape[along]))
 
 
 @extends(np.searchsorted, method="scan")

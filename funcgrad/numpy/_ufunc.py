@@ -76,15 +76,20 @@ class UFunc:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The function of every element."""
-        if not has_tracer(args) and not (kwargs and has_tracer(tuple(kwargs.values()))):
-            return wrap(self.reference(*args, **kwargs))
+        for x in args:
+            if type(x) is Tracer:
+                break
+        else:
+            if not has_tracer(args) and not (kwargs and has_tracer(tuple(kwargs.values()))):
+                return wrap(self.reference(*args, **kwargs))
         if len(args) > self.nin:
             raise TypeError(
                 f"{self.__name__}() takes {self.nin} array arguments, got {len(args)}; out= would write into an array: "
                 f"traced functions are pure{at_line()}"
             )
         if not kwargs:
-            return strong(self.traced(*args))
+            result = self.traced(*args)
+            return result if type(result) is Tracer and not result.type.weak else strong(result)
         dtype, where = self._keywords(dict(kwargs))
         if dtype is not None:
             args = tuple(cast(operand(x, self.__name__), np.dtype(dtype)) for x in args)

@@ -17,7 +17,7 @@ from funcgrad.ops import complex as cx
 from funcgrad.ops import transcendental as tr
 from funcgrad.ops.bits import integer_power
 from funcgrad.trace.frame import type_of
-from funcgrad.trace.tracer import ufuncs
+from funcgrad.trace.tracer import Tracer, ufuncs
 
 Traced = Callable[..., Any]
 namespace: dict[str, Any] = {}
@@ -34,8 +34,9 @@ def ufunc(reference: np.ufunc, traced: Traced, *aliases: str) -> None:
 
 def _floating(name: str, primitive: Any) -> Traced:
     def traced(x: Any) -> Any:
-        x = operand(x, name)
-        return primitive(_inexact(x))
+        if type(x) is Tracer and x.type.dtype in dtypes.INEXACT:
+            return primitive(x)
+        return primitive(_inexact(operand(x, name)))
 
     return traced
 
@@ -217,6 +218,13 @@ def _power(x: Any, y: Any) -> Any:
     return ar.pow_(*broadcast("power", x, y))
 
 
+def _power_operator(x: Any, y: Any) -> Any:
+    """``x ** y``, for which NumPy squares bools in int8."""
+    if type(y) is int and y == 2 and type_of(x).dtype == np.bool_ and not type_of(x).weak:
+        return cast(x, np.dtype(np.int8))
+    return _power(x, y)
+
+
 def _float_power(x: Any, y: Any) -> Any:
     x, y = operand(x, "float_power"), operand(y, "float_power")
     wide = np.dtype(np.complex128 if cx.is_complex(x) or cx.is_complex(y) else np.float64)
@@ -224,25 +232,29 @@ def _float_power(x: Any, y: Any) -> Any:
 
 
 def _logaddexp(x: Any, y: Any) -> Any:
-    """log(exp x + exp y) = max + log1p(exp(min - max));
-    the difference is NaN for equal infinities, where x + y is right.
+    """log(exp x + exp y) = max + log1p(exp(min - max)), where equal infinities, whose difference is NaN, share alike.
+
+    Which one is larger is a choice between two formulas that are equal everywhere, so that derivatives of any order are
+    right where x = y; those of max and min are not.
     """
-    high = ar.max_(x, y)
-    difference = ar.sub(ar.min_(x, y), high)
-    finite = high + tr.log1p(tr.exp(difference))
-    return co.select(co.ne(difference, difference), finite, ar.add(x, y))
+    less = co.lt(x, y)
+    high = co.select(less, x, y)
+    difference = ar.sub(co.select(less, y, x), high)
+    missing, number = co.ne(difference, difference), type_of(high).dtype.type
+    high = co.select(missing, high, ar.add(x, y) * number(0.5))
+    return high + tr.log1p(tr.exp(co.select(missing, difference, number(0))))
 
 
 def _hypot(x: Any, y: Any) -> Any:
-    """sqrt(x² + y²) scaled by the larger one, so that squares cannot overflow."""
+    """sqrt(x² + y²) scaled by the larger one, so that squares cannot overflow; a choice, as in `_logaddexp`."""
     a, b = ar.abs_(x), ar.abs_(y)
-    big, small = ar.max_(a, b), ar.min_(a, b)
-    zero, one = type_of(big).dtype.type(0), type_of(big).dtype.type(1)
+    zero, one, infinity = (type_of(a).dtype.type(k) for k in (0, 1, np.inf))
+    finite, less = co.and_(ar.is_finite(a), ar.is_finite(b)), co.lt(a, b)
+    big, small = co.select(finite, one, co.select(less, a, b)), co.select(finite, zero, co.select(less, b, a))
     void = co.eq(big, zero)
     ratio = small / co.select(void, big, one)
-    finite = co.select(co.not_(ar.is_finite(big)), big * ar.sqrt(one + ratio * ratio), big)
-    infinity = type_of(big).dtype.type(np.inf)
-    return co.select(co.or_(co.eq(a, infinity), co.eq(b, infinity)), finite, infinity)  # beside NaN too, as in C99
+    infinite = co.or_(co.eq(a, infinity), co.eq(b, infinity))  # beside NaN too, as in C99
+    return co.select(finite, co.select(infinite, a + b, infinity), big * ar.sqrt(one + ratio * ratio))
 
 
 def _copysign(x: Any, y: Any) -> Any:
@@ -297,7 +309,7 @@ def _absolute(x: Any) -> Any:
 
 def _negative(x: Any) -> Any:
     x = operand(x, "negative")
-    if _is_bool(x):
+    if type_of(x).dtype.kind == "b":
         raise TypeError(
             f"the numpy boolean negative, the `-` operator, is not supported: use ~x or logical_not{at_line()}"
         )
@@ -383,6 +395,7 @@ def _install() -> None:
     ufunc(np.divmod, lambda x, y: _divmod_parts("divmod", x, y))
     ufunc(np.fmod, _fmod)
     ufunc(np.power, _power, "pow")
+    operators["power"] = _power_operator
     ufunc(np.float_power, _float_power)
     ufunc(np.maximum, _same("maximum", ar.max_))
     ufunc(np.minimum, _same("minimum", ar.min_))

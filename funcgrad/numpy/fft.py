@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from funcgrad.errors import TracerIntegerConversionError, at_line
-from funcgrad.numpy._common import axis_number, cast, implements, operand
+from funcgrad.numpy._common import axis_number, cast, dtype_of, implements, operand
+from funcgrad.numpy._extended import extends
 from funcgrad.ops import complex as cx
 from funcgrad.ops.fft import fft as transform
 from funcgrad.ops.shape import pad, slice_
@@ -185,18 +186,22 @@ def ifftshift(x: Any, axes: Any = None) -> Any:
     return _shifted("ifftshift", x, axes, -1)
 
 
-@implements(np.fft.fftfreq)
-def fftfreq(n: int, d: Any = 1.0, device: None = None) -> Any:
+def _as_dtype(x: Any, dtype: Any) -> Any:
+    return x if dtype is None else cast(x, dtype_of(dtype))
+
+
+@extends(np.fft.fftfreq, dtype=None)
+def fftfreq(n: int, d: Any = 1.0, device: None = None, *, dtype: Any = None) -> Any:
     """The frequencies of `fft`'s elements."""
     count = length_of("fftfreq", n)
-    return np.fft.fftfreq(count) / d
+    return _as_dtype(np.fft.fftfreq(count) / d, dtype)
 
 
-@implements(np.fft.rfftfreq)
-def rfftfreq(n: int, d: Any = 1.0, device: None = None) -> Any:
+@extends(np.fft.rfftfreq, dtype=None)
+def rfftfreq(n: int, d: Any = 1.0, device: None = None, *, dtype: Any = None) -> Any:
     """The frequencies of `rfft`'s elements."""
     count = length_of("rfftfreq", n)
-    return np.fft.rfftfreq(count) / d
+    return _as_dtype(np.fft.rfftfreq(count) / d, dtype)
 
 
 __all__ = [

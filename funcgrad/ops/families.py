@@ -20,10 +20,11 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.dtypes import DType
+from funcgrad.dtypes import BFLOAT16, DType
 from funcgrad.ir.primitive import Primitive, Pullback, Values, registry
 from funcgrad.ir.types import ArrayType
 from funcgrad.trace.frame import bind, type_of
+from funcgrad.trace.tracer import Tracer
 
 Partial = Callable[..., Any]
 
@@ -35,7 +36,21 @@ class Operation(Primitive):
 
     def __call__(self, *inputs: Any, **params: Any) -> Any:
         """The output for arrays, scalars or tracers (their shapes and dtypes must fit; nothing is promoted)."""
-        outputs = bind(self, *inputs, **params)
+        frame, plain = None, self.evaluate is None
+        for x in inputs:
+            if type(x) is Tracer:
+                if frame is None or x.frame.level > frame.level:
+                    frame = x.frame
+            elif getattr(x, "dtype", None) is BFLOAT16:
+                plain = False
+        if frame is None:
+            if plain:
+                return self.reference(*inputs, **params)
+            outputs = self.compute(inputs, params)
+        elif frame.active:
+            outputs = frame.process(self, inputs, params)
+        else:
+            outputs = bind(self, *inputs, **params)  # which raises
         return outputs if self.multiple else outputs[0]
 
 
@@ -88,7 +103,10 @@ def elementwise(
         if dtype not in dtypes:
             raise TypeError(f"{name} does not accept dtype {dtype.name}")
         out = result(dtype) if result else dtype
-        return ArrayType(shape, out, weak and out.kind != "b" and all(t.weak for t in types))
+        if weak:
+            weak = out.kind != "b" and all(t.weak for t in types)
+        same = out is first.dtype and weak is first.weak and shape is first.shape
+        return first if same else ArrayType(shape, out, weak)
 
     return Operation(
         name=name,
@@ -98,6 +116,7 @@ def elementwise(
         jvp=_elementwise_jvp(name, partials) if partials else None,
         vjp=_elementwise_vjp(name, partials) if partials else None,
         batch=_elementwise_batch(name),
+        partials=tuple(partials) if partials else None,
         scalar=scalar,
         operands=len(partials) if partials else operands,
     )
@@ -226,7 +245,7 @@ def linear(
             result = transpose(cotangents[0], *types, **params)
             return result if isinstance(result, tuple) else (result,)
 
-        return bind(primitive, *inputs, **params), pullback
+        return (primitive(*inputs, **params),), pullback
 
     primitive = Operation(
         name=name, family="linear", reference=reference, infer=infer, jvp=jvp, vjp=vjp, batch=batched_by(batch)
@@ -295,7 +314,7 @@ def bilinear(
             right = transposes[1](ct, x, types, **params) if wanted[1] else None
             return left, right
 
-        return bind(primitive, x, y, **params), pullback
+        return (primitive(x, y, **params),), pullback
 
     primitive = Operation(name=name, family="bilinear", reference=reference, infer=infer, jvp=jvp, vjp=vjp, batch=batch)
     return primitive

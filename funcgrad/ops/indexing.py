@@ -16,7 +16,7 @@ from funcgrad.errors import at_line
 from funcgrad.ir.primitive import Pullback, Values
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.families import Operation, elementwise, repeat, zero, zeros_like
-from funcgrad.ops.shape import iota, transpose
+from funcgrad.ops.shape import counted, transpose
 from funcgrad.trace.frame import bind, type_of
 
 Axes = tuple[int, ...]
@@ -126,7 +126,7 @@ def batched_indices(size: int, indices: Sequence[Any], batched: Sequence[bool]) 
     """The index arrays with a batch axis, led by one that counts the examples."""
     full = [i if b else repeat(i, size) for i, b in zip(indices, batched, strict=True)]
     shape = type_of(full[0]).shape
-    return [iota(dtype=np.dtype(np.int64), shape=shape, dimension=0), *full]
+    return [counted(np.dtype(np.int64), shape), *full]
 
 
 def _gather_batch(size: int, inputs: Values, batched: Sequence[bool], params: dict[str, Any]) -> Any:

@@ -42,6 +42,8 @@ def _behind(axes: Axes) -> Axes:
 
 def _reduce_sum(x: Any, *, axes: Axes) -> Any:
     x = np.asarray(x)
+    if x.dtype.kind in "fc":
+        return np.add.reduce(x, axes)
     return np.add.reduce(x, axes, x.dtype)
 
 

@@ -209,7 +209,8 @@ def _product_slopes(inputs: Values, params: dict[str, Any], wanted: Sequence[boo
     """The derivative of the result by x, at each of its elements, and by each update: the product of all others.
 
     A product of others is a quotient where no other is zero; so zeros are counted, and left out of the product. Where
-    one other is zero, it is a factor again: it is 0, but its derivative is not.
+    one or two others are zero, they are factors again: their product is 0, but its derivatives are not. (That of three
+    others has the right derivatives up to the second, so that those of the result are right up to the third anywhere.)
     """
     x, updates, *indices = inputs
     one = type_of(x).dtype.type(1)
@@ -228,11 +229,17 @@ def _product_slopes(inputs: Values, params: dict[str, Any], wanted: Sequence[boo
         none = np.broadcast_to(np.int64(0), type_of(x).shape)
         other_zeros = gather(scatter_add(none, zero, *indices, axes=axes), *indices, axes=axes) - zero
         small = select(is_zero, nothing, updates)
-        sums = scatter_add(np.broadcast_to(nothing, type_of(x).shape), small, *indices, axes=axes)
-        last = gather(sums, *indices, axes=axes) - small  # the other zero, if there is one
+
+        def sum_of_others(terms: Any) -> Any:
+            sums = scatter_add(np.broadcast_to(nothing, type_of(x).shape), terms, *indices, axes=axes)
+            return gather(sums, *indices, axes=axes) - terms
+
+        first = sum_of_others(small)  # the other zero, if there is one
+        pair = (first * first - sum_of_others(small * small)) * np.asarray(0.5, type_of(x).dtype)[()]
         slope = product / others
-        with_one = select(eq(other_zeros, np.int64(1)), zeros_like(updates), slope * last)
-        of_updates = select(eq(other_zeros, np.int64(0)), with_one, slope)
+        several = select(eq(other_zeros, np.int64(2)), zeros_like(updates), slope * pair)
+        some = select(eq(other_zeros, np.int64(1)), several, slope * first)
+        of_updates = select(eq(other_zeros, np.int64(0)), some, slope)
     return of_x, of_updates
 
 

@@ -4,6 +4,7 @@ Broadcast, reshape, transpose, slice, reverse, pad, concatenate, iota.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 from funcgrad.dtypes import DType
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.families import Operation, batched_by, linear, nondifferentiable, operation
+from funcgrad.trace.frame import running
 
 Shape = tuple[int, ...]
 SMALL = 1024  # elements that are written faster than a view is made of them
@@ -28,15 +30,25 @@ def _check(condition: bool, message: str) -> None:
 
 def _broadcast(x: Any, *, shape: Shape, broadcast_dimensions: Shape) -> Any:
     x = np.asarray(x)
-    expanded = [1] * len(shape)
-    for axis, extent in zip(broadcast_dimensions, x.shape, strict=True):
-        expanded[axis] = extent
-    x = x.reshape(expanded)
+    if x.ndim == 0 and x.dtype.kind in "fciub":  # np.broadcast_to takes ten times as long
+        out: np.ndarray = np.ndarray(shape, x.dtype, x, 0, (0,) * len(shape))
+        out.flags.writeable = False
+        return out
+    x = x.reshape(_expanded(x.shape, len(shape), broadcast_dimensions))
     if x.size > 1 and math.prod(shape) <= SMALL:
         out = np.empty(shape, x.dtype)
         out[...] = x
         return out
     return np.broadcast_to(x, shape)
+
+
+@functools.lru_cache(maxsize=4096)
+def _expanded(have: Shape, ndim: int, broadcast_dimensions: Shape) -> Shape:
+    """The shape of an operand with axes of extent 1 where it has none."""
+    expanded = [1] * ndim
+    for axis, extent in zip(broadcast_dimensions, have, strict=True):
+        expanded[axis] = extent
+    return tuple(expanded)
 
 
 def _broadcast_infer(x: ArrayType, *, shape: Shape, broadcast_dimensions: Shape) -> ArrayType:
@@ -48,11 +60,17 @@ def _broadcast_infer(x: ArrayType, *, shape: Shape, broadcast_dimensions: Shape)
 
 
 def _broadcast_transpose(ct: Any, x: ArrayType, *, shape: Shape, broadcast_dimensions: Shape) -> Any:
-    kept = {axis for axis, extent in zip(broadcast_dimensions, x.shape, strict=True) if extent == shape[axis]}
-    summed = tuple(axis for axis in range(len(shape)) if axis not in kept)
+    summed = _repeated(x.shape, shape, broadcast_dimensions)
     if summed:
         ct = operation("reduce_sum")(ct, axes=summed)
-    return reshape(ct, shape=x.shape) if len(kept) != x.ndim else ct
+    return reshape(ct, shape=x.shape) if len(shape) - len(summed) != x.ndim else ct
+
+
+@functools.lru_cache(maxsize=4096)
+def _repeated(have: Shape, shape: Shape, broadcast_dimensions: Shape) -> Shape:
+    """The axes of `shape` along which an operand of shape `have` is repeated."""
+    kept = {axis for axis, extent in zip(broadcast_dimensions, have, strict=True) if extent == shape[axis]}
+    return tuple(axis for axis in range(len(shape)) if axis not in kept)
 
 
 def _broadcast_batch(size: int, x: Any, *, shape: Shape, broadcast_dimensions: Shape) -> Any:
@@ -74,7 +92,7 @@ def _reshape_infer(x: ArrayType, *, shape: Shape) -> ArrayType:
 
 reshape: Operation = linear(
     "reshape",
-    lambda x, *, shape: np.reshape(x, shape),
+    lambda x, *, shape: (x if type(x) is np.ndarray else np.asarray(x)).reshape(shape),
     _reshape_infer,
     lambda ct, x, *, shape: reshape(ct, shape=x.shape),
     lambda size, x, *, shape: reshape(x, shape=(size, *shape)),
@@ -273,3 +291,9 @@ def _no_operand(size: int, **params: Any) -> Any:
 
 
 iota = nondifferentiable("iota", _iota, _iota_infer, _no_operand)
+
+
+def counted(dtype: DType, shape: Shape, dimension: int = 0) -> Any:
+    """Positions along an axis: where a program is being made, an equation rather than an array of all of them."""
+    params = {"dtype": dtype, "shape": shape, "dimension": dimension}
+    return running.builders[-1].process(iota, (), params)[0] if running.builders else iota(**params)

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as _np
 
 from funcgrad import numpy as np
-from funcgrad.lax._control import cond
-from funcgrad.optim._base import Params, Updates, arrays, check_match, dtype_of, like, map_trees, owned
+from funcgrad.lax._branches import cond
+from funcgrad.optim._base import Params, Updates, arrays, check_match, dtype_of, in_dtype, like, map_trees, owned
 
 
 def apply_updates(params: Params, updates: Updates) -> Params:
@@ -35,11 +35,7 @@ def apply_updates(params: Params, updates: Updates) -> Params:
     check_match("apply_updates", updates, params, "params")
     params, updates = arrays(params), arrays(updates)
     with _np.errstate(all="ignore"):
-        return owned(map_trees(lambda p, u: _in_dtype(p + u, dtype_of(p)), params, updates), (params, updates))
-
-
-def _in_dtype(x: Any, dtype: _np.dtype) -> Any:
-    return x if dtype_of(x) == dtype else x.astype(dtype)
+        return owned(map_trees(lambda p, u: in_dtype(p + u, dtype_of(p)), params, updates), (params, updates))
 
 
 def incremental_update(new_tensors: Params, old_tensors: Params, step_size: Any) -> Params:

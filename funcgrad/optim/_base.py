@@ -14,6 +14,7 @@ import numpy as _np
 from funcgrad import numpy as np
 from funcgrad import tree
 from funcgrad.array import Array
+from funcgrad.dtypes import BFLOAT16, FLOATS
 from funcgrad.errors import at_line
 from funcgrad.trace.frame import type_of
 from funcgrad.trace.tracer import Tracer
@@ -116,8 +117,10 @@ def transformation_with_args(
             check_match(name, updates, params, "params")
             params = arrays(params)
         with _np.errstate(all="ignore"):  # 0 / 0 and the like are meant, as in compiled code
-            results = update(arrays(updates), state, params, **extra_args)
-        return owned(results, (updates, state, params))
+            results, after = update(arrays(updates), state, params, **extra_args)
+        if not any(_is_float(x) and dtype_of(x) != BFLOAT16 for x in tree.leaves(state)):
+            results = with_dtypes_of(updates, results)
+        return owned((results, with_dtypes_of(state, after)), (updates, state, params))
 
     return GradientTransformationExtraArgs(checked_init, checked_update)
 
@@ -213,6 +216,27 @@ def map_trees(f: Callable[..., Any], first: Any, *rest: Any) -> Any:
             check_structure("tree_map", first, other, "other trees")
         raise
     return tree.unflatten(structure, [f(*leaf) for leaf in zip(leaves, *others, strict=True)])
+
+
+def with_dtypes_of(before: Any, after: Any) -> Any:
+    """What became of a tree, in the dtypes that it had: Python numbers widen bfloat16, but loops carry states, and
+    branches must agree.
+    """
+    old, structure = tree.flatten(before)
+    new, new_structure = tree.flatten(after)
+    if structure != new_structure:
+        return after
+    same = [in_dtype(y, dtype_of(x)) if _is_float(x) and _is_float(y) else y for x, y in zip(old, new, strict=True)]
+    return tree.unflatten(structure, same)
+
+
+def _is_float(x: Any) -> bool:
+    return (type(x) is Tracer or isinstance(x, (_np.ndarray, _np.generic))) and dtype_of(x) in FLOATS
+
+
+def in_dtype(x: Any, dtype: _np.dtype) -> Any:
+    """`x` in a dtype."""
+    return x if dtype_of(x) == dtype else x.astype(dtype)
 
 
 def check_match(name: str, updates: Any, other: Any, what: str) -> None:

@@ -9,7 +9,7 @@ import numpy as _np
 
 from funcgrad import numpy as np
 from funcgrad import tree as _tree
-from funcgrad.lax._control import cond
+from funcgrad.lax._branches import cond
 from funcgrad.numpy._common import concrete
 from funcgrad.optim import tree
 from funcgrad.optim._base import (

@@ -202,7 +202,8 @@ def scale_by_rprop(
 
     def size(g: Any, before: Any, step: Any) -> Any:
         agreement = g * before
-        factor = np.where(agreement > 0, like(eta_plus, step), like(eta_minus, step)) * step
+        grown, shrunk = like(eta_plus, step) * step, like(eta_minus, step) * step
+        factor = np.where(agreement > 0, grown, shrunk)
         bounded = np.clip(factor, like(min_step_size, step), like(max_step_size, step))
         return np.where(agreement == 0, step, bounded)
 

@@ -16,7 +16,8 @@ import numpy as _np
 from funcgrad import numpy as np
 from funcgrad.api import value_and_grad
 from funcgrad.errors import at_line
-from funcgrad.lax._control import cond, while_loop
+from funcgrad.lax._branches import cond
+from funcgrad.lax._control import while_loop
 from funcgrad.optim import tree
 from funcgrad.optim._base import (
     GradientTransformationExtraArgs,

@@ -85,8 +85,13 @@ def _poisson_by_counting(key: Key, lam: Any, shape: Shape, dtype: DType) -> Any:
     def unfinished(state: Any) -> Any:
         return fnp.any(state[4] > -lam) & (state[0] < most)
 
-    start = np.int64(0), fnp.zeros(shape, dtype), *key, fnp.zeros(shape, SINGLE)
+    start = np.int64(0), _all(0, shape, dtype), *key, _all(0, shape, SINGLE)
     return while_loop(unfinished, step, start)[1] - dtype.type(1)
+
+
+def _all(number: int, shape: Shape, dtype: DType) -> Any:
+    """An array of one number, which takes no memory."""
+    return np.broadcast_to(np.array(number).astype(dtype), shape)
 
 
 def _poisson_by_rejection(key: Key, lam: Any, shape: Shape, dtype: DType) -> Any:
@@ -124,7 +129,7 @@ def _until_all(key: Key, candidate: Any, shape: Shape, dtype: DType, most: float
     def unfinished(state: Any) -> Any:
         return fnp.any(~state[2]) & (state[0] < min(most, np.iinfo(INT64).max))
 
-    start = np.int64(0), fnp.full(shape, -1, dtype), fnp.zeros(shape, bool), *key
+    start = np.int64(0), _all(-1, shape, dtype), _all(0, shape, np.dtype(bool)), *key
     return while_loop(unfinished, step, start)[1]
 
 
@@ -203,7 +208,7 @@ def _binomial_by_counting(key: Key, n: Any, p: Any, shape: Shape, dtype: DType) 
     def unfinished(state: Any) -> Any:
         return fnp.any(state[2] <= n) & (state[0] < min(largest(dtype), np.iinfo(INT64).max))
 
-    start = np.int64(0), fnp.zeros(shape, of), fnp.zeros(shape, of), *key
+    start = np.int64(0), _all(0, shape, of), _all(0, shape, of), *key
     return convert(while_loop(unfinished, step, start)[1] - of.type(1), dtype=dtype)
 
 

@@ -17,7 +17,7 @@ from funcgrad.ops.bits import bitcast
 from funcgrad.ops.comparison import convert, xor
 from funcgrad.ops.error_functions import erf_inv
 from funcgrad.ops.random import threefry2x32
-from funcgrad.ops.shape import iota, reshape
+from funcgrad.ops.shape import counted, reshape
 from funcgrad.ops.shape import slice_ as cut
 from funcgrad.random._arguments import Shape, spread
 
@@ -53,9 +53,9 @@ def blocks(key: Key, shape: Shape) -> Any:
     if not shape:
         return threefry2x32(*key, WORD.type(0), WORD.type(0))
     if size <= 1 << 32:
-        counts = WORD.type(0), iota(dtype=WORD, shape=(size,), dimension=0)
+        counts = WORD.type(0), counted(WORD, (size,))
     else:
-        count = iota(dtype=LONG, shape=(size,), dimension=0)
+        count = counted(LONG, (size,))
         counts = high_word(count), low_word(count)
     found = threefry2x32(*key, *counts)
     return found if shape == (size,) else reshape(found, shape=shape)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from funcgrad.compile.native import Step
-from funcgrad.errors import at_line
+from funcgrad.errors import SourceLocation, at_line
 from funcgrad.ir.program import Atom, Literal, Var
 from funcgrad.lower.calls import Call
 
@@ -51,6 +51,8 @@ class HostCall:
 
     Attributes
     ----------
+    equation
+        What is computed.
     address
         Of the native function.
     total, chunk
@@ -58,7 +60,7 @@ class HostCall:
     """
 
     def __init__(self, call: Call, slots: Slots) -> None:
-        self._equation, self._status = call.equation, call.status
+        self.equation, self._status = call.equation, call.status
         pairs = zip(call.inputs, call.equation.inputs, strict=True)  # a buffer may be another array, reshaped
         self._inputs = [(_place(a, slots), operand) for a, operand in pairs]
         self._outputs = [(slots[v], v) for v in call.equation.outputs]
@@ -72,7 +74,7 @@ class HostCall:
     def _run(self, bufs: int, ints: int, first: int, last: int) -> None:
         addresses = ctypes.cast(bufs, ctypes.POINTER(ctypes.c_int64))
         try:
-            primitive = self._equation.primitive
+            primitive = self.equation.primitive
             inputs = [a.value if isinstance(a, Literal) else _view(addresses[k], a) for k, a in self._inputs]
             for x in inputs:
                 if isinstance(x, np.ndarray):
@@ -83,9 +85,9 @@ class HostCall:
                 outputs = tuple(out.reshape(-1)[first:last] for out in outputs)
             with np.errstate(all="ignore"):
                 if primitive.into is not None:
-                    primitive.into(outputs, tuple(inputs), dict(self._equation.params))
+                    primitive.into(outputs, tuple(inputs), dict(self.equation.params))
                     return
-                results = primitive.reference(*inputs, **self._equation.params)
+                results = primitive.reference(*inputs, **self.equation.params)
             for out, x in zip(outputs, results if primitive.multiple else (results,), strict=True):
                 out[...] = x
         except BaseException as error:
@@ -97,10 +99,15 @@ class HostCall:
         error = getattr(self._failed, "error", None) or self._elsewhere
         assert error is not None
         self._failed.error = self._elsewhere = None
-        line = at_line(self._equation.source)
-        if len(error.args) == 1 and isinstance(error.args[0], str) and line not in error.args[0]:
-            error.args = (f"{error.args[0]}{line}",)
-        return error
+        return with_line(error, self.equation.source)
+
+
+def with_line(error: BaseException, source: SourceLocation | None) -> BaseException:
+    """An exception whose message ends with the user's line."""
+    line = at_line(source)
+    if len(error.args) == 1 and isinstance(error.args[0], str) and line not in error.args[0]:
+        error.args = (f"{error.args[0]}{line}",)
+    return error
 
 
 def _place(atom: Atom, slots: Slots) -> int:

@@ -11,7 +11,7 @@ import inspect
 import operator
 import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -28,6 +28,9 @@ from funcgrad.trace.builder import trace
 from funcgrad.trace.frame import bind, type_of
 from funcgrad.trace.outputs import RETURNS, checked_leaves
 from funcgrad.trace.tracer import Tracer
+
+if TYPE_CHECKING:
+    from funcgrad.runtime.background import Compilation
 
 
 class ShapeDtypeStruct:
@@ -167,6 +170,7 @@ class JitFunction:
         static_argnums: Sequence[int],
         static_argnames: Sequence[str],
         donate_argnums: Sequence[int],
+        background: bool = False,
     ) -> None:
         functools.update_wrapper(self, fun)
         self._fun = fun
@@ -176,6 +180,8 @@ class JitFunction:
         self._direct: tuple[Ready, ...] = ()
         self._ready: dict[Hashable, tuple[Ready, ...]] = {}
         self._traced: dict[Hashable, Traced] = {}
+        self._background = background
+        self._compilations: dict[Hashable, Compilation] = {}
         self._lock = threading.RLock()
         functions.add(self)
 
@@ -277,13 +283,29 @@ class JitFunction:
         if traced.captures or any(type(x) is Tracer for x in leaves):
             outputs = bind(call, *traced.captures, *leaves, program=traced.program, name=self._name)
             return tree.unflatten(traced.out_structure, outputs)
+        donated = self._donated_leaves(given) if self._donated else ()
+        if self._background:
+            found = self._meanwhile(traced.program, donated, leaves)
+            if found is not None:
+                with self._giving_away(given):
+                    return tree.unflatten(traced.out_structure, found)
         with collection_paused():
-            executable = executable_for(traced.program, self._donated_leaves(given) if self._donated else ())
+            executable = executable_for(traced.program, donated)
         with self._giving_away(given):
             results, entry = executable(leaves)
         if entry is not None:
             self._remember(key, (entry, _finisher(traced.out_structure), executable.fail), leaves, args, kwargs)
         return tree.unflatten(traced.out_structure, results)
+
+    def _meanwhile(self, program: Program, donated: tuple[int, ...], leaves: list[Any]) -> list[Any] | None:
+        """The results by the interpreter while a program is compiled in the background, or None."""
+        from funcgrad.runtime.background import Compilation
+
+        with self._lock:
+            compilation = self._compilations.get((program, donated))
+            if compilation is None:
+                compilation = self._compilations[program, donated] = Compilation(program, donated, self._name)
+        return compilation.interpreted(leaves) if compilation.executable is None else None
 
     @property
     def _name(self) -> str:
@@ -318,6 +340,11 @@ class JitFunction:
         leaves, structure = tree.flatten((args, kwargs))
         return trace_function(fun, structure, leaf_types(f"jit of {self._name}", leaves, structure))
 
+    def leaves(self, *args: Any, **kwargs: Any) -> list[Any]:
+        """What the program takes for these arguments: the leaves of those that are not static."""
+        _, args, kwargs, _ = self._without_statics(args, kwargs)
+        return tree.leaves((args, kwargs))
+
     def lower(self, *args: Any, **kwargs: Any) -> Lowered:
         """The program for these arguments (arrays or `ShapeDtypeStruct`), ready to be looked at or compiled.
 
@@ -338,6 +365,7 @@ class JitFunction:
             self._direct = ()
             self._ready.clear()
             self._traced.clear()
+            self._compilations.clear()
 
 
 class _Disabled(threading.local):
@@ -440,12 +468,16 @@ def _sequence(value: Any, kind: type, name: str) -> tuple[Any, ...]:
     return items
 
 
+WHEN = ("at once", "background")
+
+
 def jit(
     fun: Callable[..., Any] | None = None,
     *,
     static_argnums: int | Sequence[int] | None = None,
     static_argnames: str | Iterable[str] | None = None,
     donate_argnums: int | Sequence[int] | None = None,
+    compile: str = "at once",
 ) -> Any:
     """Compile a function to native code on its first call.
 
@@ -459,6 +491,11 @@ def jit(
         Positional numbers of arguments that the caller gives away: `funcgrad.Array` leaves of them must not be used
         again (a use raises `DonatedBufferError`), for results of a mebibyte and more may be written over them; nor must
         views of them. Plain NumPy arrays stay as they are.
+    compile
+        ``"at once"``, or ``"background"``: calls with new types are answered by NumPy, equation by equation, until
+        another thread has compiled their program; values agree but for rounding. A program that cannot be compiled is
+        reported by a `CompilationWarning`, once, and stays with NumPy. (Derivatives and batches of the function are
+        compiled at once, as ever, unless they are what is jitted so.)
 
     Returns
     -------
@@ -468,7 +505,7 @@ def jit(
     Raises
     ------
     ValueError
-        If a static argument is not hashable.
+        If a static argument is not hashable, or `compile` is something else.
     TypeError
         If an argument is no array, number or pytree of them.
 
@@ -484,13 +521,20 @@ def jit(
     """
     if fun is None:
         return functools.partial(
-            jit, static_argnums=static_argnums, static_argnames=static_argnames, donate_argnums=donate_argnums
+            jit,
+            static_argnums=static_argnums,
+            static_argnames=static_argnames,
+            donate_argnums=donate_argnums,
+            compile=compile,
         )
     if not callable(fun):
         raise TypeError(f"jit takes a function, not {fun!r} of type {type(fun).__name__}{at_line()}")
+    if compile not in WHEN:
+        raise ValueError(f"jit: compile must be one of {', '.join(map(repr, WHEN))}, not {compile!r}{at_line()}")
     return JitFunction(
         fun,
         _sequence(static_argnums, int, "static_argnums"),
         _sequence(static_argnames, str, "static_argnames"),
         _sequence(donate_argnums, int, "donate_argnums"),
+        compile == "background",
     )

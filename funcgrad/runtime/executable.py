@@ -6,6 +6,7 @@ Operations that have no kernels are steps that call NumPy.
 
 from __future__ import annotations
 
+import copy
 import functools
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -28,25 +29,27 @@ from funcgrad.compile.native import (
     make_entry,
     slow_call,
 )
+from funcgrad.compile.native.loops import NO_POLL, POLL
+from funcgrad.compile.native.standalone import VALUES, Argument, Layout
 from funcgrad.control.call import call
 from funcgrad.control.cond import cond
 from funcgrad.control.scan import scan
 from funcgrad.control.while_loop import while_, while_pull
-from funcgrad.dtypes import BFLOAT16
+from funcgrad.dtypes import BFLOAT16, code
 from funcgrad.errors import at_line, user_location
 from funcgrad.ir.primitive import Primitive
 from funcgrad.ir.printer import inner_programs
 from funcgrad.ir.program import Equation, Program, Var
 from funcgrad.ir.types import ArrayType
-from funcgrad.lower.calls import Call
+from funcgrad.lower.calls import Call, Kept
 from funcgrad.lower.chains import Chain, apart
 from funcgrad.lower.donation import over_arguments
 from funcgrad.lower.plan import Plan, make_plan
 from funcgrad.lower.products import Product
 from funcgrad.lower.schedule import KernelStep
-from funcgrad.lower.structured import Structured
+from funcgrad.lower.structured import Structured, TapeTooLong
 from funcgrad.runtime import convolution
-from funcgrad.runtime.calls import HostCall, call_steps
+from funcgrad.runtime.calls import HostCall, call_steps, with_line
 from funcgrad.runtime.structured import Regions, add_slots, everywhere
 from funcgrad.simplify import simplify
 from funcgrad.trace.frame import type_of
@@ -83,6 +86,7 @@ class Executable:
         self._slots, self._template = _slots(self.plan)
         add_slots(self.plan, self._slots, self._template)
         self._codes = _compiled(self.plan)
+        self._polls = True
         self._regions = Regions(self._slots, self._native_steps)
         self._steps = self._native_steps(self.plan)
         self._entries: dict[tuple[type | None, ...], tuple[Entry, Any]] = {}
@@ -102,11 +106,50 @@ class Executable:
 
     def fail(self, status: int) -> NoReturn:
         """Raise what a status tells of."""
+        raise self.failure(status)
+
+    def failure(self, status: int) -> BaseException:
+        """What a status tells of."""
         if status in self._hosts:
-            raise self._hosts[status].failure()
-        error, line = self.plan.failures[status - 1]
+            return self._hosts[status].failure()
+        code, count = status & ((1 << native.loops.COUNT_BITS) - 1), status >> native.loops.COUNT_BITS
+        error, line = self.plan.failures[code - 1]
         assert error is not None
-        raise type(error)(f"{error}{at_line(line)}")
+        if isinstance(error, Kept):
+            return with_line(error.take(), line)
+        if isinstance(error, TapeTooLong):
+            error = error.after(count)
+        return type(error)(f"{error}{at_line(line)}")
+
+    def layout(self, name: str) -> Layout:
+        """What a native function of this program is made of, for the caller called `name`.
+
+        Loops do not look at pending signals then.
+
+        Raises
+        ------
+        NotImplementedError
+            Some operation is Python code.
+        """
+        for host in self._hosts.values():
+            raise NotImplementedError(
+                f"{name}: {host.equation.primitive.name} has no native code here: it calls Python, which a function "
+                f"without the interpreter's lock cannot do{at_line(host.equation.source)}"
+            )
+        quiet = copy.copy(self)
+        quiet._polls = False
+        quiet._regions = Regions(self._slots, quiet._native_steps, polls=False)
+        steps = quiet._native_steps(self.plan)
+        inputs = zip(self.plan.program.inputs, self.plan.arguments, strict=True)
+        outputs = zip(self.plan.outputs, self.plan.results, strict=True)
+        return Layout(
+            tuple(Argument(self._slots[v], _by_value(t) or "ptr", t.size) for v, t in inputs),
+            tuple(Argument(self._slots[v], VALUES.get(code(t.dtype), "ptr"), t.size) for v, t in outputs),
+            self._template,
+            steps,
+            self.plan.arena_bytes,
+            (quiet._regions.kept, *self._codes.values()),
+        )
 
     def entry_for(self, leaves: Sequence[Any]) -> tuple[Entry, Any]:
         """The native entry for arguments of these kinds: arrays, or Python or NumPy scalars of exactly these types."""
@@ -161,7 +204,8 @@ class Executable:
         return steps
 
     def _integers(self, step: KernelStep) -> list[int]:
-        return [*(self._slots[v] for v in step.buffers), *map(_word, step.sizes)]
+        sizes = step.sizes if self._polls else [NO_POLL if size == POLL else size for size in step.sizes]
+        return [*(self._slots[v] for v in step.buffers), *map(_word, sizes)]
 
     def _chain(self, chain: Chain) -> Step:
         """A product and a kernel that take turns on bands of rows."""
@@ -208,6 +252,11 @@ def _compiled(plan: Plan) -> dict[int, Code]:
     """The code of every kernel of a plan and of its bodies, by the id of its step."""
     steps = [step for inner in everywhere(plan) for step in apart(inner.steps) if isinstance(step, KernelStep)]
     return dict(zip(map(id, steps), compile_kernels([step.kernel for step in steps]), strict=True))
+
+
+def _by_value(kind: ArrayType) -> str | None:
+    """LLVM's type of a scalar that a native function takes by value."""
+    return None if kind.shape else VALUES.get(code(kind.dtype))
 
 
 def _word(size: int | float | str) -> int:

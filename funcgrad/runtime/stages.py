@@ -4,6 +4,7 @@ a program's listings, its costs, and its machine code.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from funcgrad import tree
@@ -12,14 +13,11 @@ from funcgrad.compile.llvm import print_kernel
 from funcgrad.ir.program import Program
 from funcgrad.lower.calls import Call
 from funcgrad.lower.chains import apart
-from funcgrad.lower.convolution import Convolution
-from funcgrad.lower.loops import Op, walk
-from funcgrad.lower.plan import Plan, buffers_of, make_plan
-from funcgrad.lower.products import Product
+from funcgrad.lower.plan import Plan, make_plan
 from funcgrad.lower.python import print_plan
 from funcgrad.lower.schedule import KernelStep
 from funcgrad.lower.structured import Structured
-from funcgrad.lower.writer import EXPENSIVE
+from funcgrad.runtime.costs import cost_of
 from funcgrad.runtime.executable import Executable, executable_for
 from funcgrad.runtime.structured import everywhere
 from funcgrad.simplify import simplify
@@ -81,19 +79,10 @@ class Lowered:
             ``"kernels"``, ``"products"`` and ``"calls"`` (of what has no kernel, loops and branches): how many steps
             there are; what happens inside loops and branches is not counted.
         """
-        flops = transcendentals = bytes_accessed = kernels = calls = 0
         steps = apart(self.plan.steps)
-        for step in steps:
-            bytes_accessed += sum(v.type.nbytes for v in set(buffers_of(step)))
-            if isinstance(step, Product):
-                flops += 2 * step.batch * step.m * step.n * step.k
-            elif isinstance(step, Call | Structured):
-                calls += 1
-                flops += step.flops if isinstance(step, Convolution) else 0
-            else:
-                kernels += 1
-                arithmetic, costly = _instruction_counts(step)
-                flops, transcendentals = flops + arithmetic, transcendentals + costly
+        flops, transcendentals, bytes_accessed = map(sum, zip((0, 0, 0), *map(cost_of, steps), strict=True))
+        kernels = sum(isinstance(step, KernelStep) for step in steps)
+        calls = sum(isinstance(step, Call | Structured) for step in steps)
         return {
             "flops": flops,
             "transcendentals": transcendentals,
@@ -113,6 +102,10 @@ class Lowered:
             "temp_size_in_bytes": self.plan.arena_bytes,
         }
         return sizes | {"peak_size_in_bytes": sum(sizes.values())}
+
+    def unflatten(self, results: Sequence[Any]) -> Any:
+        """The function's output from its leaves."""
+        return tree.unflatten(self._out_structure, results)
 
     def compile(self) -> Compiled:
         """The program, compiled."""
@@ -135,7 +128,7 @@ class Compiled:
                 f"not {structure}"
             )
         results, _ = self._executable(leaves)
-        return tree.unflatten(self._lowered._out_structure, results)
+        return self._lowered.unflatten(results)
 
     def as_text(self, dialect: str = "optimized") -> str:
         """See `Lowered.as_text`."""
@@ -148,17 +141,6 @@ class Compiled:
     def memory_analysis(self) -> dict[str, int]:
         """See `Lowered.memory_analysis`."""
         return self._lowered.memory_analysis()
-
-
-def _instruction_counts(step: KernelStep) -> tuple[int, int]:
-    """Arithmetic and expensive instructions of one call,
-    each counted once per point of the group's domain (an upper bound).
-    """
-    points = 1
-    for n in step.group.domain if step.group else ():
-        points *= n
-    names = [i.name for i in walk(step.kernel.body) if isinstance(i, Op) and i.result.dtype[0] == "f"]
-    return points * len(names), points * sum(name in EXPENSIVE for name in names)
 
 
 def lower_program(program: Program, in_structure: tree.TreeDef, out_structure: tree.TreeDef) -> Lowered:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import math
+import os
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -72,12 +76,37 @@ def _work(step: Any) -> int:
     return 1 << 12 if isinstance(step, Call) else _work(step.product) + _work(step.tail)
 
 
-class Regions:
-    """Makes the steps of loops and branches; keeps the tables that they point to."""
+def _full(region: Structured, length: int) -> loops.Full:
+    """When the tape of a loop is full, where a part of it holds so many iterations: before the machine is."""
+    each = sum(t.nbytes for t in region.equation.params["body"].output_types)
+    return loops.Full(memory_limit() // max(each * length, 1), region.status + 1)
 
-    def __init__(self, slots: Slots, steps_of: Steps) -> None:
+
+@functools.cache
+def memory_limit() -> int:
+    """How many bytes a tape may have: nine tenths of the machine's memory, or of what a container may use of it.
+
+    Systems promise more memory than there is, and end the process that takes it.
+    """
+    limits = [1 << 60]
+    with contextlib.suppress(AttributeError, ValueError, OSError):
+        limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    for path in ("memory.max", "memory/memory.limit_in_bytes"):
+        with contextlib.suppress(OSError, ValueError):
+            limits.append(int(Path("/sys/fs/cgroup", path).read_text()))
+    return min(limit for limit in limits if limit > 0) // 10 * 9
+
+
+class Regions:
+    """Makes the steps of loops and branches; keeps the tables that they point to.
+
+    With `polls`, loops look at pending signals now and then, for which they take the GIL.
+    """
+
+    def __init__(self, slots: Slots, steps_of: Steps, polls: bool = True) -> None:
         self.slots = slots
         self.steps_of = steps_of
+        self.polls = polls
         self.kept: list[np.ndarray] = []
 
     def step(self, region: Structured) -> Step:
@@ -93,8 +122,14 @@ class Regions:
         self.kept.append(np.array(values, np.int64))
         return int(self.kept[-1].ctypes.data)
 
+    def _poll(self, every: int, status: int) -> loops.Poll:
+        return loops.Poll(every if self.polls else loops.NEVER, status)
+
     def _region(self, plan: Plan) -> loops.Region:
-        steps = self.steps_of(plan)
+        return self.table(self.steps_of(plan))
+
+    def table(self, steps: Sequence[Step]) -> loops.Region:
+        """Steps as the driver reads them: their address and number."""
         rows = [word for s in steps for word in (s.kernel, self.words([*s.ints, 0]), s.total, s.chunk)]
         return self.words([*rows, 0]), len(steps)
 
@@ -117,7 +152,7 @@ class Regions:
         slices = [(self.slots[a], self.slots[b], b.type.nbytes) for a, b in stacked]
         return loops.scan_integers(
             self._region(plan),
-            loops.Poll(patience(plan), region.status),
+            self._poll(patience(plan), region.status),
             params["length"],
             params["reverse"],
             self._pairs(given[:n], inputs[:n]),
@@ -141,7 +176,7 @@ class Regions:
         return loops.while_integers(
             self._region(cond),
             self._region(body),
-            loops.Poll(patience(body), region.status),
+            self._poll(patience(body), region.status),
             self.slots[cond.outputs[0]],
             pairs,
             carry,
@@ -159,7 +194,7 @@ class Regions:
         tape = [(self.slots[a], self.slots[b], a.type.nbytes) for a, b in zip(before, inputs[consts:], strict=True)]
         return loops.pull_integers(
             self._loop(region, first, second),
-            region.status + 1,
+            _full(region, 1),
             self._region(back),
             self._pairs(given[:consts], inputs[:consts]),
             tape,
@@ -175,8 +210,8 @@ class Regions:
         return loops.tape_integers(
             ahead,
             back,
-            loops.Poll(1, region.status),
-            region.status + 1,
+            self._poll(1, region.status),
+            _full(region, tape.length),
             (self.slots[tape.count], self.slots[tape.holds]),
             tape.length,
             (begin, turn, parts),

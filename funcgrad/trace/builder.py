@@ -49,11 +49,20 @@ class Builder(Frame):
 
     def process(self, primitive: Primitive, inputs: Values, params: dict[str, Any]) -> Values:
         """Append an equation."""
-        atoms = tuple([self.atom(x) for x in inputs])
-        types = primitive.output_types(tuple([a.type for a in atoms]), params)
-        outputs = tuple([Var(t) for t in types])
-        self.equations.append(Equation(primitive, atoms, outputs, params, running.source or user_location()))
-        return tuple([Tracer(self, v.type, v) for v in outputs])
+        atoms: list[Atom] = []
+        for x in inputs:
+            mine = type(x) is Tracer and x.frame is self and type(x.payload) is Var
+            atoms.append(x.payload if mine else self.atom(x))
+        line = running.source or user_location()
+        if primitive.multiple:
+            types = primitive.output_types(tuple([a.type for a in atoms]), params)
+            outputs = tuple([Var(t) for t in types])
+            self.equations.append(Equation(primitive, tuple(atoms), outputs, params, line))
+            return tuple([Tracer(self, v.type, v) for v in outputs])
+        kind = primitive.infer(*[a.type for a in atoms], **params)
+        out = Var(kind)
+        self.equations.append(Equation(primitive, tuple(atoms), (out,), params, line))
+        return (Tracer(self, kind, out),)
 
     def below(self, tracer: Tracer) -> Any:
         """Nothing: a program has no values."""
@@ -126,7 +135,8 @@ def trace(function: Callable[..., Sequence[Any]], types: Sequence[ArrayType]) ->
 def evaluate(program: Program, arguments: Sequence[Any], apply: Callable[..., Values]) -> list[Any]:
     """Run the equations of `program` through `apply(primitive, *inputs, **params)`, e.g. `bind`, on any kind of values.
 
-    What they emit in turn keeps their source.
+    What they emit in turn keeps their source. Counts along an axis stay equations where a program is being made: the
+    array of all of them may be large.
     """
     env: dict[Var, Any] = dict(zip(program.inputs, arguments, strict=True))
     env.update(program.constants)
@@ -135,7 +145,13 @@ def evaluate(program: Program, arguments: Sequence[Any], apply: Callable[..., Va
         for equation in program.equations:
             running.source = equation.source or before
             inputs = [a.value if type(a) is Literal else env[a] for a in equation.inputs]  # type: ignore[index]
-            env.update(zip(equation.outputs, apply(equation.primitive, *inputs, **equation.params), strict=True))
+            counts = equation.primitive.name == "iota" and running.builders
+            outputs = (
+                running.builders[-1].process(equation.primitive, (), dict(equation.params))
+                if counts
+                else apply(equation.primitive, *inputs, **equation.params)
+            )
+            env.update(zip(equation.outputs, outputs, strict=True))
     finally:
         running.source = before
     return [a.value if type(a) is Literal else env[a] for a in program.outputs]  # type: ignore[index]

@@ -275,7 +275,7 @@ def _of_memory(name: str, remedy: str) -> property:
 
 def _operator(name: str, reflected: bool = False) -> Callable[[Any, Any], Any]:
     def forward(self: Any, other: Any) -> Any:
-        return methods[name](self, other) if _is_operand(other) else NotImplemented
+        return methods[name](self, other) if type(other) is Tracer or _is_operand(other) else NotImplemented
 
     def backward(self: Any, other: Any) -> Any:
         return methods[name](other, self) if _is_operand(other) else NotImplemented
@@ -284,7 +284,7 @@ def _operator(name: str, reflected: bool = False) -> Callable[[Any, Any], Any]:
 
 
 def _is_operand(x: Any) -> bool:
-    return type(x) is Tracer or isinstance(x, (Tracer, np.ndarray, np.generic, int, float, complex))
+    return isinstance(x, (Tracer, np.ndarray, np.generic, int, float, complex))
 
 
 def _method(name: str) -> Callable[..., Any]:

@@ -1,7 +1,8 @@
 """How does a pytree survive the process?  One `safetensors` file, written whole or not at all, checked when read.
 
 Arrays lie in the file under their key paths, so that other programs can read them; complex ones as pairs of floats.
-The header's metadata says what the leaves were: Python numbers, which have no bytes of their own, are written there.
+The header's metadata says what the leaves were: Python numbers, which have no bytes of their own, are written there,
+and so are checksums (CRC-32) of every array and of the metadata.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import contextlib
 import json
 import os
 import secrets
+import zlib
 from collections.abc import Callable, Mapping
 from itertools import zip_longest
 from typing import Any, NamedTuple
@@ -101,8 +103,15 @@ def save_checkpoint(path: str | os.PathLike[str], tree_: Any, *, metadata: Mappi
     for leaf, value in described:
         if leaf.kind == "array":
             arrays[leaf.path] = _stored(np.asarray(value))
-    header = {"version": VERSION, "leaves": [list(leaf) for leaf, _ in described]}
-    texts = {**_checked_metadata(metadata or {}), HEADER: json.dumps(header)}
+    leaves, texts = [leaf for leaf, _ in described], _checked_metadata(metadata or {})
+    checksums = {name: _crc(array) for name, array in arrays.items()}
+    header = {
+        "version": VERSION,
+        "leaves": leaves,
+        "crc32": checksums,
+        "texts": _crc_of_texts(leaves, checksums, texts),
+    }
+    texts[HEADER] = json.dumps(header)
     folder, name = os.path.split(target)
     temporary = os.path.join(folder, f".{name}.{secrets.token_hex(8)}.partial")
     try:
@@ -142,8 +151,8 @@ def load_checkpoint(path: str | os.PathLike[str], like: Any) -> Any:
     Raises
     ------
     CheckpointError
-        If the file is truncated or no checkpoint, or if structure, shape or dtype differ: the message names the first
-        key path that does.
+        If the file is truncated, damaged or no checkpoint, or if structure, shape or dtype differ: the message names
+        the first key path that does, or whose bytes are not those that were saved.
     OSError
         If the file cannot be read.
     """
@@ -154,12 +163,16 @@ def load_checkpoint(path: str | os.PathLike[str], like: Any) -> Any:
         pass
     try:
         with safe_open(path, "np") as file:
-            saved = _header(path, file.metadata())
+            saved, checksums = _header(path, file.metadata())
             _check_same(path, saved, [leaf for leaf, _ in wanted])
-            values = [
-                _restored(path, file.get_tensor(leaf.path), value) if leaf.kind == "array" else _number(leaf)
-                for leaf, (_, value) in zip(saved, wanted, strict=True)
-            ]
+            values = []
+            for leaf, (_, value) in zip(saved, wanted, strict=True):
+                if leaf.kind == "array":
+                    stored = file.get_tensor(leaf.path)
+                    values.append(_restored(path, stored, value))
+                    _check_bytes(path, leaf.path, stored, checksums)
+                else:
+                    values.append(_number(leaf))
     except SafetensorError as error:
         raise CheckpointError(_unreadable(path, error)) from None
     return tree.unflatten(tree.structure(like), values)
@@ -237,18 +250,46 @@ def _number(leaf: Leaf) -> Any:
     return NUMBERS[leaf.kind](leaf.type)
 
 
-def _header(path: Any, texts: Mapping[str, str] | None) -> list[Leaf]:
-    """The leaves that a file's metadata describe."""
+def _header(path: Any, texts: Mapping[str, str] | None) -> tuple[list[Leaf], dict[str, int] | None]:
+    """The leaves that a file's metadata describe, and the checksums of arrays (None in files from before there were
+    any).
+    """
     try:
         header = json.loads((texts or {})[HEADER])
         leaves = [Leaf(*map(str, entry)) for entry in header["leaves"]]
         if header["version"] != VERSION or any(leaf.kind not in ("array", *NUMBERS) for leaf in leaves):
             raise ValueError
+        checksums = dict(header["crc32"]) if "crc32" in header else None
     except (KeyError, TypeError, ValueError):
         raise CheckpointError(
             f"checkpoint {os.fspath(path)}: written neither by save_checkpoint nor by this version of it{at_line()}"
         ) from None
-    return leaves
+    others = {name: text for name, text in (texts or {}).items() if name != HEADER}
+    if checksums is not None and header.get("texts") != _crc_of_texts(leaves, checksums, others):
+        raise CheckpointError(
+            f"checkpoint {os.fspath(path)}: damaged: its list of leaves or its metadata are not what was saved (a "
+            f"checksum differs); nothing was loaded{at_line()}"
+        )
+    return leaves, checksums
+
+
+def _crc_of_texts(leaves: list[Leaf], checksums: Mapping[str, int], texts: Mapping[str, str]) -> int:
+    """The checksum of all that is written beside the arrays."""
+    return zlib.crc32(json.dumps([leaves, sorted(checksums.items()), sorted(texts.items())]).encode())
+
+
+def _crc(array: np.ndarray) -> int:
+    """The checksum of an array's bytes in order."""
+    return zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+
+
+def _check_bytes(path: Any, name: str, stored: np.ndarray, checksums: Mapping[str, int] | None) -> None:
+    """A `CheckpointError` if an array is not what was saved."""
+    if checksums is not None and _crc(stored) != checksums.get(name):
+        raise CheckpointError(
+            f"checkpoint {os.fspath(path)}: damaged: {name or 'the leaf'} is not what was saved (its checksum differs)"
+            f"; nothing was loaded{at_line()}"
+        )
 
 
 def _check_same(path: Any, saved: list[Leaf], wanted: list[Leaf]) -> None:

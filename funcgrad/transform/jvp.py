@@ -13,7 +13,7 @@ from funcgrad.ops.comparison import in_dtype
 from funcgrad.trace.builder import evaluate, trace
 from funcgrad.trace.frame import Frame, bind, type_of, weak_outputs
 from funcgrad.trace.tracer import Tracer
-from funcgrad.transform.transpose import LEAVES_RESIDUALS, tangents_apart
+from funcgrad.transform.transpose import leaving_residuals, tangents_apart
 from funcgrad.transform.vjp import instantiate
 
 
@@ -40,8 +40,11 @@ class Forward(Frame):
         if primitive.jvp is None:
             return bind(primitive, *primals, **params)
         given = tuple(t for _, t in pairs)
-        if primitive.name in LEAVES_RESIDUALS and level_of(given) > level_of(primals):
-            outputs, tangents = tangents_apart(primitive, primals, given, params)
+        apart = None
+        if primitive.family == "structured" and level_of(given) > level_of(primals):
+            apart = leaving_residuals(primitive, primals, params)
+        if apart:
+            outputs, tangents = tangents_apart(*apart, given)
         else:
             outputs, tangents = primitive.jvp(primals, given, params)
         if any(type(out) is Tracer and out.frame.level > level_of(primals) for out in outputs):

@@ -7,7 +7,7 @@ tangents is the transpose of its pullback.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from funcgrad.dtypes import is_inexact
@@ -21,6 +21,16 @@ from funcgrad.transform.partial import needed, split
 from funcgrad.transform.vjp import instantiate, vjp_program
 
 LEAVES_RESIDUALS = frozenset({"scan", "cond"})  # whose pullbacks do not run them again
+
+Loop = tuple[Primitive, Values, dict[str, Any]]
+counted: dict[str, Callable[[Values, dict[str, Any]], Loop | None]] = {}  # a loop of unknown length as one of known
+
+
+def leaving_residuals(primitive: Primitive, inputs: Values, params: dict[str, Any]) -> Loop | None:
+    """The operation, or one that does the same, if its pullback reads residuals instead of running it again."""
+    if primitive.name in counted:
+        return counted[primitive.name](inputs, params)
+    return (primitive, inputs, params) if primitive.name in LEAVES_RESIDUALS else None
 
 
 def transposed(program: Program, fixed: int) -> Program:
@@ -56,7 +66,7 @@ def transposed(program: Program, fixed: int) -> Program:
 
 
 def tangents_apart(
-    primitive: Primitive, primals: Values, tangents: Sequence[Any], params: dict[str, Any]
+    primitive: Primitive, primals: Values, params: dict[str, Any], tangents: Sequence[Any]
 ) -> tuple[Values, Values]:
     """What a JVP rule gives, but values and residuals are computed where the primals are known."""
     assert primitive.vjp is not None

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import textwrap
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -175,6 +178,42 @@ def test_what_was_not_used_for_longest_goes_first(directory: Path, monkeypatch: 
     assert order[3] in left
     assert order[1] not in left
     assert order[2] not in left
+
+
+def test_whether_to_look_depends_on_the_file_not_on_the_process(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[Path] = []
+    monkeypatch.setattr(cache, "_trim", looks.append)
+    monkeypatch.setattr(cache, "CHECK_EVERY", 4)
+    for k in range(200):
+        cache.fetch(f"key {k}", Maker())
+    names = [path.stem for path in directory.iterdir()]
+    assert len(looks) == sum(int(name[:8], 16) % 4 == 0 for name in names)
+    assert 20 < len(looks) < 80
+
+
+def test_processes_that_write_at_the_same_time(directory: Path) -> None:
+    script = textwrap.dedent(
+        """
+        import sys
+        from funcgrad.compile import cache
+
+        cache.LIMIT, cache.CHECK_EVERY = 50_000, 1
+        for k in range(60):
+            own = k % 2 and sys.argv[1]
+            payload = f"{k} {own}".encode() * 200
+            assert cache.fetch(f"{k} {own}", lambda: payload) == payload
+        """
+    )
+    command = [sys.executable, "-W", "error", "-c", script]
+    running = [subprocess.Popen([*command, str(n)], stderr=subprocess.PIPE) for n in range(3)]
+    assert [(process.communicate()[1], process.returncode) for process in running] == [(b"", 0)] * 3
+    paths = list(directory.iterdir())
+    assert paths
+    assert {path.suffix for path in paths} == {cache.SUFFIX}
+    assert cache.info().bytes <= 50_000
+    assert all(cache._read(path) is not None for path in paths)
 
 
 def test_litter_of_a_crashed_process_is_swept(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:

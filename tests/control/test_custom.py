@@ -319,6 +319,52 @@ def test_mistakes(name: str) -> None:
     assert fg.grad(np.sin)(0.0) == 1  # nothing is left behind
 
 
+def test_backward_rules_are_told_which_cotangents_are_zero() -> None:
+    seen: list[tuple[bool, ...]] = []
+    f = fg.custom_vjp(lambda x, y: (x * y, y, 3))
+
+    def forward(x: Any, y: Any) -> Any:
+        return (x.value * y.value, y.value, 3), (x.value, y.value)
+
+    def backward(residuals: Any, cotangents: Any) -> Any:
+        x, y = residuals
+        seen.append(tuple(isinstance(ct, fg.custom_derivatives.SymbolicZero) for ct in cotangents))
+        return cotangents[0] * y, cotangents[0] * x
+
+    f.defvjp(forward, backward, symbolic_zeros=True)
+    for outer in (lambda g: g, fg.jit):
+        slopes = outer(fg.grad(lambda x, y: f(x, y)[0], (0, 1)))(2.0, 3.0)
+        assert slopes == (3, 2)
+    assert seen == [(False, True, True)] * 2
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda x: x[:1], r"type f64\[3\] as the output at \['a'\].*f64\[1\]"),
+        (lambda x: x.astype("f4"), r"f64\[3\].*f32\[3\]"),
+    ],
+    ids=["shape", "dtype"],
+)
+@pytest.mark.parametrize("batched", [False, True], ids=["", "vmap"])
+def test_rules_must_give_the_functions_value(change: Any, says: str, batched: bool) -> None:
+    forward, backward = fg.custom_jvp(lambda x: {"a": x * 2}), fg.custom_vjp(lambda x: {"a": x * 2})
+    forward.defjvp(lambda p, t: ({"a": change(p[0])}, {"a": change(t[0])}))
+    backward.defvjp(lambda x: ({"a": change(x)}, None), lambda residuals, ct: (ct["a"],))
+    wrap = fg.vmap if batched else lambda f: f
+    x = np.stack([X, X]) if batched else X
+    for f in (forward, backward):
+        with pytest.raises(TypeError, match=says) as caught:
+            wrap(lambda x, f=f: fg.vjp(fg.jit(f), x)[0])(x)
+        assert HERE in str(caught.value)
+
+
+def test_python_numbers_in_the_place_of_the_functions_value() -> None:
+    f = fg.custom_jvp(lambda x: x * 2)
+    f.defjvp(lambda p, t: (3, 5 * t[0]))
+    assert fg.jvp(fg.jit(f), (1.0,), (1.0,)) == (3.0, 5.0)
+
+
 # custom_vmap ----------------------------------------------------------------------------------------------------------
 
 
@@ -377,3 +423,40 @@ def test_mistakes_of_custom_vmap(rule: Any, error: type[Exception], says: str) -
     with pytest.raises(error, match=says) as caught:
         fg.vmap(f)(X)
     assert HERE in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("rule", "error", "says"),
+    [
+        (lambda n, b, x, y: ((x, 1), (True, False)), ValueError, "own output structure"),
+        (lambda n, b, x, y: ({"a": x, "b": 3, "c": x}, {"a": True, "b": False, "c": True}), ValueError, "own output"),
+        (lambda n, b, x, y: ({"a": x, "b": 3}, {"a": False, "b": False}), ValueError, r"not batched at \['a'\]"),
+        (lambda n, b, x, y: ({"a": x, "b": 3}, {"a": True, "b": True}), ValueError, r"\['b'\] of shape \(\)"),
+        (lambda n, b, x, y: ({"a": x[:, None], "b": 3}, {"a": True, "b": False}), ValueError, r"f64\[3\].*f64\[3,1\]"),
+        (lambda n, b, x, y: ({"a": x.astype("f4"), "b": 3}, {"a": True, "b": False}), ValueError, r"\['a'\].*f32"),
+        (lambda n, b, x, y: ({"a": x, "b": 3.5}, {"a": True, "b": False}), ValueError, r"\['b'\]"),
+    ],
+)
+@pytest.mark.parametrize("jitted", [False, True], ids=["", "jit"])
+def test_custom_vmap_rule_that_is_not_the_functions(rule: Any, error: type[Exception], says: str, jitted: bool) -> None:
+    f = fg.custom_batching.custom_vmap(lambda x, y: {"a": x * y, "b": np.int64(3)})
+    f.def_vmap(rule)
+    call = fg.jit(f) if jitted else f
+    with pytest.raises(error, match=says) as caught:
+        fg.vmap(call, in_axes=(0, None))(X, 2.0)
+    assert HERE in str(caught.value)
+
+
+def test_custom_vmap_of_what_needs_values_is_not_held_against_the_function() -> None:
+    @fg.custom_batching.custom_vmap
+    def f(x: Any, k: int) -> Any:
+        return x**k if float(x) > 0 else x
+
+    @f.def_vmap
+    def rule(size: int, batched: Any, x: Any, k: int) -> Any:
+        return np.where(x > 0, x**k, x), True
+
+    assert_near(fg.vmap(f, in_axes=(0, None))(X, 3), X**3, 1e-15)
+    assert_near(
+        fg.vmap(fg.vmap(f, in_axes=(0, None)), in_axes=(None, 0))(X, np.arange(2)), X ** np.arange(2)[:, None], 1e-15
+    )

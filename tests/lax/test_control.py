@@ -188,6 +188,18 @@ def test_traced_bounds_under_every_transformation() -> None:
     assert fg.jit(fg.vmap(fg.grad(power), in_axes=(None, 0)))(2.0, counts).tolist() == [0, 1, 80]
 
 
+def test_counting_far_takes_no_memory() -> None:
+    fg.make_jaxpr(lambda x: lax.fori_loop(5, 1 << 45, lambda i, c: c + i, x))(1)
+    n = (1 << 20) + 5
+    assert lax.fori_loop(3, n, lambda i, c: c + i, 0) == sum(range(3, n))
+    assert lax.fori_loop(np.uint8(3), 5, lambda i, c: i, np.uint8(0)).dtype == np.uint8
+
+    def decayed(x: Any) -> Any:
+        return lax.fori_loop(0, n, lambda i, c: c * (1 - 1e-6) + x * (i < 3), 0.0 * x)
+
+    assert_near(fg.jit(fg.grad(decayed))(2.0), sum((1 - 1e-6) ** (n - 1 - i) for i in range(3)), 1e-9)
+
+
 def test_switch_clamps_its_index() -> None:
     branches = [lambda: 10, lambda: 20, lambda: 30]
     assert [int(lax.switch(k, branches)) for k in (-5, 0, 1, 2, 9)] == [10, 10, 20, 30, 30]
@@ -261,14 +273,27 @@ MISTAKES: dict[str, tuple[Any, type[Exception], str]] = {
         TypeError,
         r"f64\[2\] before .* f64\[1,2\] after",
     ),
-    "carry structure": (lambda: lax.while_loop(lambda c: c[0] < 3, lambda c: [c[0]], (1,)), TypeError, "structure"),
+    "carry structure": (
+        lambda: lax.while_loop(lambda c: c[0] < 3, lambda c: [c[0]], (np.int64(1),)),
+        TypeError,
+        r"has the structure \[i64\[\]\], where \(i64\[\],\) was passed in\n",
+    ),
+    "carry leaf": (
+        lambda: lax.scan(lambda c, x: ({"a": c["a"], "b": x}, x), {"a": np.int32(1), "c": np.float32(1)}, np.ones(3)),
+        TypeError,
+        r"{'a': i32\[\], 'b': f64\[\]}, where {'a': i32\[\], 'c': f32\[\]} was .*; \['c'\] is gone; \['b'\] is new",
+    ),
     "leaf by its path": (
         lambda: lax.fori_loop(
             0, 2, lambda i, c: {"a": c["a"], "b": c["b"] + 0.5}, {"a": np.int32(1), "b": np.int32(1)}
         ),
         TypeError,
-        r"b.* is i32\[\] before",
+        r"b.* is i32\[\] before and f64\[\] after one iteration: {'a': i32.*'b': i32.*} became {'a': i32.*'b': f64",
     ),
+    "unroll": (lambda: lax.scan(lambda c, x: (c, x), 1.0, np.ones(3), unroll=-1), ValueError, "unroll .*not -1"),
+    "batches": (lambda: lax.map(lambda x: x, np.ones(3), batch_size=-1), ValueError, "batch_size .*is -1"),
+    "operands twice": (lambda: lax.cond(True, lambda x: x, lambda x: x, 1, operand=2), TypeError, "not both"),
+    "predicate of text": (lambda: lax.cond("yes", lambda: 1, lambda: 2), TypeError, "cond: the predicate .*'yes'"),
     "no pair": (lambda: lax.scan(lambda c, x: c, 1.0, np.ones(3)), TypeError, r"pair \(carry, y\)"),
     "no length": (lambda: lax.scan(lambda c, x: (c, x), 1.0), ValueError, "length="),
     "lengths": (lambda: lax.scan(lambda c, x: (c, x[0]), 1.0, (np.ones(3), np.ones(4))), ValueError, r"\[3, 4\]"),

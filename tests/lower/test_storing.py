@@ -46,3 +46,18 @@ def test_few_cheap_operations_are_computed_twice():
     analysis = fg.jit(lambda x: (fnp.sum(2 * x + 1, axis=0), fnp.sum(2 * x + 1, axis=1))).lower(x).cost_analysis()
     assert analysis["bytes accessed"] < 3 * x.nbytes
     assert fg.jit(f).lower(x).cost_analysis()["kernels"] <= 3
+
+
+def test_what_is_searched_through_is_stored_if_it_takes_mathematics():
+    """A search goes from element to element: what it waits for is better computed in lanes, by a loop of its own."""
+    x = np.random.default_rng(0).standard_normal((64, 100)).astype(np.float32)
+    dear, cheap = (fg.jit(f) for f in (lambda x: fnp.argmax(fnp.exp(-x), -1), lambda x: fnp.argmax(2 - x, -1)))
+    assert dear.lower(x).cost_analysis()["kernels"] == 2
+    assert cheap.lower(x).cost_analysis()["kernels"] == 1
+    np.testing.assert_array_equal(dear(x), x.argmin(-1))
+    np.testing.assert_array_equal(cheap(x), x.argmin(-1))
+    both = fg.jit(lambda x: (fnp.exp(x), fnp.argmax(fnp.exp(x), -1), fnp.argmin(fnp.exp(x))))(x)
+    np.testing.assert_array_equal(both[1], x.argmax(-1))
+    assert both[2] == x.argmin()
+    few = fg.jit(lambda x: fnp.argmax(fnp.exp(x)))
+    assert few.lower(x[0, :10]).cost_analysis()["kernels"] == 1

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import funcgrad as fg
+from funcgrad.scipy import special
 from tests.ops.numerics import assert_near, richardson
 
 RNG = np.random.default_rng(7)
@@ -101,3 +102,58 @@ def test_batches(name: str) -> None:
     batch = [np.stack([x, x[::-1] if x.ndim > 1 and x.shape[0] != 1 else x, 0.9 * x]) for x in operands]
     got = fg.vmap(function)(*batch)
     assert_near(got, np.stack([function(*(b[k] for b in batch)) for k in range(3)]), 1e-13)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize("run", [lambda f: f, fg.jit], ids=["eager", "compiled"])
+def test_derivatives_of_logaddexp_where_its_operands_are_equal(which, run):
+    """Those of log(1 + e^x) at 0 are 1/2, 1/4, 0, -1/8; in base 2 each order has another factor log 2."""
+
+    def pair(f):
+        return (lambda x: f(x, 0.0)) if which else (lambda x: f(0.0, x))
+
+    for f, factor in ((pair(np.logaddexp), 1.0), (pair(np.logaddexp2), np.log(2)), (fg.nn.softplus, 1.0)):
+        for order, expected in enumerate((0.5, 0.25, 0.0, -0.125)):
+            f = fg.grad(f)
+            assert run(f)(0.0) == pytest.approx(expected * factor**order, abs=1e-15)
+
+
+@pytest.mark.parametrize("v", [[1.0, 1.0], [-2.0, 2.0]])
+def test_second_derivatives_of_hypot_where_its_operands_are_equal(v):
+    x, y = v
+    expected = np.array([[y * y, -x * y], [-x * y, x * x]]) / np.hypot(x, y) ** 3
+    np.testing.assert_allclose(fg.hessian(lambda v: np.hypot(v[0], v[1]))(np.array(v)), expected, rtol=1e-14)
+
+
+INF, NAN = float("inf"), float("nan")
+LIMITS: list[tuple[Any, tuple[float, float], tuple[float, float]]] = [  # arguments, and derivatives there
+    (np.logaddexp, (-INF, -INF), (0.5, 0.5)),
+    (np.logaddexp, (INF, INF), (0.5, 0.5)),
+    (np.logaddexp, (-INF, 1.0), (0.0, 1.0)),
+    (np.logaddexp, (2.0, 2.0), (0.5, 0.5)),
+    (np.logaddexp2, (-INF, -INF), (0.5, 0.5)),
+    (np.hypot, (INF, 1.0), (0.0, 0.0)),
+    (np.hypot, (INF, NAN), (0.0, 0.0)),
+    (np.hypot, (3.0, 4.0), (0.6, 0.8)),
+    (np.hypot, (1e300, 1e300), (0.5**0.5, 0.5**0.5)),
+]
+
+
+@pytest.mark.parametrize(("function", "place", "want"), LIMITS)
+def test_derivatives_of_pairs_at_infinity(function: Any, place: tuple[float, float], want: tuple[float, float]) -> None:
+    """Forward and backward alike, and no NaN from the formula for finite numbers."""
+    x, y = map(np.array, place)
+    for run in (lambda f: f, fg.jit):
+        np.testing.assert_array_equal(run(lambda x, y: function(x, y))(x, y), function(x, y))
+        np.testing.assert_allclose(run(fg.grad(function, (0, 1)))(x, y), want, rtol=1e-12)
+        slopes = [
+            run(lambda t, u: fg.jvp(function, (x, y), (t, u))[1])(np.array(t), np.array(1 - t)) for t in (1.0, 0.0)
+        ]
+        np.testing.assert_allclose(slopes, want, rtol=1e-12)
+
+
+def test_scaled_bessel_functions_scaled_back_are_smooth_at_zero() -> None:
+    for function, slopes in ((np.i0, (0.0, 0.5)), (special.i0, (0.0, 0.5)), (special.i1, (0.5, 0.0))):
+        for run in (lambda f: f, fg.jit):
+            assert run(fg.grad(function))(0.0) == slopes[0]
+            assert run(fg.grad(fg.grad(function)))(0.0) == slopes[1]

@@ -250,3 +250,13 @@ def test_values_that_are_known() -> None:
 
 def test_ufuncs_can_be_pickled() -> None:
     assert pickle.loads(pickle.dumps(fnp.sum)) is fnp.sum
+
+
+@pytest.mark.parametrize("exponent", [0, 1, 2, 3, 0.5, np.int8(2), True])
+def test_powers_of_bools_have_the_dtypes_of_numpy(exponent: Any) -> None:
+    """`x ** 2` is int8, `x ** 3` and `np.power(x, 2)` are int64."""
+    x = np.array([True, False])
+    for function in (lambda x: x**exponent, lambda x: np.power(x, exponent)):
+        got, want = fg.jit(function)(x), function(x)
+        assert got.dtype == want.dtype
+        np.testing.assert_array_equal(got, want)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -43,6 +44,98 @@ def test_partition(kth: Any, axis: int | None) -> None:
                 np.testing.assert_array_equal(np.take(found, k, axis or 0), np.take(want, k, axis or 0))
         with pytest.raises(ValueError, match="out of bounds"):
             run(lambda x: np.partition(x, 99, axis))(x)
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i1", "i8", "u2", "?", "c8", "bfloat16"])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_partition_of_long_lines(axis: int, dtype: str) -> None:
+    """These are selected from, not sorted: with equal elements and NaN, which comes last."""
+    rng = np.random.default_rng(1)
+    x = rng.integers(-40, 40, (300, 200)).astype(ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype)
+    if x.dtype.kind not in "biu":
+        x[rng.random(x.shape) < 0.1] = NAN
+    want = np.sort(x.astype(np.float32) if dtype == "bfloat16" else x, axis)
+    runs = (fg.jit,) if dtype == "bfloat16" else (lambda f: f, fg.jit)  # NumPy's own order of bfloat16 has NaN anywhere
+    for kth in (0, 57, -1, [150, 3], np.array([], int)):
+        for run in runs:
+            values = run(lambda x, kth=kth: np.partition(x, kth, axis))(x)
+            places = run(lambda x, kth=kth: np.argpartition(x, kth, axis))(x)
+            assert (values.dtype, places.dtype) == (x.dtype, np.int64)
+            for found in (values, np.take_along_axis(x, places, axis)):
+                found, last = np.asarray(found, want.dtype), 0
+                for k in [*sorted(int(k) % x.shape[axis] for k in np.atleast_1d(kth)), x.shape[axis]]:
+                    if k < x.shape[axis]:
+                        np.testing.assert_array_equal(np.take(found, k, axis), np.take(want, k, axis))
+                    between = np.sort(np.take(found, range(last, k), axis), axis)
+                    np.testing.assert_array_equal(between, np.take(want, range(last, k), axis))
+                    last = k
+    batched = fg.jit(fg.vmap(lambda line: np.partition(line, 7), in_axes=1 - axis))(x).astype(want.dtype)
+    np.testing.assert_array_equal(batched[:, 7], np.take(want, 7, axis))
+
+
+def test_the_derivative_of_a_selection_follows_each_element() -> None:
+    rng = np.random.default_rng(2)
+    x, w, t = rng.normal(size=(3, 400)), rng.normal(size=(3, 400)), rng.normal(size=(3, 400))
+    for run in (lambda f: f, fg.jit):
+        out, gradient = run(fg.value_and_grad(lambda x: np.sum(w * np.partition(x, 100))))(x)
+        values, tangents = run(lambda x: fg.jvp(lambda x: np.partition(x, 100), (x,), (t,)))(x)
+        np.testing.assert_array_equal(values, np.partition(x, 100))
+        assert out == pytest.approx(np.sum(w * values))
+        before, after = np.argsort(x), np.argsort(values)
+        for of_x, of_values in ((gradient, w), (t, tangents)):
+            np.testing.assert_array_equal(
+                np.take_along_axis(of_x, before, 1), np.take_along_axis(np.asarray(of_values), after, 1)
+            )
+
+
+@pytest.mark.parametrize("function", [np.partition, np.argpartition])
+def test_partitions_that_do_not_fit(function: Any) -> None:
+    for kth, kind, error in (
+        (1.5, "introselect", TypeError),
+        ([[1]], "introselect", ValueError),
+        (-7, "introselect", ValueError),
+        (1, "quick", ValueError),
+    ):
+        for run in (lambda f: f, fg.jit):
+            with pytest.raises(error):
+                run(lambda x, kth=kth, kind=kind: function(x, kth, kind=kind))(NUMBERS)
+
+
+@pytest.mark.parametrize("shape", [(0, 4), (2, 0, 4)])
+def test_quantiles_of_no_lines(shape: tuple[int, ...]) -> None:
+    for function in (
+        lambda x: np.nanmedian(x, -1),
+        lambda x: np.median(x, -1),
+        lambda x: np.quantile(x, 0.3, -1),
+        lambda x: np.nanquantile(x, 0.3, -1),
+        lambda x: np.quantile(x, np.array([0.3, 0.5]), -1),
+    ):
+        alike(fg.jit(function)(np.zeros(shape)), np.asarray(function(np.zeros(shape))))
+
+
+BFLOAT16 = np.array([[3.0, 1.0, 4.0], [1.0, 5.0, 9.0]], ml_dtypes.bfloat16)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        np.nanvar,
+        np.nanstd,
+        lambda x: np.quantile(x, 0.3),
+        lambda x: np.percentile(x, 30, 1),
+        lambda x: np.clip(x, 2, 4),
+    ],
+)
+def test_bfloat16_gives_the_dtypes_of_numpy(function: Any) -> None:
+    got, want = fg.jit(function)(BFLOAT16), np.asarray(function(BFLOAT16))
+    assert got.dtype == want.dtype
+    np.testing.assert_allclose(np.asarray(got, np.float32), np.asarray(want, np.float32), rtol=1e-2)
+
+
+def test_take_counts_a_number_as_an_array_of_one() -> None:
+    x = np.array(2.5)
+    for axis in (0, -1, None):
+        alike(fg.jit(lambda x, axis=axis: np.take(x, [0, -1], axis=axis))(x), np.take(x, [0, -1], axis=axis))
 
 
 def test_descending_order_is_stable_and_has_nan_first() -> None:
@@ -251,3 +344,11 @@ def test_nothing_but_nan() -> None:
         np.testing.assert_array_equal(run(lambda x: np.nansum(x, 1))(x), [0, 1])
         np.testing.assert_array_equal(run(lambda x: np.median(x, 1))(x), [NAN, NAN])
     assert fg.jit(lambda x: np.nanargmax(x, 1))(x).tolist() == [-1, 0]
+
+
+def test_interpolation_takes_no_complex_places() -> None:
+    places, values = np.array([0.0, 1.0]), np.array([1.0, 3.0])
+    for arguments in ((places * 1j, places, values), (places, places * 1j, values)):
+        for run in (lambda f: f, fg.jit):
+            with pytest.raises(TypeError):
+                run(np.interp)(*arguments)

@@ -101,12 +101,14 @@ def weighted(row: Row, dtype: np.dtype, operands: tuple[Any, ...]) -> tuple[Call
     return combination, [x for x, s in zip(operands, smooth, strict=True) if s]
 
 
-# What these mean is said by a frame or by the user's Python code: they have tests of their own.
+# What these mean is said by a frame, by the user's Python code or by a plain form: they have tests of their own.
 ELSEWHERE = {
     "tests/transform/test_batching.py": {"psum", "all_gather", "ppermute", "axis_index"},
     "tests/control/test_callback.py": {"pure_callback", "io_callback", "debug_callback"},
     "tests/control/test_custom.py": {"custom_vjp_call", "custom_vmap_call"},
     "tests/lax/test_solves.py": {"custom_linear_solve"},
+    "tests/interop/test_numba_call.py": {"numba_call"},
+    "tests/nn/test_attention_blocks.py": {"attention", "attention_backward"},
 }
 
 

@@ -99,6 +99,48 @@ def test_adam_is_one_kernel_per_leaf(clipped):
     assert "pow" not in lowered.as_text("python").split("def run")[0].split("for i0 in")[-1]
 
 
+def sgd_by_hand(params: Any, gradient: Any, state: Any) -> Any:
+    return fg.tree.map(lambda p, g: p - np.float32(0.1) * g, params, gradient), state
+
+
+def momentum_by_hand(params: Any, gradient: Any, state: Any) -> Any:
+    state = fg.tree.map(lambda g, m: g + np.float32(0.9) * m, gradient, state)
+    return fg.tree.map(lambda p, m: p - np.float32(0.1) * m, params, state), state
+
+
+RULES = {"sgd": (optim.sgd(0.1), sgd_by_hand), "momentum": (optim.sgd(0.1, momentum=0.9), momentum_by_hand)}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_step_through_layers_and_an_optimiser_costs_what_one_by_hand_costs(name):
+    layers = fg.nn.layers
+    net = layers.serial(layers.dense(32), layers.relu, layers.dense(10))
+    params = net.init(fg.random.key(0), (1, 64))
+    x, y = np.ones((16, 64), np.float32), np.arange(16) % 10
+    optimiser, by_hand = RULES[name]
+
+    def network(p: Any, x: Any) -> Any:
+        hidden = fg.nn.relu(x @ p["0_dense"]["kernel"] + p["0_dense"]["bias"])
+        return hidden @ p["2_dense"]["kernel"] + p["2_dense"]["bias"]
+
+    def through(params: Any, gradient: Any, state: Any) -> Any:
+        updates, state = optimiser.update(gradient, state, params)
+        return optim.apply_updates(params, updates), state
+
+    def analysis(apply: Any, update: Any, state: Any) -> Any:
+        def loss(params: Any, x: Any) -> Any:
+            return -fg.numpy.mean(fg.numpy.take_along_axis(fg.nn.log_softmax(apply(params, x)), y[:, None], 1))
+
+        def step(params: Any, state: Any, x: Any) -> Any:
+            value, gradient = fg.value_and_grad(loss)(params, x)
+            return *update(params, gradient, state), value
+
+        return fg.jit(step, donate_argnums=(0, 1)).lower(params, state, x).cost_analysis()
+
+    zeros = fg.tree.map(np.zeros_like, params) if name == "momentum" else ()
+    assert analysis(net.apply, through, optimiser.init(params)) == analysis(network, by_hand, zeros)
+
+
 def test_results_are_arrays_of_the_callers():
     gradient, optimiser = np.ones(3), optim.chain(optim.identity(), optim.trace(0.9))
     updates, state = optimiser.update(gradient, optimiser.init(gradient))
@@ -131,6 +173,27 @@ def test_bfloat16_parameters_keep_their_dtype():
     assert params.dtype == ml_dtypes.bfloat16
     assert state[0].mu.dtype == np.float32
     np.testing.assert_allclose(params.astype(np.float32), 0.9, atol=4e-3)
+
+
+@pytest.mark.parametrize("name", OPTIMISERS)
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32"])
+def test_states_and_parameters_keep_their_dtypes(name, dtype):
+    """Narrow floats times Python numbers are float32 in NumPy, but what a loop carries must not change."""
+    import ml_dtypes
+
+    kind = np.dtype(getattr(ml_dtypes, dtype, dtype))
+    params = {name: np.asarray(x).astype(kind) for name, x in parameters("float32").items()}
+    optimiser = OPTIMISERS[name](optim)
+    state = optimiser.init(params)
+    extra = {"value": np.float32(1.0)} if name.startswith(("plateau", "polyak")) else {}
+
+    def step(params: Any, state: Any) -> Any:
+        updates, state = optimiser.update(params, state, params, **extra)
+        return optim.apply_updates(params, updates), state
+
+    before = [(x.dtype, x.shape) for x in map(np.asarray, fg.tree.leaves((params, state)))]
+    assert [(x.dtype, x.shape) for x in fg.tree.leaves(fg.eval_shape(fg.jit(step), params, state))] == before
+    assert [(x.dtype, x.shape) for x in map(np.asarray, fg.tree.leaves(step(params, state)))] == before
 
 
 def test_complex_parameters_descend():

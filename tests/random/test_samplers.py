@@ -95,6 +95,32 @@ def test_keys_are_traced():
 # Derivatives ---------------------------------------------------------------------------------------------------------
 
 
+LARGE = 10**12  # elements that no memory has
+HUGE = {
+    "bernoulli": "0.3, (n,)", "beta": "2.0, 3.0, (n,)", "binomial": "20, 0.4, (n,)", "bits": "(n,)",
+    "categorical": "p, shape=(n,)", "cauchy": "(n,)", "choice": "9, (n,)", "dirichlet": "a, (n,)",
+    "exponential": "(n,)", "gamma": "2.0, (n,)", "geometric": "0.3, (n,)", "gumbel": "(n,)", "laplace": "(n,)",
+    "logistic": "(n,)", "maxwell": "(n,)", "multinomial": "10, p[:2], shape=(n, 2)",
+    "multivariate_normal": "a[:3], cov, (n,)", "normal": "(n,)", "orthogonal": "2, (n,)", "permutation": "n",
+    "poisson": "4.0, (n,)", "rademacher": "(n,)", "randint": "(n,), 0, 9", "split": "n", "t": "3.0, (n,)",
+    "truncated_normal": "-1.0, 2.0, (n,)", "uniform": "(n,)",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HUGE)
+def test_tracing_makes_no_array_of_the_size(name):
+    arguments, given = eval(f"(lambda *args, **kwargs: (args, kwargs))({HUGE[name]})", {**NAMES, "n": LARGE})
+
+    def draw(key, scale):
+        found = getattr(random, name)(key, *arguments, **given)
+        return (found * scale).sum() if found.dtype.kind == "f" else found
+
+    shape = fg.eval_shape(fg.jit(draw), KEY, 2.0).shape
+    assert fg.eval_shape(fg.jit(fg.vmap(draw, (0, None))), np.stack([KEY, KEY]), 2.0).shape == (2, *shape)
+    if shape == ():
+        assert fg.eval_shape(fg.jit(fg.value_and_grad(draw, 1)), KEY, 2.0)[1].shape == ()
+
+
 def test_derivatives_of_places_and_scales():
     low, high = fg.grad(lambda ends: random.uniform(KEY, (), None, ends[0], ends[1]))((1.0, 3.0))
     u = random.uniform(KEY)

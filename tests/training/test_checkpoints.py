@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Callable
@@ -140,6 +141,59 @@ def test_every_truncation_is_noticed(tmp_path: Path) -> None:
         load_checkpoint(path, tree)
 
 
+def test_every_flipped_bit_is_noticed_or_changes_nothing(tmp_path: Path) -> None:
+    tree = {"w": np.arange(3.0), "b": np.array([1.5], ml_dtypes.bfloat16), "n": 3}
+    path = tmp_path / "a"
+    save_checkpoint(path, tree, metadata={"run": "7"})
+    whole = path.read_bytes()
+    loaded = 0
+    for place in range(len(whole)):
+        for bit in range(place % 3, 8, 3):
+            path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << bit]) + whole[place + 1 :])
+            try:
+                same(tree, load_checkpoint(path, tree))
+                assert checkpoint_metadata(path) == {"run": "7"}
+                loaded += 1
+            except CheckpointError:
+                pass
+    assert loaded < 8 * len("crc32")  # of the entry that files did not always have
+
+
+DAMAGED = {
+    "an array": (b"\x00\x00\x00@", r"a: damaged: \['w'\] is not what"),
+    "a number": (b'\\"7', "a: damaged: its list"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_damage_is_told_by_its_leaf(name: str, tmp_path: Path) -> None:
+    where, message = DAMAGED[name]
+    tree, path = {"v": np.ones(2), "w": np.arange(3.0), "n": 7}, tmp_path / "a"
+    save_checkpoint(path, tree)
+    whole = path.read_bytes()
+    assert whole.count(where) == 1
+    damaged = whole.replace(where, where[:-1] + bytes([where[-1] ^ 1]))
+    path.write_bytes(damaged)
+    with pytest.raises(CheckpointError, match=message):
+        load_checkpoint(path, tree)
+    assert path.read_bytes() == damaged
+
+
+def test_numbers_alone_have_a_checksum_too(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "a", {"n": 7})
+    (tmp_path / "a").write_bytes((tmp_path / "a").read_bytes().replace(b'\\"7', b'\\"6'))
+    with pytest.raises(CheckpointError, match="damaged"):
+        load_checkpoint(tmp_path / "a", {"n": 7})
+
+
+def test_files_without_checksums_still_load(tmp_path: Path) -> None:
+    header = {"version": 1, "leaves": [["['n']", "int", "5"], ["['w']", "array", "f64[3]"]]}
+    texts = {"funcgrad": json.dumps(header), "run": "7"}
+    safetensors.numpy.save_file({"['w']": np.arange(3.0)}, tmp_path / "a", texts)
+    same({"n": 5, "w": np.arange(3.0)}, load_checkpoint(tmp_path / "a", {"n": 0, "w": np.zeros(3)}))
+    assert checkpoint_metadata(tmp_path / "a") == {"run": "7"}
+
+
 def headers() -> dict[str, dict[str, str] | None]:
     leaf = ["['w']", "array", "f64[3]"]
     return {
@@ -236,6 +290,41 @@ def test_a_failure_at_any_moment_leaves_the_old_file(
             save_checkpoint(path, {"w": np.zeros(2)})
     assert os.listdir(tmp_path) == ["a"]
     same({"w": np.ones(2)}, load_checkpoint(path, {"w": np.ones(2)}))
+
+
+def test_a_disk_that_is_full(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    path, limits = tmp_path / "a", resource.getrlimit(resource.RLIMIT_FSIZE)
+    save_checkpoint(path, {"w": np.ones(2)})
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"cannot be written|too large"):
+            save_checkpoint(path, {"w": np.zeros(1 << 16)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert os.listdir(tmp_path) == ["a"]
+    same({"w": np.ones(2)}, load_checkpoint(path, {"w": np.ones(2)}))
+
+
+def test_a_folder_that_may_not_be_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "folder" / "a"
+    path.parent.mkdir()
+    save_checkpoint(path, {"w": np.ones(2)})
+    path.parent.chmod(0o500)
+    try:
+        if os.access(path.parent, os.W_OK):  # an administrator may write all the same
+            monkeypatch.setattr("builtins.open", refused_open)
+        with pytest.raises(PermissionError, match="Permission denied"):
+            save_checkpoint(path, {"w": np.zeros(2)})
+    finally:
+        monkeypatch.undo()
+        path.parent.chmod(0o700)
+    assert os.listdir(path.parent) == ["a"]
+    same({"w": np.ones(2)}, load_checkpoint(path, {"w": np.ones(2)}))
+
+
+def refused_open(path: str, mode: str) -> None:
+    raise PermissionError(errno.EACCES, "Permission denied", path)
 
 
 def test_the_mode_of_new_files(tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ ROWS: dict[str, tuple[Callable[[], Any], type[Exception], tuple[str, ...]]] = {
     ),
     "linearize, shape": (
         lambda: fg.linearize(lambda d: d, {"a": X})[1]({"a": np.ones(5)}),
-        TypeError,
+        ValueError,
         ("[0]['a']", "f64[5]", "f64[3,2]"),
     ),
     "linear_transpose, structure": (

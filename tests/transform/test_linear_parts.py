@@ -85,6 +85,44 @@ def test_the_value_is_computed_once() -> None:
     assert seen == [0, 1, 2]
 
 
+def test_a_loop_of_unknown_length_is_run_once() -> None:
+    seen: list[float] = []
+
+    def f(x: Any) -> Any:
+        def step(c: Any) -> Any:
+            fg.debug.callback(lambda c: seen.append(float(c[0])), c)
+            return c * 1.5 + np.sin(c)
+
+        return fg.lax.while_loop(lambda c: np.sum(c) < 20, step, x)
+
+    y, f_jvp = fg.linearize(f, X)
+    assert_near(y, f(X), 1e-14)
+    half = len(seen) // 2
+    assert half > 1
+    assert seen[:half] == seen[half:]
+    listing = str(fg.make_jaxpr(f_jvp)(T))
+    assert not any(name in listing for name in ("while", "sin", "cos"))
+    assert_near(f_jvp(T), fg.jvp(f, (X,), (T,))[1], 1e-12)
+    assert_near(fg.linear_transpose(f_jvp, X)(T)[0], fg.vjp(f, X)[1](T)[0], 1e-12)
+
+
+@pytest.mark.parametrize("end", [0, 3, 80])
+@pytest.mark.parametrize("checkpoint", [None, "binomial"])
+def test_loops_of_no_iteration_and_of_many(checkpoint: Any, end: int) -> None:
+    def f(x: Any) -> Any:
+        def step(c: Any) -> Any:
+            return c[0] + 1, np.sin(c[1]) * x
+
+        return fg.lax.while_loop(lambda c: c[0] < end, step, (0, x * x), checkpoint=checkpoint)[1]
+
+    want, slope = fg.jvp(f, (X,), (T,))
+    got, f_jvp = fg.linearize(f, X)
+    assert_near(got, want, 1e-14)
+    assert_near(f_jvp(T), slope, 1e-12)
+    assert_near(fg.jacfwd(f)(X), np.diag(slope / T), 1e-12)
+    assert_near(fg.hessian(lambda x: np.sum(f(x)))(X), fg.jacrev(lambda x: fg.vjp(f, x)[1](np.ones(4))[0])(X), 1e-9)
+
+
 def test_the_transpose_of_a_transpose() -> None:
     matrix = np.arange(12.0).reshape(3, 4)
 

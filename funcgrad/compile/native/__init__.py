@@ -18,6 +18,7 @@ of the call's status word; `ints` holds one slot number per buffer of the kernel
 from __future__ import annotations
 
 import functools
+import os
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -48,6 +49,8 @@ __all__ = [
 ]
 
 _lock = threading.RLock()
+if hasattr(os, "register_at_fork"):  # a child must not find it held by a thread that it has not
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 _wanted_threads: list[int] = []  # what `set_threads` was last told, if ever
 
 

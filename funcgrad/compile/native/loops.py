@@ -26,14 +26,26 @@ Pairs = Sequence[tuple[int, int]]
 Carry = Sequence[tuple[int, int, int, int, int, int]]
 Slices = Sequence[tuple[int, int, int]]
 
+POLL, NO_POLL = "fg_poll", "fg_poll_never"
+NEVER = 1 << 62  # iterations between two looks at pending signals where nobody may look
 KERNELS = ("fg_scan", "fg_while", "fg_while_pull", "fg_while_tape", "fg_cond")
 _KERNEL = {"bufs": "ptr", "ints": "ptr", "first": "i64", "last": "i64"}
-_FIRST_TAPE = 64  # iterations that a tape has room for at first
+_FIRST_TAPE, _LARGE = 64, 1 << 16  # iterations that a tape has room for at first; of carries of so many bytes, one
+COUNT_BITS = 20  # where a status has the iterations that a tape had room for: above the code
 
 
 def table(rows: Sequence[Sequence[int]]) -> list[int]:
     """A number of rows, and the rows."""
     return [len(rows), *(word for row in rows for word in row)]
+
+
+class Full(NamedTuple):
+    """When a tape is full: with room for so many iterations (or sections) `most`, or when there is no memory; `code` is
+    the status of that.
+    """
+
+    most: int
+    code: int
 
 
 class Poll(NamedTuple):
@@ -61,21 +73,21 @@ def while_integers(cond: Region, body: Region, poll: Poll, test: int, pairs: Pai
 
 
 def pull_integers(
-    loop: Sequence[int], full: int, back: Region, pairs: Pairs, tape: Sequence[tuple[int, int, int]], carry: Carry
+    loop: Sequence[int], full: Full, back: Region, pairs: Pairs, tape: Sequence[tuple[int, int, int]], carry: Carry
 ) -> list[int]:
     """The integers of ``fg_while_pull``: those of the loop, the step back, and what the tape keeps.
 
     A row of `tape` is the slot in which the loop has a part of the carry before an iteration, the slot in which the
-    step back reads it, and its bytes; `carry` is that of the loop back; `full` the status for a tape beyond memory.
+    step back reads it, and its bytes; `carry` is that of the loop back.
     """
-    return [len(loop), *loop, full, *back, *table(pairs), *table(tape), *table(carry)]
+    return [len(loop), *loop, *full, *back, *table(pairs), *table(tape), *table(carry)]
 
 
 def tape_integers(
     ahead: Region,
     back: Region,
     poll: Poll,
-    full: int,
+    full: Full,
     slots: tuple[int, int],
     length: int,
     rows: tuple[Slices, Slices, Slices],
@@ -86,7 +98,7 @@ def tape_integers(
     `rows` are what is copied first (from, to, bytes), what is copied before the way back, and the parts of a section
     (slot, 0, bytes).
     """
-    return [*ahead, *back, *poll, full, *slots, length, *(word for part in rows for word in table(part))]
+    return [*ahead, *back, *poll, *full, *slots, length, *(word for part in rows for word in table(part))]
 
 
 PYTHON = ("PyGILState_Ensure", "PyErr_CheckSignals", "PyErr_Clear", "PyGILState_Release")
@@ -109,6 +121,7 @@ def define(module: Module) -> None:
     _define_poll(module)
     _define_scan(module)
     _define_while(module)
+    _define_grow(module)
     _define_pull(module)
     _define_tape(module)
     _define_cond(module)
@@ -214,7 +227,9 @@ def _define_poll(module: Module) -> None:
         for k, address in enumerate((f.ensure, f.check, f.clear, f.release)):
             f.store(address, words, 8 * k)
         f.ret()
-    with module.function("fg_poll", "void", status="ptr", code="i64") as f:
+    with module.function(NO_POLL, "void", status="ptr", code="i64") as f:  # for programs that may not take the GIL
+        f.ret()
+    with module.function(POLL, "void", status="ptr", code="i64") as f:
         words = module.zeros(f, "fg_poll_words", 32)
         state = f.call(f.load(words, 0, "ptr"), returns="i32")
         with f.if_(f.call(f.load(words, 8, "ptr"), returns="i32").is_not(0)):
@@ -257,32 +272,82 @@ def _loop(f: Function, ints: Value, before: Callable[[Value], object]) -> Value:
     return count.get()
 
 
+def _define_grow(module: Module) -> None:
+    """``fg_tape_grow(tape, each, first, length, full, status)``: a block of twice as many parts of `each` bytes, with
+    `length` iterations in one. `tape` is the address of the block and how many parts it has; `full` are the words of a
+    `Full`, and `first` is where an empty tape begins.
+    """
+    kinds = {"tape": "ptr", "each": "i64", "first": "i64", "length": "i64", "full": "ptr", "status": "ptr"}
+    with module.function("fg_tape_grow", "void", **kinds) as f:
+        room, most = f.load(f.tape, 8), f.load(f.full)
+        doubled = f.select(room.is_(0), f.first, room * 2)
+        wanted = f.select(most < doubled, most, doubled)
+
+        def refused() -> None:
+            f.store(f.load(f.full, 8) + ((room * f.length) << COUNT_BITS), f.status)
+
+        def grow() -> None:
+            larger = f.call("realloc", f.load(f.tape, 0, "ptr"), f.each * wanted + 1, returns="ptr")
+
+            def grown() -> None:
+                f.store(larger, f.tape)
+                f.store(wanted, f.tape, 8)
+
+            f.choose(larger.is_not(0), grown, refused)
+
+        f.choose(room < wanted, grow, refused)
+        f.ret()
+
+
+class _Memory:
+    """The block of a tape in a function: it begins empty."""
+
+    def __init__(self, f: Function, each: Value, first: Value | int, length: Value | int, full: Value) -> None:
+        self._f, self._each = f, each
+        self._growth = (each, f.cast_int(first, "i64"), f.cast_int(length, "i64"), full, f.load(f.bufs, 0, "ptr"))
+        self._tape = f.variable("i64", count=2).place
+        f.store(0, self._tape, 0, "i64")
+        f.store(0, self._tape, 8, "i64")
+
+    @property
+    def room(self) -> Value:
+        return self._f.load(self._tape, 8)
+
+    def grow(self) -> None:
+        self._f.call("fg_tape_grow", self._tape, *self._growth, returns="void")
+
+    def part(self, number: Value) -> Value:
+        return self._f.load(self._tape, 0, "ptr") + number * self._each
+
+    def free(self) -> None:
+        self._f.call("free", self._f.load(self._tape, 0, "ptr"), returns="void")
+
+
+def _sum_of_bytes(f: Function, rows: Value) -> Value:
+    total = f.variable("i64", 0)
+    with _rows(f, rows, 3) as row:
+        total.set(total.get() + f.load(row, 16))
+    return total.get()
+
+
 def _define_pull(module: Module) -> None:
     """The tape is one block that doubles: the parts of the carry, iteration after iteration."""
     with module.function("fg_while_pull", "void", **_KERNEL) as f:
         loop = f.ints + 8
         full = loop + f.load(f.ints) * 8
-        back = full + 8
+        back = full + 16
         pairs = back + 16
         rows = _after(f, pairs, 2)
         carry = _after(f, rows, 3)
-        each = f.variable("i64", 0)
-        with _rows(f, rows, 3) as row:
-            each.set(each.get() + f.load(row, 16))
-        room = f.variable("i64", _FIRST_TAPE)
-        memory = f.variable("ptr", f.call("malloc", each.get() * _FIRST_TAPE + 1, returns="ptr"))
+        each = _sum_of_bytes(f, rows)
+        first = f.select(each < _LARGE, f.constant("i64", _FIRST_TAPE), f.constant("i64", 1))
+        tape = _Memory(f, each, first, 1, full)
 
         def keep(count: Value) -> None:
-            with f.if_(room.get() <= count):
-                larger = f.call("realloc", memory.get(), each.get() * room.get() * 2 + 1, returns="ptr")
-
-                def grown() -> None:
-                    memory.set(larger)
-                    room.set(room.get() * 2)
-
-                f.choose(larger.is_not(0), grown, lambda: f.store(f.load(full), f.load(f.bufs, 0, "ptr")))
-            with f.if_(count < room.get()):
-                place = f.variable("ptr", memory.get() + count * each.get())
+            with f.if_(tape.room <= count):
+                tape.grow()
+            with f.if_(count < tape.room):
+                place = f.variable("ptr", tape.part(count))
                 with _rows(f, rows, 3) as row:
                     f.call("memcpy", place.get(), _address(f, f.load(row)), f.load(row, 16), returns="ptr")
                     place.set(place.get() + f.load(row, 16))
@@ -291,15 +356,16 @@ def _define_pull(module: Module) -> None:
         _do(f, "fg_loop_pairs", pairs)
         _do(f, "fg_loop_begin", carry)
         with f.range(count) as k:
-            place = f.variable("ptr", memory.get() + (count - 1 - k) * each.get())
+            place = f.variable("ptr", tape.part(count - 1 - k))
             with _rows(f, rows, 3) as row:
                 f.store(place.get(), _slot(f, f.load(row, 8)))
                 place.set(place.get() + f.load(row, 16))
             with f.if_(_run(f, back).is_not(0)):
                 f.break_()
             _do(f, "fg_loop_swap", carry)
+            _look(f, loop + 32, k + 1)
         _do(f, "fg_loop_end", carry)
-        f.call("free", memory.get(), returns="void")
+        tape.free()
         f.ret()
 
 
@@ -311,35 +377,25 @@ def _copies(f: Function, rows: Value) -> None:
 def _define_tape(module: Module) -> None:
     """The tape is one block of sections that doubles."""
     with module.function("fg_while_tape", "void", **_KERNEL) as f:
-        ahead, back, poll, full = f.ints, f.ints + 16, f.ints + 32, f.load(f.ints, 48)
-        counter, holds, length = f.load(f.ints, 56), f.load(f.ints, 64), f.load(f.ints, 72)
-        begin = f.ints + 80
+        ahead, back, poll, full = f.ints, f.ints + 16, f.ints + 32, f.ints + 48
+        counter, holds, length = f.load(f.ints, 64), f.load(f.ints, 72), f.load(f.ints, 80)
+        begin = f.ints + 88
         turn = _after(f, begin, 3)
         parts = _after(f, turn, 3)
         status = f.load(f.bufs, 0, "ptr")
-        each = f.variable("i64", 0)
-        with _rows(f, parts, 3) as row:
-            each.set(each.get() + f.load(row, 16) * length)
-        room = f.variable("i64", 1)
-        memory = f.variable("ptr", f.call("malloc", each.get() + 1, returns="ptr"))
+        tape = _Memory(f, _sum_of_bytes(f, parts) * length, 1, length, full)
         sections = f.variable("i64", 0)
 
         def at(section: Value) -> None:
-            place = f.variable("ptr", memory.get() + section * each.get())
+            place = f.variable("ptr", tape.part(section))
             with _rows(f, parts, 3) as row:
                 f.store(place.get(), _slot(f, f.load(row)))
                 place.set(place.get() + f.load(row, 16) * length)
 
         _copies(f, begin)
         with f.loop():
-            with f.if_(sections.get().is_(room.get())):
-                larger = f.call("realloc", memory.get(), each.get() * room.get() * 2 + 1, returns="ptr")
-
-                def grown() -> None:
-                    memory.set(larger)
-                    room.set(room.get() * 2)
-
-                f.choose(larger.is_not(0), grown, lambda: f.store(full, status))
+            with f.if_(sections.get().is_(tape.room)):
+                tape.grow()
             with f.if_(f.load(status).is_not(0)):
                 f.break_()
             at(sections.get())
@@ -359,7 +415,7 @@ def _define_tape(module: Module) -> None:
             with f.if_(_run(f, back).is_not(0)):
                 f.break_()
             _look(f, poll, k + 1)
-        f.call("free", memory.get(), returns="void")
+        tape.free()
         f.ret()
 
 

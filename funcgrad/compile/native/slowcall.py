@@ -7,7 +7,7 @@ scalars.  It converts and copies; it never changes a value.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,8 +21,31 @@ def is_parallel(descriptor: Descriptor) -> bool:
     return bool(descriptor.header(Header.PARALLEL))
 
 
-def call(run: Callable[[int, int, int], int], descriptor: Descriptor, leaves: Sequence[Any]) -> list[Any] | int:
-    """Run a program: its list of results, or the positive status of the kernel that failed.
+class Prepared(NamedTuple):
+    """A program about to run on given leaves.
+
+    Attributes
+    ----------
+    steps, length, frame
+        What ``fg_run`` takes.
+    table
+        The buffers' addresses, in the frame.
+    results
+        Where it puts its results.
+    keep
+        What must live until it has run.
+    """
+
+    steps: int
+    length: int
+    frame: int
+    table: np.ndarray
+    results: list[np.ndarray]
+    keep: tuple[object, ...]
+
+
+def prepare(descriptor: Descriptor, leaves: Sequence[Any]) -> Prepared:
+    """Convert the leaves, and make room for the results and a frame.
 
     Raises
     ------
@@ -43,7 +66,13 @@ def call(run: Callable[[int, int, int], int], descriptor: Descriptor, leaves: Se
     status = descriptor.header(Header.STATUS)
     memory[frame - memory.ctypes.data + status :][:8] = 0
     steps = descriptor.words.ctypes.data + descriptor.header(Header.STEPS)
-    return run(steps, descriptor.header(Header.N_STEPS), frame) or list(results)
+    return Prepared(steps, descriptor.header(Header.N_STEPS), frame, bufs, results, (memory, arrays))
+
+
+def call(run: Callable[[int, int, int], int], descriptor: Descriptor, leaves: Sequence[Any]) -> list[Any] | int:
+    """Run a program: its list of results, or the positive status of the kernel that failed; raises as `prepare`."""
+    ready = prepare(descriptor, leaves)
+    return run(ready.steps, ready.length, ready.frame) or list(ready.results)
 
 
 def _as_input(spec: ArrayInput | ScalarInput, leaf: Any) -> np.ndarray:

@@ -1,9 +1,9 @@
 """How are erfinv, the normal quantile, erfcx and the logarithm of the normal distribution function computed?
 
 erfinv(x) / x is a smooth function of w = -log(1 - x**2): a polynomial in w up to 6.25, in √w up to 64, in 1/√w beyond
-(after M. Giles, "Approximating the erfinv function", GPU Computing Gems 2, 2011); in single precision, in w up to 4.2
+(after M. Giles, "Approximating the erfinv function", GPU Computing Gems 2, 2011); in single precision, in w up to 2.5
 and in √w beyond.  erfcx comes from the polynomial that erfc is computed with, and the logarithm from erfcx, so that it
-has its digits far out.
+has its digits far out.  In single precision what is left of (x - 4)/(x + 4) and of the quotient is added again.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from collections.abc import Callable
 from funcgrad.compile.vecmath.builder import Builder, Value
 from funcgrad.compile.vecmath.constants import INFINITY, NAN
 from funcgrad.compile.vecmath.error_function import CENTRE
-from funcgrad.compile.vecmath.exponential import exp
-from funcgrad.compile.vecmath.logarithm import log, log1p
-from funcgrad.compile.vecmath.special import in_double, polynomial
-from funcgrad.compile.vecmath.special_coefficients import SPECIAL
+from funcgrad.compile.vecmath.exponential import exp, reduce
+from funcgrad.compile.vecmath.logarithm import log, log1p, minus_log2
+from funcgrad.compile.vecmath.special import apart, in_double, polynomial
 
-SPLIT = 4.2  # of w, in single precision
+# in single precision: of w, and of √w beyond
+SPLIT, CENTRE_OF_TAIL, CENTRE_OF_HIGH = 2.5, 2.25, 5.25
+FAR_SINGLE = 2.0**30  # from where on erfcx(a) = 1 / (√π a) to a float's precision
 ROOT_2, ROOT_HALF, ROOT_PI = math.sqrt(2.0), math.sqrt(0.5), math.sqrt(math.pi)
 
 
@@ -38,35 +39,37 @@ def _erf_inv_over_x(f: Builder, w: Value, far: bool) -> Value:
 
 def erf_inv(f: Builder, x: Value) -> Value:
     a = f.abs(x)
-    w = -log(f, f.fma(-x, x, 1.0) if f.single and f.has_fma else (1.0 - a) * (1.0 + a))
-    result = _single(f, x, w) if f.single else x * _erf_inv_over_x(f, w, far=False)
+    inside = f.fma(-x, x, 1.0) if f.single and f.has_fma else (1.0 - a) * (1.0 + a)
+    result = _single(f, x, *minus_log2(f, inside)) if f.single else x * _erf_inv_over_x(f, -log(f, inside), far=False)
     return f.select(a < 1.0, result, f.select(a.equals(1.0), x * INFINITY, NAN))
 
 
-def _single(f: Builder, x: Value, w: Value) -> Value:
-    """erfinv(x) in single precision: the factor of x is a number, exact, and a polynomial that is small beside it."""
-    near, tail = _apart("erf_inv_single"), _apart("erf_inv_single_tail")
-    far = f.at_most(f.at_least(w, SPLIT), 16.0)
-    s = f.sqrt(far)
-    lost = f.fma(-s, s, far) * f.fma(s, -0.0625, 0.365)  # of the root's digits: the slope of √w, roughly
-    rests = f.sum_of_powers(f.at_most(w, SPLIT), near[1:]), f.sum_of_powers(s - 3.0 + lost, tail[1:])
-    return f.fma(x, f.select(w < SPLIT, near[0], tail[0]), x * f.select(w < SPLIT, *rests))
+def _single(f: Builder, x: Value, w: Value, w_low: Value, far: bool = False, factor: float = 1.0) -> Value:
+    """factor * erfinv(x) in single precision: x times a number, exact, and x times a polynomial beside it."""
+    near, tail, high = (apart(f"erf_inv_single{part}", factor) for part in ("", "_tail", "_high"))
+    square = f.at_most(f.at_least(w, SPLIT), 120.0)
+    s = f.sqrt(square)
+    # of the root's digits: the slope of √w, roughly
+    lost = (f.fma(-s, s, square) + w_low) * f.at_least(f.fma(s, -0.0625, 0.365), 0.07)
+    rest = f.fma(w_low, 0.2 * factor, f.sum_of_powers(f.at_most(w, SPLIT), near[1:]))
+    rest_of_tail = f.sum_of_powers(f.at_most(s, 4.1) - CENTRE_OF_TAIL + lost, tail[1:])
+    first, rest = f.select(w < SPLIT, near[0], tail[0]), f.select(w < SPLIT, rest, rest_of_tail)
+    if far:
+        rest_of_high = f.fma(lost, factor, f.sum_of_powers(f.at_least(s, 4.0) - CENTRE_OF_HIGH, high[1:]))
+        first, rest = f.select(s > 4.0, high[0], first), f.select(s > 4.0, rest_of_high, rest)
+    return f.fma(x, first, x * rest)
 
 
-def _apart(name: str) -> tuple[float, ...]:
-    """The first coefficient rounded down to single precision, what is left of it, and the others."""
-    first, *others = SPECIAL[name]
-    rounded = math.floor(first * 2.0**22) / 2.0**22
-    return (rounded, first - rounded, *others)
-
-
-@in_double
 def ndtri(f: Builder, p: Value) -> Value:
     low = p < 0.5
     q = f.select(low, p, 1.0 - p)
-    w = -log(f, (4.0 * q) * (1.0 - q))
-    x = f.select(low, f.fma(2.0, p, -1.0), 1.0 - 2.0 * q)
-    result = ROOT_2 * (x * _erf_inv_over_x(f, w, far=True))
+    if f.single:
+        w, w_low = minus_log2(f, f.fma(q * -4.0, q, q * 4.0))
+        result = _single(f, f.fma(p, 2.0, -1.0), w, w_low, far=True, factor=ROOT_2)
+    else:
+        w = -log(f, (4.0 * q) * (1.0 - q))
+        x = f.select(low, f.fma(2.0, p, -1.0), 1.0 - 2.0 * q)
+        result = ROOT_2 * (x * _erf_inv_over_x(f, w, far=True))
     inside = f.select(p > 0.0, f.select(p < 1.0, result, NAN), NAN)
     return f.select(p.equals(0.0), -INFINITY, f.select(p.equals(1.0), INFINITY, inside))
 
@@ -91,8 +94,34 @@ def _exp_square(f: Builder, a: Value, factor: float) -> Value:
     return f.select(value < INFINITY, f.fma(value, low * factor, value), value)
 
 
-@in_double
+def _erfcx_single(f: Builder, x: Value) -> Value:
+    """P(t) / (a + 1/2) with t = (a - 4)/(a + 4), in which all rounding errors are made good, and 2 e**(a²) - that."""
+    a = f.abs(x)
+    b = f.at_most(a, FAR_SINGLE)
+    below, above = b + 0.5, b + CENTRE
+    common = 1.0 / (below * above)
+    inverse = common * below
+    t = (b - CENTRE) * inverse
+    t, t_low = f.sum2_ordered(t, f.fma(-t, b, f.fma(t + 1.0, -CENTRE, b)) * inverse)
+    first, *others = apart("erfcx_single")
+    rest = f.fma(t_low, f.fma(t, -0.4, 0.47), f.sum_of_powers(t, others))  # by the slope, roughly
+    top, top_low = f.sum2_ordered(first, rest)
+    _, below_low = f.sum2(b, 0.5)
+    inverse = common * above
+    near = top * inverse
+    near = f.fma(f.fma(-near, below, top) + (top_low - near * below_low), inverse, near)
+    positive = f.select(a < FAR_SINGLE, near, (1.0 / ROOT_PI) / a)
+    square, square_low = f.product2(f.at_most(b, 9.4), f.at_most(b, 9.4))  # from where on 2 e**(a²) overflows
+    _, k, r, r_low = reduce(f, square, f.format.bias, square_low)
+    power = f.power_of_two(k)
+    high, low = f.sum2_ordered(power, near * -0.5)
+    half = high + f.fma(power, r + f.fma(r * r, f.polynomial(r, "exp"), r_low), low)
+    return f.select(x < 0.0, half + half, positive)
+
+
 def erfcx(f: Builder, x: Value) -> Value:
+    if f.single:
+        return _erfcx_single(f, x)
     a = f.abs(x)
     positive = _erfcx_positive(f, a)
     mirrored = 2.0 * _exp_square(f, f.at_most(a, 30.0), 1.0) - positive

@@ -69,16 +69,27 @@ def decomposed(f: Builder, x: Value) -> tuple[Value, Value, Value]:
     return a, offset, mantissa(f, bits) - 1.0
 
 
+def _log_rest(f: Builder, minus_k: Value, g: Value) -> Value:
+    """log(1 + g) less what the upper digits of ln(2) do not account for in minus_k*ln(2)."""
+    rest = f.fma(minus_k, -pair(f, LN2)[1], g)
+    if f.single:
+        return f.fma(g * g, f.polynomial(g, "log"), rest)
+    s, z_series = _quotient_series(f, g)
+    return f.fma(-s, g - z_series, rest)
+
+
 def log_sum(f: Builder, minus_k: Value, g: Value) -> Value:
     """log(1 + g) - minus_k*ln(2); a zero has the sign of g for minus_k = +0."""
-    high, low = pair(f, LN2)
-    rest = f.fma(minus_k, -low, g)
-    if f.single:
-        rest = f.fma(g * g, f.polynomial(g, "log"), rest)
-    else:
-        s, z_series = _quotient_series(f, g)
-        rest = f.fma(-s, g - z_series, rest)
-    return f.fma(minus_k, -high, rest)
+    return f.fma(minus_k, -pair(f, LN2)[0], _log_rest(f, minus_k, g))
+
+
+def minus_log2(f: Builder, x: Value) -> tuple[Value, Value]:
+    """-log(x) for 0 < x < inf, and what its rounding lost."""
+    y, offset = normalised(f, x)
+    bits = shifted(f, y)
+    minus_k = offset - exponent(f, bits)
+    # the upper digits of ln(2) are few, so that this product is exact
+    return f.sum2_ordered(minus_k * pair(f, LN2)[0], -_log_rest(f, minus_k, mantissa(f, bits) - 1.0))
 
 
 def _quotient_series(f: Builder, g: Value) -> tuple[Value, Value]:

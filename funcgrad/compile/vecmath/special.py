@@ -1,7 +1,12 @@
-"""What do formulas of special functions share?  They compute in double, also for float results."""
+"""What do formulas of special functions share?  Some compute in double, also for float results.
+
+In float their formulas would have (measured over all magnitudes) 8 units in the last place for log Γ between 1 and 1.5
+and 1e6 beside its negative zeros, 1e5 for ψ beside its zeros, 4 for the logarithm of the normal distribution function.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from funcgrad.compile.vecmath.builder import Builder, Value
@@ -25,6 +30,13 @@ def in_double(formula: Callable[[Builder, Value], Value]) -> Callable[[Builder, 
 def polynomial(f: Builder, x: Value, name: str) -> Value:
     """The polynomial of this name."""
     return f.sum_of_powers(x, SPECIAL[name])
+
+
+def apart(name: str, factor: float = 1.0) -> tuple[float, ...]:
+    """The first coefficient rounded down to a short number, what is left of it, and the others; all of them scaled."""
+    first, *others = (factor * c for c in SPECIAL[name])
+    rounded = math.floor(first * 2.0**20) / 2.0**20
+    return (rounded, first - rounded, *others)
 
 
 def to_integer(f: Builder, x: Value) -> tuple[Value, Value]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as _np
 
-from funcgrad import nn
 from funcgrad import numpy as np
 from funcgrad.errors import at_line
 from funcgrad.nn import initializers
+from funcgrad.nn._attention import attention
 from funcgrad.nn.layers._core import (
     FLOAT,
     Layer,
@@ -28,6 +29,7 @@ from funcgrad.nn.layers._core import (
     wrong_shape,
 )
 from funcgrad.nn.layers._dense import Initializer, affine_params, part, split
+from funcgrad.nn.layers._functions import dropped, probability
 from funcgrad.nn.layers._positions import BASE
 from funcgrad.nn.layers._positions import rotary as rotated
 from funcgrad.trace.frame import type_of
@@ -64,6 +66,7 @@ def multi_head_attention(
     key_value_heads: int | None = None,
     causal: bool = False,
     rotary: bool | float = False,
+    dropout: float = 0.0,
     bias: bool = True,
     kernel_init: Initializer = GLOROT_UNIFORM,
     dtype: Any = FLOAT,
@@ -87,6 +90,8 @@ def multi_head_attention(
         Whether a place looks at itself and those before it only.
     rotary
         Whether queries and keys are turned by their positions (see `rotary`); a number is the base.
+    dropout
+        The rate of dropout of the weights, the softmax's results, in training: `apply` then needs `key`.
     bias
         Whether the products have one.
     kernel_init, dtype
@@ -125,6 +130,7 @@ def multi_head_attention(
     """
     how, dtype = Heads(name, heads, key_value_heads, head_features), float_dtype(dtype, name)
     base = BASE if rotary is True else float(rotary)
+    probability(dropout, name, "dropout")
 
     def init(key: Any, shape: Shape) -> Params:
         width = _sequence(shape)[-1]
@@ -156,11 +162,12 @@ def multi_head_attention(
         if rotary:
             q, k = rotated(q, positions, base=base), rotated(k, positions, base=base)
         if not state:
-            out = nn.dot_product_attention(q, k, v, mask=_four(mask), is_causal=causal)
+            out = attention(q, k, v, mask=_four(mask), is_causal=causal, changed=_dropping(dropout, key, train))
             return _output(params, out, bias), {}
         k, v, state, seen = _continued(state, k, v)
         allowed = seen if mask is None else seen & _four(mask)
-        return _output(params, nn.dot_product_attention(q, k, v, mask=allowed), bias), state
+        out = attention(q, k, v, mask=allowed, changed=_dropping(dropout, key, train))
+        return _output(params, out, bias), state
 
     return layer(
         name,
@@ -178,6 +185,7 @@ def cross_attention(
     head_features: int | None = None,
     key_value_heads: int | None = None,
     memory_features: int | None = None,
+    dropout: float = 0.0,
     bias: bool = True,
     kernel_init: Initializer = GLOROT_UNIFORM,
     dtype: Any = FLOAT,
@@ -187,7 +195,7 @@ def cross_attention(
 
     Parameters
     ----------
-    heads, head_features, key_value_heads, bias, kernel_init, dtype
+    heads, head_features, key_value_heads, dropout, bias, kernel_init, dtype
         As in `multi_head_attention`.
     memory_features
         Of the other sequence; by default as many as x has.
@@ -209,6 +217,7 @@ def cross_attention(
     (3, 5, 8)
     """
     how, dtype = Heads(name, heads, key_value_heads, head_features), float_dtype(dtype, name)
+    probability(dropout, name, "dropout")
 
     def init(key: Any, shape: Shape) -> Params:
         width = _sequence(shape)[-1]
@@ -236,7 +245,8 @@ def cross_attention(
         k, v = _projected(params, "key_value", memory, bias, (how.keys, how.keys))
         dtype = common_dtype(q, k)
         q, k, v = (cast(y, dtype) for y in (q, k, v))
-        return _output(params, nn.dot_product_attention(q, k, v, mask=_four(memory_mask)), bias), {}
+        out = attention(q, k, v, mask=_four(memory_mask), changed=_dropping(dropout, key, train))
+        return _output(params, out, bias), {}
 
     return layer(name, forward, init, accepts=("memory", "memory_mask"), output_shape=_sequence)
 
@@ -264,6 +274,11 @@ def _output(params: Any, out: Any, bias: bool) -> Any:
     """The product of all heads with the output kernel."""
     batch, time, heads, features = shape_of(out)
     return part(params, "output", np.reshape(out, (batch, time, heads * features)), bias)
+
+
+def _dropping(rate: float, key: Any, train: bool) -> Callable[[Any], Any] | None:
+    """What becomes of the weights, if anything."""
+    return (lambda weights: dropped(weights, rate, key, train)) if train and rate else None
 
 
 def _four(mask: Any) -> Any:

@@ -151,14 +151,19 @@ def dropout(rate: float, *, shared: int | Sequence[int] = (), name: str = "dropo
     >>> sorted(set(y.tolist()))
     [0.0, 2.0]
     """
-    if not 0 <= rate <= 1:
-        raise ValueError(f"{name}: rate must lie between 0 and 1, not {rate}{at_line()}")
+    probability(rate, name, "rate")
     axes = (shared,) if isinstance(shared, int) else tuple(shared)
 
     def forward(params: Any, x: Any, key: Any, train: bool, state: Any) -> tuple[Any, State]:
         return dropped(x, rate, key, train, axes), {}
 
     return layer(name, forward, output_shape=lambda shape: shape)
+
+
+def probability(value: float, name: str, what: str) -> None:
+    """A number from 0 to 1."""
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name}: {what} must lie between 0 and 1, not {value}{at_line()}")
 
 
 def dropped(x: Any, rate: float, key: Any, train: bool, shared: Sequence[int] = ()) -> Any:

@@ -24,6 +24,7 @@ def transformer_block(
     activation: Callable[[Any], Any] = nn.gelu,
     gated: bool = False,
     dropout: float = 0.0,
+    attention_dropout: float = 0.0,
     causal: bool = False,
     cross: bool = False,
     head_features: int | None = None,
@@ -48,6 +49,8 @@ def transformer_block(
         `layer_norm` or `rms_norm`.
     dropout
         The rate of dropout of what each part adds, and of the hidden features.
+    attention_dropout
+        The rate of dropout of the attentions' weights (PyTorch's blocks take one rate for all of these).
     cross
         Whether there is a `cross_attention` between the two, as in decoders: `apply` then needs `memory`.
     bias
@@ -82,9 +85,10 @@ def transformer_block(
         "bias": bias,
         "dtype": dtype,
     }
-    parts = [multi_head_attention(heads, causal=causal, rotary=rotary, **shared)]
+    attending = {"dropout": attention_dropout, **shared}
+    parts = [multi_head_attention(heads, causal=causal, rotary=rotary, **attending)]
     if cross:
-        parts.append(cross_attention(heads, **shared))
+        parts.append(cross_attention(heads, **attending))
     parts.append(feed_forward(hidden, activation=activation, gated=gated, bias=bias, dropout=dropout, dtype=dtype))
     dropped = [dropout_layer(dropout)] if dropout else []
     blocks: list[Layer] = []

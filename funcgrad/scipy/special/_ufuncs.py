@@ -6,6 +6,7 @@ On plain arrays SciPy's own loop runs.  On traced ones the dtypes are those of t
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any
@@ -87,12 +88,17 @@ def _ndtr(x: Any) -> Any:
     return 0.5 * tr.erfc(x * -ROOT_HALF)
 
 
+def _growth(x: Any) -> Any:
+    """exp |x|, whose derivative at 0 is 0, as the scaled Bessel functions' rules have it."""
+    return tr.exp(x * ar.sign(x))
+
+
 def _i0(x: Any) -> Any:
-    return tr.exp(ar.abs_(x)) * be.bessel_i0e(x)
+    return _growth(x) * be.bessel_i0e(x)
 
 
 def _i1(x: Any) -> Any:
-    return tr.exp(ar.abs_(x)) * be.bessel_i1e(x)
+    return _growth(x) * be.bessel_i1e(x)
 
 
 def _exp1(x: Any) -> Any:
@@ -180,7 +186,7 @@ TABLE: dict[str, Traced] = {
 
 def _install() -> None:
     for name, traced in TABLE.items():
-        reference = getattr(sp, name)
+        reference = inspect.unwrap(getattr(sp, name))  # with SCIPY_ARRAY_API=1 functions stand before the ufuncs
         namespace[name] = ufuncs[reference] = SpecialFunction(reference, traced)
     namespace["digamma"] = namespace["psi"]
 

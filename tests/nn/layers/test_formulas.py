@@ -183,6 +183,58 @@ def test_cross_attention() -> None:
     np.testing.assert_allclose(layer.apply(p, x, memory=MEMORY, memory_mask=mask), expected, **CLOSE)
 
 
+def test_dropout_of_attention_weights() -> None:
+    _, p, x, _ = drawn("multi_head_attention")
+    layer, key = layers.multi_head_attention(2, dropout=0.25), fg.random.key(3)
+    first = p["query_key_value"]
+    q, k, v = np.split((x @ first["kernel"] + first["bias"]).reshape(2, 5, 6, 4), 3, axis=2)
+    weights = softmax(np.einsum("bthd,bshd->bhts", q, k) / 2)
+    keep = np.asarray(fg.random.bernoulli(key, 0.75, (2, 2, 1, 5, 5))).reshape(2, 2, 5, 5)
+    assert 0 < keep.mean() < 1
+    out = np.einsum("bhts,bshd->bthd", keep * weights / 0.75, v).reshape(2, 5, 8)
+    expected = out @ p["output"]["kernel"] + p["output"]["bias"]
+    np.testing.assert_allclose(layer.apply(p, x, key=key, train=True), expected, **CLOSE)
+    drop = fg.jit(lambda p, x, key: layer.apply(p, x, key=key, train=True))
+    np.testing.assert_allclose(drop(p, x, key), expected, **CLOSE)
+    plain = layers.multi_head_attention(2).apply(p, x)
+    np.testing.assert_array_equal(layer.apply(p, x, key=key), plain)  # it is for training only
+    np.testing.assert_array_equal(layers.multi_head_attention(2).apply(p, x, key=key, train=True), plain)
+    nothing = layers.multi_head_attention(2, dropout=1.0).apply(p, x, key=key, train=True)
+    np.testing.assert_allclose(nothing, np.broadcast_to(p["output"]["bias"], x.shape), **CLOSE)
+
+
+@pytest.mark.parametrize("make", [
+    lambda rate: layers.multi_head_attention(2, causal=True, dropout=rate),
+    lambda rate: layers.cross_attention(2, dropout=rate),
+    lambda rate: layers.transformer_block(2, 16, cross=True, attention_dropout=rate),
+])  # fmt: skip
+def test_attentions_with_dropout_have_the_mean_of_those_without(make: Any) -> None:
+    layer, x, memory = make(0.25), random.standard_normal((1, 4, 8)), random.standard_normal((1, 3, 8))
+    inputs = {"memory": memory} if "memory" in layer.accepts else {}
+    params = layer.init(fg.random.key(0), x.shape)
+
+    @fg.jit
+    @fg.vmap
+    def found(key: Any) -> Any:
+        return layer.apply(params, x, key=key, train=True, **inputs)
+
+    draws = found(fg.random.split(fg.random.key(1), 4000))
+    assert draws.std(0).max() > 1e-3
+    assert np.array_equal(draws, found(fg.random.split(fg.random.key(1), 4000)))
+    if "multi" in layer.name or layer.name in ("attention", "cross_attention"):  # linear in the weights
+        np.testing.assert_allclose(draws.mean(0), make(0.0).apply(params, x, **inputs), atol=6 * draws.std() / 60)
+    with pytest.raises(ValueError, match=r"attention: dropout in training needs random numbers: pass key="):
+        layer.apply(params, x, train=True, **inputs)
+
+
+def test_dropout_while_a_sequence_is_continued() -> None:
+    layer, x = layers.multi_head_attention(2, causal=True, dropout=0.5), random.standard_normal((1, 4, 8))
+    params, cache = layer.init(fg.random.key(0), x.shape), layer.init_cache(x.shape)  # type: ignore[misc]
+    key = fg.random.key(1)
+    out, _ = layer.apply(params, x, key=key, train=True, state=cache)
+    np.testing.assert_allclose(out, layer.apply(params, x, key=key, train=True), rtol=1e-5, atol=1e-6)
+
+
 def test_positions() -> None:
     table = layers.sinusoidal_table(7, 6, dtype=np.float64)
     for position in range(7):

@@ -122,6 +122,12 @@ MISTAKES: dict[str, Mistake] = {
         r"^net/0_dropout: dropout in training needs random numbers: pass key=.*split.*train=False",
     ),
     "a rate above 1": Mistake(lambda: layers.dropout(1.5), ValueError, r"^dropout: rate .* not 1.5"),
+    "attention dropout above 1": Mistake(
+        lambda: layers.multi_head_attention(2, dropout=1.5), ValueError, r"^attention: dropout .* not 1.5"
+    ),
+    "negative attention dropout": Mistake(
+        lambda: layers.transformer_block(2, 8, attention_dropout=-0.1), ValueError, r"^attention: dropout .* not -0.1"
+    ),
     "batch norm without statistics": Mistake(
         applied(NORMED, (1, 8), X), ValueError, r"^net/0_batch_norm: .*pass state=.*init_state.*train=True"
     ),

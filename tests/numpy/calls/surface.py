@@ -141,7 +141,8 @@ add(
 add(
     "unpackbits",
     call(
-        st.one_of(arrays(dtypes=[np.dtype("u1")]), arrays()),
+        # of no bytes NumPy fills up with whatever stands in memory, where more bits are asked for
+        st.one_of(arrays(dtypes=[np.dtype("u1")]), arrays()).filter(lambda x: np.size(x) > 0),
         axis=st.one_of(st.none(), one_axis),
         count=st.sampled_from([None, 3, 20, -2]),
         bitorder=st.sampled_from(["big", "little"]),

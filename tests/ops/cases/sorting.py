@@ -49,6 +49,26 @@ ROWS: tuple[Row, ...] = (
             ("none", drawn(Draw.distinct, (4, 9)), 1, 0, True),
         )
     ),
+    *(
+        Row("argpartition", drawn(Draw.distinct, shape), ALL, fixed(dimension=dimension, kth=kth), variant=variant)
+        for variant, shape, dimension, kth in (
+            ("rows", (2, 140), 1, (3, 70)),
+            ("columns", (140, 2), 0, (139,)),
+            ("short lines", (4, 9), 1, (2,)),
+            ("no place", (3, 130), 1, ()),
+        )
+    ),
+    *(  # all places are asked for: the order of the others is open, so that differences would show nothing
+        Row(
+            "partition",
+            drawn(Draw.distinct, shape),
+            ALL,
+            fixed(dimension=dimension, kth=tuple(range(shape[dimension]))),
+            variant=variant,
+            analytic=False,
+        )
+        for variant, shape, dimension in (("rows", (2, 140), 1), ("columns", (140, 2), 0), ("short lines", (4, 9), 1))
+    ),
     Row("argsort", drawn(Draw.normal, (3, 1)), FLOATS, fixed(dimension=1, descending=False), variant="one element"),
     *(
         Row(name, drawn(Draw.normal, (3, 0)), FLOATS, fixed(dimension=1, descending=False), variant="empty")

@@ -1,0 +1,166 @@
+"""What native code stands where functions of Numba's call ours?  Three intrinsics: the record for given sizes, a size
+of it, and the call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.core.extending import intrinsic
+from numba.np.numpy_support import as_dtype
+
+from funcgrad.compile.native.standalone import VALUES
+from funcgrad.dtypes import code
+from funcgrad.interop.numba_runtime import (
+    ADDRESS,
+    ERROR,
+    NEXT,
+    NO_RECORD,
+    RECORD,
+    SITE,
+    SIZES,
+    Spec,
+    names_of,
+)
+
+WORD, BYTE = ir.IntType(64), ir.IntType(8)
+POINTER = BYTE.as_pointer()
+
+
+def _word_at(builder: Any, place: Any, offset: int) -> Any:
+    """The word that lies at an address (a word) plus an offset."""
+    address = builder.add(place, WORD(offset)) if offset else place
+    return builder.load(builder.inttoptr(address, WORD.as_pointer()))
+
+
+@intrinsic
+def size(typingctx: Any, record: Any, number: Any) -> Any:
+    """A size of a record."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        place = builder.add(args[0], builder.mul(args[1], WORD(8)))
+        return _word_at(builder, place, SIZES)
+
+    return types.int64(types.int64, types.int64), generate
+
+
+def lookup_of(function: Callable[..., Any], spec: Spec) -> Any:
+    """The intrinsic that finds the record for sizes: ``(site, record)``."""
+    label, text, lasting = names_of(function, spec)
+
+    @intrinsic
+    def lookup(typingctx: Any, sizes: Any) -> Any:
+        def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            module = builder.module
+            if not lasting:  # Numba does not keep code with addresses on the disk
+                context.add_dynamic_addr(builder, id(function), info="funcgrad")
+            word = cgutils.add_global_variable(module, WORD, module.get_unique_name("funcgrad.site"))
+            word.linkage, word.initializer = "internal", WORD(0)
+            site = builder.load(word)
+            with builder.if_then(builder.icmp_unsigned("==", site, WORD(0)), likely=False):
+                strings = [context.insert_const_string(module, s) for s in (label, text)]
+                ask = cgutils.get_or_insert_function(module, ir.FunctionType(WORD, [POINTER, POINTER]), SITE)
+                builder.store(builder.call(ask, strings), word)
+            site = builder.load(word)
+            count = len(sizes)
+            given = [builder.extract_value(args[0], k) for k in range(count)] if count else []
+            record = _found(builder, module, site, given)
+            with builder.if_then(builder.icmp_unsigned("==", record, WORD(0)), likely=False):
+                _raise(context, builder, site, record, WORD(NO_RECORD))
+            return context.make_tuple(builder, sig.return_type, [site, record])
+
+        return types.UniTuple(types.int64, 2)(sizes), generate
+
+    return lookup
+
+
+def _found(builder: Any, module: Any, site: Any, given: Sequence[Any]) -> Any:
+    """Walk along the records of a site; ask Python for one that is not there. 0 after a failure."""
+    place = cgutils.alloca_once(builder, WORD)
+    builder.store(WORD(0), place)
+    with builder.if_then(builder.icmp_unsigned("!=", site, WORD(0))):
+        builder.store(_word_at(builder, site, 0), place)
+    head, body, following, missing, end = (
+        builder.append_basic_block(f"records.{part}") for part in ("head", "body", "next", "missing", "end")
+    )
+    builder.branch(head)
+    builder.position_at_end(head)
+    record = builder.load(place)
+    builder.cbranch(builder.icmp_unsigned("==", record, WORD(0)), missing, body)
+    builder.position_at_end(body)
+    equal = cgutils.true_bit
+    for k, size in enumerate(given):
+        equal = builder.and_(equal, builder.icmp_unsigned("==", size, _word_at(builder, record, SIZES + 8 * k)))
+    builder.cbranch(equal, end, following)
+    builder.position_at_end(following)
+    builder.store(_word_at(builder, record, NEXT), place)
+    builder.branch(head)
+    builder.position_at_end(missing)
+    sizes = cgutils.alloca_once(builder, WORD, size=WORD(max(len(given), 1)))
+    for k, size in enumerate(given):
+        builder.store(size, builder.gep(sizes, [WORD(k)]))
+    ask = cgutils.get_or_insert_function(module, ir.FunctionType(WORD, [WORD, POINTER]), RECORD)
+    builder.store(builder.call(ask, [site, builder.bitcast(sizes, POINTER)]), place)
+    builder.branch(end)
+    builder.position_at_end(end)
+    return builder.load(place)
+
+
+def invoke_of(spec: Spec, scalars: Sequence[Any]) -> Any:
+    """The intrinsic that calls a record's function: the results that are numbers."""
+
+    @intrinsic
+    def invoke(typingctx: Any, site: Any, record: Any, values: Any, arrays: Any) -> Any:
+        def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            site, record, values, arrays = args
+            given = [_handed(context, builder, t, builder.extract_value(values, k)) for k, t in enumerate(sig.args[2])]
+            made = iter(
+                [_data(context, builder, t, builder.extract_value(arrays, k)) for k, t in enumerate(sig.args[3])]
+            )
+            cells = [cgutils.alloca_once(builder, context.get_data_type(t)) for t in scalars]
+            rest = iter(cells)
+            given += [next(made) if rank else builder.bitcast(next(rest), POINTER) for rank, _ in spec.results]
+            kind = ir.FunctionType(WORD, [v.type for v in given])
+            function = builder.inttoptr(_word_at(builder, record, ADDRESS), kind.as_pointer())
+            status = builder.call(function, given)
+            with builder.if_then(builder.icmp_unsigned("!=", status, WORD(0)), likely=False):
+                _raise(context, builder, site, record, status)
+            found = [context.unpack_value(builder, t, cell) for t, cell in zip(scalars, cells, strict=True)]
+            return context.make_tuple(builder, sig.return_type, found)
+
+        return types.Tuple(list(scalars))(site, record, values, arrays), generate
+
+    return invoke
+
+
+def _handed(context: Any, builder: Any, kind: Any, value: Any) -> Any:
+    """A leaf as the native function takes it."""
+    if isinstance(kind, types.Array):
+        return _data(context, builder, kind, value)
+    if code(as_dtype(kind)) in VALUES:
+        return context.get_value_as_data(builder, kind, value)
+    cell = cgutils.alloca_once_value(builder, context.get_value_as_data(builder, kind, value))
+    return builder.bitcast(cell, POINTER)
+
+
+def _data(context: Any, builder: Any, kind: Any, value: Any) -> Any:
+    return builder.bitcast(context.make_array(kind)(context, builder, value).data, POINTER)
+
+
+def _raise(context: Any, builder: Any, site: Any, record: Any, status: Any) -> None:
+    """Leave with the exception behind a status."""
+    api = context.get_python_api(builder)
+    state = api.gil_ensure()
+    ask = cgutils.get_or_insert_function(builder.module, ir.FunctionType(POINTER, [WORD, WORD, WORD]), ERROR)
+    error = builder.call(ask, [site, record, status])
+    kind = builder.bitcast(
+        builder.load(builder.bitcast(builder.gep(error, [WORD(8)]), POINTER.as_pointer())), api.pyobj
+    )
+    error = builder.bitcast(error, api.pyobj)
+    api.err_set_object(kind, error)
+    api.decref(error)
+    api.gil_release(state)
+    context.call_conv.return_exc(builder)

@@ -1,0 +1,259 @@
+"""How does a compiled program call a function of Numba's?  By a kernel that Numba compiles around it.
+
+The kernel has the form of all kernels (see `compile.native`); its range counts examples of a batch. Its integers are
+the status of a failure, and for each operand and result its `Lies`. It is compiled for ranks and dtypes, not for
+sizes. What the function raises is kept for whoever reads the status.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+from llvmlite import binding, ir
+from numba.core import cgutils, errors, types
+from numba.core.extending import intrinsic
+from numba.np.numpy_support import as_dtype, from_dtype
+
+from funcgrad import tree
+
+FAILED = "funcgrad_numba_failed"
+_WORD, _POINTER = ir.IntType(64), ir.IntType(8).as_pointer()
+_WORDS = types.CPointer(types.int64)
+_SIGNATURE = types.void(_WORDS, _WORDS, types.int64, types.int64)
+
+Kinds = tuple[tuple[int, np.dtype], ...]
+
+
+class NumbaKernel:
+    """A kernel around a function of Numba's, for operands and results of given ranks and dtypes."""
+
+    def __init__(
+        self, function: Any, structure: tree.TreeDef, arguments: Kinds, out_structure: tree.TreeDef, results: Kinds
+    ) -> None:
+        name = getattr(function, "__name__", "function")
+        given = [numba_type(name, rank, dtype) for rank, dtype in arguments]
+        args = tree.unflatten(structure, [_Place(f"a{k}") for k in range(len(given))])
+        _check(name, function, tree.unflatten(structure, given), out_structure, results)
+        target = _target(name, function, args, out_structure, len(given), results)
+        cells = [types.Array(from_dtype(dtype), max(rank, 1), "C") for rank, dtype in results]
+        target.compile(types.void(*given, *cells))
+        source = "\n".join(_kernel_lines(arguments, results))
+        scope: dict[str, Any] = {"carray": numba.carray, "pointer": _pointer, "guarded": _guarded(target), "np": np}
+        scope |= {f"t{k}": dtype.type for k, (_, dtype) in enumerate((*arguments, *results))}
+        exec(source, scope)
+        self._compiled = numba.cfunc(_SIGNATURE)(scope["kernel"])  # kept: programs hold its address
+        self.address = int(self._compiled.address)
+
+
+class Lies(NamedTuple):
+    """Where an operand or result lies: the slot of its buffer, or 0 and the address of a known number; the bytes from
+    one example to the next; the sizes.
+    """
+
+    slot: int
+    base: int
+    stride: int
+    shape: tuple[int, ...]
+
+
+def integers(status: int, places: Sequence[Lies]) -> list[int]:
+    """The kernel's integers."""
+    return [status, *(word for p in places for word in (p.slot, p.base, p.stride, *p.shape))]
+
+
+class _Place(str):
+    """An expression in the place of a value."""
+
+
+def numba_type(name: str, rank: int, dtype: np.dtype) -> Any:
+    """Numba's type of an operand or result of the function `name`."""
+    try:
+        scalar = from_dtype(dtype)
+    except errors.NumbaError:
+        raise TypeError(f"numba_call: {name} cannot take or return {dtype.name}: Numba does not have it") from None
+    return types.Array(scalar, rank, "C") if rank else scalar
+
+
+def _check(name: str, function: Any, args: Any, out_structure: tree.TreeDef, results: Kinds) -> None:
+    """Whether the function, for these arguments, returns what was promised."""
+    signature = tuple(map(_as_numba, args))
+    try:
+        function.compile(signature)
+    except errors.NumbaError as error:
+        raise TypeError(f"numba_call: Numba cannot compile {name}{signature}: {error}") from error
+    returned = function.overloads[signature].signature.return_type
+    leaves = [(path, leaf) for path, leaf in zip(out_structure.paths(), results, strict=True)]
+    if not leaves and not isinstance(returned, types.NoneType):
+        raise TypeError(f"numba_call: {name} returns {returned}, and out_type promises nothing")
+    for path, (rank, dtype) in leaves:
+        found = _part(returned, path)
+        have = None if found is None else _kind(found)
+        if have != (rank, dtype):
+            where = f" at {tree.key_string(path)}" if path else ""
+            wanted = types.Array(from_dtype(dtype), rank, "C") if rank else from_dtype(dtype)
+            raise TypeError(f"numba_call: {name} returns {found or returned}{where}, where out_type promises {wanted}")
+
+
+def _as_numba(value: Any) -> Any:
+    """The Numba type of an argument whose leaves are Numba types."""
+    if value is None:
+        return types.none
+    if isinstance(value, types.Type):
+        return value
+    if not isinstance(value, tuple):
+        raise TypeError(f"numba_call: arguments are arrays, numbers and tuples of them, not {type(value).__name__}")
+    parts = [_as_numba(part) for part in value]
+    return types.NamedTuple(parts, type(value)) if hasattr(value, "_fields") else types.Tuple(parts)
+
+
+def _part(kind: Any, path: Sequence[Any]) -> Any:
+    """The type of a part of a result; None where there is none."""
+    for key in path:
+        if not isinstance(kind, types.BaseTuple):
+            return None
+        names = getattr(kind, "fields", ())
+        number = names.index(key) if isinstance(key, str) and key in names else key
+        if not isinstance(number, int) or number >= len(kind.types):
+            return None
+        kind = kind.types[number]
+    return kind
+
+
+def _kind(kind: Any) -> tuple[int, np.dtype] | None:
+    if isinstance(kind, types.Array):
+        return kind.ndim, as_dtype(kind.dtype)
+    return (0, as_dtype(types.unliteral(kind))) if isinstance(kind, types.Number | types.Boolean) else None
+
+
+def _target(name: str, function: Any, args: Any, out_structure: tree.TreeDef, count: int, results: Kinds) -> Any:
+    """The `@njit` function that calls `function` and puts the results where they belong."""
+    scope: dict[str, Any] = {"function": function}
+    given = ", ".join(_expression(a, scope) for a in args)
+    lines = [f"y = function({given})"]
+    for k, (path, (rank, _)) in enumerate(zip(out_structure.paths(), results, strict=True)):
+        place = "y" + "".join(f".{key}" if isinstance(key, str) else f"[{key}]" for key in path)
+        if rank:
+            message = f"numba_call: {name} returned another shape than out_type promises"
+            lines += [f"if {place}.shape != o{k}.shape:", f"    raise ValueError({message!r})"]
+        lines += _copy(f"o{k}", place, rank)
+    parameters = [f"a{k}" for k in range(count)] + [f"o{k}" for k in range(len(results))]
+    body = "\n    ".join(lines)
+    exec(f"def target({', '.join(parameters)}):\n    {body}\n", scope)
+    return numba.njit(scope["target"])
+
+
+def _copy(out: str, place: str, rank: int) -> Iterator[str]:
+    """Copy a result, element by element: Numba takes seconds to compile an assignment of slices."""
+    for axis in range(rank):
+        yield f"{'    ' * axis}for i{axis} in range({out}.shape[{axis}]):"
+    index = ", ".join(f"i{axis}" for axis in range(rank)) or "0"
+    yield f"{'    ' * rank}{out}[{index}] = {place}{f'[{index}]' if rank else ''}"
+
+
+def _expression(value: Any, scope: dict[str, Any]) -> str:
+    """Python's expression for an argument."""
+    if isinstance(value, _Place) or value is None:
+        return str(value)
+    parts = "".join(f"{_expression(part, scope)}, " for part in value)
+    if not hasattr(value, "_fields"):
+        return f"({parts})"
+    named = f"k{len(scope)}"
+    scope[named] = type(value)
+    return f"{named}({parts})"
+
+
+def _kernel_lines(arguments: Kinds, results: Kinds) -> Iterator[str]:
+    yield "def kernel(bufs, ints, first, last):"
+    yield "    for k in range(first, last):"
+    at = 1
+    names = [f"a{k}" for k in range(len(arguments))] + [f"o{k}" for k in range(len(results))]
+    for k, (rank, _) in enumerate((*arguments, *results)):
+        sizes = "".join(f"ints[{at + 3 + axis}], " for axis in range(rank)) or "1, "
+        number = "[0]" if k < len(arguments) and not rank else ""
+        start = f"(bufs[ints[{at}]] if ints[{at}] else ints[{at + 1}])"
+        place = f"pointer({start} + k * ints[{at + 2}])"
+        yield f"        {names[k]} = carray({place}, ({sizes}), t{k}){number}"
+        at += 3 + rank
+    yield f"        if guarded(({''.join(f'{name}, ' for name in names)})):"
+    yield "            carray(pointer(bufs[0]), (1,), np.int64)[0] = ints[0]"
+    yield "            break"
+
+
+@intrinsic
+def _pointer(typingctx: Any, address: Any) -> Any:
+    """The memory at an address."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.inttoptr(args[0], context.get_value_type(types.voidptr))
+
+    return types.voidptr(types.int64), generate
+
+
+def _guarded(target: Any) -> Any:
+    """The intrinsic that calls `target` and tells whether it raised something, which is kept."""
+
+    @intrinsic
+    def guarded(typingctx: Any, given: Any) -> Any:
+        signature = types.void(*given)
+        compiled = target.overloads[signature.args]
+
+        def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            context.active_code_library.add_linking_library(compiled.library)
+            values = cgutils.unpack_tuple(builder, args[0])
+            status, _ = context.call_internal_no_propagate(builder, compiled.fndesc, signature, values)
+            with builder.if_then(status.is_error, likely=False):
+                _keep(context, builder, status)
+            return status.is_error
+
+        return types.boolean(given), generate
+
+    return guarded
+
+
+def _keep(context: Any, builder: Any, status: Any) -> None:
+    """Hand an exception to Python, which keeps it."""
+    api = context.get_python_api(builder)
+    state = api.gil_ensure()
+    context.call_conv.raise_error(builder, api, status)
+    parts = [cgutils.alloca_once(builder, api.pyobj) for _ in range(3)]
+    for part in parts:
+        builder.store(cgutils.get_null_value(api.pyobj), part)
+    api.err_fetch(*parts)
+    kind, value, trace = map(builder.load, parts)
+    told = cgutils.get_or_insert_function(builder.module, ir.FunctionType(ir.VoidType(), [_POINTER] * 2), FAILED)
+    builder.call(told, [builder.bitcast(part, _POINTER) for part in (kind, value)])
+    for part in (kind, value, trace):
+        api.decref(part)
+    api.gil_release(state)
+
+
+# What is kept --------------------------------------------------------------------------------------------------------
+
+_local = threading.local()
+_latest: list[BaseException] = []  # of any thread
+
+
+def _failed(kind: int | None, value: int | None) -> None:
+    error: BaseException = RuntimeError("a function of Numba's failed")
+    if kind:
+        cls = ctypes.cast(kind, ctypes.py_object).value
+        found = ctypes.cast(value, ctypes.py_object).value if value else ()
+        error = found if isinstance(found, BaseException) else cls(*(found if isinstance(found, tuple) else (found,)))
+    _local.error = error
+    _latest[:] = [error]
+
+
+def kept() -> BaseException:
+    """What the last function on this thread raised, or on another one that ran a piece."""
+    error = getattr(_local, "error", None) or _latest[-1]
+    _local.error = None
+    return error
+
+
+_callback = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(_failed)
+binding.add_symbol(FAILED, ctypes.cast(_callback, ctypes.c_void_p).value)

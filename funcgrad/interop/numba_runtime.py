@@ -1,0 +1,228 @@
+"""What does native code of Numba's ask for while it runs?  The program for shapes that it has not seen, and errors.
+
+A *site* is what a function is for arguments of given types: a word that points to the latest of its *records*, one for
+each combination of shapes: ``next, address of the native function, sizes of the arguments, sizes of the results``, all
+in words of 64 bits. Records are added by Python and never freed; native code walks along them without a lock.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import ctypes
+import os
+import pickle
+import secrets
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from llvmlite import binding
+
+from funcgrad import tree
+from funcgrad.compile.native.standalone import Form
+from funcgrad.interop.native_function import NativeFunction, traced_alone
+from funcgrad.ir.types import ArrayType
+
+NEXT, ADDRESS, SIZES = 0, 8, 16
+SITE, RECORD, ERROR = "funcgrad_numba_site", "funcgrad_numba_record", "funcgrad_numba_error"
+NO_RECORD = -3
+"""The status where there is no record: the error of its making waits for this thread."""
+
+
+class Spec(NamedTuple):
+    """What a site knows of its arguments and results: their structure, and of each leaf the rank and dtype."""
+
+    structure: tree.TreeDef
+    arguments: tuple[tuple[int, np.dtype], ...]
+    out_structure: tree.TreeDef
+    results: tuple[tuple[int, np.dtype], ...]
+
+
+class Site:
+    """A function at arguments of given types."""
+
+    def __init__(self, function: Callable[..., Any], spec: Spec) -> None:
+        self.function, self.spec = function, spec
+        self.head = np.zeros(1, np.int64)
+        self.records: dict[tuple[int, ...], np.ndarray] = {}
+        self.natives: dict[int, NativeFunction] = {}
+        self.address = int(self.head.ctypes.data)
+
+    def record(self, sizes: tuple[int, ...]) -> int:
+        """The address of the record for these sizes."""
+        found = self.records.get(sizes)
+        if found is None:
+            found = self._make(sizes)
+        return int(found.ctypes.data)
+
+    def _make(self, sizes: tuple[int, ...]) -> np.ndarray:
+        rest = iter(sizes)
+        kinds = self.spec.arguments
+        types = [ArrayType(tuple(next(rest) for _ in range(rank)), dtype) for rank, dtype in kinds]
+        name = getattr(self.function, "__name__", "function")
+        traced = traced_alone(name, self.function, self.spec.structure, types)
+        outs = traced.program.output_types
+        found = tuple((len(t.shape), t.dtype) for t in outs)
+        if traced.out_structure != self.spec.out_structure or found != self.spec.results:
+            raise TypeError(
+                f"{name} returns {', '.join(map(str, outs))} for {', '.join(map(str, types))}: ranks and dtypes other "
+                "than those that Numba compiled its caller for"
+            )
+        made = NativeFunction.of_leaves(name, traced, Form.STATUS)
+        with _lock:
+            dims = [n for t in outs for n in t.shape]
+            words = np.array([self.head[0], made.address, *sizes, *dims], np.int64)
+            if self.records.setdefault(sizes, words) is words:
+                self.natives[int(words.ctypes.data)] = made
+                self.head[0] = words.ctypes.data
+        return self.records[sizes]
+
+
+_lock = threading.RLock()
+_sites: dict[Any, Site] = {}  # never forgotten: native code has their addresses
+_by_address: dict[int, Site] = {}
+_objects: list[Any] = []  # functions and types that native code of this process refers to
+_SESSION = secrets.token_hex(8)
+_waiting = threading.local()
+
+
+def site_for(function: Callable[..., Any], spec: Spec) -> Site:
+    """The site of a function at arguments of these types."""
+    with _lock:
+        key = (id(function), spec)
+        site = _sites.get(key)
+        if site is None:
+            site = _sites[key] = Site(function, spec)
+            _by_address[site.address] = site
+        return site
+
+
+def names_of(function: Callable[..., Any], spec: Spec) -> tuple[str, str, bool]:
+    """Texts by which native code finds a function and its types, and whether they are good in another process too.
+
+    Both begin with the number of this process's object. Behind it, that of a function has the name of a global
+    variable, ``module:file:name``; types are pickled.
+    """
+    here = [f"{_SESSION}:{_number(value)}" for value in (function, spec)]
+    place = _global_name(function)
+    if place:
+        with contextlib.suppress(pickle.PicklingError, AttributeError, TypeError):
+            text = base64.b64encode(pickle.dumps(_plain(spec))).decode()
+            return f"{here[0]}:{place}", f"{here[1]}:{text}", True
+    return f"{here[0]}:::", f"{here[1]}:", False
+
+
+def _number(value: Any) -> int:
+    with _lock:
+        _objects.append(value)
+        return len(_objects) - 1
+
+
+def _global_name(function: Callable[..., Any]) -> str:
+    """The name of a global variable that holds a function, in any module that is a file."""
+    own = sys.modules.get(getattr(function, "__module__", None) or "")
+    for module in (own, *list(sys.modules.values())):
+        if module is not None and _file(module):
+            for name, value in list(vars(module).items()):
+                if value is function:
+                    return f"{module.__name__}:{_file(module)}:{name}"
+    return ""
+
+
+def _function_named(text: str) -> Callable[..., Any]:
+    """The function of that name; a file may be a module in one process and the main program in another."""
+    session, number, module, file, name = text.split(":")
+    if session == _SESSION:
+        found: Callable[..., Any] = _objects[int(number)]
+        return found
+    homes = [m for m in list(sys.modules.values()) if _file(m) == file]
+    if module in sys.modules and module != "__main__":
+        homes.insert(0, sys.modules[module])
+    for home in homes:
+        if hasattr(home, name):
+            found = getattr(home, name)
+            return found
+    raise NameError(f"a function compiled by Numba calls {name} of {module}, which is not imported")
+
+
+def _file(module: Any) -> str:
+    return os.path.basename(getattr(module, "__file__", None) or "").replace(":", "")
+
+
+def _plain(spec: Spec) -> Any:
+    """The specification in terms of what can be pickled: examples of the structures."""
+    examples = [tree.unflatten(s, range(s.num_leaves)) for s in (spec.structure, spec.out_structure)]
+    kinds = [[(rank, dtype.str) for rank, dtype in part] for part in (spec.arguments, spec.results)]
+    return examples, kinds
+
+
+def _types_named(text: str) -> Spec:
+    session, number, pickled = text.split(":")
+    if session == _SESSION:
+        known: Spec = _objects[int(number)]
+        return known
+    examples, kinds = pickle.loads(base64.b64decode(pickled))
+    arguments, results = (tuple((rank, np.dtype(short)) for rank, short in part) for part in kinds)
+    return Spec(tree.structure(examples[0]), arguments, tree.structure(examples[1]), results)
+
+
+# What native code calls; ctypes takes Python's lock ------------------------------------------------------------------
+
+
+def _find_site(name: bytes, text: bytes) -> int:
+    """The address of a site; 0 after a failure."""
+    with _Noting():
+        return site_for(_function_named(name.decode()), _types_named(text.decode())).address
+    return 0
+
+
+def _find_record(site: int, sizes: int) -> int:
+    """The address of the record for sizes that lie at an address; 0 after a failure."""
+    if not site:
+        return 0
+    with _Noting():
+        found = _by_address[site]
+        count = sum(rank for rank, _ in found.spec.arguments)
+        return found.record(tuple((ctypes.c_int64 * count).from_address(sizes)) if count else ())
+    return 0
+
+
+def _find_error(site: int, record: int, status: int) -> int:
+    """A new reference to the exception behind a status."""
+    if status == NO_RECORD:
+        error, _waiting.error = _waiting.error, None
+    else:
+        with _Noting():
+            _by_address[site].natives[record].check(status)
+        error, _waiting.error = _waiting.error, None
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(error))
+    return id(error)
+
+
+class _Noting:
+    """A context that keeps what is raised in it for `_find_error`."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if error is not None:
+            _waiting.error = error
+        return error is not None
+
+
+_WORD = ctypes.c_int64
+_CALLBACKS = {
+    SITE: ctypes.CFUNCTYPE(_WORD, ctypes.c_char_p, ctypes.c_char_p)(_find_site),
+    RECORD: ctypes.CFUNCTYPE(_WORD, _WORD, ctypes.c_void_p)(_find_record),
+    ERROR: ctypes.CFUNCTYPE(ctypes.c_void_p, _WORD, _WORD, _WORD)(_find_error),
+}
+
+
+def publish() -> None:
+    """Give the callbacks the names by which native code refers to them."""
+    for name, callback in _CALLBACKS.items():
+        binding.add_symbol(name, ctypes.cast(callback, ctypes.c_void_p).value)
