@@ -1,7 +1,7 @@
 """What moved since a run that was kept?  Dated records under docs/benchmarks/, and the ratios of one run to another.
 
 A figure moved if its ratio lies further from 1 than both runs scatter by themselves: half the range of the rounds'
-medians (of the calls' middle four fifths, where there was one round), and `LEAST` at the least.
+medians (where there was one round: of the calls' middle four fifths; of a first call `ONCE`), and `LEAST` at the least.
 
 ``python -m benchmarks.records OLD NEW`` compares two records without measuring.
 """
@@ -19,7 +19,7 @@ from benchmarks.report import METRICS, aligned
 from benchmarks.workload import BASELINE
 
 FOLDER = ROOT / "docs" / "benchmarks"
-LEAST = 0.05
+LEAST, ONCE = 0.05, 0.25
 
 Figure = dict[str, float]
 Record = dict[str, Any]
@@ -56,7 +56,8 @@ def figures(row: Mapping[str, Any]) -> dict[str, Figure]:
         low, high = min(values), max(values)
         if len(steady) == 1:
             low, high = steady[0]["p10"], steady[0]["p90"]
-        found[metric] = {"median": median, "noise": (high - low) / 2 / median if median else 0.0}
+        once = len(values) == 1 and metric in ("cold", "warm")
+        found[metric] = {"median": median, "noise": ONCE if once else (high - low) / 2 / median if median else 0.0}
     return found
 
 

@@ -1,17 +1,13 @@
-"""Which roots share a kernel?  A walk over the equations that stores only what must be,
-and groups what has the same loops.
+"""Which values are stored, and by which steps?  A walk over the equations that stores only what must be.
 
-A root joins the latest group over the same domain at whose position everything that it reads is at hand: stored
-before, computed in the same row, or lazy. A value that takes expensive instructions is computed once: when several
-kernels would, it is stored and the walk begins anew.
+What is stored is a root, and joins a group of roots that share a kernel (`lower.joining`). A value that takes expensive
+instructions is computed once: when several kernels would, it is stored and the walk begins anew.
 """
 
 from __future__ import annotations
 
 import itertools
-import math
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from funcgrad.errors import SourceLocation
@@ -20,40 +16,26 @@ from funcgrad.ir.program import Atom, Equation, Literal, Program, Var
 from funcgrad.lower.calls import FAILURES, Call, is_alias, is_native
 from funcgrad.lower.graph import Graph, Stored
 from funcgrad.lower.index import ZERO, Shape, Strided, axis, contiguous_strides, is_view, squeezed
-from funcgrad.lower.loops import Operand
+from funcgrad.lower.joining import Groups
 from funcgrad.lower.ownership import own
 from funcgrad.lower.places import FOLDS as SCATTERS
 from funcgrad.lower.places import update_root
-from funcgrad.lower.products import Product, accumulation, arranged, fold_product, is_fold, match_product, turned
-from funcgrad.lower.roots import Group, Root, fold_root, natural_index, store_root
+from funcgrad.lower.products import accumulation, arranged, fold_product, is_fold, match_product, turned
+from funcgrad.lower.roots import Root, fold_root, store_root
 from funcgrad.lower.structured import without_constants
-from funcgrad.lower.survey import closure
 from funcgrad.lower.turning import turn
 from funcgrad.lower.updates import handed_on
-from funcgrad.lower.values import Expressions, NotHere
-from funcgrad.lower.writer import Writer
 
-LOOK_BACK = 12  # groups that a root may join
-LARGE = 1 << 15  # elements from which a kernel is better off with few arrays than with many together
-HEAVIEST = 600  # instructions of one kernel
 ROUNDS = 3
-STORING = 4  # operations that take as long as writing an element or reading it
-FEW_TO_SEARCH = 64  # elements: less than a kernel more would cost
-
-Steps = list[Group | Product | Call]
 
 
-class Fusion:
+class Fusion(Groups):
     """One walk.
 
     Attributes
     ----------
-    steps
-        Groups, library products and calls, in the order in which they run.
     outputs
         For each output of the program, the variable whose buffer it is.
-    codes
-        The equations that can fail, with their codes (from `first_status` on).
     """
 
     def __init__(
@@ -64,18 +46,10 @@ class Fusion:
         carried: Mapping[Var, Atom] | None = None,
     ) -> None:
         library = any(e.primitive.name == "dot_general" and not is_fold(e) for e in program.equations)
-        self.graph = Graph(program, inside=carried is not None and not library)
+        super().__init__(Graph(program, inside=carried is not None and not library), forced, first_status)
         self.carried = carried or {}
-        self.forced = forced
-        self.first_status = first_status
-        self.steps: Steps = []
         self.outputs: list[Var] = []
-        self.codes: dict[Equation, int] = {}
-        self.checked: set[Equation] = set()
-        self.trials: dict[Group, Expressions] = {}
-        self.readers: dict[Var, dict[Group, None]] = {}  # the groups that read or write a buffer, in their order
         self.updated: set[Var] = set()  # what took over the buffer of a value that nothing else reads any more
-        self.costly: dict[Var, dict[int, int]] = {}  # for each costly lazy variable: how often which step computes it
 
     def run(self) -> Fusion:
         """Walk over the program."""
@@ -95,10 +69,6 @@ class Fusion:
         for atom in self.graph.program.outputs:
             self.outputs.append(self._output(atom, claimed))
         return self
-
-    def code_of(self, equation: Equation) -> int:
-        """The status that tells of a failure in `equation`."""
-        return self.codes.setdefault(equation, self.first_status + len(self.codes))
 
     # Equations -------------------------------------------------------------------------------------------------------
 
@@ -251,11 +221,7 @@ class Fusion:
         (var,) = equation.outputs
         target = self._writable(var, equation.inputs[0], equation)
         root = update_root(equation, target, self.graph, len(self.steps))
-        group = Group(root.domain, None, len(self.steps))
-        self._accept(root, group, self._probe(root, group))
-        group.roots.append(root)
-        self.steps.append(group)
-        self.graph.stored[var] = Stored(target, group.position)
+        self.graph.stored[var] = Stored(target, self.open(root))
 
     def _writable(self, var: Var, operand: Atom, at: Equation) -> Var:
         """For `var`, which is made from `operand`: the buffer of this value if nothing reads it after the equation at
@@ -299,169 +265,6 @@ class Fusion:
             self.call(duplicate)
         claimed.add(copy)
         return copy
-
-    # Groups ----------------------------------------------------------------------------------------------------------
-
-    def add(self, root: Root, after: int = -1) -> int:
-        """Put a root into a group; the position of its step."""
-        position = self._join(root, after)
-        if position is None:
-            group = Group(root.domain, root.rows, len(self.steps))
-            self._accept(root, group, self._probe(root, group))
-            group.roots.append(root)
-            self.steps.append(group)
-            position = group.position
-        if root.kind != "store":
-            self.graph.stored[root.var] = Stored(root.var, position)
-        return position
-
-    def _join(self, root: Root, after: int) -> int | None:
-        for group in self._candidates(root):
-            if group.position <= after:
-                return None
-            fits, in_rows = _fits(root, group)
-            if not fits or group.survey.instructions > HEAVIEST or self._is_searched_after(root, group):
-                continue
-            before = group.rows
-            if not in_rows and root.rows is not None:
-                group.rows = root.rows
-            try:
-                trial = self._probe(root, group)
-            except NotHere:
-                group.rows = before
-                continue
-            (group.in_rows if in_rows else group.roots).append(root)
-            self._accept(root, group, trial)
-            return group.position
-        return None
-
-    def _is_searched_after(self, root: Root, group: Group) -> bool:
-        """Whether a root searches through what a group stores, so that other loops than a search's can."""
-        var = root.operands[0][0]
-        return root.kind == "arg" and var in self.forced and self.graph.stored[var].position == group.position
-
-    def _candidates(self, root: Root) -> Iterator[Group]:
-        """The groups that a root may join, the latest first: of large arrays only those that read the same ones."""
-        if math.prod(root.domain) < LARGE:
-            groups = (step for step in reversed(self.steps) if isinstance(step, Group))
-            return itertools.islice(groups, LOOK_BACK)
-        found = {g.position: g for var in self._sources(root) for g in list(self.readers.get(var, ()))[-LOOK_BACK:]}
-        return (found[position] for position in sorted(found, reverse=True))
-
-    def _sources(self, root: Root) -> set[Var]:
-        """The buffers as large as its domain that a root reads."""
-        size = math.prod(root.domain)
-        found: set[Var] = set()
-        seen: set[Var] = set()
-        waiting = [atom for atom, _ in root.operands]
-        while waiting:
-            atom = waiting.pop()
-            if not isinstance(atom, Var) or atom in seen or atom.type.size < size:
-                continue
-            seen.add(atom)
-            place, producer = self.graph.stored.get(atom), self.graph.producers.get(atom)
-            if place is not None:
-                found.add(place.root)
-            elif producer is None:
-                found.add(atom)
-            else:
-                waiting.extend(producer.inputs)
-        return found
-
-    def _probe(self, root: Root, group: Group) -> Expressions:
-        """Write the root's elements for trial: raises `NotHere` if the group cannot compute it.
-
-        All roots of a group share one trial, so that what they have in common is written once.
-        """
-        trial = self.trials.get(group)
-        if trial is None:
-            trial = self.trials[group] = self._trial(group)
-        trial.begin()
-        for atom, index in root.operands:
-            trial.element(atom, index)
-        for place in root.places or ():
-            trial.at(place)
-        return trial
-
-    def _trial(self, group: Group) -> Expressions:
-        def iterations(depth: int) -> int:
-            return math.prod(group.domain[:depth])
-
-        trial = Expressions(Writer(), self.graph, group, self.code_of, iterations, observed=True)
-        for k in range(len(group.domain)):
-            trial.symbols[k] = trial.writer.open()
-        return trial
-
-    def _accept(self, root: Root, group: Group, trial: Expressions) -> None:
-        """Note what a root that has joined adds to its group."""
-        survey = group.survey
-        survey.instructions += trial.writer.instructions - trial.begun
-        survey.costly += len(trial.costly)
-        survey.reads.update(trial.writer.buffer_of)
-        for var in (*trial.writer.buffer_of, root.var):
-            self.readers.setdefault(var, {})[group] = None
-        survey.positions.update(trial.positions)
-        if root.target is not None:
-            survey.positions.add(root.target.place())
-        if root.kind in ("row", "arg"):
-            value: Operand = trial.writer.fresh(root.dtype, root.rows or 0)
-            trial.row_values[root.var] = (natural_index(root.var.type.shape), value)
-        self.checked |= trial.checked
-        for var, iterations in trial.costly.items():
-            self.costly.setdefault(var, {})[group.position] = iterations
-
-    def again(self) -> frozenset[Var]:
-        """The values that are better stored: costly ones that would be computed by several kernels, or far more often
-        than they have elements; and cheap ones of which the kernels together compute more than storing them takes.
-        """
-        found = {var for var, count in self._computed().items() if self._is_dear(var, count)}
-        for var, places in self.costly.items():
-            once = max(var.type.size, 1)
-            if var not in self.graph.stored and (len(places) > 1 or any(n > 2 * once for n in places.values())):
-                found.add(var)
-        return frozenset(found | self._searched())
-
-    def _searched(self) -> set[Var]:
-        """What takes mathematics before it is searched through: a search goes from element to element, but storing
-        goes on in lanes.
-        """
-        found: set[Var] = set()
-        for group, trial in self.trials.items():
-            for root in group.roots:
-                atom = root.operands[0][0]
-                many = math.prod(root.domain) >= FEW_TO_SEARCH
-                if root.kind == "arg" and many and isinstance(atom, Var) and atom not in self.graph.stored:
-                    keys = ((v, index) for v, index in root.operands if isinstance(v, Var))
-                    if any(v in trial.mathematical for v, _ in closure(keys, trial)):
-                        found.add(atom)
-        return found
-
-    def _computed(self) -> Counter[Var]:
-        """How many kernels compute each lazy value that several equations read."""
-        found: Counter[Var] = Counter()
-        for group, trial in self.trials.items():
-            if math.prod(group.domain) >= LARGE:
-                found.update({var for var, _ in trial.reads_of})
-        return found
-
-    def _is_dear(self, var: Var, kernels: int) -> bool:
-        equation = self.graph.producers.get(var)
-        if kernels < 2 or var in self.graph.stored or equation is None or equation.primitive.scalar is None:
-            return False
-        work = self.graph.works.get(var, 0)
-        return len(self.graph.users[var]) > 1 and (kernels - 1) * work > STORING * (kernels + 2)
-
-
-def _fits(root: Root, group: Group) -> tuple[bool, bool]:
-    """Whether a root may share the group's loops, and whether only those over rows."""
-    if any(other.kind == "scatter" for other in group.roots):
-        return False, False
-    if root.domain == group.domain:
-        settled = root.rows is None or group.rows is None or root.rows == group.rows
-        return settled and not (group.in_rows and root.rows not in (None, group.rows)), False
-    rows = group.rows
-    in_rows = bool(rows) and root.domain == group.domain[:rows] and root.kind in ("store", "full")
-    return in_rows, in_rows
 
 
 def _visible(n: int, extent: int, config: tuple[int, int, int]) -> tuple[int, int]:

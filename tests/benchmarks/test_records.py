@@ -55,6 +55,17 @@ def test_one_round_scatters_as_its_calls_do() -> None:
     assert [m.beyond for m in records.moves(*pair)] == [False, False]
 
 
+def test_a_single_first_call_says_little() -> None:
+    def cold(*seconds: float) -> Any:
+        medians = {"cold": seconds[0], "warm": None, "steady": None, "rss": None, "size": None}
+        each = {"peer": "funcgrad", "cold": [*seconds], "steady": [], "error": None, "medians": medians}
+        return records.record(results(each))
+
+    assert [m.beyond for m in records.moves(cold(1.0), cold(1.4))] == [False]
+    assert [m.beyond for m in records.moves(cold(1.0), cold(1.6))] == [True]
+    assert [m.beyond for m in records.moves(cold(1.0, 1.02), cold(1.4, 1.38))] == [True]
+
+
 def test_the_table_has_a_row_for_each_peer_and_a_column_for_each_metric() -> None:
     old = records.record(results(row("jax", 2.0), row("funcgrad", 1.0), row("torch", 1.0)))
     new = records.record(results(row("jax", 2.0), row("funcgrad", 2.0, rss=500), row("numpy", 1.0)))
