@@ -11,7 +11,6 @@ trains on the others, and draws what it has learnt.  With ``--data`` it takes an
 from __future__ import annotations
 
 import argparse
-import itertools
 import math
 import sys
 import time
@@ -28,9 +27,10 @@ from sklearn.datasets import load_digits
 from tqdm import tqdm
 
 import funcgrad as fg
-import funcgrad.numpy as fnp
+from funcgrad import losses, optim
+from funcgrad.nn import initializers, layers
 
-Params = list[dict[str, np.ndarray]]
+Params = Any  # a pytree of arrays, as the network makes it
 
 FIGURE_FORMATS = (".png", ".pdf", ".svg")
 MOST_CLASSES = 256  # more would mean that the labels are no class numbers
@@ -46,37 +46,36 @@ class BadInputError(Exception):
 # The network and its training ---------------------------------------------------------------------------------------
 
 
-def initial_params(sizes: Sequence[int], rng: np.random.Generator) -> Params:
-    """Weights and biases of the layers between `sizes`; He et al. (2015): variance 2 / inputs keeps relu's signal."""
-    return [
-        {
-            "w": rng.normal(0, math.sqrt(2 / inputs), (inputs, outputs)).astype(np.float32),
-            "b": np.zeros(outputs, np.float32),
-        }
-        for inputs, outputs in itertools.pairwise(sizes)
-    ]
+def network(hidden: Sequence[int], classes: int) -> layers.Layer:
+    """Dense layers with relu between them; the weights begin as He et al. (2015) have it, to keep relu's signal."""
+    inner = [(layers.dense(width, kernel_init=initializers.he_normal()), layers.relu) for width in hidden]
+    return layers.serial(*(part for pair in inner for part in pair), layers.dense(classes), name="net")
 
 
-def log_probabilities(params: Params, x: np.ndarray) -> np.ndarray:
+def loss(net: layers.Layer, params: Params, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The cross-entropy of the labels `y`, averaged over the batch `x` of shape (images, pixels)."""
+    return losses.softmax_cross_entropy_with_integer_labels(net.apply(params, x), y).mean()
+
+
+@fg.jit(static_argnums=(0, 1))
+def step(
+    net: layers.Layer,
+    optimizer: optim.GradientTransformation,
+    params: Params,
+    state: Any,
+    x: np.ndarray,
+    y: np.ndarray,
+) -> tuple[Params, Any, np.ndarray]:
+    """One step of training: the new parameters and state of the optimiser, and the loss of the old parameters."""
+    value, grads = fg.value_and_grad(loss, 1)(net, params, x, y)
+    updates, state = optimizer.update(grads, state, params)
+    return optim.apply_updates(params, updates), state, value
+
+
+@fg.jit(static_argnums=0)
+def predict(net: layers.Layer, params: Params, x: np.ndarray) -> np.ndarray:
     """The logarithm of each class's probability, (images, classes), for `x` of shape (images, pixels)."""
-    for layer in params[:-1]:
-        x = fg.nn.relu(x @ layer["w"] + layer["b"])
-    return fg.nn.log_softmax(x @ params[-1]["w"] + params[-1]["b"])
-
-
-def loss(params: Params, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """The cross-entropy of the labels `y`, averaged over the batch."""
-    return -fnp.mean(fnp.take_along_axis(log_probabilities(params, x), y[:, None], axis=1))
-
-
-@fg.jit
-def step(params: Params, x: np.ndarray, y: np.ndarray, lr: np.float32) -> tuple[Params, np.ndarray]:
-    """One step of gradient descent: the new parameters, and the loss of the old ones."""
-    value, grads = fg.value_and_grad(loss)(params, x, y)
-    return fg.tree.map(lambda p, g: p - lr * g, params, grads), value
-
-
-predict = fg.jit(log_probabilities)
+    return fg.nn.log_softmax(net.apply(params, x))
 
 
 class Data(NamedTuple):
@@ -100,8 +99,8 @@ def flat(images: np.ndarray) -> np.ndarray:
     return images.reshape(len(images), -1)
 
 
-def accuracy(params: Params, images: np.ndarray, labels: np.ndarray) -> float:
-    return float(np.mean(np.argmax(predict(params, flat(images)), axis=1) == labels))
+def accuracy(net: layers.Layer, params: Params, images: np.ndarray, labels: np.ndarray) -> float:
+    return float(np.mean(np.argmax(predict(net, params, flat(images)), axis=1) == labels))
 
 
 def shifted(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -120,20 +119,25 @@ def shifted(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return between_rows[:, :, :-1] * (1 - right) + between_rows[:, :, 1:] * right
 
 
-def train(data: Data, params: Params, options: argparse.Namespace, rng: np.random.Generator) -> tuple[Params, History]:
-    """`params` after ``options.epochs`` passes over the training images, the rate falling linearly to zero."""
+def train(
+    net: layers.Layer, data: Data, options: argparse.Namespace, rng: np.random.Generator
+) -> tuple[Params, History]:
+    """Parameters after ``options.epochs`` passes over the training images, the rate falling linearly to zero."""
     history = History([], [], [])
     count = len(data.x_train)
     batches = math.ceil(count / options.batch_size)
     total = options.epochs * batches
+    params = net.init(fg.random.key(options.seed), (1, data.x_train[0].size))
+    optimizer = optim.sgd(optim.linear_schedule(options.lr, 0.0, total))
+    state = optimizer.init(params)
     with tqdm(total=total, unit="step", leave=False) as bar:
         for epoch in range(options.epochs):
             order = rng.permutation(count)
             values = []
             # The last batch is a smaller one: kernels are compiled for no particular size, so it costs one more trace.
             for batch in np.split(order, range(options.batch_size, count, options.batch_size)):
-                lr = np.float32(options.lr * (1 - bar.n / total))
-                params, value = step(params, flat(shifted(data.x_train[batch], rng)), data.y_train[batch], lr)
+                x, y = flat(shifted(data.x_train[batch], rng)), data.y_train[batch]
+                params, state, value = step(net, optimizer, params, state, x, y)
                 values.append(float(value))
                 bar.update()
             if not math.isfinite(sum(values)):
@@ -141,8 +145,8 @@ def train(data: Data, params: Params, options: argparse.Namespace, rng: np.rando
                     f"--lr {options.lr:g}: the loss is {values[-1]} after epoch {epoch + 1}: take a smaller rate"
                 )
             history.losses.append(sum(values) / batches)
-            history.train.append(accuracy(params, data.x_train, data.y_train))
-            history.test.append(accuracy(params, data.x_test, data.y_test))
+            history.train.append(accuracy(net, params, data.x_train, data.y_train))
+            history.test.append(accuracy(net, params, data.x_test, data.y_test))
             bar.write(
                 f"epoch {epoch + 1:3}  loss {history.losses[-1]:.4f}  "
                 f"train {history.train[-1]:7.2%}  test {history.test[-1]:7.2%}"
@@ -268,9 +272,8 @@ def draw_misread(panel: Any, images: np.ndarray, truth: np.ndarray, log_p: np.nd
         axes.set_title(f"{truth[i]} read as {read[i]}", fontsize=9, color=ORANGE)
 
 
-def draw(path: Path, data: Data, params: Params, history: History, classes: int) -> None:
+def draw(path: Path, data: Data, log_p: np.ndarray, history: History, classes: int) -> None:
     """Write the figure: loss and accuracy by epoch, confusion matrix, misread images."""
-    log_p = predict(params, flat(data.x_test))
     figure = Figure(figsize=(15, 6.6), layout="constrained")
     left, middle, right = figure.subfigures(1, 3, width_ratios=(4.2, 5, 4.2))
     above, below = left.subplots(2, 1, sharex=True)
@@ -360,8 +363,9 @@ def run(arguments: Sequence[str] | None) -> None:
         f"{len(data.x_train)} training and {len(data.x_test)} test images; layers {'-'.join(map(str, sizes))}",
         flush=True,
     )
-    params, history = train(data, initial_params(sizes, rng), options, rng)
-    draw(options.figure, data, params, history, classes)
+    net = network(options.hidden, classes)
+    params, history = train(net, data, options, rng)
+    draw(options.figure, data, predict(net, params, flat(data.x_test)), history, classes)
     print(f"test accuracy {history.test[-1]:.2%} after {time.perf_counter() - start:.1f} s; figure in {options.figure}")
 
 
