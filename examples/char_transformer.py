@@ -7,7 +7,8 @@ last tenth held out.  Three transformer blocks (Vaswani et al. 2017) with rotary
 64 characters and trained to say after each which one follows: 20 rounds of 20 steps of AdamW, 32 windows a step, the
 rate warmed up and lowered along a cosine.
 
-Expected: EXPECTED
+Expected, in a minute and a half: some 2.5 bits for a held-out character, where counts of one, two and three characters
+in a row need 4.8, 3.8 and 3.1; and lines that look like documentation, with words that do not exist.
 The figure shows the course of the training, what the network gains from each further character before, and which
 characters of held-out lines surprise it.
 

@@ -5,7 +5,8 @@
 It takes the 1,797 scans (8x8 pixels) that ship with scikit-learn, holds a fifth of them out, and trains four
 convolutions with batch norm and dropout on the others, each shifted by a random fraction of a pixel.
 
-Expected: at least 98.5 % of the held-out scans read rightly (seeds 0 to 4: ...), after about ... on two cores.
+Expected: at least 98.5 % of the held-out scans read rightly (seeds 0 to 2: 98.9, 99.4 and 99.2 %),
+after about half a minute on two cores.
 The figure shows the course of the training, the filters of the first convolution, and, for one scan of each digit,
 the gradient of the digit's score by the pixels: where the network looks.  Below are all scans that it misread.
 """
@@ -176,10 +177,10 @@ def draw_misread(panel: Any, data: Data, logits: np.ndarray) -> None:
 
 def draw(path: Path, net: Trained, held_out: Data) -> None:
     """Write the figure: training, filters, saliency maps of the first scan of each digit, misread scans."""
-    figure = Figure(figsize=(15, 8.2), layout="constrained")
+    figure = Figure(figsize=(15, 6.8), layout="constrained")
     left, right = figure.subfigures(1, 2, width_ratios=(1, 2.3))
     curves, filters = left.subfigures(2, 1, height_ratios=(1.35, 1))
-    gaze, misread = right.subfigures(2, 1, height_ratios=(1.9, 1))
+    gaze, misread = right.subfigures(2, 1, height_ratios=(1.3, 1))
     draw_curves(curves, net)
     draw_filters(filters, np.asarray(net.params["0_stage"]["0_conv"]["kernel"]))
     each = np.unique(held_out["y"], return_index=True)[1]

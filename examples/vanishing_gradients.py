@@ -130,6 +130,7 @@ def draw_figure(path: Path, found: Results) -> None:
                 label=label,
                 linewidth=2,
             )
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set_title(f"{name} layers", loc="left", fontweight="bold", color=INK, fontsize=11)
         axes.set(xlabel="layer (1: next to the pixels)", yscale="log")
         axes.grid(color=GRID, linewidth=0.7)
