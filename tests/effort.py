@@ -1,4 +1,4 @@
-"""How many examples do tests draw?  ``FUNCGRAD_EFFORT=10 python -m pytest ...`` draws ten times as many as by default."""
+"""How many examples do tests draw?  ``FUNCGRAD_EFFORT=10 python -m pytest ...`` draws ten times as many as usual."""
 
 from __future__ import annotations
 
