@@ -253,6 +253,7 @@ def _hypot(x: Any, y: Any) -> Any:
     big, small = co.select(finite, one, co.select(less, a, b)), co.select(finite, zero, co.select(less, b, a))
     void = co.eq(big, zero)
     ratio = small / co.select(void, big, one)
+    big = co.select(void, big, (a + b) * type_of(a).dtype.type(0.5))  # two zeros share alike
     infinite = co.or_(co.eq(a, infinity), co.eq(b, infinity))  # beside NaN too, as in C99
     return co.select(finite, co.select(infinite, a + b, infinity), big * ar.sqrt(one + ratio * ratio))
 
