@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +16,7 @@ from benchmarks.peers import PEERS
 from benchmarks.workload import Data, in_float64, map_leaves
 from benchmarks.workloads import CALLS, WORKLOADS, cross_entropy, elementwise, logistic, mlp
 
+ROOT = Path(__file__).parents[2]
 NUMPY = PEERS["numpy"].load(1)
 
 
@@ -99,6 +103,13 @@ def _leaves(data: Data) -> list[np.ndarray]:
     found: list[np.ndarray] = []
     map_leaves(found.append, data)
     return found
+
+
+def test_workloads_load_no_library() -> None:
+    """The first call of a process that measures one must not find loaded what it would have to load."""
+    code = "import sys, benchmarks.workloads; print(sorted(sys.modules.keys() & {'scipy', 'numba', 'funcgrad', 'jax'}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout == "[]\n"
 
 
 def test_every_workload_has_known_peers_funcgrad_and_an_arbiter() -> None:
