@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from funcgrad.ops.comparison import convert, ne, select
 from funcgrad.ops.shape import concatenate, reshape, slice_
 from funcgrad.trace.frame import type_of
 from funcgrad.trace.tracer import Tracer, functions, ufuncs
+from funcgrad.tracebacks import shorten
 
 Traced = Callable[..., Any]
 _NEUTRAL_KEYWORDS = {"casting": "same_kind", "order": "K", "subok": True, "signature": None, "sig": None}
@@ -74,26 +76,36 @@ class UFunc:
     def __repr__(self) -> str:
         return f"<ufunc 'funcgrad.numpy.{self.__name__}'>"
 
+    def __getattr__(self, name: str) -> Any:
+        # Only of instances: on the class, `inspect` would take a property for the signature of its constructor.
+        if name == "__signature__":
+            return inspect.signature(self.reference)
+        raise AttributeError(f"{self!r} has no attribute {name!r}")
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The function of every element."""
-        for x in args:
-            if type(x) is Tracer:
-                break
-        else:
-            if not has_tracer(args) and not (kwargs and has_tracer(tuple(kwargs.values()))):
-                return wrap(self.reference(*args, **kwargs))
-        if len(args) > self.nin:
-            raise TypeError(
-                f"{self.__name__}() takes {self.nin} array arguments, got {len(args)}; out= would write into an array: "
-                f"traced functions are pure{at_line()}"
-            )
-        if not kwargs:
-            result = self.traced(*args)
-            return result if type(result) is Tracer and not result.type.weak else strong(result)
-        dtype, where = self._keywords(dict(kwargs))
-        if dtype is not None:
-            args = tuple(cast(operand(x, self.__name__), np.dtype(dtype)) for x in args)
-        return strong(self.traced(*args)) if where is True else self._masked(args, where)
+        try:
+            for x in args:
+                if type(x) is Tracer:
+                    break
+            else:
+                if not has_tracer(args) and not (kwargs and has_tracer(tuple(kwargs.values()))):
+                    return wrap(self.reference(*args, **kwargs))
+            if len(args) > self.nin:
+                raise TypeError(
+                    f"{self.__name__}() takes {self.nin} array arguments, got {len(args)}; out= would write into an array: "
+                    f"traced functions are pure{at_line()}"
+                )
+            if not kwargs:
+                result = self.traced(*args)
+                return result if type(result) is Tracer and not result.type.weak else strong(result)
+            dtype, where = self._keywords(dict(kwargs))
+            if dtype is not None:
+                args = tuple(cast(operand(x, self.__name__), np.dtype(dtype)) for x in args)
+            return strong(self.traced(*args)) if where is True else self._masked(args, where)
+        except BaseException as error:
+            shorten(error)
+            raise
 
     def _keywords(self, kwargs: dict[str, Any]) -> tuple[Any, Any]:
         """``dtype=`` and ``where=``; nothing else can be meant on traced arrays."""

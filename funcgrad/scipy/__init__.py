@@ -4,12 +4,42 @@ from __future__ import annotations
 
 import importlib
 from types import ModuleType
+from typing import TYPE_CHECKING
 
-_submodules = ("fft", "linalg", "optimize", "signal", "sparse", "special", "stats")
-__all__ = list(_submodules)
+if TYPE_CHECKING:
+    from funcgrad.scipy import (
+        cluster,
+        fft,
+        integrate,
+        interpolate,
+        linalg,
+        ndimage,
+        optimize,
+        signal,
+        sparse,
+        special,
+        stats,
+    )
+
+_submodules = tuple("cluster fft integrate interpolate linalg ndimage optimize signal sparse special stats".split())
+__all__ = [
+    "cluster",
+    "fft",
+    "integrate",
+    "interpolate",
+    "linalg",
+    "ndimage",
+    "optimize",
+    "signal",
+    "sparse",
+    "special",
+    "stats",
+]
 
 
-def __getattr__(name: str) -> ModuleType:
-    if name in _submodules:
-        return importlib.import_module(f"funcgrad.scipy.{name}")
-    raise AttributeError(f"module 'funcgrad.scipy' has no attribute {name!r}")
+if not TYPE_CHECKING:  # so that type checkers know which names there are
+
+    def __getattr__(name: str) -> ModuleType:
+        if name in _submodules:
+            return importlib.import_module(f"funcgrad.scipy.{name}")
+        raise AttributeError(f"module 'funcgrad.scipy' has no attribute {name!r}")

@@ -282,3 +282,53 @@ def test_gaussian_kde_refuses_what_does_not_fit() -> None:
         stats.gaussian_kde([1.0, 2.0], bw_method="wide")
     with pytest.raises(ValueError, match="dimension 2"):
         stats.gaussian_kde([1.0, 2.0, 4.0])(np.zeros((2, 3)))
+
+
+FAR: dict[str, tuple[tuple[float, ...], list[float]]] = {
+    "beta": ((0.5, 0.5), [-3.0, -0.1, 1.1, 50.0]),
+    "chi2": ((5.0,), [-3.0, -0.1, 0.0]),
+    "expon": ((), [-3.0, -0.1]),
+    "gamma": ((0.5,), [-3.0, -0.1]),
+    "gumbel_l": ((), [1000.0]),
+    "gumbel_r": ((), [-1000.0]),
+    "pareto": ((2.0,), [-3.0, 0.5]),
+    "truncnorm": ((0.0, np.inf), [-3.0, -0.1]),
+    "uniform": ((), [-3.0, 1.5]),
+}
+
+
+@pytest.mark.parametrize("name", FAR)
+@pytest.mark.parametrize("mode", ["pdf", "cdf", "sf", "logcdf", "logsf"])
+def test_nothing_changes_outside_of_the_support(name: str, mode: str) -> None:
+    parameters, points = FAR[name]
+    function = getattr(getattr(stats, name), mode, None)
+    if function is None or (name.startswith("gumbel") and mode.startswith("log")):
+        pytest.skip(f"{name}.{mode} is not there, or not flat")
+    x = np.array(points)
+    np.testing.assert_array_equal(fg.grad(lambda x: function(x, *parameters).sum())(x), np.zeros(x.shape))
+
+
+@pytest.mark.parametrize("mode", ["cdf", "sf", "logcdf", "logsf"])
+def test_an_open_end_has_no_derivative_of_its_own(mode: str) -> None:
+    function = getattr(stats.truncnorm, mode)
+    want = richardson(lambda a: function(1.5, a, np.inf), [np.float64(0.25)], [1.0], 1e-3)
+    np.testing.assert_allclose(fg.grad(lambda a: function(1.5, a, np.inf))(0.25), want, rtol=1e-9)
+
+
+def test_densities_at_the_ends_of_the_support() -> None:
+    assert fg.grad(stats.gamma.pdf)(0.0, 2.0) == 0
+    assert fg.grad(stats.beta.pdf)(1.0, 2.0, 3.0) == 0
+    assert fg.grad(lambda p: stats.geom.pmf(2, p))(1.0) == -1
+    assert fg.grad(lambda p: stats.bernoulli.pmf(1, p))(0.0) == 1
+    np.testing.assert_allclose(fg.grad(stats.gennorm.cdf)(0.0, 2.0), stats.gennorm.pdf(0.0, 2.0), rtol=1e-15)
+
+
+@pytest.mark.parametrize("name", ["gumbel_l", "gumbel_r"])
+def test_far_tails_of_extreme_values(name: str) -> None:
+    x = np.array([-600.0, -50.0, -30.0, -0.5, 0.3, 2.0, 30.0, 50.0, 600.0])
+    for mode in ("logcdf", "logsf"):
+        with np.errstate(over="ignore"):
+            want = getattr(getattr(scipy.stats, name), mode)(x)
+        np.testing.assert_allclose(getattr(getattr(stats, name), mode)(x), want, rtol=1e-13)
+    log_of_rest = stats.gumbel_l.logcdf if name == "gumbel_l" else lambda x: stats.gumbel_r.logsf(-x)
+    np.testing.assert_allclose(fg.value_and_grad(log_of_rest)(-800.0), (-800.0, 1.0), rtol=1e-15)  # SciPy: -inf

@@ -39,9 +39,9 @@ def located(z: Any, name: str, loc: Any, scale: Any) -> Any:
     return loc + np.where(scale > 0, scale, constant(float("nan"), scale)) * z
 
 
-def supported(inside: Any, value: Any, outside: float, *operands: Any) -> Any:
+def supported(inside: Any, value: Any, outside: Any, *operands: Any) -> Any:
     """`value` inside of the support, `outside` elsewhere; NaN where an operand is."""
-    other = constant(outside, value)
+    other = constant(outside, value) if isinstance(outside, (int, float)) else outside
     for x in operands:
         other = np.where(x == x, other, constant(float("nan"), value))
     return np.where(inside, value, other)
@@ -55,6 +55,31 @@ def whole(k: Any) -> Any:
 def safe(inside: Any, x: Any, instead: float = 0.5) -> Any:
     """`x` inside, another number elsewhere: so that no derivative out there is NaN."""
     return np.where(inside, x, constant(instead, x))
+
+
+def exponential(x: Any) -> Any:
+    """exp(x); where that is 0, so is the derivative, though `x` may fall without bound there."""
+    void = x == -np.inf
+    return np.where(void, constant(0.0, x), np.exp(np.where(void, constant(0.0, x), x)))
+
+
+def logarithm(p: Any) -> Any:
+    """log(p); where that is -inf, the derivative is 0."""
+    void = p == 0
+    return np.where(void, constant(-float("inf"), p), np.log(np.where(void, constant(1.0, p), p)))
+
+
+def double_exponential(w: Any) -> Any:
+    """exp(-exp(w)), which is 0 long before exp(w) is infinite."""
+    return np.exp(-np.exp(np.minimum(w, constant(10, w))))
+
+
+def log_rest(w: Any) -> Any:
+    """log(1 - exp(-exp(w))): `w` on the far left, -exp(-exp(w)) on the right."""
+    left, right = w < float(np.log(np.finfo(type_of(w).dtype).eps)), w > -0.35
+    above = np.log1p(-double_exponential(np.where(right, w, constant(0, w))))
+    below = np.log(-np.expm1(-np.exp(np.where(left | right, constant(-1, w), w))))
+    return np.where(left, w, np.where(right, above, below))
 
 
 def log_difference(high: Any, low: Any) -> Any:

@@ -28,7 +28,9 @@ def logpmf(k: Any, p: Any, loc: Any = 0) -> Any:
 @public
 def pmf(k: Any, p: Any, loc: Any = 0) -> Any:
     """The probability."""
-    return np.exp(logpmf(k, p, loc))
+    k, p = shifted("bernoulli.pmf", k, loc, p)
+    value = np.where((p >= 0) & (p <= 1), np.where(k == 1, p, 1 - p), constant(float("nan"), p))
+    return supported((k == 0) | (k == 1), value, 0.0, k, value)
 
 
 @public

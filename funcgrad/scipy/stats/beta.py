@@ -7,7 +7,7 @@ from typing import Any
 from funcgrad import numpy as np
 from funcgrad.ops.special import betainc, lbeta, xlog1py, xlogy
 from funcgrad.scipy._values import public
-from funcgrad.scipy.stats._arguments import safe, standard, supported
+from funcgrad.scipy.stats._arguments import constant, exponential, logarithm, safe, standard, supported
 
 
 @public
@@ -19,7 +19,10 @@ def logpdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     >>> logpdf(0.5, 2.0, 2.0)
     Array(0.40546511)
     """
-    z, scale, a, b = standard("beta.logpdf", x, loc, scale, a, b)
+    return _log_density(*standard("beta.logpdf", x, loc, scale, a, b))
+
+
+def _log_density(z: Any, scale: Any, a: Any, b: Any) -> Any:
     inside = (z >= 0) & (z <= 1)
     y = safe(inside, z)
     value = xlogy(a - 1, y) + xlog1py(b - 1, -y) - lbeta(a, b) - np.log(scale)
@@ -29,30 +32,36 @@ def logpdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
 @public
 def pdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The density."""
-    return np.exp(logpdf(x, a, b, loc, scale))
+    z, scale, a, b = standard("beta.pdf", x, loc, scale, a, b)
+    empty = ((z == 0) & (a > 1)) | ((z == 1) & (b > 1))  # the logarithm is infinitely steep there, the density is not
+    return supported(~empty, exponential(_log_density(np.where(empty, constant(0.5, z), z), scale, a, b)), 0.0)
 
 
 @public
 def cdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The probability of values up to `x`."""
     z, _, a, b = standard("beta.cdf", x, loc, scale, a, b)
-    return betainc(a, b, np.clip(z, 0, 1))
+    inside = (z > 0) & (z < 1)
+    value = betainc(a, b, safe(inside, z))
+    return supported(inside, value, np.where(z >= 1, constant(1, z), constant(0, z)), z, value)
 
 
 @public
 def logcdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The logarithm of `cdf`."""
-    return np.log(cdf(x, a, b, loc, scale))
+    return logarithm(cdf(x, a, b, loc, scale))
 
 
 @public
 def sf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The probability of values above `x`."""
     z, _, a, b = standard("beta.sf", x, loc, scale, a, b)
-    return betainc(b, a, 1 - np.clip(z, 0, 1))
+    inside = (z > 0) & (z < 1)
+    value = betainc(b, a, 1 - safe(inside, z))
+    return supported(inside, value, np.where(z <= 0, constant(1, z), constant(0, z)), z, value)
 
 
 @public
 def logsf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The logarithm of `sf`."""
-    return np.log(sf(x, a, b, loc, scale))
+    return logarithm(sf(x, a, b, loc, scale))

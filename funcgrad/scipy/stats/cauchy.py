@@ -7,7 +7,7 @@ from typing import Any
 
 from funcgrad import numpy as np
 from funcgrad.scipy._values import floating, public
-from funcgrad.scipy.stats._arguments import constant, located, standard
+from funcgrad.scipy.stats._arguments import constant, located, logarithm, standard
 
 
 @public
@@ -40,7 +40,7 @@ def cdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
 @public
 def logcdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The logarithm of `cdf`."""
-    return np.log(cdf(x, loc, scale))
+    return logarithm(cdf(x, loc, scale))
 
 
 @public
@@ -53,7 +53,7 @@ def sf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
 @public
 def logsf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The logarithm of `sf`."""
-    return np.log(sf(x, loc, scale))
+    return logarithm(sf(x, loc, scale))
 
 
 def _quantile(q: Any) -> Any:

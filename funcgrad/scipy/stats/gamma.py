@@ -7,7 +7,7 @@ from typing import Any
 from funcgrad import numpy as np
 from funcgrad.ops.special import igamma, igammac, lgamma, xlogy
 from funcgrad.scipy._values import public
-from funcgrad.scipy.stats._arguments import constant, safe, standard, supported
+from funcgrad.scipy.stats._arguments import constant, exponential, logarithm, safe, standard, supported
 
 
 @public
@@ -19,7 +19,10 @@ def logpdf(x: Any, a: Any, loc: Any = 0, scale: Any = 1) -> Any:
     >>> logpdf(1.0, 1.0)
     Array(-1.)
     """
-    z, scale, a = standard("gamma.logpdf", x, loc, scale, a)
+    return _log_density(*standard("gamma.logpdf", x, loc, scale, a))
+
+
+def _log_density(z: Any, scale: Any, a: Any) -> Any:
     inside = z >= 0
     y = safe(inside, z)
     return supported(inside, xlogy(a - 1, y) - y - lgamma(a) - np.log(scale), -np.inf, z, a)
@@ -28,30 +31,36 @@ def logpdf(x: Any, a: Any, loc: Any = 0, scale: Any = 1) -> Any:
 @public
 def pdf(x: Any, a: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The density."""
-    return np.exp(logpdf(x, a, loc, scale))
+    z, scale, a = standard("gamma.pdf", x, loc, scale, a)
+    empty = (z == 0) & (a > 1)  # the logarithm is infinitely steep there, the density is not
+    return supported(~empty, exponential(_log_density(np.where(empty, constant(1, z), z), scale, a)), 0.0)
 
 
 @public
 def cdf(x: Any, a: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The probability of values up to `x`."""
     z, _, a = standard("gamma.cdf", x, loc, scale, a)
-    return igamma(a, np.maximum(z, constant(0, z)))
+    inside = z > 0
+    value = igamma(a, safe(inside, z))
+    return supported(inside, value, 0.0, z, value)
 
 
 @public
 def logcdf(x: Any, a: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The logarithm of `cdf`."""
-    return np.log(cdf(x, a, loc, scale))
+    return logarithm(cdf(x, a, loc, scale))
 
 
 @public
 def sf(x: Any, a: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The probability of values above `x`."""
     z, _, a = standard("gamma.sf", x, loc, scale, a)
-    return igammac(a, np.maximum(z, constant(0, z)))
+    inside = z > 0
+    value = igammac(a, safe(inside, z))
+    return supported(inside, value, 1.0, z, value)
 
 
 @public
 def logsf(x: Any, a: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The logarithm of `sf`."""
-    return np.log(sf(x, a, loc, scale))
+    return logarithm(sf(x, a, loc, scale))

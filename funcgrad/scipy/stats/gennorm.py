@@ -7,7 +7,7 @@ from typing import Any
 from funcgrad import numpy as np
 from funcgrad.ops.special import igammac, lgamma
 from funcgrad.scipy._values import public
-from funcgrad.scipy.stats._arguments import given
+from funcgrad.scipy.stats._arguments import constant, given
 
 
 @public
@@ -33,5 +33,8 @@ def pdf(x: Any, beta: Any) -> Any:
 def cdf(x: Any, beta: Any) -> Any:
     """The probability of values up to `x`."""
     x, beta = given("gennorm.cdf", x, beta)
-    tail = 0.5 * igammac(1 / beta + 0 * x, np.abs(x) ** beta)
-    return np.where(x < 0, tail, 1 - tail)
+    middle = x == 0  # where the incomplete gamma function is infinitely steep in |x|**beta, which is flat
+    y = np.where(middle, constant(1, x), x)
+    tail = 0.5 * igammac(1 / beta + 0 * y, np.abs(y) ** beta)
+    density = np.exp(np.log(0.5 * beta) - lgamma(1 / beta))
+    return np.where(middle, 0.5 + x * density, np.where(y < 0, tail, 1 - tail))

@@ -27,4 +27,6 @@ def logpmf(k: Any, p: Any, loc: Any = 0) -> Any:
 @public
 def pmf(k: Any, p: Any, loc: Any = 0) -> Any:
     """The probability."""
-    return np.exp(logpmf(k, p, loc))
+    k, p = shifted("geom.pmf", k, loc, p)
+    inside = (k >= 1) & whole(k)
+    return supported(inside, p * (1 - p) ** (safe(inside, k, 2) - 1), 0.0, k, p)

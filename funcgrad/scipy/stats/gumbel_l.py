@@ -6,7 +6,7 @@ from typing import Any
 
 from funcgrad import numpy as np
 from funcgrad.scipy._values import floating, public
-from funcgrad.scipy.stats._arguments import located, standard
+from funcgrad.scipy.stats._arguments import constant, double_exponential, located, log_rest, standard
 
 
 @public
@@ -25,28 +25,30 @@ def logpdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
 @public
 def pdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The density."""
-    return np.exp(logpdf(x, loc, scale))
+    z, scale = standard("gumbel_l.pdf", x, loc, scale)
+    w = np.minimum(z, constant(10, z))  # 0 from there on
+    return np.exp(w - np.exp(w)) / scale
 
 
 @public
 def cdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The probability of values up to `x`."""
     z, _ = standard("gumbel_l.cdf", x, loc, scale)
-    return -np.expm1(-np.exp(z))
+    return -np.expm1(-np.exp(np.minimum(z, constant(10, z))))
 
 
 @public
 def logcdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The logarithm of `cdf`."""
     z, _ = standard("gumbel_l.logcdf", x, loc, scale)
-    return _log_rest(np.exp(z))
+    return log_rest(z)
 
 
 @public
 def sf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The probability of values above `x`."""
     z, _ = standard("gumbel_l.sf", x, loc, scale)
-    return np.exp(-np.exp(z))
+    return double_exponential(z)
 
 
 @public
@@ -54,11 +56,6 @@ def logsf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The logarithm of `sf`."""
     z, _ = standard("gumbel_l.logsf", x, loc, scale)
     return -np.exp(z)
-
-
-def _log_rest(e: Any) -> Any:
-    """log(1 - exp(-e)), which is -exp(-e) for large e."""
-    return np.where(e > 0.7, np.log1p(-np.exp(-e)), np.log(-np.expm1(-e)))
 
 
 @public

@@ -6,7 +6,7 @@ from typing import Any
 
 from funcgrad import numpy as np
 from funcgrad.scipy._values import floating, public
-from funcgrad.scipy.stats._arguments import located, standard
+from funcgrad.scipy.stats._arguments import constant, double_exponential, located, log_rest, standard
 
 
 @public
@@ -25,14 +25,16 @@ def logpdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
 @public
 def pdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The density."""
-    return np.exp(logpdf(x, loc, scale))
+    z, scale = standard("gumbel_r.pdf", x, loc, scale)
+    w = np.minimum(-z, constant(10, z))  # 0 from there on
+    return np.exp(w - np.exp(w)) / scale
 
 
 @public
 def cdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The probability of values up to `x`."""
     z, _ = standard("gumbel_r.cdf", x, loc, scale)
-    return np.exp(-np.exp(-z))
+    return double_exponential(-z)
 
 
 @public
@@ -46,19 +48,14 @@ def logcdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
 def sf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The probability of values above `x`."""
     z, _ = standard("gumbel_r.sf", x, loc, scale)
-    return -np.expm1(-np.exp(-z))
+    return -np.expm1(-np.exp(np.minimum(-z, constant(10, z))))
 
 
 @public
 def logsf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The logarithm of `sf`."""
     z, _ = standard("gumbel_r.logsf", x, loc, scale)
-    return _log_rest(np.exp(-z))
-
-
-def _log_rest(e: Any) -> Any:
-    """log(1 - exp(-e)), which is -exp(-e) for large e."""
-    return np.where(e > 0.7, np.log1p(-np.exp(-e)), np.log(-np.expm1(-e)))
+    return log_rest(-z)
 
 
 @public

@@ -6,7 +6,16 @@ from typing import Any
 
 from funcgrad import numpy as np
 from funcgrad.scipy._values import public
-from funcgrad.scipy.stats._arguments import constant, given, located, safe, standard, supported
+from funcgrad.scipy.stats._arguments import (
+    constant,
+    exponential,
+    given,
+    located,
+    logarithm,
+    safe,
+    standard,
+    supported,
+)
 
 
 @public
@@ -27,7 +36,7 @@ def logpdf(x: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
 @public
 def pdf(x: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The density."""
-    return np.exp(logpdf(x, b, loc, scale))
+    return exponential(logpdf(x, b, loc, scale))
 
 
 @public
@@ -52,7 +61,7 @@ def cdf(x: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
 @public
 def logcdf(x: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The logarithm of `cdf`."""
-    return np.log(cdf(x, b, loc, scale))
+    return logarithm(cdf(x, b, loc, scale))
 
 
 @public

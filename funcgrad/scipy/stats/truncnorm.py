@@ -9,7 +9,7 @@ from funcgrad.ops.error_functions import log_ndtr
 from funcgrad.ops.transcendental import erfc
 from funcgrad.scipy._values import public
 from funcgrad.scipy.stats import norm
-from funcgrad.scipy.stats._arguments import constant, log_difference, safe, standard, supported
+from funcgrad.scipy.stats._arguments import constant, exponential, log_difference, safe, standard, supported
 
 
 def _log_mass(a: Any, b: Any) -> Any:
@@ -17,7 +17,10 @@ def _log_mass(a: Any, b: Any) -> Any:
     right = a > 0
     low, high = np.where(right, -b, a), np.where(right, -a, b)  # by symmetry, in the left half
     tail = high <= 0
-    within = log_difference(log_ndtr(np.where(tail, high, low + 1)), log_ndtr(low))
+    bounded = low > -np.inf
+    start = np.where(bounded, low, constant(-1, low))  # log_ndtr is infinitely steep at -inf
+    least = np.where(bounded, log_ndtr(start), constant(-float("inf"), low))
+    within = log_difference(log_ndtr(np.where(tail, high, start + 1)), least)
     root = 0.5**0.5
     both = 0.5 * erfc(-low * root) + 0.5 * erfc(np.where(tail, constant(1, b), high) * root)
     return np.where(tail, within, np.log1p(-both))
@@ -33,7 +36,9 @@ def _log_both(name: str, x: Any, a: Any, b: Any, loc: Any, scale: Any) -> Any:
 
 def _log_other(likely: Any, other: Any) -> Any:
     """The logarithm of a probability near 1, by that of its complement."""
-    return np.where(likely > -0.1, np.log1p(-np.exp(np.minimum(other, constant(0, other)))), likely)
+    near = likely > -0.1
+    rest = np.exp(np.where(near, np.minimum(other, constant(0, other)), constant(-1, other)))
+    return np.where(near, np.log1p(-rest), likely)
 
 
 @public
@@ -55,7 +60,7 @@ def logpdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
 @public
 def pdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The density."""
-    return np.exp(logpdf(x, a, b, loc, scale))
+    return exponential(logpdf(x, a, b, loc, scale))
 
 
 @public
@@ -68,7 +73,7 @@ def logcdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
 @public
 def cdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The probability of values up to `x`."""
-    return np.exp(logcdf(x, a, b, loc, scale))
+    return exponential(logcdf(x, a, b, loc, scale))
 
 
 @public
@@ -81,4 +86,4 @@ def logsf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
 @public
 def sf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The probability of values above `x`."""
-    return np.exp(logsf(x, a, b, loc, scale))
+    return exponential(logsf(x, a, b, loc, scale))
