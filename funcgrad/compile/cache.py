@@ -2,14 +2,17 @@
 
 The name of a file is the SHA-256 of everything that the code in it depends on: the key (the source), the CPU, the
 versions.  A file is a header (magic, length, SHA-256 of the payload) and a payload; it is written beside its place and
-moved there, and checked whenever it is read.  The payload is code that will run, so the directory must belong to the
-user, and nobody else may write to it.
+moved there, and checked whenever it is read.  The payload is code that will run, so the directory and its files must
+belong to the user, and nobody else may write to them or put another directory in their place: ownership and modes are
+checked up to the root, as OpenSSH checks the way to a user's keys.
 
 See `funcgrad.config` for the environment variables that place it or turn it off.
 """
 
 from __future__ import annotations
 
+import errno
+import functools
 import hashlib
 import os
 import stat
@@ -22,7 +25,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from funcgrad import config
+from funcgrad import config, forks
 from funcgrad.compile import engine
 from funcgrad.errors import CacheWarning
 
@@ -32,9 +35,10 @@ HEADER = struct.Struct("<8sIQ32s")  # magic, format, length and SHA-256 of the p
 SUFFIX = ".o"
 LIMIT = 512 << 20  # bytes
 CHECK_EVERY = 256  # writes between two looks at the size of the whole, on average, over all processes
+OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 STALE = 3600.0  # seconds after which another process's unfinished file is litter
 
-_lock = threading.Lock()
+_lock = forks.held(threading.Lock())
 _warned: set[str] = set()
 
 
@@ -95,16 +99,37 @@ def clear() -> None:
 def _usable(directory: Path) -> bool:
     """Make the directory if there is none; whether it is ours alone to write to."""
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for missing in reversed([p for p in directory.parents if not p.exists()]):
+            missing.mkdir(mode=0o700, exist_ok=True)  # with parents=True, they would get the umask's mode
+        directory.mkdir(mode=0o700, exist_ok=True)
         status = directory.stat()
     except OSError as error:
         return _refuse(directory, str(error))
     if os.name == "posix":
         if status.st_uid != os.geteuid():
             return _refuse(directory, "it belongs to another user")
-        if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        if status.st_mode & OTHERS_WRITE:
             return _refuse(directory, "other users may write to it")
+        replaceable = _replaceable(directory, os.geteuid())
+        if replaceable is not None:
+            return _refuse(directory, f"other users may put another one in its place, in {str(replaceable)!r}")
     return True
+
+
+@functools.cache  # looked at once in a process: where nobody else can write, nobody else can change that
+def _replaceable(directory: Path, user: int) -> Path | None:
+    """The folder above in which somebody else than the user or root can rename things; None if there is none.
+
+    In a sticky folder, such as ``/tmp``, only the owner of a thing can.
+    """
+    place = directory.absolute()
+    links = place.parents if place.resolve() != place else ()  # a link can be replaced where it stands, too
+    for parent in {*links, *place.resolve().parents}:
+        status = parent.stat()
+        free = status.st_mode & OTHERS_WRITE and not status.st_mode & stat.S_ISVTX
+        if free or status.st_uid not in (0, user):
+            return parent
+    return None
 
 
 def _refuse(directory: Path, reason: str) -> bool:
@@ -129,7 +154,7 @@ def _digest(key: str) -> str:
 def _read(path: Path) -> bytes | None:
     """The payload of a file; None where there is none, or a damaged one."""
     try:
-        data = path.read_bytes()
+        data = _read_own(path)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -141,6 +166,22 @@ def _read(path: Path) -> bytes | None:
     with suppress(OSError):  # the time of the last use decides what goes first
         os.utime(path)
     return payload
+
+
+def _read_own(path: Path) -> bytes:
+    """The bytes of a file, or none if it is a link, or belongs to somebody else, or others may write to it."""
+    if os.name != "posix":
+        return path.read_bytes()
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return b""
+        raise
+    with open(handle, "rb") as file:
+        status = os.fstat(handle)
+        own = stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & OTHERS_WRITE
+        return file.read() if own else b""
 
 
 def _header(payload: bytes) -> bytes:

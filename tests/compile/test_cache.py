@@ -150,7 +150,67 @@ def test_a_directory_of_someone_else(directory: Path, monkeypatch: pytest.Monkey
 
 
 @POSIX
-def test_a_new_directory_is_private(directory: Path) -> None:
+@pytest.mark.parametrize("mode", [0o770, 0o777])
+def test_a_directory_that_others_may_put_another_one_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int
+) -> None:
+    above = tmp_path / "above"
+    above.mkdir()
+    above.chmod(mode)
+    monkeypatch.setenv(config.CACHE_DIR, str(above / "cache"))
+    works_and_says_so_once(f"other users may put another one in its place, in {str(above)!r}")
+
+
+@POSIX
+def test_a_link_that_others_may_replace(directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache.fetch("key", Maker())
+    open_to_all = tmp_path / "open"
+    open_to_all.mkdir()
+    (open_to_all / "link").symlink_to(directory)
+    open_to_all.chmod(0o777)
+    monkeypatch.setenv(config.CACHE_DIR, str(open_to_all / "link"))
+    works_and_says_so_once("other users may put another one in its place")
+
+
+@POSIX
+def test_in_a_sticky_folder_nobody_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path.chmod(0o1777)
+    monkeypatch.setenv(config.CACHE_DIR, str(tmp_path / "cache"))
+    make = Maker()
+    assert cache.fetch("key", make) == cache.fetch("key", make) == b"code"
+    assert make.calls == 1
+
+
+@POSIX
+@pytest.mark.parametrize("how", ["link", "others write", "a pipe"])
+def test_a_file_that_is_not_the_users_alone_is_not_read(directory: Path, tmp_path: Path, how: str) -> None:
+    cache.fetch("key", Maker(b"theirs"))
+    (path,) = directory.iterdir()
+    if how == "link":
+        (tmp_path / "elsewhere").write_bytes(path.read_bytes())
+        path.unlink()
+        path.symlink_to(tmp_path / "elsewhere")
+    elif how == "others write":
+        path.chmod(0o666)
+    else:
+        path.unlink()
+        os.mkfifo(path)  # nobody waits for what comes out of it
+    make = Maker(b"ours")
+    assert cache.fetch("key", make) == b"ours"
+    assert cache.fetch("key", make) == b"ours"
+    assert make.calls == 1  # the file was replaced
+
+
+@POSIX
+def test_a_new_directory_is_private(directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(config.CACHE_DIR, str(tmp_path / "new" / "newer" / "cache"))
+    before = os.umask(0o002)
+    try:
+        cache.fetch("key", Maker())
+    finally:
+        os.umask(before)
+    assert [(tmp_path / p).stat().st_mode & 0o777 for p in ("new", "new/newer", "new/newer/cache")] == [0o700] * 3
+    monkeypatch.setenv(config.CACHE_DIR, str(directory))
     cache.fetch("key", Maker())
     assert directory.stat().st_mode & 0o777 == 0o700
     (path,) = directory.iterdir()

@@ -184,8 +184,17 @@ def test_what_is_not_positive_definite_raises(n: int, bad: float) -> None:
             call(a)
 
 
-@pytest.mark.parametrize("n", range(1, 10))
-@pytest.mark.parametrize("dtype", ["f4", "f8"])
+OFTEN = {(1, "f8"), (2, "f4"), (3, "f8"), (4, "f4"), (6, "f8"), (7, "f4"), (8, "f8"), (9, "f4")}
+
+
+@pytest.mark.parametrize(
+    ("n", "dtype"),
+    [
+        pytest.param(n, dtype, marks=() if (n, dtype) in OFTEN else pytest.mark.slow)
+        for n in range(1, 10)
+        for dtype in ("f4", "f8")
+    ],
+)
 def test_stacks_of_small_matrices(n: int, dtype: str) -> None:
     count = 64 if n <= 6 else 1024  # from which on there are kernels
     a = RNG.normal(size=(count, n, n)).astype(dtype)

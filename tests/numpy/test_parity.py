@@ -201,14 +201,14 @@ def test_every_function_is_called() -> None:
 
 @pytest.mark.parametrize("name", sorted(set(CALLS) - UNINITIALISED))
 @given(st.data())
-@drawn(20)
+@drawn(12)
 def test_traced_is_numpy(name: str, data: Any) -> None:
     run(name, data.draw(CALLS[name]), interpreted)
 
 
 @pytest.mark.parametrize("name", sorted(set(CALLS) - UNINITIALISED - KNOWN_ONLY))
 @given(st.data())
-@drawn(4)
+@drawn(2)
 def test_compiled_is_numpy(name: str, data: Any) -> None:
     run(name, data.draw(CALLS[name]), lambda f, leaves: fg.jit(f)(*leaves))
 

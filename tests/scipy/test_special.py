@@ -468,3 +468,7 @@ def test_values_and_slopes_are_jaxs(name: str) -> None:
     got = fg.jit(fg.value_and_grad(ours, argnums=count))(*at)
     np.testing.assert_allclose(got[0], want[0], rtol=1e-12)
     np.testing.assert_allclose(got[1], want[1], rtol=1e-9)
+
+
+def test_the_slope_of_a_sigmoid_in_the_middle() -> None:
+    assert fg.grad(special.log_expit)(0.0) == fg.grad(special.log_expit)(-0.0) == 0.5

@@ -24,6 +24,7 @@ from funcgrad.ops import error_functions as er
 from funcgrad.ops import special as ga
 from funcgrad.ops import transcendental as tr
 from funcgrad.ops.special import is_zero, number
+from funcgrad.scipy.special._examples import FUNCTIONS
 from funcgrad.trace.frame import type_of
 from funcgrad.trace.tracer import ufuncs
 
@@ -39,10 +40,13 @@ class SpecialFunction(UFunc):
     def __init__(self, reference: np.ufunc, traced: Traced) -> None:
         super().__init__(reference, lambda *xs: traced(*fitting(reference, *xs)))
         name = reference.__name__
+        example = FUNCTIONS.get(name)
+        shown = f"\n\nExamples\n--------\n>>> from funcgrad.scipy import special\n>>> {example}\n" if example else ""
         self.__doc__ = (
             f"SciPy's `scipy.special.{name}`, differentiable and traceable.\n\n"
             "Takes arrays, scalars and traced arrays, and promotes dtypes as SciPy does; "
             f"see :func:`scipy.special.{name}` for the parameters."
+            f"{shown}"
         )
         self.__module__ = "funcgrad.scipy.special"
 
@@ -111,8 +115,8 @@ def _expn(n: Any, x: Any) -> Any:
 
 
 def _log_expit(x: Any) -> Any:
-    """-log(1 + exp(-x)), as min(x, 0) - log1p(exp(-|x|))."""
-    return ar.min_(x, number(0, x)) - tr.log1p(tr.exp(-ar.abs_(x)))
+    """-log(1 + exp(-x)), as min(x, 0) - log1p(exp(-max(x, -x))): ties share the derivative, which is 1/2 at 0."""
+    return ar.min_(x, number(0, x)) - tr.log1p(tr.exp(-ar.max_(x, -x)))
 
 
 def _entr(x: Any) -> Any:
