@@ -19,7 +19,7 @@ from benchmarks.schedule import Settings, measure, measure_machine
 from benchmarks.workload import BASELINE, AnyWorkload
 from benchmarks.workloads import WORKLOADS
 
-DEFAULT_PEERS = "jax,torch,autograd,forward,hand,numpy"
+DEFAULT_PEERS = "jax,torch,autograd,forward,hand,one,numpy"
 
 
 def parser() -> argparse.ArgumentParser:

@@ -21,8 +21,10 @@ COLOURS = {
     "autograd": "#ccbb44",
     "numpy": "#228833",
     "numba": "#66ccee",
+    "pytensor": "#9955aa",
     "forward": "#bbbbbb",
     "hand": "#777777",
+    "one": "#444444",
 }
 
 

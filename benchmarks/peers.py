@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -28,6 +30,8 @@ class Peer:
         Environment variables that send its disk cache to a folder (``{cache}``); empty if it keeps none.
     environment
         Other environment variables of its processes.
+    interpreter
+        The environment variable that names a Python which has the peer, where it cannot live in this one.
     """
 
     name: str
@@ -35,10 +39,18 @@ class Peer:
     load: Callable[[int], SimpleNamespace]
     cache: dict[str, str] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
+    interpreter: str = ""
+
+    @property
+    def python(self) -> str:
+        """The Python that runs it."""
+        return os.environ.get(self.interpreter) or sys.executable
 
     @property
     def installed(self) -> bool:
-        """Whether its module can be found (nothing is imported)."""
+        """Whether its module can be found (nothing is imported), or a Python is named that has it."""
+        if self.python != sys.executable:
+            return True
         spec = importlib.util.find_spec(self.module)
         return spec is not None and spec.origin is not None
 
@@ -99,6 +111,11 @@ def _numba(threads: int) -> SimpleNamespace:
     return SimpleNamespace(numba=numba, threads=threads, own=_identity, waiting=_synchronous, to_numpy=np.asarray)
 
 
+def _pytensor(threads: int) -> SimpleNamespace:
+    pytensor, tensor = (importlib.import_module(name) for name in ("pytensor", "pytensor.tensor"))
+    return SimpleNamespace(pytensor=pytensor, tensor=tensor, own=_identity, waiting=_synchronous, to_numpy=np.asarray)
+
+
 JAX_CACHE = {
     "JAX_COMPILATION_CACHE_DIR": "{cache}",
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
@@ -117,8 +134,17 @@ PEERS: dict[str, Peer] = {
         Peer("autograd", "autograd", _autograd),
         Peer("numpy", "numpy", _numpy),
         Peer("numba", "numba", _numba),
+        Peer(
+            "pytensor",
+            "pytensor",
+            _pytensor,
+            cache={"PYTENSOR_FLAGS": "cxx=,base_compiledir={cache}", "NUMBA_CACHE_DIR": "{cache}"},
+            interpreter="BENCHMARKS_PYTENSOR",
+        ),
         # funcgrad again: what a derivative costs beside its function
         Peer("forward", "funcgrad", _funcgrad, cache={"FUNCGRAD_CACHE_DIR": "{cache}"}),
+        # without the caller's threads
+        Peer("one", "funcgrad", _funcgrad, cache={"FUNCGRAD_CACHE_DIR": "{cache}"}),
         # and once more: what a network costs without layers and optimisers
         Peer("hand", "funcgrad", _funcgrad, cache={"FUNCGRAD_CACHE_DIR": "{cache}"}),
     )

@@ -94,7 +94,7 @@ def launch(task: Task, folder: Path) -> dict[str, Any]:
         command = ["benchmarks.child", json.dumps(asdict(task) | {"out": str(out)})]
     try:
         done = subprocess.run(
-            [sys.executable, "-m", *command],
+            [PEERS[task.peer].python if task.peer in PEERS else sys.executable, "-m", *command],
             cwd=ROOT,
             env=environment(task, os.environ),
             capture_output=True,

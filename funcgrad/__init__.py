@@ -9,6 +9,7 @@ Array([1., 1., 1.])
 import functools as _functools
 import gc as _gc
 import importlib as _importlib
+import typing as _typing
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
@@ -17,9 +18,11 @@ _gc.disable()  # what is imported stays: looking for garbage meanwhile takes a t
 
 from funcgrad import (
     ad_checkpoint,
+    config,
     custom_batching,
     custom_derivatives,
     debug,
+    dlpack,
     errors,
     flatten_util,
     lax,
@@ -32,8 +35,10 @@ from funcgrad.api import eval_shape, grad, jvp, make_jaxpr, stop_gradient, value
 from funcgrad.array import Array
 from funcgrad.batching import vmap
 from funcgrad.callbacks import io_callback, pure_callback
+from funcgrad.config import debug_infs, debug_nans, explain_cache_misses, log_compiles
 from funcgrad.control.jvp_rules import custom_jvp
 from funcgrad.control.vjp_rules import custom_gradient, custom_vjp
+from funcgrad.debug import check_tracer_leaks, checking_leaks
 from funcgrad.interop.numba_hook import install as _install
 from funcgrad.jacobians import hessian, jacfwd, jacrev
 from funcgrad.linearization import closure_convert, linear_transpose, linearize
@@ -44,21 +49,27 @@ from funcgrad.scopes import ensure_compile_time_eval, named_call, named_scope
 from funcgrad.sparse_derivatives import sparse_hessian, sparse_jacobian
 from funcgrad.trace.tracer import SPECIAL as _SPECIAL
 from funcgrad.trace.tracer import homes as _homes
+from funcgrad.tracebacks import boundary as _boundary
 
 if _TYPE_CHECKING:
-    from funcgrad import experimental, losses, nn, optim, random, scipy, training
+    from funcgrad import experimental, export, losses, nn, optim, random, scipy, testing, training
     from funcgrad.interop.native_function import cfunc, logp_and_grad_cfunc
     from funcgrad.interop.numba_call import numba_call, numba_primitive
+    from funcgrad.interop.torch_function import to_torch_function
+    from funcgrad.pictures import visualize
     from funcgrad.runtime.profiling import profile
 
 jacobian = jacrev
-_submodules = ("experimental", "losses", "nn", "optim", "random", "scipy", "training")  # imported when asked for
+# imported when asked for
+_submodules = ("experimental", "export", "losses", "nn", "optim", "random", "scipy", "testing", "training")
 _late = {  # names of what is imported when asked for, and where it is
     "cfunc": "interop.native_function",
     "logp_and_grad_cfunc": "interop.native_function",
     "numba_call": "interop.numba_call",
     "numba_primitive": "interop.numba_call",
     "profile": "runtime.profiling",
+    "to_torch_function": "interop.torch_function",
+    "visualize": "pictures",
 }
 
 if _collecting:
@@ -68,12 +79,15 @@ if _collecting:
     _gc.enable()
 
 
-def __getattr__(name: str) -> _Any:
-    if name in _submodules:
-        return _importlib.import_module(f"funcgrad.{name}")
-    if name in _late:
-        return getattr(_importlib.import_module(f"funcgrad.{_late[name]}"), name)
-    raise AttributeError(f"module 'funcgrad' has no attribute {name!r}")
+if not _typing.TYPE_CHECKING:  # so that type checkers know which names there are
+
+    @_boundary
+    def __getattr__(name: str) -> _Any:
+        if name in _submodules:
+            return _importlib.import_module(f"funcgrad.{name}")
+        if name in _late:
+            return getattr(_importlib.import_module(f"funcgrad.{_late[name]}"), name)
+        raise AttributeError(f"module 'funcgrad' has no attribute {name!r}")
 
 
 _install()  # functions that are called inside numba.njit
@@ -88,21 +102,29 @@ __all__ = [
     "ShapeDtypeStruct",
     "ad_checkpoint",
     "cfunc",
+    "check_tracer_leaks",
+    "checking_leaks",
     "checkpoint",
     "checkpoint_policies",
     "clear_caches",
     "closure_convert",
+    "config",
     "custom_batching",
     "custom_derivatives",
     "custom_gradient",
     "custom_jvp",
     "custom_vjp",
     "debug",
+    "debug_infs",
+    "debug_nans",
     "disable_jit",
+    "dlpack",
     "ensure_compile_time_eval",
     "errors",
     "eval_shape",
     "experimental",
+    "explain_cache_misses",
+    "export",
     "flatten_util",
     "get_num_threads",
     "grad",
@@ -116,6 +138,7 @@ __all__ = [
     "lax",
     "linear_transpose",
     "linearize",
+    "log_compiles",
     "logp_and_grad_cfunc",
     "losses",
     "make_jaxpr",
@@ -135,10 +158,13 @@ __all__ = [
     "sparse_hessian",
     "sparse_jacobian",
     "stop_gradient",
+    "testing",
+    "to_torch_function",
     "training",
     "tree",
     "tree_util",
     "value_and_grad",
+    "visualize",
     "vjp",
     "vmap",
 ]

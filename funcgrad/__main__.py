@@ -1,96 +1,63 @@
-"""What can be asked from a shell?  ``python -m funcgrad info``, and ``cache [info|clear]``."""
+"""What can be asked from a shell?  ``python -m funcgrad info``, ``cache [info|clear]``, ``bench``, ``explain``."""
 
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
-import os
-import platform
 import sys
 from collections.abc import Sequence
 
-from funcgrad import __version__, config
-from funcgrad.compile import cache, engine
-from funcgrad.compile.native import threads
-from funcgrad.compile.native.blas import blas
+from funcgrad.cli import bench, explain
+from funcgrad.cli.info import cache_line, cleared, information, print_rows
 
-PACKAGES = ("numpy", "scipy", "numba", "llvmlite", "optree", "ml_dtypes")
-SETTINGS = (config.NUM_THREADS, config.CACHE, config.CACHE_DIR, config.CPU, config.DEBUG)
-SHOWN = ("sse4.2", "avx", "avx2", "fma", "avx512f", "avx512vl", "neon", "sve")  # features that decide speed
-UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
+EXAMPLE = """\
+arguments are written as types, numbers, and tuples, lists and dictionaries of them:
+  python -m funcgrad explain model.py:loss --args "{'w': f32[784,10], 'b': f32[10]}" "f32[100,784]" "i64[100]"
+without --args, the name example_args in the file tells them: a tuple, a function that returns one, or a dictionary
+from functions' names to these
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what the arguments say; the status of the process."""
-    parser = argparse.ArgumentParser("python -m funcgrad", description="What funcgrad runs on, and what it keeps.")
+    """Do what the arguments say; the status of the process: 1 if something is wrong, 2 for a request that is."""
+    given = _parser().parse_args(arguments)
+    if given.command == "info":
+        print_rows(information())
+    elif given.command == "bench":
+        return bench.run(given.quick)
+    elif given.command == "explain":
+        return explain.run(given)
+    elif given.action == "clear":
+        print(cleared())
+    else:
+        print_rows({"cache": cache_line()})
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("python -m funcgrad", description="What funcgrad runs on, keeps, and makes.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     commands.add_parser("info", help="versions, processor, threads, BLAS, disk cache, settings")
     keeping = commands.add_parser("cache", help="the compiled kernels on disk")
     keeping.add_argument("action", nargs="?", choices=("info", "clear"), default="info")
-    given = parser.parse_args(arguments)
-    if given.command == "info":
-        _print(information())
-    elif given.action == "clear":
-        print(cleared())
-    else:
-        _print({"cache": _cache()})
-    return 0
+    checking = commands.add_parser("bench", help="a dozen workloads beside NumPy: do they agree, how fast are they?")
+    checking.add_argument("--quick", action="store_true", help="small sizes, a few seconds")
+    _add_explain(commands)
+    return parser
 
 
-def information() -> dict[str, str]:
-    """What a report of a bug should tell."""
-    name, features = engine.target()
-    found = {feature[1:] for feature in features.split(",") if feature.startswith("+")}
-    kind = blas()
-    settings = [f"{setting}={os.environ[setting]}" for setting in SETTINGS if setting in os.environ]
-    return {
-        "funcgrad": __version__,
-        "python": f"{platform.python_version()} ({platform.python_implementation()}, {platform.platform()})",
-        **{package: _version(package) for package in PACKAGES},
-        "LLVM": engine.version(),
-        "processor": f"{name} ({', '.join(feature for feature in SHOWN if feature in found) or 'no vectors known'})",
-        "threads": str(threads()),
-        "BLAS": f"that of {kind.source}, integers of {kind.index_bits} bits",
-        "cache": _cache(),
-        "settings": ", ".join(settings) or "none",
-    }
-
-
-def cleared() -> str:
-    """Delete the disk cache's files, and say what that was."""
-    before = cache.info()
-    cache.clear()
-    left = cache.info()
-    if before.directory is None:
-        return f"the disk cache is off ({config.CACHE}=0)"
-    return f"{before.files - left.files} files ({_size(before.bytes - left.bytes)}) deleted from {before.directory}"
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
-
-
-def _cache() -> str:
-    state = cache.info()
-    if state.directory is None:
-        return f"off ({config.CACHE}=0)"
-    return f"{state.files} files, {_size(state.bytes)} of at most {_size(cache.LIMIT)}, in {state.directory}"
-
-
-def _size(count: int) -> str:
-    for unit, name in UNITS:
-        if count >= unit:
-            return f"{count / unit:.3g} {name}"
-    return f"{count} bytes"
-
-
-def _print(rows: dict[str, str]) -> None:
-    width = max(map(len, rows))
-    for name, text in rows.items():
-        print(f"{name:<{width}}  {text}")
+def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser(
+        "explain",
+        help="a function's program, kernels and cost",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("function", metavar="FILE.py:function", help="where the function is; a.b for an attribute")
+    command.add_argument("--args", nargs="*", metavar="TYPE", help="the types of its arguments, like f32[100,3]")
+    command.add_argument("--grad", action="store_true", help="of its value and gradient (by the first argument)")
+    command.add_argument("--source", action="store_true", help="with the line behind each equation")
+    for flag, says in explain.EXTRAS.items():
+        command.add_argument(f"--{flag}", action="store_true", help=f"also {says[0].lower()}{says[1:]}")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import functools
 import operator
 from collections.abc import Callable, Iterable, Sequence
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ParamSpec, TypeVar, overload
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from funcgrad.errors import at_line
 from funcgrad.runtime.dispatch import leaf_types
 from funcgrad.trace.builder import trace
 from funcgrad.trace.tracer import Tracer
+from funcgrad.tracebacks import boundary
 
 checkpoint_policies = SimpleNamespace(
     checkpoint_dots=control.dots_saveable,
@@ -34,6 +35,29 @@ checkpoint_policies = SimpleNamespace(
 )
 
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@overload
+def checkpoint(
+    fun: Callable[P, R],
+    *,
+    prevent_cse: bool | Sequence[bool] = True,
+    policy: Callable[..., bool] | None = None,
+    static_argnums: int | Sequence[int] = (),
+    static_argnames: str | Iterable[str] = (),
+) -> Callable[P, R]: ...
+@overload
+def checkpoint(
+    fun: None = None,
+    *,
+    prevent_cse: bool | Sequence[bool] = True,
+    policy: Callable[..., bool] | None = None,
+    static_argnums: int | Sequence[int] = (),
+    static_argnames: str | Iterable[str] = (),
+) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+@boundary
 def checkpoint(
     fun: Callable[..., Any] | None = None,
     *,
@@ -87,6 +111,7 @@ def checkpoint(
     names = {static_argnames} if isinstance(static_argnames, str) else set(static_argnames)
     barred = any(prevent_cse) if isinstance(prevent_cse, Sequence) else bool(prevent_cse)
 
+    @boundary
     @functools.wraps(fun)
     def checkpointed(*args: Any, **kwargs: Any) -> Any:
         fixed = {k % len(args): args[k] for k in numbers if -len(args) <= k < len(args)}

@@ -8,7 +8,7 @@ import contextlib
 import functools
 import operator
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any
+from typing import Any, Literal, ParamSpec, TypeVar, overload
 
 import numpy as np
 
@@ -27,16 +27,56 @@ from funcgrad.arguments import (
 )
 from funcgrad.dtypes import is_inexact
 from funcgrad.errors import at_line
+from funcgrad.ir.names import with_names
 from funcgrad.ir.program import Program
 from funcgrad.ops.comparison import stop_gradient as _stop_gradient
 from funcgrad.runtime.dispatch import ShapeDtypeStruct, leaf_types, trace_function
 from funcgrad.trace.frame import type_of
 from funcgrad.trace.tracer import Tracer
+from funcgrad.tracebacks import boundary, shorten
 from funcgrad.transform.jvp import jvp_values
 from funcgrad.transform.vjp import instantiate, vjp_values
 from funcgrad.transform.vmap import Environment
 
+P = ParamSpec("P")
+R = TypeVar("R")
+Aux = TypeVar("Aux")
 
+
+@overload
+def grad(
+    fun: np.ufunc,
+    argnums: int | Sequence[int] = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+    allow_int: bool = False,
+) -> Callable[..., Any]: ...
+@overload
+def grad(
+    fun: Callable[P, tuple[Any, R]],
+    argnums: int | Sequence[int] = 0,
+    *,
+    has_aux: Literal[True],
+    holomorphic: bool = False,
+    allow_int: bool = False,
+) -> Callable[P, tuple[Any, R]]: ...
+@overload
+def grad(
+    fun: Callable[P, tuple[Any, R]],
+    argnums: int | Sequence[int],
+    has_aux: Literal[True],
+    holomorphic: bool = False,
+    allow_int: bool = False,
+) -> Callable[P, tuple[Any, R]]: ...
+@overload
+def grad(
+    fun: Callable[P, Any],
+    argnums: int | Sequence[int] = 0,
+    has_aux: Literal[False] = False,
+    holomorphic: bool = False,
+    allow_int: bool = False,
+) -> Callable[P, Any]: ...
+@boundary
 def grad(
     fun: Callable[..., Any],
     argnums: int | Sequence[int] = 0,
@@ -92,16 +132,38 @@ def grad(
     >>> fg.grad(lambda z: z**2, holomorphic=True)(3 + 4j)
     Array(6.+8.j)
     """
+    check_callable(fun, "grad")
     both = value_and_grad(fun, argnums, has_aux, holomorphic, allow_int)
 
     @functools.wraps(fun)
     def gradient(*args: Any, **kwargs: Any) -> Any:
-        value, gradients = both(*args, **kwargs)
+        try:
+            value, gradients = both(*args, **kwargs)
+        except BaseException as error:
+            shorten(error)
+            raise
         return (gradients, value[1]) if has_aux else gradients
 
     return gradient
 
 
+@overload
+def value_and_grad(
+    fun: np.ufunc,
+    argnums: int | Sequence[int] = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+    allow_int: bool = False,
+) -> Callable[..., tuple[Any, Any]]: ...
+@overload
+def value_and_grad(
+    fun: Callable[P, R],
+    argnums: int | Sequence[int] = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+    allow_int: bool = False,
+) -> Callable[P, tuple[R, Any]]: ...
+@boundary
 def value_and_grad(
     fun: Callable[..., Any],
     argnums: int | Sequence[int] = 0,
@@ -127,37 +189,52 @@ def value_and_grad(
 
     @functools.wraps(fun)
     def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
-        numbers = argument_numbers(argnums, len(args))
-        chosen = tuple(args[k] for k in numbers)
-        leaves, structure = tree.flatten(chosen)
-        check_inputs(chosen, leaves, holomorphic, allow_int)
-        smooth = [is_inexact(type_of(x).dtype) for x in leaves]
+        try:
+            numbers = argument_numbers(argnums, len(args))
+            chosen = tuple(args[k] for k in numbers)
+            leaves, structure = tree.flatten(chosen)
+            check_inputs(chosen, leaves, holomorphic, allow_int)
+            smooth = [is_inexact(type_of(x).dtype) for x in leaves]
 
-        def flat(*variables: Any) -> tuple[list[Any], Any]:
-            given = iter(variables)
-            full = tree.unflatten(structure, [next(given) if s else x for x, s in zip(leaves, smooth, strict=True)])
-            result = fun(*replaced(args, numbers, full), **kwargs)
-            if not has_aux:
-                return [result], None
-            value, aux = value_and_aux(result, has_aux)
-            return [value, *unshared(tree.leaves(aux))], tree.structure(aux)
+            def flat(*variables: Any) -> tuple[list[Any], Any]:
+                given = iter(variables)
+                full = tree.unflatten(structure, [next(given) if s else x for x, s in zip(leaves, smooth, strict=True)])
+                result = fun(*replaced(args, numbers, full), **kwargs)
+                if not has_aux:
+                    return [result], None
+                value, aux = value_and_aux(result, has_aux)
+                return [value, *unshared(tree.leaves(aux))], tree.structure(aux)
 
-        with np.errstate(all="ignore"):
-            outputs, aux_structure, pullback = vjp_values(flat, [x for x, s in zip(leaves, smooth, strict=True) if s])
-            value = outputs[0]
-            check_value(value, holomorphic)
-            cotangents = iter(pullback([type_of(value).dtype.type(1), *(None for _ in outputs[1:])], last=True))
-        found = [
-            instantiate(next(cotangents), x) if s else np.zeros_like(x) for x, s in zip(leaves, smooth, strict=True)
-        ]
-        value, *rest = owned([*outputs, *found], leaves)
-        aux, gradients = rest[: len(outputs) - 1], tree.unflatten(structure, rest[len(outputs) - 1 :])
-        picked = gradients if several else gradients[0]
-        return ((value, tree.unflatten(aux_structure, aux)), picked) if has_aux else (value, picked)
+            with np.errstate(all="ignore"):
+                outputs, aux_structure, pullback = vjp_values(
+                    flat, [x for x, s in zip(leaves, smooth, strict=True) if s]
+                )
+                value = outputs[0]
+                check_value(value, holomorphic)
+                cotangents = iter(pullback([type_of(value).dtype.type(1), *(None for _ in outputs[1:])], last=True))
+            found = [
+                instantiate(next(cotangents), x) if s else np.zeros_like(x) for x, s in zip(leaves, smooth, strict=True)
+            ]
+            value, *rest = owned([*outputs, *found], leaves)
+            aux, gradients = rest[: len(outputs) - 1], tree.unflatten(structure, rest[len(outputs) - 1 :])
+            picked = gradients if several else gradients[0]
+            return ((value, tree.unflatten(aux_structure, aux)), picked) if has_aux else (value, picked)
+        except BaseException as error:
+            shorten(error)
+            raise
 
     return value_and_gradient
 
 
+@overload
+def vjp(
+    fun: Callable[..., R], *primals: Any, has_aux: Literal[False] = False
+) -> tuple[R, Callable[[Any], tuple[Any, ...]]]: ...
+@overload
+def vjp(
+    fun: Callable[..., tuple[R, Aux]], *primals: Any, has_aux: Literal[True]
+) -> tuple[R, Callable[[Any], tuple[Any, ...]], Aux]: ...
+@boundary
 def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     """The value of `fun` and its pullback.
 
@@ -208,6 +285,13 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     types = [type_of(out) for out in outputs[:count]]
 
     def vjp_fun(cotangent: Any) -> Any:
+        try:
+            return pulled(cotangent)
+        except BaseException as error:
+            shorten(error)
+            raise
+
+    def pulled(cotangent: Any) -> Any:
         given, given_structure = tree.flatten(cotangent)
         if given_structure != out_structure:
             raise ValueError(
@@ -226,6 +310,15 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     return (output, vjp_fun, tree.unflatten(aux_structure, results[count:])) if has_aux else (output, vjp_fun)
 
 
+@overload
+def jvp(
+    fun: Callable[..., R], primals: Sequence[Any], tangents: Sequence[Any], has_aux: Literal[False] = False
+) -> tuple[R, R]: ...
+@overload
+def jvp(
+    fun: Callable[..., tuple[R, Aux]], primals: Sequence[Any], tangents: Sequence[Any], has_aux: Literal[True]
+) -> tuple[R, R, Aux]: ...
+@boundary
 def jvp(fun: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False) -> Any:
     """The value of `fun` and its directional derivative, by forward mode.
 
@@ -250,6 +343,11 @@ def jvp(fun: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]
     (Array(9.), Array(6.))
     """
     check_callable(fun, "jvp")
+    if not (isinstance(primals, Sequence) and isinstance(tangents, Sequence)):
+        found = f"{type(primals).__name__} and {type(tangents).__name__}"
+        raise TypeError(
+            f"jvp: primals and tangents must be tuples of arguments, such as (x,) and (t,), not {found}{at_line()}"
+        )
     leaves, structure = tree.flatten(tuple(primals))
     moves, moves_structure = tree.flatten(tuple(tangents))
     if structure != moves_structure:
@@ -277,11 +375,12 @@ def jvp(fun: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]
     )
 
 
+@boundary
 def make_jaxpr(
-    fun: Callable[..., Any],
+    fun: Callable[P, Any],
     static_argnums: int | Sequence[int] = (),
     axis_env: Sequence[tuple[Hashable, int]] | None = None,
-) -> Callable[..., Program]:
+) -> Callable[P, Program]:
     """The function that returns the program of `fun` for given arguments, without running it.
 
     Parameters
@@ -310,6 +409,7 @@ def make_jaxpr(
     environment = [Environment(operator.index(size), name) for name, size in axis_env or ()]
     static = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
 
+    @boundary
     @functools.wraps(fun)
     def make(*args: Any, **kwargs: Any) -> Program:
         fixed = {k % len(args): args[k] for k in static}
@@ -323,11 +423,13 @@ def make_jaxpr(
         with contextlib.ExitStack() as stack:
             for frame in environment:
                 stack.enter_context(frame)
-            return trace_function(call, structure, leaf_types("make_jaxpr", leaves, structure)).program
+            program = trace_function(call, structure, leaf_types("make_jaxpr", leaves, structure)).program
+        return with_names(program, fun, structure.paths(), fixed)
 
     return make
 
 
+@boundary
 def eval_shape(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """The shapes and dtypes of what ``fun(*args, **kwargs)`` would return, without computing anything.
 
@@ -348,7 +450,7 @@ def eval_shape(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     )
 
 
-def stop_gradient(x: Any) -> Any:
+def stop_gradient(x: R) -> R:
     """`x`, through which no derivative flows (a pytree of arrays).
 
     Examples
@@ -357,4 +459,4 @@ def stop_gradient(x: Any) -> Any:
     >>> fg.grad(lambda x: x * fg.stop_gradient(x))(3.0)
     Array(3.)
     """
-    return tree.map(lambda leaf: _stop_gradient(leaf) if type(leaf) is Tracer else leaf, x)
+    return tree.map(lambda leaf: _stop_gradient(leaf) if type(leaf) is Tracer else leaf, x)  # type: ignore[no-any-return]

@@ -93,7 +93,8 @@ def check_value(value: Any, holomorphic: bool) -> None:
     leaves, structure = ([value], None) if type(value) is Tracer else tree.flatten(value)
     if len(leaves) != 1 or leaves[0] is not value:
         raise TypeError(
-            f"Gradient only defined for scalar-output functions. Output was a pytree: {structure}.{at_line()}"
+            f"Gradient only defined for scalar-output functions. Output was a pytree: {structure}. Return the loss "
+            f"alone, or (loss, the rest) with has_aux=True.{at_line()}"
         )
     try:
         kind = type_of(value)
@@ -135,6 +136,8 @@ def checked_cotangent(ct: Any, kind: ArrayType, path: tuple[Any, ...] = ()) -> A
         raise TypeError(f"vjp: the cotangent{where}: {error}{at_line()}") from None
     if have.shape != kind.shape or (have.dtype != kind.dtype and not have.weak):
         raise ValueError(f"vjp: a cotangent{where} has type {have}, the output of the function {kind}{at_line()}")
+    if have.weak and have.dtype.kind == "c" and kind.dtype.kind != "c":
+        raise ValueError(f"vjp: a cotangent{where} is complex, the output of the function {kind}{at_line()}")
     return kind.dtype.type(ct) if have.weak else ct
 
 
@@ -231,6 +234,11 @@ def batch_size(
             shape = type_of(x).shape
         except TypeError as error:
             raise TypeError(f"vmap: {where}: {error}. Pass it with in_axes=None.{at_line()}") from None
+        if not shape:
+            raise ValueError(
+                f"vmap: axis {a} is out of bounds for {where} of shape (), a scalar: pass it with in_axes=None if it "
+                f"is the same for all examples{at_line()}"
+            )
         if not -len(shape) <= a < len(shape):
             raise ValueError(f"vmap: axis {a} is out of bounds for {where} of shape {shape}{at_line()}")
         sizes.setdefault(shape[a], []).append(f"{where} (axis {a})")

@@ -7,9 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.capsules import exported
 from funcgrad.errors import TracerError
 
 indexing: dict[str, Callable[..., Any]] = {}  # what `funcgrad.numpy` lends: "at", "getitem", "array_namespace"
+
+
+SHORT, USUAL = 200, 1000  # elements from which a repr leaves some out: ours, and NumPy's usual number
 
 
 class Array(np.ndarray):
@@ -42,8 +46,15 @@ class Array(np.ndarray):
         """The functions for such arrays, by the names of the Array API standard: `funcgrad.numpy`."""
         return indexing["array_namespace"](api_version)
 
+    def __dlpack__(self, **options: Any) -> Any:
+        """NumPy's capsule for other libraries, of bfloat16 too (see `funcgrad.dlpack`)."""
+        return exported(self, **options)
+
     def __repr__(self) -> str:
-        """NumPy's repr under this class's name."""
+        """NumPy's repr under this class's name; of a few hundred elements it shows the first and the last ones."""
+        if self.size > SHORT and np.get_printoptions()["threshold"] == USUAL:  # unless the user has chosen
+            with np.printoptions(threshold=SHORT):
+                return np.array_repr(self)
         return np.array_repr(self)
 
     def __array_wrap__(self, array: np.ndarray, context: Any = None, return_scalar: bool = False) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Hashable
-from typing import Any
+from typing import Any, ParamSpec, TypeVar, overload
 
 import numpy as np
 
@@ -13,9 +13,32 @@ from funcgrad.arguments import FlatFunction, batch_size, check_callable, leaf_ax
 from funcgrad.errors import at_line
 from funcgrad.ops.families import repeat
 from funcgrad.trace.frame import type_of
+from funcgrad.tracebacks import boundary
 from funcgrad.transform.vmap import vmap_flagged
 
+P = ParamSpec("P")
+R = TypeVar("R")
 
+
+@overload
+def vmap(
+    fun: np.ufunc,
+    in_axes: Any = 0,
+    out_axes: Any = 0,
+    axis_name: Hashable = None,
+    axis_size: int | None = None,
+    spmd_axis_name: Hashable = None,
+) -> Callable[..., Any]: ...
+@overload
+def vmap(
+    fun: Callable[P, R],
+    in_axes: Any = 0,
+    out_axes: Any = 0,
+    axis_name: Hashable = None,
+    axis_size: int | None = None,
+    spmd_axis_name: Hashable = None,
+) -> Callable[P, R]: ...
+@boundary
 def vmap(
     fun: Callable[..., Any],
     in_axes: Any = 0,
@@ -64,6 +87,7 @@ def vmap(
             f"CPU: leave it out, or use axis_name for collective operations over the batch{at_line()}"
         )
 
+    @boundary
     @functools.wraps(fun)
     def batched(*args: Any, **kwargs: Any) -> Any:
         leaves, structure = tree.flatten((args, kwargs))

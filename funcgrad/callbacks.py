@@ -9,6 +9,7 @@ from funcgrad import tree
 from funcgrad.arguments import owned
 from funcgrad.control import callback as control
 from funcgrad.errors import at_line
+from funcgrad.tracebacks import boundary
 
 METHODS = (None, "sequential", "sequential_unrolled", "expand_dims", "broadcast_all", "legacy_vectorized")
 
@@ -18,6 +19,7 @@ def _one_device(name: str, sharding: Any) -> None:
         raise NotImplementedError(f"{name}: sharding has no meaning on one CPU: leave it out{at_line()}")
 
 
+@boundary
 def pure_callback(
     callback: Callable[..., Any],
     result_shape_dtypes: Any,
@@ -68,6 +70,7 @@ def pure_callback(
     return tree.unflatten(structure, owned(outputs, ()))
 
 
+@boundary
 def io_callback(
     callback: Callable[..., Any],
     result_shape_dtypes: Any,

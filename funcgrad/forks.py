@@ -52,6 +52,10 @@ class Work(contextlib.ContextDecorator):
                 del self._inside[me]
                 self._changed.notify_all()
 
+    def end(self) -> None:
+        """Wait for the others, and let them begin no more: the process ends."""
+        self._wait()
+
     def _wait(self) -> None:
         self._changed.acquire()
         me = threading.get_ident()

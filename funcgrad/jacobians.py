@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ParamSpec
 
 import numpy as np
 
@@ -21,14 +21,17 @@ from funcgrad.arguments import (
 )
 from funcgrad.dtypes import is_inexact
 from funcgrad.trace.frame import type_of
+from funcgrad.tracebacks import boundary
 from funcgrad.transform.jvp import jvp_values
 from funcgrad.transform.vjp import instantiate, vjp_values
 from funcgrad.transform.vmap import vmap_values
 
+P = ParamSpec("P")
+
 
 def jacfwd(
-    fun: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False
-) -> Callable[..., Any]:
+    fun: Callable[P, Any], argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False
+) -> Callable[P, Any]:
     """The function that computes the Jacobian of `fun` by forward mode, column by column: for few inputs.
 
     Parameters
@@ -65,6 +68,7 @@ def jacfwd(
     """
     check_callable(fun, "jacfwd")
 
+    @boundary
     @functools.wraps(fun)
     def jacobian(*args: Any, **kwargs: Any) -> Any:
         numbers = argument_numbers(argnums, len(args))
@@ -96,12 +100,12 @@ def jacfwd(
 
 
 def jacrev(
-    fun: Callable[..., Any],
+    fun: Callable[P, Any],
     argnums: int | Sequence[int] = 0,
     has_aux: bool = False,
     holomorphic: bool = False,
     allow_int: bool = False,
-) -> Callable[..., Any]:
+) -> Callable[P, Any]:
     """The function that computes the Jacobian of `fun` by reverse mode, row by row: for few outputs.
 
     Parameters and result are those of `jacfwd`, and with `allow_int` integer inputs, whose derivatives are zeros.
@@ -120,6 +124,7 @@ def jacrev(
     """
     check_callable(fun, "jacrev")
 
+    @boundary
     @functools.wraps(fun)
     def jacobian(*args: Any, **kwargs: Any) -> Any:
         numbers = argument_numbers(argnums, len(args))
@@ -161,8 +166,8 @@ def jacrev(
 
 
 def hessian(
-    fun: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False
-) -> Callable[..., Any]:
+    fun: Callable[P, Any], argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False
+) -> Callable[P, Any]:
     """The function that computes all second derivatives of `fun`: forward mode over reverse mode.
 
     Parameters are those of `jacfwd`; the result has the structure of the output, and in it twice that of the input:

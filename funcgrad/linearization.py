@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal, TypeVar, overload
 
 import numpy as np
 
@@ -18,12 +18,23 @@ from funcgrad.runtime.dispatch import leaf_types, trace_function
 from funcgrad.trace.builder import evaluate
 from funcgrad.trace.frame import bind, type_of
 from funcgrad.trace.tracer import Tracer
+from funcgrad.tracebacks import boundary
 from funcgrad.transform.jvp import jvp_values
 from funcgrad.transform.linear import TangentBuilder
 from funcgrad.transform.partial import split
 from funcgrad.transform.vjp import instantiate, vjp_program
 
+R = TypeVar("R")
+Aux = TypeVar("Aux")
 
+
+@overload
+def linearize(fun: Callable[..., R], *primals: Any, has_aux: Literal[False] = False) -> tuple[R, Callable[..., R]]: ...
+@overload
+def linearize(
+    fun: Callable[..., tuple[R, Aux]], *primals: Any, has_aux: Literal[True]
+) -> tuple[R, Callable[..., R], Aux]: ...
+@boundary
 def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     """The value of `fun` and its derivative there, as a function that no longer computes `fun`.
 
@@ -74,6 +85,7 @@ def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> 
         results = owned(outputs, leaves)
     out_structure, types = flat.structure, [type_of(x) for x in outputs[: flat.count]]
 
+    @boundary
     def jvp_fun(*tangents: Any) -> Any:
         """The directional derivative."""
         given, given_structure = tree.flatten(tangents)
@@ -90,6 +102,7 @@ def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> 
     )
 
 
+@boundary
 def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[..., Any]:
     """The transpose of a linear function.
 
@@ -136,6 +149,7 @@ def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[..., An
     in_structure = tree.structure(primals)
     smooth = [t for t in program.output_types if is_inexact(t.dtype)]
 
+    @boundary
     def transposed(cotangent: Any) -> Any:
         """The cotangents of the arguments for that of the output."""
         given, given_structure = tree.flatten(cotangent)
@@ -209,6 +223,7 @@ def _checked(
     return checked
 
 
+@boundary
 def closure_convert(fun: Callable[..., Any], *example_args: Any) -> tuple[Callable[..., Any], list[Any]]:
     """`fun` with the traced values that it closes over made arguments: for custom rules, which must not close over any.
 

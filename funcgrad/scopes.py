@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from funcgrad.errors import at_line, scopes
+from funcgrad.tracebacks import boundary
 
 
-@contextlib.contextmanager
-def named_scope(name: str) -> Iterator[None]:
+@boundary
+def named_scope(name: str) -> contextlib._GeneratorContextManager[None]:
     """A context manager and decorator: operations within carry the name in listings with lines, and in messages.
 
     Examples
@@ -28,6 +29,11 @@ def named_scope(name: str) -> Iterator[None]:
     """
     if not isinstance(name, str):
         raise TypeError(f"named_scope takes a string, not {name!r} of type {type(name).__name__}{at_line()}")
+    return _scope(name)
+
+
+@contextlib.contextmanager
+def _scope(name: str) -> Iterator[None]:
     before = scopes.path
     scopes.path = f"{before}/{name}" if before else name
     try:
@@ -37,7 +43,14 @@ def named_scope(name: str) -> Iterator[None]:
 
 
 def named_call(fun: Callable[..., Any], *, name: str | None = None) -> Callable[..., Any]:
-    """`fun` in a scope of its own name, or of `name`; see `named_scope`."""
+    """`fun` in a scope of its own name, or of `name`; see `named_scope`.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> print(fg.named_call(lambda x: 2 * x, name="double")(3.0))
+    6.0
+    """
     label = str(name or getattr(fun, "__name__", "function"))
 
     @functools.wraps(fun)

@@ -24,6 +24,7 @@ from funcgrad.simplify import simplify
 from funcgrad.sparse_patterns import csr, nothing, pattern_of
 from funcgrad.trace.frame import type_of
 from funcgrad.trace.tracer import Tracer
+from funcgrad.tracebacks import boundary
 
 
 class Colours(NamedTuple):
@@ -81,6 +82,7 @@ class SparseJacobian:
         self._found: dict[Any, Colours] = {}
         self._push, self._pull = jit(self._pushed), jit(self._pulled)
 
+    @boundary
     def __call__(self, *args: Any) -> Any:
         """The Jacobian, a `scipy.sparse.csr_array`."""
         (which,) = argument_numbers((self.argnums,), len(args))
@@ -106,6 +108,7 @@ class SparseJacobian:
         data = products[found.of[rows], columns] if found.by_rows else products[found.of[columns], rows]
         return csr((data, columns.copy(), pattern.indptr.copy()), shape)
 
+    @boundary
     def pattern(self, *args: Any) -> Any:
         """Where the Jacobian may be other than zero: ones in a `scipy.sparse.csr_array`."""
         (which,) = argument_numbers((self.argnums,), len(args))

@@ -1,6 +1,7 @@
 """What is a pytree?  Nested tuples, lists, dicts, named tuples and registered classes: a thin face on `optree`.
 
-``None`` is an empty tree, as in JAX; dictionaries are visited in the order of their sorted keys.
+Names and meanings are those of `jax.tree`. ``None`` is an empty tree, as in JAX; dictionaries are visited in the order
+of their sorted keys.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from typing import Any, TypeVar
 
 import optree
 from optree import PyTreeSpec
+
+from funcgrad.tracebacks import boundary, shorten
 
 T = TypeVar("T")
 NAMESPACE = "funcgrad"
@@ -28,17 +31,46 @@ def flatten(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> tuple[li
 
 
 def unflatten(treedef: TreeDef, leaves: Iterable[Any]) -> Any:
-    """The tree of structure `treedef` that holds `leaves`."""
-    return optree.tree_unflatten(treedef, leaves)
+    """The tree of structure `treedef` that holds `leaves`.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> tree = {"a": 1.0, "b": (2.0, 3.0)}
+    >>> leaves, treedef = fg.tree.flatten(tree)
+    >>> fg.tree.unflatten(treedef, [10.0, 20.0, 30.0])
+    {'a': 10.0, 'b': (20.0, 30.0)}
+    """
+    try:
+        return optree.tree_unflatten(treedef, leaves)
+    except BaseException as error:
+        shorten(error)
+        raise
 
 
 def leaves(tree: Any, is_leaf: Callable[[Any], bool] | None = None, none_is_leaf: bool = False) -> list[Any]:
-    """The leaves of `tree`, in order; with `none_is_leaf`, ``None`` is one."""
+    """The leaves of `tree`, in order; with `none_is_leaf`, ``None`` is one.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> tree = {"a": 1.0, "b": (2.0, 3.0)}
+    >>> fg.tree.leaves(tree)
+    [1.0, 2.0, 3.0]
+    """
     return optree.tree_leaves(tree, is_leaf, none_is_leaf=none_is_leaf, namespace=NAMESPACE)
 
 
 def structure(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> TreeDef:
-    """The structure of `tree`: equal for trees that differ in their leaves only."""
+    """The structure of `tree`: equal for trees that differ in their leaves only.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> tree = {"a": 1.0, "b": (2.0, 3.0)}
+    >>> fg.tree.structure(tree).num_leaves
+    3
+    """
     return optree.tree_structure(tree, is_leaf, namespace=NAMESPACE)
 
 
@@ -48,7 +80,11 @@ def map(f: Callable[..., Any], tree: Any, *rest: Any, is_leaf: Callable[[Any], b
     >>> map(lambda p, g: p - g, {"w": 3, "b": 2}, {"w": 1, "b": 1})
     {'w': 2, 'b': 1}
     """
-    return optree.tree_map(f, tree, *rest, is_leaf=is_leaf, namespace=NAMESPACE)
+    try:
+        return optree.tree_map(f, tree, *rest, is_leaf=is_leaf, namespace=NAMESPACE)
+    except BaseException as error:
+        shorten(error)
+        raise
 
 
 @dataclass(frozen=True)
@@ -121,7 +157,15 @@ def flatten_with_path(
 
 
 def leaves_with_path(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[tuple[tuple[Any, ...], Any]]:
-    """The leaves of `tree` with their key paths."""
+    """The leaves of `tree` with their key paths.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> tree = {"a": 1.0, "b": (2.0, 3.0)}
+    >>> [leaf for path, leaf in fg.tree.leaves_with_path(tree)]
+    [1.0, 2.0, 3.0]
+    """
     return flatten_with_path(tree, is_leaf)[0]
 
 
@@ -151,7 +195,15 @@ def keystr(path: Iterable[Any], *, simple: bool = False, separator: str = "") ->
 
 
 def paths(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[tuple[Any, ...]]:
-    """The path of every leaf: a tuple of keys and indices."""
+    """The path of every leaf: a tuple of keys and indices.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> tree = {"a": 1.0, "b": (2.0, 3.0)}
+    >>> fg.tree.paths(tree)
+    [('a',), ('b', 0), ('b', 1)]
+    """
     return optree.tree_paths(tree, is_leaf, namespace=NAMESPACE)
 
 
@@ -165,18 +217,41 @@ def key_string(path: tuple[Any, ...]) -> str:
 
 
 def reduce(f: Callable[[T, Any], T], tree: Any, *initial: T, is_leaf: Callable[[Any], bool] | None = None) -> T:
-    """`f` folded over the leaves of `tree`, from the left."""
+    """`f` folded over the leaves of `tree`, from the left.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> tree = {"a": 1.0, "b": (2.0, 3.0)}
+    >>> fg.tree.reduce(lambda x, y: x + y, tree)
+    6.0
+    """
     folded: T = optree.tree_reduce(f, tree, *initial, is_leaf=is_leaf, namespace=NAMESPACE)
     return folded
 
 
 def all(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> bool:
-    """Whether every leaf is true."""
+    """Whether every leaf is true.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> fg.tree.all({"a": True, "b": False})
+    False
+    """
     return optree.tree_all(tree, is_leaf=is_leaf, namespace=NAMESPACE)
 
 
 def transpose(outer: TreeDef, inner: TreeDef, tree: Any) -> Any:
-    """A tree of trees turned inside out."""
+    """A tree of trees turned inside out.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> outer, inner = fg.tree.structure([0, 0]), fg.tree.structure({"a": 0})
+    >>> fg.tree.transpose(outer, inner, [{"a": 1}, {"a": 2}])
+    {'a': [1, 2]}
+    """
     return optree.tree_transpose(outer, inner, tree)
 
 
@@ -186,10 +261,17 @@ def broadcast_prefix(
     """One entry of `prefix` for each leaf of `tree`; `prefix` may stop at any level of it.
 
     With `none_is_leaf`, ``None`` counts as a leaf of both.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> fg.tree.broadcast_prefix((0, None), ({"a": 1.0, "b": 2.0}, 3.0), none_is_leaf=True)
+    [0, 0, None]
     """
     return optree.broadcast_prefix(prefix, tree, is_leaf, none_is_leaf=none_is_leaf, namespace=NAMESPACE)
 
 
+@boundary
 def register_pytree_node(
     nodetype: type[T],
     flatten_func: Callable[[T], tuple[Iterable[Any], Hashable]],
@@ -210,6 +292,16 @@ def register_pytree_node(
     ------
     ValueError
         If the class is registered already.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> class Pair:
+    ...     def __init__(self, x, y):
+    ...         self.x, self.y = x, y
+    >>> fg.tree.register_pytree_node(Pair, lambda p: ((p.x, p.y), None), lambda _, xs: Pair(*xs))
+    >>> fg.tree.leaves(Pair(1.0, 2.0))
+    [1.0, 2.0]
     """
 
     def unflatten_children(aux: Any, children: Iterable[Any]) -> T:
@@ -274,7 +366,19 @@ def register_pytree_with_keys(
     unflatten_func: Callable[[Any, Iterable[Any]], T],
     flatten_func: Callable[[T], tuple[Iterable[Any], Hashable]] | None = None,
 ) -> None:
-    """As `register_pytree_node`, with a key for each child: ``flatten_with_keys(node) -> ((key, child), ...), aux``."""
+    """As `register_pytree_node`, with a key for each child: ``flatten_with_keys(node) -> ((key, child), ...), aux``.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> class Point:
+    ...     def __init__(self, x):
+    ...         self.x = x
+    >>> key = fg.tree.GetAttrKey("x")
+    >>> fg.tree.register_pytree_with_keys(Point, lambda p: (((key, p.x),), None), lambda _, xs: Point(*xs))
+    >>> fg.tree.leaves(Point(1.0))
+    [1.0]
+    """
 
     def flatten_named(node: T) -> tuple[tuple[Any, ...], Hashable, tuple[Any, ...]]:
         pairs, aux = flatten_with_keys(node)
@@ -288,13 +392,39 @@ def register_pytree_with_keys(
 
 
 def register_pytree_with_keys_class(cls: type[T]) -> type[T]:
-    """Class decorator: the class has ``tree_flatten_with_keys(self)`` and ``tree_unflatten(cls, aux, children)``."""
+    """Class decorator: the class has ``tree_flatten_with_keys(self)`` and ``tree_unflatten(cls, aux, children)``.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> @fg.tree.register_pytree_with_keys_class
+    ... class Box:
+    ...     def __init__(self, x):
+    ...         self.x = x
+    ...     def tree_flatten_with_keys(self):
+    ...         return ((fg.tree.GetAttrKey("x"), self.x),), None
+    ...     @classmethod
+    ...     def tree_unflatten(cls, _, children):
+    ...         return cls(*children)
+    >>> fg.tree.leaves(Box(1.0))
+    [1.0]
+    """
     register_pytree_with_keys(cls, lambda node: node.tree_flatten_with_keys(), cls.tree_unflatten)  # type: ignore[attr-defined]
     return cls
 
 
 def register_static(cls: type[T]) -> type[T]:
-    """Class decorator: instances (hashable) are part of the structure and have no leaves."""
+    """Class decorator: instances (hashable) are part of the structure and have no leaves.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> @fg.tree.register_static
+    ... class Mode:
+    ...     pass
+    >>> fg.tree.leaves((1.0, Mode()))
+    [1.0]
+    """
     register_pytree_node(cls, lambda node: ((), node), lambda node, children: node)
     return cls
 
@@ -311,7 +441,15 @@ def broadcast(prefix: Any, full: Any, is_leaf: Callable[[Any], bool] | None = No
 def reduce_associative(
     operation: Callable[[Any, Any], Any], tree: Any, *, identity: Any = None, is_leaf: Any = None
 ) -> Any:
-    """`operation` folded over the leaves of `tree`, pair by pair, as a tree of even depth."""
+    """`operation` folded over the leaves of `tree`, pair by pair, as a tree of even depth.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> tree = {"a": 1.0, "b": (2.0, 3.0)}
+    >>> fg.tree.reduce_associative(lambda x, y: x + y, tree)
+    6.0
+    """
     found = leaves(tree, is_leaf)
     if not found:
         if identity is None:

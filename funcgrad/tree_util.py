@@ -1,4 +1,4 @@
-"""JAX's older names for pytrees: ``tree_map``, ``tree_flatten``, ... ; see `funcgrad.tree`."""
+"""JAX's older names for pytrees, `jax.tree_util`: ``tree_map``, ``tree_flatten``, ... ; see `funcgrad.tree`."""
 
 from __future__ import annotations
 
@@ -60,23 +60,51 @@ register_pytree_node(Partial, lambda p: ((p.args, p.keywords), p.func), _partial
 
 
 def all_leaves(iterable: Iterable[Any], is_leaf: Callable[[Any], bool] | None = None) -> bool:
-    """Whether every element is a leaf."""
+    """Whether every element is a leaf.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> fg.tree_util.all_leaves([1.0, 2.0])
+    True
+    """
     found = list(iterable)
     return len(tree_leaves(found, is_leaf)) == len(found) and all(tree_structure(x, is_leaf).is_leaf() for x in found)
 
 
 def treedef_is_leaf(treedef: TreeDef) -> bool:
-    """Whether the structure is that of a leaf."""
+    """Whether the structure is that of a leaf.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> fg.tree_util.treedef_is_leaf(fg.tree.structure(1.0))
+    True
+    """
     return treedef.is_leaf()
 
 
 def treedef_children(treedef: TreeDef) -> list[TreeDef]:
-    """The structures of the children of the root."""
+    """The structures of the children of the root.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> [str(d) for d in fg.tree_util.treedef_children(fg.tree.structure((1, 2)))]
+    ['PyTreeSpec(*)', 'PyTreeSpec(*)']
+    """
     return treedef.children()
 
 
 def treedef_tuple(treedefs: Iterable[TreeDef]) -> TreeDef:
-    """The structure of a tuple of trees of these structures."""
+    """The structure of a tuple of trees of these structures.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> fg.tree_util.treedef_tuple([fg.tree.structure(1.0)] * 2).num_leaves
+    2
+    """
     return tree_structure(tuple(unflatten(t, [0] * t.num_leaves) for t in treedefs))
 
 

@@ -150,7 +150,7 @@ def test_every_dtype_and_python_numbers(name: str) -> None:
             assert_same(got, want, (name, dtype, number))
 
 
-@drawn(30)
+@drawn(15)
 @given(st.sampled_from(BINARY), st.sampled_from(EVERY), st.sampled_from(EVERY))
 def test_compiled_as_interpreted(name: str, left: np.dtype, right: np.dtype) -> None:
     x, y = pairs(left, right)

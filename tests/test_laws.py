@@ -196,7 +196,7 @@ def scalar(program: list[tuple[Any, ...]]) -> Callable[[Any, Any], Any]:
 
 
 @given(steps(), shapes, seeds)
-@drawn(24)
+@drawn(12)
 def test_eager_interpreted_compiled(program: Any, shape: Any, seed: int) -> None:
     x, y = arguments(seed, shape)
 
@@ -212,7 +212,7 @@ def test_eager_interpreted_compiled(program: Any, shape: Any, seed: int) -> None
 
 
 @given(steps(), shapes, seeds)
-@drawn(24)
+@drawn(12)
 def test_gradients(program: Any, shape: Any, seed: int) -> None:
     x, y = arguments(seed, shape)
     f = scalar(program)
@@ -228,7 +228,7 @@ def test_gradients(program: Any, shape: Any, seed: int) -> None:
 
 
 @given(steps(REVERSE_MODE), shapes, seeds)
-@drawn(16)
+@drawn(8)
 def test_gradients_with_rules_for_reverse_mode_alone(program: Any, shape: Any, seed: int) -> None:
     x, y = arguments(seed, shape)
     f = scalar(program)
@@ -241,7 +241,7 @@ def test_gradients_with_rules_for_reverse_mode_alone(program: Any, shape: Any, s
 
 
 @given(steps(), shapes, seeds)
-@drawn(16)
+@drawn(8)
 def test_batches(program: Any, shape: Any, seed: int) -> None:
     f = scalar(program)
     batch = [arguments(seed + k, shape) for k in range(3)]
@@ -256,7 +256,7 @@ def test_batches(program: Any, shape: Any, seed: int) -> None:
 
 
 @given(steps(), shapes, seeds, st.sampled_from([np.float32, np.float16]))
-@drawn(16)
+@drawn(8)
 def test_lower_precision(program: Any, shape: Any, seed: int, dtype: Any) -> None:
     x, y = arguments(seed, shape, dtype)
     f = scalar(program)

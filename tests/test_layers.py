@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1] / "funcgrad"
 FACE = "__init__"  # funcgrad/__init__.py: below everything, so that nothing imports it
 
 LAYERS = (
-    *("errors", "config", "dtypes", "tree", "tree_util", "array"),
+    *("forks", "errors", "config", "tracebacks", "dtypes", "tree", "tree_util", "capsules", "array", "dlpack"),
     *("ir", "trace", "ops", "transform", "control"),
     *("lax", "numpy", "scipy"),
     *("simplify", "lower", "compile", "runtime"),
@@ -35,23 +35,34 @@ LAYERS = (
         "ad_checkpoint",
         "scopes",
     ),
-    *("custom_derivatives", "custom_batching", "sparse_patterns", "sparse_derivatives", "debug", "testing", "interop"),
-    *("random", "nn", "losses", "optim", "experimental", "training", FACE, "__main__"),
+    *(
+        "custom_derivatives",
+        "custom_batching",
+        "sparse_patterns",
+        "sparse_derivatives",
+        "debug",
+        "testing",
+        "interop",
+        "pictures",
+    ),
+    *("random", "nn", "losses", "optim", "experimental", "training", "export", FACE, "cli", "__main__"),
 )
 
 # package: where it may be imported (paths, or folders with everything in them); any other package needs a row
 EXTERNAL = {
     "numpy": ("",),
-    "optree": ("tree.py", "tree_util.py"),
+    "optree": ("tree.py", "tree_util.py", "export/trees.py", "export/watch.py"),
     "ml_dtypes": ("dtypes.py",),
     "llvmlite": ("compile/", "interop/"),
-    "numba": ("compile/", "interop/"),
+    "numba": ("compile/", "interop/", "runtime/pickling.py"),
     "scipy": (
         *("compile/", "scipy/", "ops/transcendental.py", "ops/references.py", "ops/linalg/", "ops/fft.py"),
         "sparse_patterns.py",
     ),
-    "matplotlib": ("training/", "runtime/profiling/"),
+    "matplotlib": ("training/", "runtime/profiling/", "pictures/"),
     "safetensors": ("training/",),
+    "torch": ("interop/torch_function.py",),
+    "cloudpickle": ("runtime/pickling.py",),
     "tqdm": ("training/",),
 }
 
@@ -60,6 +71,7 @@ LATE: dict[tuple[str, str], str] = {
     ("sparse_patterns.py", "scipy.sparse"): "0.1 s, for sparse derivatives only",
     ("__init__.py", "<computed>"): "submodules, when somebody asks for them",
     ("scipy/__init__.py", "<computed>"): "submodules, when somebody asks for them",
+    ("experimental/__init__.py", "<computed>"): "submodules, when somebody asks for them",
     ("nn/__init__.py", "<computed>"): "initializers and layers, with random behind them, when somebody asks for them",
     ("scipy/_matrices.py", "scipy.linalg"): "0.2 s, for constant matrices",
     ("ops/linalg/matrices.py", "scipy.linalg"): "0.2 s, for references of what NumPy has not (LU, triangles, expm)",
@@ -71,7 +83,15 @@ LATE: dict[tuple[str, str], str] = {
     ("training/_plots.py", "matplotlib.figure"): "an optional package, 0.3 s, for plots of gradient reports only",
     ("runtime/dispatch.py", "funcgrad.runtime.background"): "what waits for forks and exits, if there is such a thread",
     ("runtime/profiling/picture.py", "matplotlib.figure"): "an optional package, 0.3 s, for pictures of profiles only",
+    ("runtime/stages.py", "funcgrad.runtime.objects"): "what writes object files, for those who do",
+    ("pictures/png.py", "matplotlib"): "likewise for pictures of programs",
     ("training/_progress.py", "tqdm"): "an optional package, for progress bars only",
+    ("debug/_breakpoint.py", "pdb"): "20 ms, for those who stop in a debugger",
+    ("debug/_breakpoint.py", "bdb"): "comes with pdb",
+    ("runtime/misses.py", "logging"): "10 ms, for those who ask why functions are compiled",
+    ("runtime/pickling.py", "cloudpickle"): "an optional package, for functions that no module has",
+    ("runtime/pickling.py", "numba.cloudpickle"): "where that is not installed",
+    ("interop/torch_function.py", "torch"): "an optional package, for functions of its tensors only",
     ("interop/numba_hook.py", "funcgrad.interop.numba_runtime"): "needs llvmlite; runs behind the import of Numba",
     ("interop/numba_hook.py", "funcgrad.interop.numba_functions"): "needs all of Numba, at the first function in @njit",
     ("compile/native/blas.py", "scipy.linalg.cython_blas"): "0.2 s, and only where no OpenBLAS bears its wheel's name",
@@ -234,7 +254,11 @@ PLANTED = {
     ),
     "late, computed": ("api.py", "f = lambda name: __import__(name)", "import of <computed> stands inside a function"),
     "computed": ("api.py", "importlib.import_module(name)", "import of <computed> has a computed name"),
-    "numba": ("runtime/threads.py", "import numba.core", "numba is imported in compile/, interop/ only"),
+    "numba": (
+        "runtime/threads.py",
+        "import numba.core",
+        "numba is imported in compile/, interop/, runtime/pickling.py only",
+    ),
     "llvmlite": ("lower/loops.py", "from llvmlite import binding", "llvmlite is imported in compile/, interop/ only"),
     "scipy": ("ops/arithmetic.py", "import scipy.special", "scipy is imported in compile/, scipy/"),
     "a stranger": ("testing.py", "import jax", "jax has no row in EXTERNAL"),

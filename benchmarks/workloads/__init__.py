@@ -10,6 +10,7 @@ from benchmarks.workloads import (
     compiling,
     cross_entropy,
     cumulative,
+    density,
     dispatch,
     eager,
     elementwise,
@@ -32,6 +33,7 @@ from benchmarks.workloads import (
     special,
     starting,
     stencils,
+    threads,
     training,
     transformer,
     transforms,
@@ -71,6 +73,8 @@ WORKLOADS: dict[str, AnyWorkload] = {
         layers,
         training,
         optim,
+        threads,
+        density,
     )
     for workload in module.WORKLOADS
 }

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import os
 import threading
 from collections.abc import Mapping, Sequence
 
+from funcgrad import forks
 from funcgrad.compile import cache, engine
 from funcgrad.compile.llvm import print_kernel
 from funcgrad.lower.loops import Kernel
 
 _PLACE = "fg_kernel"  # the entry point's name while nobody knows the hash that it will carry
 
-_lock = threading.Lock()
+_lock = forks.held(threading.Lock())
+compiling = forks.Work()  # what uses LLVM, or leaves kernels behind that others wait for
+atexit.register(compiling.end)  # LLVM must not be torn down under a daemon thread
 
 
 class Code:
@@ -34,7 +38,7 @@ class Code:
         try:
             symbol = symbol_of(self.text)
             named = self.text.replace(_PLACE, symbol, 1)
-            self.library = engine.load(cache.fetch(named, lambda: engine.to_object(named)))
+            self.library = engine.load(cache.fetch(named, lambda: engine.to_object(named)), text=named)
             self.address = self.library.address(symbol)
         except BaseException as error:
             self.error = error
@@ -66,6 +70,14 @@ def symbol_of(text: str) -> str:
     return f"fg_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
+def printed(kernel: Kernel) -> engine.Symbol:
+    """A kernel as text for the CPU to compile for, with its entry point."""
+    text = print_kernel(kernel, _PLACE)
+    symbol = symbol_of(text)
+    return engine.Symbol(text.replace(_PLACE, symbol, 1), symbol)
+
+
+@compiling
 def compile_kernels(kernels: Sequence[Kernel]) -> list[Code]:
     """The kernels' code; an entry point is ``void (void **bufs, int64_t *ints, int64_t first, int64_t last)``.
 
@@ -94,6 +106,7 @@ def compile_kernels(kernels: Sequence[Kernel]) -> list[Code]:
     return [wanted[text].result() for text in texts]
 
 
+@compiling
 def native_library(name: str, text: str, symbols: Mapping[str, int] | None = None) -> engine.Library:
     """Compile and load a module written by hand, through the disk cache.
 
@@ -107,7 +120,7 @@ def native_library(name: str, text: str, symbols: Mapping[str, int] | None = Non
         Addresses of what it refers to; they are no part of the cached code.
     """
     try:
-        return engine.load(cache.fetch(text, lambda: engine.to_object(text)), symbols)
+        return engine.load(cache.fetch(text, lambda: engine.to_object(text)), symbols, text)
     except RuntimeError as error:
         raise RuntimeError(f"the native module {name!r} cannot be compiled: {error}") from error
 

@@ -10,33 +10,63 @@ it: each compilation has an LLVM context and a target machine of its own, so tha
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import ctypes
 import itertools
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import llvmlite
 from llvmlite import binding
 from llvmlite.binding import ffi
 
-from funcgrad import config
+from funcgrad import config, forks
 from funcgrad.compile import half
 
 _numbers = itertools.count()
-_linker_lock = threading.Lock()
-_lock = threading.Lock()
+forks.around(ffi.lib._lock.__enter__, lambda: ffi.lib._lock.__exit__(None, None, None))  # llvmlite's own
+_linker_lock = forks.held(threading.Lock())
+_lock = forks.held(threading.Lock())
+_half_lock = forks.held(threading.Lock())
+_elsewhere: contextvars.ContextVar[str] = contextvars.ContextVar("the CPU to compile for")
+
+
+class Symbol(NamedTuple):
+    """Where code comes from: a module of LLVM IR, and a name in it."""
+
+    text: str
+    name: str
+
+
+class Address(int):
+    """A word that is an address. It knows what lies there, so that code can leave the process.
+
+    Attributes
+    ----------
+    of
+        Code, words (with addresses among them), or None for what is another program's.
+    """
+
+    of: Symbol | Sequence[int] | None
+
+    def __new__(cls, value: int, of: Symbol | Sequence[int] | None) -> Address:
+        self = super().__new__(cls, value)
+        self.of = of
+        return self
 
 
 class Library:
-    """Machine code in memory, for as long as this object lives."""
+    """Machine code in memory, for as long as this object lives; `text` is the module that it was made from."""
 
-    def __init__(self, name: str, tracker: binding.ResourceTracker) -> None:
+    def __init__(self, name: str, tracker: binding.ResourceTracker, text: str = "") -> None:
         self._name = name
+        self._text = text
         self._trackers = {"": tracker}  # dropping any one of them unloads the library
 
-    def address(self, symbol: str) -> int:
+    def address(self, symbol: str) -> Address:
         """The address of a symbol that the library defines.
 
         Raises
@@ -47,16 +77,26 @@ class Library:
         with _lock:
             if symbol not in self._trackers:
                 self._trackers[symbol] = _linker().lookup(self._name, symbol)
-            return int(self._trackers[symbol][symbol])
+            return Address(int(self._trackers[symbol][symbol]), Symbol(self._text, symbol))
 
 
 def target() -> tuple[str, str]:
     """The name and the features of the CPU to compile for.
 
     That is the host's, unless the environment variable ``FUNCGRAD_CPU`` names another one that LLVM knows (``generic``
-    is the least of its family).
+    is the least of its family), or `compiling_for` does.
     """
-    return _target(config.cpu())
+    return _target(_elsewhere.get(config.cpu()))
+
+
+@contextlib.contextmanager
+def compiling_for(cpu: str) -> Iterator[None]:
+    """A context in which this thread prints and compiles code for another CPU (``"host"``: this one)."""
+    token = _elsewhere.set("" if cpu == "host" else cpu)
+    try:
+        yield
+    finally:
+        _elsewhere.reset(token)
 
 
 def has_fma() -> bool:
@@ -69,6 +109,11 @@ def identity() -> str:
     """What object code depends on besides its source: CPU, features, platform and versions."""
     cpu, features = target()
     return f"{binding.get_process_triple()} {cpu} {features} LLVM {version()} llvmlite {llvmlite.__version__}"
+
+
+def platform() -> str:
+    """LLVM's name of the family of CPUs and the operating system."""
+    return str(binding.get_process_triple())
 
 
 def version() -> str:
@@ -111,7 +156,30 @@ def assembly(text: str) -> str:
     return _emit(machine, module, 0).decode()
 
 
-def load(image: bytes, symbols: Mapping[str, int] | None = None) -> Library:
+def to_linked_object(parts: Sequence[tuple[str, Mapping[str, str]]], public: Collection[str]) -> bytes:
+    """Compile modules of LLVM IR to one object file, for linkers of other languages.
+
+    Parameters
+    ----------
+    parts
+        For each module its text, and the names in the object of those of its definitions that others refer to.
+    public
+        The names that the object exports; what they do not need is left out.
+
+    Returns
+    -------
+    bytes
+        The object file.
+    """
+    whole = _linked(parts, public)
+    image = _emit(*whole, 1)
+    if any(symbol.encode() in image for symbol in half.SYMBOLS):  # nobody knows before the code is emitted
+        whole = _linked([*parts, (half.TEXT, {name: name for name in half.SYMBOLS})], public)
+        image = _emit(*whole, 1)
+    return image
+
+
+def load(image: bytes, symbols: Mapping[str, int] | None = None, text: str = "") -> Library:
     """Link object code into this process.
 
     Parameters
@@ -120,6 +188,8 @@ def load(image: bytes, symbols: Mapping[str, int] | None = None) -> Library:
         What `to_object` returned, in this process or in another one.
     symbols
         Addresses for symbols that the code refers to, besides those that the process knows (``memcpy``, ``fmod``, ...).
+    text
+        The module that the code was made from.
 
     Returns
     -------
@@ -133,7 +203,7 @@ def load(image: bytes, symbols: Mapping[str, int] | None = None) -> Library:
     for name, address in known.items():
         builder.import_symbol(name, address)
     name = f"funcgrad{next(_numbers)}"
-    return Library(name, builder.link(_linker(), name))
+    return Library(name, builder.link(_linker(), name), text)
 
 
 @cache
@@ -161,8 +231,13 @@ def _made_linker() -> binding.LLJIT:
     return binding.create_lljit_compiler(use_jit_link=True, suppress_errors=True)
 
 
-@cache
 def _half() -> Library:
+    with _half_lock:  # `cache` alone would let two threads link it, which the linker refuses
+        return _linked_half()
+
+
+@cache
+def _linked_half() -> Library:
     """The conversions of half precision, for CPUs (and code for CPUs) without an instruction for them."""
     builder = binding.JITLibraryBuilder().add_object_img(to_object(half.TEXT))
     return Library("funcgrad.half", builder.link(_linker(), "funcgrad.half"))
@@ -178,9 +253,46 @@ def _unlocked(name: str) -> Callable[..., Any]:
     return function
 
 
-def _optimised(text: str, verify: bool) -> tuple[binding.TargetMachine, binding.ModuleRef]:
-    _initialise()
+def _linked(
+    parts: Sequence[tuple[str, Mapping[str, str]]], public: Collection[str]
+) -> tuple[binding.TargetMachine, binding.ModuleRef]:
+    """The modules in one, each optimised by itself, so that it computes what it does in memory."""
     context = binding.create_context()
+    whole: binding.ModuleRef | None = None
+    for text, names in parts:
+        machine, module = _optimised(text, False, context, jit=False)
+        for value in _definitions(module):
+            if value.name in names:
+                value.name = names[value.name]
+            else:
+                value.linkage = "internal"
+        if whole is None:
+            whole = module
+        else:
+            whole.link_in(module)
+    assert whole is not None
+    for value in _definitions(whole):
+        if value.name in half.SYMBOLS:  # a program's other objects may have them
+            value.linkage, value.visibility = "weak_odr", "hidden"
+        elif value.name not in public:
+            value.linkage = "internal"
+    passes = binding.create_new_module_pass_manager()
+    passes.add_global_dead_code_eliminate_pass()
+    passes.run(whole, binding.create_pass_builder(machine, binding.create_pipeline_tuning_options(speed_level=1)))
+    whole.verify()
+    return machine, whole
+
+
+def _definitions(module: binding.ModuleRef) -> list[binding.ValueRef]:
+    values = (*module.functions, *module.global_variables)
+    return [value for value in values if not value.is_declaration and value.name]
+
+
+def _optimised(
+    text: str, verify: bool, context: binding.ContextRef | None = None, jit: bool = True
+) -> tuple[binding.TargetMachine, binding.ModuleRef]:
+    _initialise()
+    context = context or binding.create_context()
     with ffi.OutputString() as message:
         module = binding.ModuleRef(_unlocked("LLVMPY_ParseAssembly")(context, text.encode(), message), context)
         if message:
@@ -190,7 +302,7 @@ def _optimised(text: str, verify: bool) -> tuple[binding.TargetMachine, binding.
         module.verify()
     cpu, features = target()
     machine = binding.Target.from_triple(binding.get_process_triple()).create_target_machine(
-        cpu, features, opt=2, reloc="pic", codemodel="default", jit=True
+        cpu, features, opt=2, reloc="pic", codemodel="default", jit=jit
     )
     module.triple = machine.triple
     module.data_layout = str(machine.target_data)

@@ -35,6 +35,12 @@ class Callback:
     def __repr__(self) -> str:
         return getattr(self.function, "__name__", repr(self.function))
 
+    @property
+    def identity(self) -> tuple[Any, ...]:
+        """Equal for callbacks that do the same, as long as both live."""
+        fixed = tuple((k, id(value)) for k, value in self.fixed.items())
+        return self.kind, id(self.function), self.arguments, fixed, self.results
+
     def __call__(self, types: Types, *values: Any) -> Values:
         """The results for arrays, which are the function's own."""
         given = iter(values)
@@ -78,6 +84,11 @@ class PerExample:
 
     def __repr__(self) -> str:
         return repr(self.callback)
+
+    @property
+    def identity(self) -> tuple[Any, ...]:
+        """See `Callback.identity`."""
+        return self.callback.identity, self.size, self.batched
 
     def __call__(self, types: Types, *values: Any) -> Values:
         """The results of all examples."""
@@ -169,13 +180,13 @@ pure_callback: Operation = Operation(
 # io_callback and debug_callback: calls that are made once for each run of the program --------------------------------
 
 
-def _staged(primitive: Callable[[], Primitive]) -> Callable[..., Values]:
+def staged(primitive: Callable[[], Primitive]) -> Callable[..., Values]:
     """Part of the program that is being made, if there is one, also where all operands are known; else a call."""
 
     def evaluate(*inputs: Any, **params: Any) -> Values:
         if running.builders:
             return running.builders[-1].process(primitive(), inputs, params)
-        return _reference(*inputs, **params)
+        return primitive().refer(inputs, params)
 
     return evaluate
 
@@ -200,7 +211,7 @@ io_callback: Operation = Operation(
     jvp=_derivative_jvp("IO callback", lambda: io_callback),
     vjp=_derivative_vjp("IO callback"),
     batch=_per_example(lambda: io_callback),
-    evaluate=_staged(lambda: io_callback),
+    evaluate=staged(lambda: io_callback),
     impure=True,
     multiple=True,
 )
@@ -211,7 +222,7 @@ debug_callback: Operation = Operation(
     reference=_reference,
     infer=_infer,
     batch=_per_example(lambda: debug_callback),
-    evaluate=_staged(lambda: debug_callback),
+    evaluate=staged(lambda: debug_callback),
     impure=True,
     multiple=True,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Generic, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -18,9 +18,14 @@ from funcgrad.errors import at_line
 from funcgrad.ir.primitive import Values
 from funcgrad.ir.types import ArrayType
 from funcgrad.trace.frame import type_of
+from funcgrad.tracebacks import boundary
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Rule = TypeVar("Rule", bound=Callable[..., Any])
 
 
-class custom_jvp(WithRules):
+class custom_jvp(WithRules, Generic[P, R]):
     """Decorator: a function with a forward derivative rule of its own, which serves reverse mode too.
 
     Parameters
@@ -54,14 +59,15 @@ class custom_jvp(WithRules):
 
     kind = "custom_jvp"
 
+    @boundary
     def __init__(
-        self, fun: Callable[..., Any], nondiff_argnums: Sequence[int] = (), nondiff_argnames: Sequence[str] = ()
+        self, fun: Callable[P, R], nondiff_argnums: Sequence[int] = (), nondiff_argnames: Sequence[str] = ()
     ) -> None:
         super().__init__(fun, nondiff_argnums, nondiff_argnames)
         self.jvp: Callable[..., Any] | None = None
         self.symbolic_zeros = False
 
-    def defjvp(self, jvp: Callable[..., Any], symbolic_zeros: bool = False) -> Callable[..., Any]:
+    def defjvp(self, jvp: Rule, symbolic_zeros: bool = False) -> Rule:
         """Give the rule ``jvp(*nondiff_args, primals, tangents) -> (output, output tangent)``; it may be a decorator.
 
         With `symbolic_zeros`, tangents that are zero come as `SymbolicZero`, and may be returned as such.
@@ -83,24 +89,27 @@ class custom_jvp(WithRules):
         if self.nondiff_argnums:
             raise TypeError(f"Can't use defjvps with nondiff_argnums: use defjvp{at_line()}")
 
+        call: Callable[..., Any] = self
+
         def jvp(primals: Any, tangents: Any) -> Any:
-            output = self(*primals)
+            output = call(*primals)
             terms = [rule(t, output, *primals) for rule, t in zip(jvps, tangents, strict=True) if rule is not None]
             zero = tree.map(lambda x: np.zeros(np.shape(x), type_of(x).dtype), output)
             return output, tree.map(lambda *xs: sum(xs[1:], xs[0]), *terms) if terms else zero
 
         self.defjvp(jvp)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    @boundary
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """The function's value."""
         call = self._split(args, kwargs)
-        return self._apply(custom_jvp_call, call, lambda returned: _Jvp(self, call, returned))
+        return self._apply(custom_jvp_call, call, lambda returned: _Jvp(self, call, returned))  # type: ignore[no-any-return]
 
 
 class _Jvp:
     """The user's JVP rule, of flat values."""
 
-    def __init__(self, owner: custom_jvp, call: Split, returned: Returned) -> None:
+    def __init__(self, owner: custom_jvp[..., Any], call: Split, returned: Returned) -> None:
         self.owner, self.fixed, self.structure, self.returned = owner, call.fixed, call.structure, returned
 
     def __repr__(self) -> str:

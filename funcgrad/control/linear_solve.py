@@ -13,6 +13,7 @@ from funcgrad.control.bodies import program_of
 from funcgrad.errors import at_line
 from funcgrad.ir.interpret import interpret
 from funcgrad.ir.primitive import Pullback, Values
+from funcgrad.ir.printer import record
 from funcgrad.ir.program import Program
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.families import Operation, repeat
@@ -26,6 +27,7 @@ from funcgrad.transform.vmap import kept_program
 Flags = tuple[bool, ...]
 
 
+@record
 class Part(NamedTuple):
     """A program and how many values it has closed over: its first inputs."""
 
@@ -33,6 +35,7 @@ class Part(NamedTuple):
     consts: int
 
 
+@record
 class Solvers(NamedTuple):
     """What a system is made of; `size` is the number of its unknowns (arrays)."""
 

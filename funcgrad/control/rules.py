@@ -22,6 +22,7 @@ from funcgrad.ir.types import ArrayType
 from funcgrad.trace.frame import type_of
 from funcgrad.trace.outputs import checked_leaves
 from funcgrad.trace.tracer import Tracer
+from funcgrad.tracebacks import boundary
 from funcgrad.transform.jvp import Forward, level_of
 from funcgrad.transform.vjp import Tape
 
@@ -52,6 +53,7 @@ class WithRules:
 
     kind = ""
 
+    @boundary
     def __init__(
         self, fun: Callable[..., Any], nondiff_argnums: Sequence[int], nondiff_argnames: Sequence[str]
     ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from funcgrad.ir.types import ArrayType
 from funcgrad.trace.builder import evaluate, trace
 from funcgrad.trace.frame import bind, type_of
 from funcgrad.trace.tracer import Tracer
+from funcgrad.tracebacks import boundary
 
 
 class CustomVJPPrimal(NamedTuple):
@@ -39,7 +40,11 @@ class CustomVJPPrimal(NamedTuple):
     perturbed: bool
 
 
-class custom_vjp(WithRules):
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class custom_vjp(WithRules, Generic[P, R]):
     """Decorator: a function with a reverse derivative rule of its own.
 
     Parameters
@@ -71,8 +76,9 @@ class custom_vjp(WithRules):
 
     kind = "custom_vjp"
 
+    @boundary
     def __init__(
-        self, fun: Callable[..., Any], nondiff_argnums: Sequence[int] = (), nondiff_argnames: Sequence[str] = ()
+        self, fun: Callable[P, R], nondiff_argnums: Sequence[int] = (), nondiff_argnames: Sequence[str] = ()
     ) -> None:
         super().__init__(fun, nondiff_argnums, nondiff_argnames)
         self.fwd: Callable[..., Any] | None = None
@@ -97,7 +103,8 @@ class custom_vjp(WithRules):
                 raise TypeError(f"defvjp takes two functions, but {which} is {rule!r}{at_line()}")
         self.fwd, self.bwd, self.symbolic_zeros = fwd, bwd, symbolic_zeros
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    @boundary
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """The function's value."""
         call = self._split(args, kwargs)
         for x in tree.leaves(call.fixed, is_leaf=lambda x: not isinstance(x, (tuple, list, dict))):
@@ -108,13 +115,13 @@ class custom_vjp(WithRules):
                     f"bwd.{at_line()}"
                 )
         full = self._positional(args, kwargs)
-        return self._apply(custom_vjp_call, call, lambda returned: _Vjp(self, call, full, returned))
+        return self._apply(custom_vjp_call, call, lambda returned: _Vjp(self, call, full, returned))  # type: ignore[no-any-return]
 
 
 class _Vjp:
     """The user's VJP rules, of flat values."""
 
-    def __init__(self, owner: custom_vjp, call: Split, full: tuple[Any, ...], returned: Returned) -> None:
+    def __init__(self, owner: custom_vjp[..., Any], call: Split, full: tuple[Any, ...], returned: Returned) -> None:
         self.owner, self.fixed, self.structure, self.returned = owner, call.fixed, call.structure, returned
         numbers = {k % len(full) for k in owner.nondiff_argnums} if full else set()
         self.places = [full[k] if k in numbers else _Value for k in range(len(full))]
@@ -236,7 +243,7 @@ class Static:
 tree.register_pytree_node(Static, lambda node: ((), node.item), lambda item, children: Static(item))
 
 
-def custom_gradient(fun: Callable[..., Any]) -> Callable[..., Any]:
+def custom_gradient(fun: Callable[P, tuple[R, Callable[..., Any]]]) -> Callable[P, R]:
     """Decorator: a function that returns its value together with its pullback.
 
     Parameters
@@ -254,8 +261,10 @@ def custom_gradient(fun: Callable[..., Any]) -> Callable[..., Any]:
     (Array(4.), Array(6.))
     """
 
+    called: Callable[..., Any] = fun
+
     def both(*args: Any) -> tuple[Any, Callable[[Any], Any]]:
-        result = fun(*args)
+        result = called(*args)
         if not isinstance(result, (tuple, list)) or len(result) != 2 or not callable(result[1]):
             raise TypeError(
                 f"custom_gradient: {getattr(fun, '__name__', fun)!s} must return a pair (output, vjp), vjp a function "
@@ -268,7 +277,7 @@ def custom_gradient(fun: Callable[..., Any]) -> Callable[..., Any]:
     def value(*args: Any) -> Any:
         return both(*args)[0]
 
-    wrapped = custom_vjp(value)
+    wrapped: custom_vjp[P, R] = custom_vjp(value)  # type: ignore[arg-type]
 
     def fwd(*args: Any) -> Any:
         output, rule = both(*args)

@@ -18,6 +18,7 @@ from funcgrad.ir.primitive import Values
 from funcgrad.ir.types import ArrayType
 from funcgrad.trace.builder import trace
 from funcgrad.trace.frame import type_of
+from funcgrad.tracebacks import boundary
 
 
 class custom_vmap(WithRules):
@@ -41,6 +42,7 @@ class custom_vmap(WithRules):
 
     kind = "custom_vmap"
 
+    @boundary
     def __init__(self, fun: Callable[..., Any]) -> None:
         super().__init__(fun, (), ())
         self.vmap_rule: Callable[..., Any] | None = None
@@ -50,6 +52,7 @@ class custom_vmap(WithRules):
         self.vmap_rule = vmap_rule
         return vmap_rule
 
+    @boundary
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The function's value."""
         call = self._split(args, kwargs)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-import inspect
-import re
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -15,22 +13,20 @@ from funcgrad.api import value_and_grad
 from funcgrad.arguments import check_callable, function_name
 from funcgrad.compile import native
 from funcgrad.compile.native.standalone import OUT_OF_MEMORY, WRONG_SIZE, Form, link
-from funcgrad.dtypes import code
 from funcgrad.errors import at_line
 from funcgrad.ir.types import ArrayType
+from funcgrad.runtime.c_names import (
+    C_TYPES,
+    Parameter,
+    identifier,
+    parameter_names,
+    parameters_of,
+    positional_names,
+    results_of,
+)
 from funcgrad.runtime.dispatch import ShapeDtypeStruct, Traced, leaf_types, trace_function
 from funcgrad.runtime.executable import executable_for
-
-C_TYPES = {
-    **{f"{sign}{size}": f"{'u' if sign == 'u' else ''}int{8 * size}_t" for sign in "iu" for size in (1, 2, 4, 8)},
-    "b1": "uint8_t",
-    "f2": "_Float16",
-    "f4": "float",
-    "f8": "double",
-    "c8": "float _Complex",
-    "c16": "double _Complex",
-}
-"""C's types by the codes of dtypes; bfloat16 is ``uint16_t``."""
+from funcgrad.tracebacks import boundary
 
 _CTYPES: dict[str, Any] = {
     **{f"i{size}": getattr(ctypes, f"c_int{8 * size}") for size in (1, 2, 4, 8)},
@@ -41,27 +37,6 @@ _CTYPES: dict[str, Any] = {
 }
 _DOUBLES = ctypes.POINTER(ctypes.c_double)
 _ROUTINES = ("fg_share", "fg_run", "fg_alloc", "fg_free")
-
-
-class Parameter(NamedTuple):
-    """A parameter of a native function, or a result that it writes.
-
-    Attributes
-    ----------
-    name
-        In the C text.
-    c_type
-        Of one element.
-    shape
-        In C order; ``()`` for a number.
-    by_value
-        Whether the number itself is handed over, not a pointer to it.
-    """
-
-    name: str
-    c_type: str
-    shape: tuple[int, ...]
-    by_value: bool
 
 
 class NativeFunction:
@@ -83,7 +58,7 @@ class NativeFunction:
 
     def __init__(self, name: str, traced: Traced, parameters: Sequence[Parameter], form: Form) -> None:
         self.parameters = tuple(parameters)
-        self.results = tuple(_results(traced))
+        self.results = tuple(results_of(traced.program.output_types, traced.out_structure, self.parameters))
         _check(name, self.parameters, self.results, form)
         self._executable = executable_for(traced.program)
         layout = self._executable.layout(name)
@@ -94,13 +69,13 @@ class NativeFunction:
         self.address = library.address("fg_call")
         self.ctypes = _prototype(form, self.parameters, self.results)(self.address)
         self.ctypes._funcgrad = (library, keep, self._executable)  # who holds the function holds its code
-        self.signature = _declaration(_identifier(name), form, self.parameters, self.results)
+        self.signature = _declaration(identifier(name), form, self.parameters, self.results)
 
     @classmethod
     def of_leaves(cls, name: str, traced: Traced, form: Form) -> NativeFunction:
         """The native function of a program whose parameters have no names."""
         types = traced.program.input_types
-        return cls(name, traced, list(_parameters([f"x{k}" for k in range(len(types))], types)), form)
+        return cls(name, traced, list(parameters_of([f"x{k}" for k in range(len(types))], types)), form)
 
     def __repr__(self) -> str:
         return f"<native function {self.signature}>"
@@ -130,6 +105,7 @@ class NativeFunction:
             raise self._executable.failure(status)
 
 
+@boundary
 def cfunc(fun: Callable[..., Any], example_args: Sequence[Any], *, form: str = "status") -> NativeFunction:
     """A native function that computes `fun` for arguments of the given types, for callers in C and its like.
 
@@ -184,11 +160,12 @@ def cfunc(fun: Callable[..., Any], example_args: Sequence[Any], *, form: str = "
         raise TypeError(f"cfunc: example_args must be a tuple of arguments, not {kind}: (x,) for one{at_line()}")
     leaves, structure = tree.flatten((tuple(example_args), {}))
     types = strong(leaf_types("cfunc", leaves, structure))
-    names = _parameter_names(fun, structure)
+    names = parameter_names(positional_names(fun), structure)
     traced = traced_alone("cfunc", fun, structure, types)
-    return NativeFunction(function_name(fun), traced, list(_parameters(names, types)), Form(form))
+    return NativeFunction(function_name(fun), traced, list(parameters_of(names, types)), Form(form))
 
 
+@boundary
 def logp_and_grad_cfunc(logp: Callable[[Any], Any], n: int) -> NativeFunction:
     """A log-density with its gradient as a native function, in the shape that samplers such as nutpie take.
 
@@ -220,7 +197,7 @@ def logp_and_grad_cfunc(logp: Callable[[Any], Any], n: int) -> NativeFunction:
     types = [ArrayType((n,), np.dtype(np.float64))]
     structure = tree.structure(((ShapeDtypeStruct((n,), np.float64),), {}))
     traced = traced_alone("logp_and_grad_cfunc", value_and_grad(logp), structure, types)
-    return NativeFunction(function_name(logp), traced, list(_parameters(["x"], types)), Form.DENSITY)
+    return NativeFunction(function_name(logp), traced, list(parameters_of(["x"], types)), Form.DENSITY)
 
 
 def strong(types: Sequence[ArrayType]) -> list[ArrayType]:
@@ -268,43 +245,6 @@ def _check(name: str, parameters: Sequence[Parameter], results: Sequence[Paramet
 
 def _described(p: Parameter) -> str:
     return f"{p.c_type}{list(p.shape)}" if p.shape else p.c_type
-
-
-def _parameter_names(fun: Callable[..., Any], structure: tree.TreeDef) -> list[str]:
-    """For each leaf of the arguments the name of its parameter, with the keys that lead to the leaf."""
-    try:
-        known = [p.name for p in inspect.signature(fun).parameters.values() if p.kind is not p.VAR_POSITIONAL]
-    except (TypeError, ValueError):
-        known = []
-    paths = [path[1:] for path in structure.paths()]
-    return _distinct("_".join([known[k] if k < len(known) else f"x{k}", *map(str, rest)]) for k, *rest in paths)
-
-
-def _parameters(names: Sequence[str], types: Sequence[ArrayType]) -> Iterator[Parameter]:
-    for name, t in zip(names, types, strict=True):
-        short = code(t.dtype)
-        yield Parameter(name, C_TYPES.get(short, "uint16_t"), t.shape, not t.shape and short in _CTYPES)
-
-
-def _results(traced: Traced) -> Iterator[Parameter]:
-    types = traced.program.output_types
-    paths = traced.out_structure.paths()
-    return _parameters(_distinct("_".join(["out", *map(str, path)]) for path in paths), types)
-
-
-def _distinct(names: Iterator[str]) -> list[str]:
-    """C's names, no two of them equal."""
-    found: list[str] = []
-    for name in map(_identifier, names):
-        while name in found:
-            name += "_"
-        found.append(name)
-    return found
-
-
-def _identifier(name: str) -> str:
-    plain = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_") or "f"
-    return plain if plain[0].isalpha() and name != "<lambda>" else "f" if name == "<lambda>" else f"x{plain}"
 
 
 def _declaration(name: str, form: Form, parameters: Sequence[Parameter], results: Sequence[Parameter]) -> str:

@@ -46,21 +46,20 @@ class FunctionType(types.Callable, types.Opaque):
         """Two of them are equal if the functions are the same."""
         return id(self.function)
 
-    def call_for(self, args: tuple[Any, ...]) -> Any:
-        """The `@njit` function that calls ours with arguments of these types."""
-        found = self._calls.get(args)
+    def call_for(self, args: tuple[Any, ...], names: tuple[str, ...] = ()) -> Any:
+        """The `@njit` function that calls ours with arguments of these types, the last of which have names."""
+        found = self._calls.get((args, names))
         if found is None:
-            found = self._calls[args] = make_call(self.function, args)
+            found = self._calls[args, names] = make_call(self.function, args, names)
         return found
 
     def get_call_type(self, context: Any, args: tuple[Any, ...], kws: dict[str, Any]) -> Any:
         """The signature of a call with arguments of these types."""
-        if kws:
-            raise errors.TypingError(
-                f"{name(self.function)}: arguments are passed by position inside @njit, not as {', '.join(kws)}"
-            )
+        names = tuple(sorted(kws))  # as pytrees have them
         plain = tuple(types.unliteral(t) for t in args)
-        template, pysig, folded, _ = self.call_for(plain).get_call_template(plain, {})
+        named = {key: types.unliteral(kws[key]) for key in names}
+        call = self.call_for((*plain, *named.values()), names)
+        template, pysig, folded, _ = call.get_call_template(plain, named)
         return template(context).apply(folded, {}).replace(pysig=pysig)
 
     def get_call_signatures(self) -> tuple[list[Any], bool]:
@@ -69,7 +68,8 @@ class FunctionType(types.Callable, types.Opaque):
 
     def get_impl_key(self, sig: Any) -> Any:
         """What Numba's lowering calls."""
-        return self.call_for(tuple(sig.args)).get_overload(sig.args)
+        names = tuple(key for key in sig.pysig.parameters if not key.startswith(_PLACE)) if sig.pysig else ()
+        return self.call_for(tuple(sig.args), names).get_overload(sig.args)
 
 
 register_model(FunctionType)(models.OpaqueModel)
@@ -104,20 +104,31 @@ def name(function: Callable[..., Any]) -> str:
 # Typing ---------------------------------------------------------------------------------------------------------------
 
 
-def make_call(function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-    """An `@njit` function of arguments of these types that calls `function`."""
+def make_call(function: Callable[..., Any], args: tuple[Any, ...], names: tuple[str, ...] = ()) -> Any:
+    """An `@njit` function of arguments of these types that calls `function`; the last arguments have names."""
     leaves: list[tuple[str, Any]] = []
-    example = tuple(_example(function, t, f"a{k}", leaves) for k, t in enumerate(args))
+    examples = [_example(function, t, f"{_PLACE}{k}", leaves) for k, t in enumerate(args)]
+    count = len(args) - len(names)
+    example, named = tuple(examples[:count]), dict(zip(names, examples[count:], strict=True))
     kinds = [t for _, t in leaves]
     arguments = tuple((t.ndim, as_dtype(t.dtype)) if isinstance(t, types.Array) else (0, as_dtype(t)) for t in kinds)
-    structure = tree.structure((example, {}))
+    structure = tree.structure((example, named))
     traced = _traced(function, structure, arguments)
     outs = traced.program.output_types
     spec = Spec(structure, arguments, traced.out_structure, tuple((len(t.shape), t.dtype) for t in outs))
     for t in outs:
         _numba_dtype(function, t.dtype)
     writer = _Writer(function, spec, leaves)
-    return writer.compiled([f"a{k}" for k in range(len(args))])
+    call = writer.compiled([f"{_PLACE}{k}" for k in range(len(args))])
+    if not names:
+        return call
+    given = ", ".join([*(f"{_PLACE}{k}" for k in range(count)), *names])
+    scope = {_CALL: call}
+    exec(f"def call({given}):\n    return {_CALL}({given})\n", scope)
+    return numba.njit(scope["call"])
+
+
+_PLACE, _CALL = "_funcgrad_argument_", "_funcgrad_call"  # names that nobody's keywords have
 
 
 def _example(function: Callable[..., Any], kind: Any, place: str, leaves: list[tuple[str, Any]]) -> Any:

@@ -1,4 +1,4 @@
-"""How does Numba learn of functions that are called inside `@njit`?  By a hook that waits until Numba is imported.
+"""How does Numba learn of functions of ours inside `@njit`, and of traced values?  By a hook behind its own import.
 
 Neither package imports the other before it is needed: Numba's entry points would import funcgrad in every process that
 uses Numba.
@@ -9,16 +9,17 @@ from __future__ import annotations
 import functools
 import os
 import sys
+from collections.abc import Iterable
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import FunctionType, ModuleType
 from typing import Any
 
-from funcgrad.errors import PACKAGES, SourceLocation, TracerArrayConversionError, at_line
+from funcgrad.errors import PACKAGES, SourceLocation, TracerArrayConversionError, TracerError, at_line
 from funcgrad.runtime.dispatch import JitFunction
 from funcgrad.trace.tracer import Tracer
 
-TYPEOF = "numba.core.typing.typeof"
+TYPEOF, DISPATCHER = "numba.core.typing.typeof", "numba.core.dispatcher"
 
 
 class AfterImport:
@@ -26,7 +27,7 @@ class AfterImport:
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         """The specification of Numba's module, whose loader registers us behind it."""
-        if name != TYPEOF:
+        if name != DISPATCHER:
             return None
         sys.meta_path.remove(self)
         spec = find_spec(name)
@@ -35,7 +36,7 @@ class AfterImport:
 
             def load_and_register(module: ModuleType) -> None:
                 load(module)
-                register(module)
+                register(sys.modules[TYPEOF], module)
 
             spec.loader.exec_module = load_and_register  # type: ignore[method-assign]
         return spec
@@ -43,14 +44,16 @@ class AfterImport:
 
 def install() -> None:
     """Register with Numba, now or when it is imported."""
-    if TYPEOF in sys.modules:
-        register(sys.modules[TYPEOF])
+    if DISPATCHER in sys.modules:
+        register(sys.modules[TYPEOF], sys.modules[DISPATCHER])
     else:
         sys.meta_path.insert(0, AfterImport())
 
 
-def register(typeof: ModuleType) -> None:
-    """Tell Numba what type our functions have; code that it kept on the disk finds the runtime by name."""
+def register(typeof: ModuleType, dispatcher: ModuleType) -> None:
+    """Tell Numba what type our functions have, and what to do with tracers; code that it kept on the disk finds the
+    runtime by name.
+    """
     from funcgrad.interop import numba_runtime
 
     numba_runtime.publish()
@@ -61,15 +64,80 @@ def register(typeof: ModuleType) -> None:
 
     typeof.typeof_impl.register(JitFunction)(_type_of)
     typeof.typeof_impl.register(FunctionType)(type_of)
-    typeof.typeof_impl.register(Tracer)(_refuse)
+    traced = sys.modules["numba.core.types"].Opaque("a traced value")
+    typeof.typeof_impl.register(Tracer)(lambda value, context: traced)
+    kind = dispatcher.Dispatcher
+    kind._compile_for_args = _or_trace(kind._compile_for_args)
+    kind._explain_matching_error = _or_refuse(kind._explain_matching_error)
 
 
-def _refuse(value: Tracer, context: Any) -> None:
-    raise TracerArrayConversionError(
-        f"A traced value of type {value.type} was handed to a function that Numba compiles. Its Python body can be "
-        "traced, if it is made of NumPy's operations: call f.py_func in the place of f. Or have the program call it "
-        f"natively: fg.numba_call, and fg.numba_primitive for a derivative of its own.{at_line(_caller())}"
-    )
+def _or_trace(compile_for_args: Any) -> Any:
+    """What Numba asks for code for arguments whose types it has not seen: with tracers it is the Python body."""
+
+    @functools.wraps(compile_for_args)
+    def code_for(self: Any, *args: Any, **kwargs: Any) -> Any:
+        found = _tracer_in((*args, *kwargs.values()))
+        return compile_for_args(self, *args, **kwargs) if found is None else _body(self.py_func)
+
+    return code_for
+
+
+def _or_refuse(explain: Any) -> Any:
+    """What Numba asks why a function has no code for some arguments, and may have none but that for its signatures."""
+
+    @functools.wraps(explain)
+    def explained(self: Any, *args: Any, **kwargs: Any) -> Any:
+        found = _tracer_in((*args, *kwargs.values()))
+        if found is not None:
+            name = self.py_func.__name__
+            raise TracerArrayConversionError(
+                f"A traced value of type {found.type} was handed to {name}, which Numba compiled for given signatures. "
+                f"Its Python body can be traced: call {name}.py_func in its place. {_natively(name)}"
+                f"{at_line(_caller())}"
+            )
+        return explain(self, *args, **kwargs)
+
+    return explained
+
+
+def _tracer_in(values: Iterable[Any]) -> Tracer | None:
+    """A tracer among values and tuples of them."""
+    for value in values:
+        found = _tracer_in(value) if isinstance(value, tuple | list) else value
+        if isinstance(found, Tracer):
+            return found
+    return None
+
+
+def _body(function: FunctionType) -> Any:
+    """The Python body of a function of Numba's, which says whose it is where it cannot be traced."""
+
+    @functools.wraps(function)
+    def traced(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*(getattr(a, "value", a) if type(a).__name__ == _OMITTED else a for a in args), **kwargs)
+        except (TypeError, ValueError, NotImplementedError) as error:
+            kind, message = type(error), str(error)
+            ours = isinstance(error, TracerError) or kind in (TypeError, NotImplementedError)
+            if isinstance(error.__cause__, TracerError):  # NumPy's where a tracer is written into an array
+                ours, message = True, str(error.__cause__)
+            if not ours or _EXPLAINED in message:
+                raise
+            name = function.__name__
+            raise kind(
+                f"{message}\nThat was in {_EXPLAINED}, {name}: called with traced values it is traced, which works for "
+                f"NumPy's operations without writes into arrays and branches on values. {_natively(name)}"
+            ) from error
+
+    return traced
+
+
+_EXPLAINED = "the Python body of a function of Numba's"
+_OMITTED = "OmittedArg"  # Numba's mark of a default
+
+
+def _natively(name: str) -> str:
+    return f"A program calls {name} natively by fg.numba_call, and by fg.numba_primitive with derivatives of its own."
 
 
 def _caller() -> SourceLocation | None:

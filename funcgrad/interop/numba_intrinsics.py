@@ -17,6 +17,7 @@ from funcgrad.dtypes import code
 from funcgrad.interop.numba_runtime import (
     ADDRESS,
     ERROR,
+    FACTOR,
     NEXT,
     NO_RECORD,
     RECORD,
@@ -78,11 +79,16 @@ def lookup_of(function: Callable[..., Any], spec: Spec) -> Any:
 
 
 def _found(builder: Any, module: Any, site: Any, given: Sequence[Any]) -> Any:
-    """Walk along the records of a site; ask Python for one that is not there. 0 after a failure."""
+    """Walk along the records of the sizes' bucket; ask Python for one that is not there. 0 after a failure."""
     place = cgutils.alloca_once(builder, WORD)
     builder.store(WORD(0), place)
+    hashed = WORD(0)
+    for size in given:
+        hashed = builder.mul(builder.add(hashed, size), WORD(FACTOR))
     with builder.if_then(builder.icmp_unsigned("!=", site, WORD(0))):
-        builder.store(_word_at(builder, site, 0), place)
+        table = _word_at(builder, site, 0)
+        bucket = builder.lshr(hashed, _word_at(builder, table, 0))
+        builder.store(_word_at(builder, builder.add(table, builder.mul(bucket, WORD(8))), 8), place)
     head, body, following, missing, end = (
         builder.append_basic_block(f"records.{part}") for part in ("head", "body", "next", "missing", "end")
     )

@@ -1,8 +1,10 @@
 """What does native code of Numba's ask for while it runs?  The program for shapes that it has not seen, and errors.
 
-A *site* is what a function is for arguments of given types: a word that points to the latest of its *records*, one for
-each combination of shapes: ``next, address of the native function, sizes of the arguments, sizes of the results``, all
-in words of 64 bits. Records are added by Python and never freed; native code walks along them without a lock.
+A *site* is what a function is for arguments of given types: a word that points to a table, ``shift, first record of
+each bucket``. A *record* is there for each combination of shapes: ``next, address of the native function, sizes of the
+arguments, sizes of the results``, all in words of 64 bits. Its bucket is the hash of the arguments' sizes, shifted
+right. Records are added by Python, and a larger table has its own; nothing is freed, nothing changes but where buckets
+begin, so that native code needs no lock.
 """
 
 from __future__ import annotations
@@ -21,13 +23,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from llvmlite import binding
 
-from funcgrad import tree
+from funcgrad import forks, tree
 from funcgrad.compile.native.standalone import Form
 from funcgrad.interop.native_function import NativeFunction, traced_alone
 from funcgrad.ir.types import ArrayType
 
 NEXT, ADDRESS, SIZES = 0, 8, 16
-SITE, RECORD, ERROR = "funcgrad_numba_site", "funcgrad_numba_record", "funcgrad_numba_error"
+SITE, RECORD, ERROR = "funcgrad_numba_site_2", "funcgrad_numba_record_2", "funcgrad_numba_error_2"
+"""What native code calls. The number is that of the layout, since Numba keeps code on the disk."""
+FACTOR = 0x9E3779B97F4A7C15  # 2**64 over the golden ratio: multiplicative hashing (Knuth)
+FIRST_BITS, MOST_BITS = 3, 20  # of the number of buckets
 NO_RECORD = -3
 """The status where there is no record: the error of its making waits for this thread."""
 
@@ -46,10 +51,12 @@ class Site:
 
     def __init__(self, function: Callable[..., Any], spec: Spec) -> None:
         self.function, self.spec = function, spec
-        self.head = np.zeros(1, np.int64)
         self.records: dict[tuple[int, ...], np.ndarray] = {}
         self.natives: dict[int, NativeFunction] = {}
+        self._kept: list[Any] = []  # tables, and the records of former ones
+        self.head = np.zeros(1, np.int64)
         self.address = int(self.head.ctypes.data)
+        self._grow(FIRST_BITS)
 
     def record(self, sizes: tuple[int, ...]) -> int:
         """The address of the record for these sizes."""
@@ -73,15 +80,42 @@ class Site:
             )
         made = NativeFunction.of_leaves(name, traced, Form.STATUS)
         with _lock:
-            dims = [n for t in outs for n in t.shape]
-            words = np.array([self.head[0], made.address, *sizes, *dims], np.int64)
-            if self.records.setdefault(sizes, words) is words:
-                self.natives[int(words.ctypes.data)] = made
-                self.head[0] = words.ctypes.data
-        return self.records[sizes]
+            if sizes not in self.records:
+                dims = [n for t in outs for n in t.shape]
+                self._add(sizes, np.array([0, made.address, *sizes, *dims], np.int64), made)
+                bits = 64 - int(self._table[0])
+                if len(self.records) > 1 << bits and bits < MOST_BITS:
+                    self._grow(bits + 2)
+            return self.records[sizes]
+
+    def _add(self, sizes: tuple[int, ...], words: np.ndarray, native: NativeFunction) -> None:
+        """Put a record into the table; it is whole before anybody can find it."""
+        bucket = 1 + (hash_of(sizes) >> int(self._table[0]))
+        words[0] = self._table[bucket]
+        self.records[sizes], self.natives[int(words.ctypes.data)] = words, native
+        self._table[bucket] = words.ctypes.data
+
+    def _grow(self, bits: int) -> None:
+        """Make a larger table, with records of its own: somebody may be walking along the former ones."""
+        former = self.records
+        self._table = np.zeros(1 + (1 << bits), np.int64)
+        self._table[0] = 64 - bits
+        self.records = {}
+        for sizes, words in former.items():
+            self._add(sizes, words.copy(), self.natives[int(words.ctypes.data)])
+        self._kept += [self._table, former]
+        self.head[0] = self._table.ctypes.data
 
 
-_lock = threading.RLock()
+def hash_of(sizes: tuple[int, ...]) -> int:
+    """What native code computes."""
+    found = 0
+    for size in sizes:
+        found = (found + size) * FACTOR & (1 << 64) - 1
+    return found
+
+
+_lock = forks.held(threading.RLock())
 _sites: dict[Any, Site] = {}  # never forgotten: native code has their addresses
 _by_address: dict[int, Site] = {}
 _objects: list[Any] = []  # functions and types that native code of this process refers to

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.ir.program import Atom, Literal, Program, Var
+from funcgrad.ir.primitive import Values
+from funcgrad.ir.program import Atom, Equation, Literal, Program, Var
 
 
 class Abandoned(Exception):
@@ -16,9 +17,19 @@ class Abandoned(Exception):
 
 
 class Patience(threading.local):
-    """Whether this thread's interpretation should go on; `ended` is asked before each equation, if there is one."""
+    """What this thread's interpretation is for.
+
+    Attributes
+    ----------
+    ended
+        Asked before each equation, if there is one: whether the results are no longer wanted.
+    watch
+        What runs equations in the place of their references, if there is something: ``watch(equation, inputs)`` gives
+        the outputs.
+    """
 
     ended: Callable[[], bool] | None = None
+    watch: Callable[[Equation, Values], Values] | None = None
 
 
 patience = Patience()
@@ -36,7 +47,7 @@ def interpret(program: Program, arguments: Sequence[Any]) -> list[Any]:
     """
     env: dict[Var, Any] = dict(zip(program.inputs, arguments, strict=True)) | dict(program.constants)
     dying = last_uses(program)
-    ended = patience.ended
+    ended, watch = patience.ended, patience.watch
 
     def read(atom: Atom) -> Any:
         return atom.value if isinstance(atom, Literal) else env[atom]
@@ -45,8 +56,11 @@ def interpret(program: Program, arguments: Sequence[Any]) -> list[Any]:
         for index, equation in enumerate(program.equations):
             if ended is not None and ended():
                 raise Abandoned
-            primitive = equation.primitive
-            outputs = primitive.refer(tuple(map(read, equation.inputs)), dict(equation.params))
+            values = tuple(map(read, equation.inputs))
+            if watch is None:
+                outputs = equation.primitive.refer(values, dict(equation.params))
+            else:
+                outputs = watch(equation, values)
             env.update(zip(equation.outputs, outputs, strict=True))
             for v in dying.get(index, ()):
                 del env[v]

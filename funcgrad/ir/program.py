@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
 from funcgrad.errors import SourceLocation
+from funcgrad.ir import display
 from funcgrad.ir.primitive import Primitive
 from funcgrad.ir.printer import print_program
 from funcgrad.ir.types import ArrayType
@@ -77,12 +79,15 @@ class Program:
         The results; a variable may occur more than once and may be an input.
     constants
         Known arrays that the program reads, by variable.
+    names
+        What people call the inputs, where that is known; for `as_text`.
     """
 
     inputs: tuple[Var, ...]
     equations: tuple[Equation, ...]
     outputs: tuple[Atom, ...]
     constants: Mapping[Var, np.ndarray] = field(default_factory=dict)
+    names: Mapping[Var, str] | None = None
 
     @property
     def input_types(self) -> tuple[ArrayType, ...]:
@@ -96,8 +101,51 @@ class Program:
 
     def replace(self, **changes: Any) -> Program:
         """A copy with some fields replaced."""
-        fields = {name: getattr(self, name) for name in ("inputs", "equations", "outputs", "constants")}
+        fields = {name: getattr(self, name) for name in ("inputs", "equations", "outputs", "constants", "names")}
         return Program(**(fields | changes))
 
     def __str__(self) -> str:
+        """The canonical text: the same for equal programs, whatever the user called things."""
         return print_program(self)
+
+    def __repr__(self) -> str:
+        """The listing for people, without colours."""
+        return display.text(self)
+
+    def as_text(self, source: bool = False, color: bool = False) -> str:
+        """The listing for people: aligned, inputs under the names of the user's arguments.
+
+        Parameters
+        ----------
+        source
+            Whether each equation carries the user's line.
+        color
+            Whether to colour it for terminals (by ANSI escapes).
+
+        Examples
+        --------
+        >>> import funcgrad as fg
+        >>> import numpy as np
+        >>> def loss(weights, x):
+        ...     return np.sum(np.tanh(x @ weights))
+        >>> print(fg.make_jaxpr(loss)(np.ones(3), np.ones((2, 3))).as_text())
+        { lambda ; weights:f64[3] x:f64[2,3]. let
+            a:f64[2] = dot_general[dimension_numbers=(((1,),(0,)),((),()))] x weights
+            b:f64[2] = tanh a
+            c:f64[]  = reduce_sum[axes=(0,)] b
+          in (c,) }
+        """
+        return display.text(self, source, color)
+
+    def show(self, source: bool = False, file: TextIO | None = None) -> None:
+        """Print `as_text`, in colours where `file` (standard output) is a terminal and ``NO_COLOR`` is not set."""
+        stream = sys.stdout if file is None else file
+        print(display.text(self, source, display.coloured(stream)), file=stream)
+
+    def _repr_html_(self) -> str:
+        """The listing in notebooks: inner programs fold, hovering over an equation shows the user's line."""
+        return display.html(self)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """The listing in IPython's terminal."""
+        printer.text(display.text(self, color=display.coloured(sys.stdout)))

@@ -53,11 +53,17 @@ class ArrayType(NamedTuple):
 
     def __str__(self) -> str:
         """JAX's notation: ``f32[3,4]``; a weak type has a ``*``: ``f64[]*``."""
-        kind = self.dtype.name.rstrip("0123456789")
-        name = SHORT.get(kind, kind) + ("" if kind == "bool" else str(self.dtype.itemsize * 8))
-        return f"{name}[{','.join(map(str, self.shape))}]" + ("*" if self.weak else "")
+        name = NAMES.get(self.dtype) or _short(self.dtype)
+        return f"{name}[{','.join(map(str, self.shape))}]{'*' if self.weak else ''}"
 
 
+def _short(dtype: np.dtype) -> str:
+    kind = dtype.name.rstrip("0123456789")
+    return SHORT.get(kind, kind) + ("" if kind == "bool" else str(dtype.itemsize * 8))
+
+
+NAMES = {dtype: _short(dtype) for dtype in dtypes.ALL}
+"""The names of dtypes in types."""
 _of_array = functools.partial(tuple.__new__, ArrayType)  # three times as fast as a named tuple's own constructor
 # Of NumPy's and Python's scalars: their class says it all
 _SCALARS: dict[type, ArrayType] = {dtype.type: ArrayType((), dtype) for dtype in dtypes.ALL}
@@ -78,4 +84,12 @@ def type_of_value(value: Any) -> ArrayType:
     if isinstance(value, (np.ndarray, np.generic)):
         dtype = value.dtype
         return _of_array((value.shape, dtype if dtype in dtypes.ALL else dtypes.check_supported(dtype), False))
-    raise TypeError(f"{value!r} of type {type(value).__name__} is not an array or a number")
+    name = type(value).__name__
+    if hasattr(value, "__dlpack__"):  # a tensor of PyTorch's, an array of JAX's ...
+        library = type(value).__module__.split(".")[0]
+        whole = "; fg.to_torch_function(f) is a function of tensors" if library == "torch" else ""
+        raise TypeError(
+            f"an array of another library, {library}'s {name}, must come in by fg.dlpack.from_dlpack(x), which shares "
+            f"its memory{whole}"
+        )
+    raise TypeError(f"{value!r} of type {name} is not an array or a number")

@@ -29,6 +29,7 @@ from funcgrad.lax import (
     _windows,
     linalg,
 )
+from funcgrad.tracebacks import bounded as _bounded
 
 _modules: tuple[ModuleType, ...] = (
     _convolution,
@@ -53,4 +54,5 @@ _modules: tuple[ModuleType, ...] = (
 )
 for _module in _modules:
     globals().update({name: getattr(_module, name) for name in _module.__all__})
+_bounded(globals())
 __all__ = sorted(["linalg", *(name for module in _modules for name in module.__all__)])  # noqa: PLE0605

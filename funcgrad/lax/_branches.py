@@ -15,6 +15,7 @@ from funcgrad.control.bodies import strong
 from funcgrad.control.cond import cond as cond_p
 from funcgrad.errors import at_line
 from funcgrad.ir.program import Program, Var
+from funcgrad.lax import _in_python
 from funcgrad.lax._bodies import Body, body_of, leaves_of, operands_of, scalar_type, shown, title
 from funcgrad.ops.comparison import convert
 from funcgrad.ops.families import operation
@@ -100,6 +101,8 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
 
 def _choose(name: str, number: Any, branches: Sequence[Callable[..., Any]], operands: tuple[Any, ...]) -> Any:
     leaves, structure, types = leaves_of(f"{name}: operands", operands)
+    if _in_python.wanted(number):
+        return _in_python.choose(number, branches, operands)
     types = list(strong(types)) if any(type(x) is Tracer for x in leaves) else types
     bodies = [body_of(name, branch, structure, types) for branch in branches]
     captured = list({id(x): x for body in bodies for x in body.captured}.values())

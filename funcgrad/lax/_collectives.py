@@ -136,7 +136,16 @@ def _is_number(x: Any) -> bool:
 
 
 def axis_size(axis_name: Any) -> int:
-    """The number of examples of a named batch axis (of several: the product)."""
+    """The number of examples of a named batch axis (of several: the product).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import funcgrad as fg
+    >>> from funcgrad import lax
+    >>> fg.vmap(lambda x: x / lax.axis_size("i"), axis_name="i")(np.array([2.0, 4.0]))
+    Array([1., 2.])
+    """
     size = 1
     for name in _names(axis_name):
         size *= axes.find(name).size
@@ -160,7 +169,16 @@ def axis_index(axis_name: Any) -> Any:
 
 
 def pmean(x: Any, axis_name: Any, *, axis_index_groups: Groups = None) -> Any:
-    """The mean over the examples of named batch axes, leaf by leaf; see `psum`."""
+    """The mean over the examples of named batch axes, leaf by leaf; see `psum`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import funcgrad as fg
+    >>> from funcgrad import lax
+    >>> fg.vmap(lambda x: lax.pmean(x, "i"), axis_name="i")(np.array([1.0, 3.0]))
+    Array([2., 2.])
+    """
     size = psum(1.0, axis_name, axis_index_groups=axis_index_groups)
     if axis_index_groups is None:
         size = axis_size(axis_name)
@@ -182,12 +200,30 @@ def _extreme(name: str, operation: Any, x: Any, axis_name: Any, axis_index_group
 
 
 def pmax(x: Any, axis_name: Any, *, axis_index_groups: Groups = None) -> Any:
-    """The largest value over the examples of named batch axes, leaf by leaf; differentiable, as `numpy.max` is."""
+    """The largest value over the examples of named batch axes, leaf by leaf; differentiable, as `numpy.max` is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import funcgrad as fg
+    >>> from funcgrad import lax
+    >>> fg.vmap(lambda x: lax.pmax(x, "i"), axis_name="i")(np.array([1.0, 3.0]))
+    Array([3., 3.])
+    """
     return _extreme("pmax", reduce_max, x, axis_name, axis_index_groups)
 
 
 def pmin(x: Any, axis_name: Any, *, axis_index_groups: Groups = None) -> Any:
-    """The smallest value over the examples of named batch axes, leaf by leaf; differentiable, as `numpy.min` is."""
+    """The smallest value over the examples of named batch axes, leaf by leaf; differentiable, as `numpy.min` is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import funcgrad as fg
+    >>> from funcgrad import lax
+    >>> fg.vmap(lambda x: lax.pmin(x, "i"), axis_name="i")(np.array([1.0, 3.0]))
+    Array([1., 1.])
+    """
     return _extreme("pmin", reduce_min, x, axis_name, axis_index_groups)
 
 
@@ -271,7 +307,16 @@ def ppermute(x: Any, axis_name: Any, perm: Sequence[tuple[int, int]]) -> Any:
 
 
 def pshuffle(x: Any, axis_name: Any, perm: Sequence[int]) -> Any:
-    """As `ppermute`, with `perm` a list: example k gets the value of example ``perm[k]``."""
+    """As `ppermute`, with `perm` a list: example k gets the value of example ``perm[k]``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import funcgrad as fg
+    >>> from funcgrad import lax
+    >>> fg.vmap(lambda x: lax.pshuffle(x, "i", [1, 0]), axis_name="i")(np.array([1.0, 3.0]))
+    Array([3., 1.])
+    """
     return ppermute(x, axis_name, list(zip(perm, range(len(perm)), strict=True)))
 
 
@@ -335,14 +380,33 @@ def all_to_all(
 
 
 def pswapaxes(x: Any, axis_name: Any, axis: int, *, axis_index_groups: Groups = None) -> Any:
-    """The batch axis exchanged with `axis` of every example."""
+    """The batch axis exchanged with `axis` of every example.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import funcgrad as fg
+    >>> from funcgrad import lax
+    >>> fg.vmap(lambda x: lax.pswapaxes(x, "i", 0), axis_name="i")(np.array([[1, 2], [3, 4]]))
+    Array([[1, 3],
+           [2, 4]])
+    """
     return all_to_all(x, axis_name, axis, axis, axis_index_groups=axis_index_groups)
 
 
 def psum_scatter(
     x: Any, axis_name: Any, *, scatter_dimension: int = 0, axis_index_groups: Groups = None, tiled: bool = False
 ) -> Any:
-    """The sum over all examples, of which each example gets its part along `scatter_dimension`."""
+    """The sum over all examples, of which each example gets its part along `scatter_dimension`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import funcgrad as fg
+    >>> from funcgrad import lax
+    >>> fg.vmap(lambda x: lax.psum_scatter(x, "i"), axis_name="i")(np.array([[1, 2], [3, 4]]))
+    Array([4, 6])
+    """
     name = _one("psum_scatter", axis_name)
     groups = _groups("psum_scatter", axis_index_groups, axes.find(name).size)
     size = axes.find(name).size if groups is None else groups.members.shape[1]

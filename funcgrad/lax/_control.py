@@ -23,6 +23,7 @@ from funcgrad.control.while_loop import while_ as while_p
 from funcgrad.errors import TracerIntegerConversionError, at_line
 from funcgrad.ir.program import Program
 from funcgrad.ir.types import ArrayType
+from funcgrad.lax import _in_python
 from funcgrad.lax._arguments import converted
 from funcgrad.lax._bodies import Body, body_of, leaves_of, operands_of, settled_carry, shown, title
 from funcgrad.ops.families import operation
@@ -94,6 +95,8 @@ def scan(
     init_leaves, init_structure, init_types = leaves_of("scan: init", init)
     x_leaves, _, x_types = leaves_of("scan: xs", xs)
     count = _length(x_types, length)
+    if count and _in_python.wanted():
+        return _in_python.scan(f, init, xs, count, reverse)
     slices = [ArrayType(t.shape[1:], t.dtype) for t in x_types]
     structure = tree.structure((init, xs))
 
@@ -244,6 +247,8 @@ def while_loop(
     Array(243)
     """
     leaves, structure, types = leaves_of("while_loop: init_val", init_val)
+    if _in_python.wanted(init_val):
+        return _in_python.while_loop(cond_fun, body_fun, init_val)
     argument = tree.structure((init_val,))
 
     def traced(types: Sequence[ArrayType]) -> tuple[Body, Sequence[ArrayType], tree.TreeDef]:

@@ -86,6 +86,7 @@ def conv_general_dilated(
 
     Examples
     --------
+    >>> import numpy as np
     >>> x, w = np.arange(5.0).reshape(1, 1, 5), np.array([[[1.0, -1.0]]])
     >>> conv_general_dilated(x, w, (1,), "VALID")
     Array([[[-1., -1., -1., -1.]]])
@@ -207,6 +208,7 @@ def conv(
 
     Examples
     --------
+    >>> import numpy as np
     >>> conv(np.ones((1, 1, 3, 3)), np.ones((1, 1, 2, 2)), (1, 1), "VALID").shape
     (1, 1, 2, 2)
     """
@@ -223,7 +225,17 @@ def conv_with_general_padding(
     precision: Any = None,
     preferred_element_type: Any = None,
 ) -> Any:
-    """`conv_general_dilated` of ``NCHW`` by ``OIHW``, without groups."""
+    """`conv_general_dilated` of ``NCHW`` by ``OIHW``, without groups.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import funcgrad as fg
+    >>> from funcgrad import lax
+    >>> image, kernel = np.ones((1, 1, 3)), np.ones((1, 1, 2))
+    >>> lax.conv_with_general_padding(image, kernel, (1,), ((0, 0),), None, None)
+    Array([[[2., 2.]]])
+    """
     return conv_general_dilated(
         lhs,
         rhs,
@@ -263,6 +275,7 @@ def conv_transpose(
 
     Examples
     --------
+    >>> import numpy as np
     >>> conv_transpose(np.ones((1, 2, 1)), np.ones((2, 1, 1)), (2,), "SAME").shape
     (1, 4, 1)
     """
@@ -323,6 +336,7 @@ def conv_general_dilated_patches(
 
     Examples
     --------
+    >>> import numpy as np
     >>> conv_general_dilated_patches(np.arange(4.0).reshape(1, 1, 4), (2,), (1,), "VALID")
     Array([[[0., 1., 2.],
             [1., 2., 3.]]])
@@ -371,6 +385,7 @@ def conv_general_dilated_local(
 
     Examples
     --------
+    >>> import numpy as np
     >>> x, w = np.arange(4.0).reshape(1, 1, 4), np.ones((1, 2, 3)) * np.arange(3)
     >>> conv_general_dilated_local(x, w, (1,), "VALID", (2,))
     Array([[[ 0.,  3., 10.]]])

@@ -22,6 +22,7 @@ from funcgrad.lax._arguments import (
 from funcgrad.lax._arguments import (
     operand as checked,
 )
+from funcgrad.lax._examples import ELEMENTWISE
 from funcgrad.ops import arithmetic as ar
 from funcgrad.ops import bessel, bits, error_functions, special
 from funcgrad.ops import comparison as co
@@ -131,8 +132,13 @@ KINDS[BITS | REALS] = "bools, integers and floats"
 
 def _named(name: str, text: str, tip: str, function: Callable[..., Any], kinds: frozenset[DType]) -> Callable[..., Any]:
     also = f"\n\nSee also `funcgrad.numpy.{tip}`, which promotes and broadcasts." if tip else ""
+    shown = (
+        f"\n\nExamples\n--------\n>>> import numpy as np\n>>> from funcgrad import lax\n>>> {ELEMENTWISE[name]}\n"
+        if name in ELEMENTWISE
+        else ""
+    )
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"{text}\n\nTakes {KINDS[kinds]}; nothing is promoted.{also}"
+    function.__doc__ = f"{text}\n\nTakes {KINDS[kinds]}; nothing is promoted.{also}{shown}"
     return function
 
 

@@ -346,7 +346,17 @@ def scatter_sub(
     unique_indices: bool = False,
     mode: Any = None,
 ) -> Any:
-    """The array with windows subtracted, as often as they meet; the parameters are those of `scatter_add`."""
+    """The array with windows subtracted, as often as they meet; the parameters are those of `scatter_add`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import funcgrad as fg
+    >>> from funcgrad import lax
+    >>> numbers = lax.ScatterDimensionNumbers((), (0,), (0,))
+    >>> lax.scatter_sub(np.zeros(3), np.array([[1]]), np.array([2.0]), numbers)
+    Array([ 0., -2.,  0.])
+    """
     negated = np.negative(_array(updates))
     return _scatter("scatter_sub", "add", operand, scatter_indices, negated, dimension_numbers, unique_indices, mode)
 
@@ -365,6 +375,15 @@ def scatter_apply(
     """The array with a function of elements applied to windows, once however often they meet.
 
     `update_shape` is the shape that updates would have; the other parameters are those of `scatter`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import funcgrad as fg
+    >>> from funcgrad import lax
+    >>> numbers = lax.ScatterDimensionNumbers((), (0,), (0,))
+    >>> lax.scatter_apply(np.ones(3), np.array([[1]]), lambda x: 5 * x, numbers)
+    Array([1., 5., 1.])
     """
     numbers = dimension_numbers
     shape = type_of(_array(operand)).shape

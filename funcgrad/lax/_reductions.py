@@ -53,6 +53,7 @@ def reduce_sum(operand: Any, axes: Sequence[int], *, out_sharding: None = None) 
 
     Examples
     --------
+    >>> import numpy as np
     >>> reduce_sum(np.ones((2, 3)), (0,))
     Array([2., 2., 2.])
     """
@@ -65,6 +66,7 @@ def reduce_prod(operand: Any, axes: Sequence[int]) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> reduce_prod(np.array([2.0, 3.0]), (0,))
     Array(6.)
     """
@@ -99,6 +101,7 @@ def reduce_max(operand: Any, axes: Sequence[int]) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> reduce_max(np.array([1.0, 3.0]), (0,))
     Array(3.)
     """
@@ -110,6 +113,7 @@ def reduce_min(operand: Any, axes: Sequence[int]) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> reduce_min(np.array([1.0, 3.0]), (0,))
     Array(1.)
     """
@@ -121,6 +125,7 @@ def reduce_and(operand: Any, axes: Sequence[int]) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> reduce_and(np.array([6, 3]), (0,))
     Array(2)
     """
@@ -135,6 +140,7 @@ def reduce_or(operand: Any, axes: Sequence[int]) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> reduce_or(np.array([6, 3]), (0,))
     Array(7)
     """
@@ -149,6 +155,7 @@ def reduce_xor(operand: Any, axes: Sequence[int]) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> reduce_xor(np.array([6, 3]), (0,))
     Array(5)
     """
@@ -174,6 +181,7 @@ def argmax(operand: Any, axis: int, index_dtype: Any) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> argmax(np.array([1.0, 3.0, 3.0]), 0, np.int32)
     Array(1, dtype=int32)
     """
@@ -185,6 +193,7 @@ def argmin(operand: Any, axis: int, index_dtype: Any) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> argmin(np.array([1.0, 3.0, 0.0]), 0, np.int32)
     Array(2, dtype=int32)
     """
@@ -228,6 +237,7 @@ def reduce(
 
     Examples
     --------
+    >>> import numpy as np
     >>> reduce(np.arange(6.0).reshape(2, 3), 0.0, lambda x, y: x + y, (0,))
     Array([3., 5., 7.])
     >>> reduce((np.array([1.0, 5.0]), np.array([2.0, 3.0])), (0.0, 0.0), lambda x, y: (x[0] + y[0], x[1] + y[1]), (0,))
@@ -352,6 +362,7 @@ def dot_general(
 
     Examples
     --------
+    >>> import numpy as np
     >>> dot_general(np.ones((4, 2, 3)), np.ones((4, 3)), (((2,), (1,)), ((0,), (0,)))).shape
     (4, 2)
     """
@@ -394,6 +405,7 @@ def dot(
 
     Examples
     --------
+    >>> import numpy as np
     >>> dot(np.arange(3.0), np.ones(3))
     Array(3.)
     """
@@ -411,6 +423,7 @@ def batch_matmul(lhs: Any, rhs: Any, precision: Any = None) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> batch_matmul(np.ones((5, 2, 3)), np.ones((5, 3, 4))).shape
     (5, 2, 4)
     """

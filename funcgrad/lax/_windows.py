@@ -67,6 +67,7 @@ def reduce_window(
 
     Examples
     --------
+    >>> import numpy as np
     >>> x = np.arange(6.0)
     >>> reduce_window(x, -np.inf, np.maximum, (2,), (2,), "VALID")
     Array([1., 3., 5.])

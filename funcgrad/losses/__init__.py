@@ -53,6 +53,7 @@ from funcgrad.losses._regression import (
 )
 from funcgrad.losses._segmentation import binary_dice_loss, dice_loss, multiclass_generalized_dice_loss
 from funcgrad.losses._sequences import ctc_loss, ctc_loss_with_forward_probs
+from funcgrad.tracebacks import bounded as _bounded
 
 __all__ = [
     "absolute_error",
@@ -93,3 +94,5 @@ __all__ = [
     "triplet_margin_loss",
     "weighted_mean",
 ]
+
+_bounded(globals())

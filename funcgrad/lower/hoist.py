@@ -40,7 +40,10 @@ def _hoisted(scan: Equation) -> list[Equation]:
     if not any(map(_is_dear, early)):
         return [scan]
     made = {v for e in early for v in e.outputs}
-    read = [a for e in late for a in e.inputs] + list(body.outputs)
+    checks = [
+        v for e in early if e.primitive.effect for v in e.outputs
+    ]  # nothing may read them: they are made all the same
+    read = [a for e in late for a in e.inputs] + list(body.outputs) + checks
     needed = [a for a in dict.fromkeys(read) if isinstance(a, Var) and a in made]
     known = Program(given, tuple(early), tuple(needed), body.constants)
     kept = cheapest(known, needed, {*given, *body.constants}, lambda e: NEVER if _is_dear(e) else 0)
@@ -186,7 +189,8 @@ def _moved(
     equations = []
     once = [Var(v.type) for v in fixed]
     if fixed:
-        program = simplify(known.replace(outputs=tuple(fixed)))
+        alone = tuple(e for e in known.equations if varying.isdisjoint(e.outputs))  # checks of slices stay with those
+        program = simplify(known.replace(equations=alone, outputs=tuple(fixed)))
         equations.append(_call(program, operands, once, scan, flags))
     stacked = [Var(ArrayType((length, *v.type.shape), v.type.dtype)) for v in moving]
     if moving:

@@ -217,6 +217,6 @@ def _fits(root: Root, group: Group) -> tuple[bool, bool]:
     if root.domain == group.domain:
         settled = root.rows is None or group.rows is None or root.rows == group.rows
         return settled and not (group.in_rows and root.rows not in (None, group.rows)), False
-    rows = group.rows
+    rows = group.rows if 0 not in group.domain else None  # checks of the rows would not be made
     in_rows = bool(rows) and root.domain == group.domain[:rows] and root.kind in ("store", "full")
     return in_rows, in_rows

@@ -7,6 +7,7 @@ hold against the native code; every kernel function also compiles under ``numba.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -89,6 +90,8 @@ def print_plan(plan: Plan) -> str:
     imports = "import math\n\n" + "".join(f"import {module}\n" for module in modules)
     if any(isinstance(step, Call) for step in plan.steps):
         imports += "\nfrom funcgrad.ir.primitive import registry\n"
+    if re.search(r"(?<![.\w])(inf|nan)\b", text):  # as Python spells numbers
+        imports += "from math import inf, nan\n"
     return "\n\n".join([imports, *used, text])
 
 
@@ -216,6 +219,8 @@ def _spelling(name: str, source: str, target: str) -> str:
     """The Python text of an instruction, so that NumPy's scalars and numba's give a result of the right type."""
     if name == "not" and target == "b1":
         return "not {0}"
+    if name == "bitcast":  # of what may be a number of Python's
+        return f"{NAMES[source]}({{0}}).view({{dtype}})"
     if name == "remainder" and target[0] == "f":
         return "np.fmod({0}, {1})"
     if name == "cast":
@@ -258,19 +263,24 @@ def _run(plan: Plan, names: dict[int, str]) -> str:
     for v, value in ((v, value) for region in regions for v, value in region.constants.items()):
         buffers[v] = f"d{len(buffers)}"
         lines.append(f"    {buffers[v]} = np.array({value.tolist()!r}, {NAMES[code(v.type.dtype)]}).reshape(-1)")
-    for v in (*plan.outputs, *plan.offsets):
+    for v in dict.fromkeys((*plan.outputs, *plan.offsets)):
+        if v in buffers:  # an argument that is changed in place
+            continue
         buffers[v] = f"b{len(buffers)}"
         kind = in_memory(v.type)
         lines.append(f"    {buffers[v]} = np.empty({kind.size}, {NAMES[code(kind.dtype)]})  # {v.type}")
+
+    def array(v: Var, kind: ArrayType | None = None) -> str:
+        kind = kind or v.type
+        return f"{buffers[v]}{_seen_as(in_memory(v.type), kind)}.reshape({kind.shape})"
+
     for step in apart(plan.steps):
         if isinstance(step, KernelStep):
             lines += _kernel_call(step, names[id(step)], buffers)
         elif isinstance(step, Call):
             lines += _reference_call(step, buffers)
         elif isinstance(step, Structured):
-            lines += region_lines(
-                step, regions.index(step), lambda v: f"{_typed(buffers[v], v.type)}.reshape({v.type.shape})"
-            )
+            lines += region_lines(step, regions.index(step), array)
         else:
             lines.append(_product_call(step, buffers))
     errors = [error for error, _ in plan.failures]
@@ -287,7 +297,7 @@ def _run(plan: Plan, names: dict[int, str]) -> str:
 
 
 def _exception(error: BaseException | None) -> str:
-    kind = type(error).__name__
+    kind = next(base.__name__ for base in type(error).__mro__ if base.__module__ in ("builtins", "numpy.linalg"))
     return f"{'np.linalg.' * isinstance(error, np.linalg.LinAlgError)}{kind}({str(error)!r})" if error else "None"
 
 

@@ -10,7 +10,7 @@ from funcgrad.dtypes import is_inexact
 from funcgrad.ir.program import Var
 from funcgrad.lower.structured import Structured
 
-Name = Callable[[Var], str]
+Name = Callable[..., str]
 
 
 def body_functions(region: Structured, number: int, print_plan: Callable[[Any], str]) -> list[str]:
@@ -22,11 +22,14 @@ def body_functions(region: Structured, number: int, print_plan: Callable[[Any], 
 
 
 def region_lines(region: Structured, number: int, array: Name) -> list[str]:
-    """The lines that run a loop or a branch; `array` spells a buffer as an array of its shape."""
+    """The lines that run a loop or a branch; `array` spells a buffer as an array of its shape, or as another type:
+    an operand may lie in the buffer of a value of another shape.
+    """
     name = region.equation.primitive.name
     makers = [f"body_{number}_{k}" for k in range(len(region.printed or region.plans))]
     lines = [f"{maker} = make_{maker}()" for maker in makers]
-    given = [array(v) for v in region.operands]
+    types = [a.type for a in region.equation.inputs]
+    given = [array(v, types[k] if k < len(types) else v.type) for k, v in enumerate(region.operands)]
     written = {"scan": _scan, "cond": _cond, "while": _while, "while_pull": _pull}[name](region, makers, given, array)
     return [f"    {line}" for line in (*lines, *written)]
 

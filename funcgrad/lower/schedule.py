@@ -41,6 +41,8 @@ def write_group(
     group: Group, graph: Graph, code_of: Callable[[Equation], int], survey: Survey, needed: Container[Var]
 ) -> list[KernelStep]:
     """The kernel calls that compute a group; row values that are not `needed` elsewhere are not stored."""
+    if 0 in group.domain and not group.in_rows and all(root.kind in ("store", "scatter") for root in group.roots):
+        return []  # what no loop changes would be read and checked all the same
     absorbed = mergeable(group, survey.positions)
     final = GroupWriter(group, graph, code_of, absorbed, needed, survey.passes)
     if len(final.rows) == 1 and 0 not in group.domain and (survey.costly_in_rows or survey.repeated):

@@ -99,6 +99,7 @@ class Structured:
 
 Pairs = Sequence[tuple[int, int]]
 OWN = 2  # codes of a loop's own failures
+ANSWER = 64  # bytes: as temporaries are aligned
 
 
 def structured(call: Call, make_plan: Callable[[Program, int, Pairs], Any], first_status: int) -> Structured:
@@ -111,11 +112,19 @@ def structured(call: Call, make_plan: Callable[[Program, int, Pairs], Any], firs
         program = arranged(simplify(renamed(body)), carry)
         plans.append(make_plan(program, status, carry))
         status += len(plans[-1].failures)
+    if equation.primitive.name in ("while", "while_pull"):
+        _with_a_place_for_the_answer(plans[0])
     constants: dict[Var, np.ndarray] = {}
     operands = tuple(_buffer(a, constants) for a in (*call.inputs, *_zeros(equation)))
     arenas = tuple(Var(ArrayType((plan.arena_bytes,), np.dtype(np.uint8))) for plan in plans)
     spares = _spares(equation, plans)
     return Structured(equation, operands, tuple(plans), arenas, spares, first_status, constants)
+
+
+def _with_a_place_for_the_answer(cond: Any) -> None:
+    """A condition's answer lies where its arena begins: no temporary may, which could be written after it."""
+    cond.offsets = {v: ANSWER + offset for v, offset in cond.offsets.items()}
+    cond.arena_bytes += ANSWER
 
 
 def without_constants(equation: Equation) -> tuple[Equation, dict[Var, Atom]]:

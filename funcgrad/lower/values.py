@@ -16,6 +16,7 @@ from funcgrad.lower.scalar import MATHEMATICS
 from funcgrad.lower.writer import EXPENSIVE, Writer
 
 Key = tuple[Var, Index]  # one element of a value
+NESTED = 50  # elements in the course of computing each other, beyond which recursion ends
 FOLDING = frozenset({"pow"})  # a constant operand makes their code shorter
 FOR_BOOL = {"max": "or", "min": "and", "add": "or", "mul": "and"}
 
@@ -77,13 +78,14 @@ class Expressions:
         self._memo: dict[Key, Operand] = {}
         self._places: dict[Affine, Operand] = {}
         self._reads: list[Key] = []
+        self._nesting = 0
         self._equation: Equation | None = None
         self._index: Index = ()
 
     def begin(self) -> None:
         """Forget what was noted of the values so far (but not the values): from here on it is another root's."""
         self.costly, self.checked, self.positions = {}, set(), []
-        self._reads, self._equation = [], None  # another root may have ended in `NotHere`
+        self._reads, self._nesting, self._equation = [], 0, None  # another root may have ended in `NotHere`
         self.begun = self.writer.instructions
 
     # What primitives' `scalar` declarations call ---------------------------------------------------------------------
@@ -122,6 +124,8 @@ class Expressions:
         assert self._equation is not None
         if self._covered(self._equation):
             self.checked.add(self._equation)
+        if 0 in self.group.domain or 0 in self._equation.outputs[0].type.shape:
+            return  # there is no element to check, though what no loop changes is computed once
         self.writer.check(condition, self.writer.size(self.code_of(self._equation), kind="code"))
 
     def _covered(self, equation: Equation) -> bool:
@@ -147,7 +151,11 @@ class Expressions:
         key = (atom, index)
         found = self._memo.get(key)
         if found is None:
+            self._nesting += 1
+            if self._nesting > NESTED:
+                self._compute_below(key)
             found = self._memo[key] = self._observe(key) if self.observed else self._compute(atom, index)
+            self._nesting -= 1
             if self.keepers and key in self.keepers:
                 self.keepers.pop(key)(found)
         if self.observed:
@@ -191,12 +199,46 @@ class Expressions:
             return self._row_value(var, index, row)
         place = self.graph.stored.get(var)
         if place is not None and place.position < self.group.position:
+            if not var.type.size:  # of which nothing is read, though what no loop changes is computed once
+                return self.constant(0, code(var.type.dtype))
             buffer = self.writer.buffer(place.root, code(var.type.dtype))
             return self.writer.load(buffer, self.position(flat(index, var.type.shape)))
         equation = self.graph.producers.get(var)
         if equation is None or not self.graph.is_lazy(equation):
             raise NotHere
         return self._lazy(equation, index)
+
+    def _compute_below(self, top: Key) -> None:
+        """Compute what an element is made of, innermost first: chains may be longer than Python's stack."""
+        outer = self._reads, self._nesting
+        self._reads, self._nesting = [], 0
+        waiting = self._unknown_operands(top)
+        while waiting:
+            unknown = self._unknown_operands(waiting[-1])
+            if unknown:
+                waiting += unknown
+            else:
+                self.element(*waiting.pop())
+        self._reads, self._nesting = outer
+
+    def _unknown_operands(self, key: Key) -> list[Key]:
+        """The elements that an element is computed from, at places known beforehand, and that are not there yet.
+
+        The first one comes last.
+        """
+        var, index = key
+        place = self.graph.stored.get(var)
+        before = place is not None and place.position < self.group.position
+        equation = self.graph.producers.get(var)
+        if key in self._memo or key in self.given or var in self.row_values or before or equation is None:
+            return []
+        if not self.graph.is_lazy(equation) or equation.primitive.name in ("iota", "gather", "dynamic_slice"):
+            return []
+        if is_view(equation):
+            keys = [(equation.inputs[0], through_view(equation, index))]
+        else:
+            keys = [(a, index if a.type.shape else ()) for a in equation.inputs]
+        return [(a, i) for a, i in reversed(keys) if isinstance(a, Var) and (a, i) not in self._memo]
 
     def _row_value(self, var: Var, index: Index, row: tuple[Index, Any]) -> Operand:
         expected, value = row

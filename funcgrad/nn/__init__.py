@@ -10,6 +10,7 @@ Array(0.5)
 from __future__ import annotations
 
 import importlib as _importlib
+import typing as _typing
 from types import ModuleType as _ModuleType
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
@@ -44,6 +45,7 @@ from funcgrad.nn._attention import dot_product_attention
 from funcgrad.nn._convolution import avg_pool, conv, max_pool, min_pool, pool
 from funcgrad.nn._scaled import scaled_dot_general, scaled_matmul
 from funcgrad.nn._softmax import log_softmax, logmeanexp, logsumexp, one_hot, softmax, standardize
+from funcgrad.tracebacks import bounded as _bounded
 
 if _TYPE_CHECKING:
     from funcgrad.nn import initializers, layers
@@ -51,10 +53,12 @@ if _TYPE_CHECKING:
 _submodules = ("initializers", "layers")
 
 
-def __getattr__(name: str) -> _ModuleType:
-    if name in _submodules:
-        return _importlib.import_module(f"funcgrad.nn.{name}")
-    raise AttributeError(f"module 'funcgrad.nn' has no attribute {name!r}")
+if not _typing.TYPE_CHECKING:  # so that type checkers know which names there are
+
+    def __getattr__(name: str) -> _ModuleType:
+        if name in _submodules:
+            return _importlib.import_module(f"funcgrad.nn.{name}")
+        raise AttributeError(f"module 'funcgrad.nn' has no attribute {name!r}")
 
 
 __all__ = [
@@ -100,3 +104,5 @@ __all__ = [
     "swish",
     "tanh",
 ]
+
+_bounded(globals())

@@ -21,6 +21,7 @@ from funcgrad.control.bodies import placed, program_of, pushed
 from funcgrad.control.checkpoint import barrier
 from funcgrad.dtypes import largest
 from funcgrad.ir.primitive import Pullback, Values
+from funcgrad.ir.printer import record
 from funcgrad.ir.types import ArrayType
 from funcgrad.lax._control import scan
 from funcgrad.lax._slicing import slice_in_dim
@@ -42,6 +43,7 @@ SUMS = (((2,), (1,)), ((0,), (0,)))  # x y
 TURNED = (((1,), (1,)), ((0,), (0,)))  # xᵀ y
 
 
+@record
 class How(NamedTuple):
     """What the scores are: `scale` times the products; query t sees keys t - left, ..., t + right at most (None: no
     bound); behind queries, keys and values stand so many masks, then the bias, if there is one.

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as _np
 
 from funcgrad import numpy as np
-from funcgrad.errors import at_line
+from funcgrad.errors import TracerIntegerConversionError, at_line
 from funcgrad.lax._collectives import axis_index, axis_size
 from funcgrad.nn._common import activation, array, public
 from funcgrad.numpy._common import axis_number, axis_numbers, dtype_of
@@ -175,7 +175,12 @@ def one_hot(x: Any, num_classes: int, *, dtype: Any = None, axis: Any = -1) -> A
     """
     x = array(x, "one_hot")
     kind = dtype_of(float if dtype is None else dtype)
-    count = operator.index(num_classes)
+    try:
+        count = operator.index(num_classes)
+    except TracerIntegerConversionError:
+        raise
+    except TypeError:
+        raise TypeError(f"one_hot: num_classes must be an integer, not {num_classes!r}{at_line()}") from None
     if isinstance(axis, str):
         if axis_size(axis) != count:
             raise ValueError(

@@ -174,7 +174,14 @@ def variance_scaling(
 
 
 def fans(shape: Sequence[int], in_axis: Axes, out_axis: Axes, batch_axis: Axes) -> tuple[float, float]:
-    """The numbers of inputs and of outputs, each with the places of the window."""
+    """The numbers of inputs and of outputs, each with the places of the window.
+
+    Examples
+    --------
+    >>> from funcgrad.nn import initializers
+    >>> initializers.fans((3, 3, 8, 16), -2, -1, ())
+    (72.0, 144.0)
+    """
     if isinstance(in_axis, int) and in_axis == -2 and len(shape) <= 1:
         raise ValueError(
             f"an initializer cannot tell the inputs from the outputs of an array of shape {tuple(shape)}: "
@@ -242,7 +249,11 @@ def _family(scale: float, mode: str, distribution: str, name: str, why: str) -> 
         return variance_scaling(scale, mode, distribution, in_axis, out_axis, batch_axis, dtype)
 
     make.__name__ = make.__qualname__ = name
-    make.__doc__ = f"``variance_scaling({scale}, {mode!r}, {distribution!r})``: {why}."
+    make.__doc__ = (
+        f"``variance_scaling({scale}, {mode!r}, {distribution!r})``: {why}.\n\n"
+        "The parameters are those of `variance_scaling`.\n\nExamples\n--------\n>>> import funcgrad as fg\n"
+        f">>> fg.nn.initializers.{name}()(fg.random.key(0), (784, 128)).shape\n(784, 128)\n"
+    )
     return make
 
 

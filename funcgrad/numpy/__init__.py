@@ -50,6 +50,7 @@ from funcgrad.numpy import (
     _writing,
 )
 from funcgrad.trace.tracer import functions, homes
+from funcgrad.tracebacks import boundary as _boundary
 
 _modules = (
     *(_analysis, _arrangements, _at, _creation, _elementwise, _floats, _functional, _grids, _indexing),
@@ -93,6 +94,7 @@ def _load(name: str) -> Any:
 homes.update({f"numpy.{_name}": functools.partial(_load, _name) for _name in _lazily})
 
 
+@_boundary
 def __getattr__(name: str) -> Any:
     if name in _lazily:
         return _load(name)

@@ -124,6 +124,10 @@ class At:
     def __getitem__(self, index: Any) -> AtIndex:
         return AtIndex(self._array, index)
 
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Refused: places are in brackets."""
+        raise TypeError(f"x.at takes an index in brackets: write x.at[index].set(values){at_line()}")
+
     def __repr__(self) -> str:
         return f"<x.at of {type_of(self._array)}: x.at[index].set(values), .add, .get, ...>"
 

@@ -15,13 +15,16 @@ from funcgrad import dtypes
 from funcgrad.array import Array, as_array
 from funcgrad.errors import TracerIntegerConversionError, at_line
 from funcgrad.ir.types import ArrayType
+from funcgrad.numpy import _examples
 from funcgrad.ops.comparison import convert
 from funcgrad.ops.shape import broadcast_in_dim
 from funcgrad.trace.frame import type_of
 from funcgrad.trace.tracer import Tracer, functions, known
+from funcgrad.tracebacks import shorten
 
 F = TypeVar("F", bound=Callable[..., Any])
 Shape = tuple[int, ...]
+_EXAMPLES = {"numpy": _examples.FUNCTIONS, "numpy.linalg": _examples.LINALG, "numpy.fft": _examples.FFT}
 _SCALARS = frozenset({bool, int, float, complex})
 _REAL = frozenset({int, float})
 _PYTHON: dict[str, type] = {"b": bool, "i": int, "f": float, "c": complex}
@@ -42,9 +45,13 @@ def implements(reference: Callable[..., Any]) -> Callable[[F], F]:
     def decorate(traced: F) -> F:
         @functools.wraps(reference, assigned=("__name__", "__qualname__"), updated=())
         def function(*args: Any, **kwargs: Any) -> Any:
-            if has_tracer(args) or (kwargs and has_tracer(tuple(kwargs.values()))):
-                return traced(*args, **kwargs)
-            return wrap(reference(*args, **kwargs), (*args, *kwargs.values()) if kwargs else args)
+            try:
+                if has_tracer(args) or (kwargs and has_tracer(tuple(kwargs.values()))):
+                    return traced(*args, **kwargs)
+                return wrap(reference(*args, **kwargs), (*args, *kwargs.values()) if kwargs else args)
+            except BaseException as error:
+                shorten(error)
+                raise
 
         function.__wrapped__ = traced  # whose signature is the one to show
         function.__doc__ = document(reference)
@@ -64,11 +71,13 @@ def module_of(reference: Any) -> str:
 def document(reference: Any) -> str:
     """The docstring of a function that means what NumPy's does."""
     name = f"{module_of(reference)}.{reference.__name__}"
+    example = _EXAMPLES[module_of(reference)].get(reference.__name__)
+    shown = f"\n\nExamples\n--------\n>>> import funcgrad.numpy as np\n>>> {example}\n" if example else ""
     return (
         f"NumPy's `{name}`, differentiable and traceable.\n\n"
         "Takes arrays, scalars and traced arrays, and promotes dtypes as NumPy 2 does; "
         f"see :func:`{name}` for the parameters.\n"
-        "Results are arrays of their own (`funcgrad.Array`), never views of an argument."
+        f"Results are arrays of their own (`funcgrad.Array`), never views of an argument.{shown}"
     )
 
 
@@ -236,7 +245,10 @@ def static_shape(shape: Any, name: str) -> Shape:
 
 def dtype_of(dtype: Any) -> np.dtype:
     """A dtype from whatever NumPy takes for one."""
-    return dtypes.check_supported(np.dtype(dtype))
+    try:
+        return dtypes.check_supported(np.dtype(dtype))
+    except TypeError as error:
+        raise TypeError(f"{error}{at_line()}") from None
 
 
 def concrete(x: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -145,6 +146,7 @@ def linspace(
     device: str | None = None,
 ) -> Any:
     """Evenly spaced numbers between two traced ends."""
+    num = operator.index(num)
     steps = max(num - 1 if endpoint else num, 1)
     start, stop = start + 0.0, stop + 0.0
     line = (np.arange(num) / steps).astype(result_type(start, stop))
@@ -179,7 +181,7 @@ def copy(a: Any, order: str = "K", subok: bool = False) -> Any:
 @implements(np.shape)
 def shape(a: Any) -> tuple[int, ...]:
     """The extents."""
-    return type_of(a).shape
+    return a.shape if type(a) is Tracer else type_of(a).shape
 
 
 @implements(np.ndim)
@@ -191,6 +193,8 @@ def ndim(a: Any) -> int:
 @implements(np.size)
 def size(a: Any, axis: int | None = None) -> int:
     """The number of elements."""
+    if type(a) is Tracer:
+        return a.size if axis is None else a.shape[axis]
     return type_of(a).size if axis is None else type_of(a).shape[axis]
 
 

@@ -143,7 +143,7 @@ def _cores(signature: str) -> list[tuple[str, ...]]:
 def frompyfunc(func: Callable[..., Any], /, nin: int, nout: int, *, identity: Any = None) -> Callable[..., Any]:
     """A function of `nin` numbers with `nout` results as one of arrays, which broadcast.
 
-    Results have the dtypes that `func` gives them (NumPy's are arrays of objects).
+    `identity` has no meaning here. Results have the dtypes that `func` gives them (NumPy's are arrays of objects).
 
     Examples
     --------

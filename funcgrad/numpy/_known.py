@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad import dlpack
+from funcgrad.array import Array
 from funcgrad.dtypes import BFLOAT16
 from funcgrad.numpy._common import implements, kind_of, operand
 from funcgrad.numpy._creation import eager
@@ -25,13 +27,20 @@ TEXT = (
     "array2string array_repr array_str base_repr binary_repr format_float_positional format_float_scientific "
     "get_printoptions set_printoptions printoptions"
 )
-FILES = "load save savez savez_compressed savetxt loadtxt genfromtxt fromregex fromfile from_dlpack"
+FILES = "load save savez savez_compressed savetxt loadtxt genfromtxt fromregex fromfile"
 LOOPS = "ndindex ndenumerate errstate geterr seterr"
+
+
+def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = None) -> Array:
+    """The array of another library in the same memory; see `funcgrad.dlpack.from_dlpack` for the parameters."""
+    return dlpack.from_dlpack(x, device, copy)
+
 
 ComplexWarning = np.exceptions.ComplexWarning
 names = {name: getattr(np, name) for name in " ".join((TYPES, CONSTANTS, QUESTIONS, TEXT, FILES, LOOPS)).split()}
 names["ComplexWarning"] = ComplexWarning
 names["bfloat16"] = BFLOAT16.type
+names["from_dlpack"] = from_dlpack
 
 frombuffer, fromiter, fromstring = map(eager, (np.frombuffer, np.fromiter, np.fromstring))
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from funcgrad.dtypes import BFLOAT16
-from funcgrad.errors import at_line
+from funcgrad.errors import LINE, at_line
 from funcgrad.numpy._common import axis_number, broadcast_shape, cast, has_tracer, implements, operand, promoted
 from funcgrad.numpy._common import broadcast_to as _broadcast_to
 from funcgrad.numpy._shapes import moveaxis, stack, transpose
@@ -167,7 +167,15 @@ def einsum(*operands: Any, out: None = None, optimize: Any = False, **kwargs: An
     if kwargs.keys() - {"order", "casting"}:
         raise TypeError(f"einsum got unexpected keywords: {', '.join(kwargs)}{at_line()}")
     subscripts, *xs = operands if isinstance(operands[0], str) else _spelled(operands)
-    return _einsum(subscripts, *(xs if dtype is None else (cast(operand(x, "einsum"), np.dtype(dtype)) for x in xs)))
+    if dtype is not None:
+        xs = [cast(operand(x, "einsum"), np.dtype(dtype)) for x in xs]
+    try:
+        return _einsum(subscripts, *xs)
+    except ValueError as error:
+        if LINE in str(error):
+            raise
+        shapes = ", ".join(str(type_of(x).shape) for x in xs)
+        raise ValueError(f"einsum({subscripts!r}) of shapes {shapes}: {error}{at_line()}") from None
 
 
 def _spelled(operands: tuple[Any, ...]) -> list[Any]:

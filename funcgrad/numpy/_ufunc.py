@@ -93,8 +93,8 @@ class UFunc:
                     return wrap(self.reference(*args, **kwargs))
             if len(args) > self.nin:
                 raise TypeError(
-                    f"{self.__name__}() takes {self.nin} array arguments, got {len(args)}; out= would write into an array: "
-                    f"traced functions are pure{at_line()}"
+                    f"{self.__name__}() takes {self.nin} array arguments, got {len(args)}; out= would write into an "
+                    f"array: traced functions are pure{at_line()}"
                 )
             if not kwargs:
                 result = self.traced(*args)

@@ -18,6 +18,7 @@ from numpy.linalg import LinAlgError
 
 from funcgrad.array import as_array
 from funcgrad.errors import at_line
+from funcgrad.numpy import _examples
 from funcgrad.numpy._common import broadcast_shape, broadcast_to, cast, has_tracer, implements, operand
 from funcgrad.numpy._linalg_products import (
     cross,
@@ -162,8 +163,12 @@ def _always_complex(reference: Callable[..., Any]) -> Callable[[Callable[..., An
             return as_array(np.asarray(found, dtype))
 
         function.__module__ = "funcgrad.numpy.linalg"
+        example = _examples.LINALG[reference.__name__]
         function.__doc__ = (
             f"NumPy's `numpy.linalg.{traced.__name__}`, differentiable and traceable; its results are always complex."
+            "\n\n"
+            f"See :func:`numpy.linalg.{traced.__name__}` for the parameters.\n\n"
+            f"Examples\n--------\n>>> import funcgrad.numpy as np\n>>> {example}\n"
         )
         replacements[reference] = function
         return function

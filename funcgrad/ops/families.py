@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.dtypes import BFLOAT16, DType
+from funcgrad.errors import at_line
 from funcgrad.ir.primitive import Primitive, Pullback, Values, registry
 from funcgrad.ir.types import ArrayType
 from funcgrad.trace.frame import bind, type_of
@@ -101,7 +102,7 @@ def elementwise(
                 shape, dtype = _common_shape(name, types), _common_dtype(name, types)
                 break
         if dtype not in dtypes:
-            raise TypeError(f"{name} does not accept dtype {dtype.name}")
+            raise TypeError(f"{name} does not accept dtype {dtype.name}, but {_kinds(dtypes)}{at_line()}")
         out = result(dtype) if result else dtype
         if weak:
             weak = out.kind != "b" and all(t.weak for t in types)
@@ -159,6 +160,13 @@ def _elementwise_batch(name: str) -> Callable[..., tuple[Values, tuple[bool, ...
         return bind(registry[name], *align_batched(size, inputs, batched), **params), (True,)
 
     return batch
+
+
+def _kinds(dtypes: frozenset[DType]) -> str:
+    """Dtypes in words."""
+    names = {"b": "bool", "i": "integers", "u": "unsigned integers", "f": "floats", "c": "complex numbers"}
+    found = [word for kind, word in names.items() if any(d.kind == kind for d in dtypes)]
+    return " and ".join(found) + ": convert with x.astype"
 
 
 def _common_shape(name: str, types: Sequence[ArrayType]) -> tuple[int, ...]:

@@ -258,7 +258,8 @@ def _without(window: Window, axes: Ints) -> Window:
 
 
 def _folded(name: str, x: Any, window: Window) -> Any:
-    if all(n == 1 for n in window["window_dimensions"]) and window["padding"] == ((0, 0),) * len(window["padding"]):
+    ones = (window["window_dimensions"], window["window_strides"], window["base_dilation"])
+    if all(n == 1 for key in ones for n in key) and window["padding"] == ((0, 0),) * len(window["padding"]):
         return x
     return {"sum": reduce_window_sum, "max": reduce_window_max, "min": reduce_window_min}[name](x, **window)
 

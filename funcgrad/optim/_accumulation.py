@@ -51,6 +51,16 @@ def trace(decay: Any, nesterov: bool = False, accumulator_dtype: Any = None) -> 
         Look one step ahead.
     accumulator_dtype
         Of the trace; by default the parameters'.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.trace(0.9)
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([ 0.5, -1. ])
     """
 
     def init(params: Params) -> OptState:
@@ -93,6 +103,19 @@ def apply_every(k: Any = 1) -> GradientTransformation:
     """The sum of the last `k` updates every `k` steps, zeros in between.
 
     In a chain the states of what follows change at every step all the same: see `MultiSteps` for batches in parts.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.apply_every(2)
+    >>> state = optimizer.init(x)
+    >>> updates, state = optimizer.update(x, state)
+    >>> updates
+    Array([0., 0.])
+    >>> fg.optim.apply_every(1).update(x, fg.optim.apply_every(1).init(x))[0]
+    Array([1., 2.])
     """
     at_least("apply_every", "k", k, 1)
 

@@ -99,7 +99,18 @@ def scale_by_adam(
     *,
     nesterov: bool = False,
 ) -> GradientTransformation:
-    """Adam's scaling (Kingma and Ba 2014, arXiv:1412.6980); see `adam`."""
+    """Adam's scaling (Kingma and Ba 2014, arXiv:1412.6980); see `adam`.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.scale_by_adam()
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([ 1., -1.])
+    """
 
     def update(updates: Updates, state: OptState, params: Params | None) -> tuple[Updates, OptState]:
         mu = tree.update_moment(updates, state.mu, b1, 1)
@@ -121,7 +132,18 @@ def scale_by_amsgrad(
     bias_correction_mu: bool = True,
     bias_correction_nu: bool = True,
 ) -> GradientTransformation:
-    """AMSGrad's scaling, by the largest average of squares so far (Reddi et al. 2018); see `amsgrad`."""
+    """AMSGrad's scaling, by the largest average of squares so far (Reddi et al. 2018); see `amsgrad`.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.scale_by_amsgrad()
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([ 1., -1.])
+    """
 
     def init(params: Params) -> OptState:
         return ScaleByAmsgradState(*_moments(params, mu_dtype), tree.real_zeros_like(params))
@@ -140,7 +162,18 @@ def scale_by_amsgrad(
 
 
 def scale_by_adamax(b1: Any = 0.9, b2: Any = 0.999, eps: Any = 1e-8) -> GradientTransformation:
-    """Adam's scaling with a decaying maximum in the place of the root (Kingma and Ba 2014); see `adamax`."""
+    """Adam's scaling with a decaying maximum in the place of the root (Kingma and Ba 2014); see `adamax`.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.scale_by_adamax()
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([ 1., -1.])
+    """
 
     def update(updates: Updates, state: OptState, params: Params | None) -> tuple[Updates, OptState]:
         count = safe_increment(state.count)
@@ -181,6 +214,16 @@ def scale_by_lion(
         ``"hard"``: the sign; ``"smooth"``: tanh of `smooth_beta` times the average; ``"refined"``: linear up to 1.
     smooth_beta
         The slope of ``"smooth"``.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.scale_by_lion()
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([ 1., -1.])
     """
     if mode not in SIGNS:
         raise ValueError(f"scale_by_lion: mode must be one of {', '.join(map(repr, SIGNS))}, not {mode!r}{at_line()}")
@@ -199,7 +242,18 @@ def scale_by_lion(
 def scale_by_belief(
     b1: Any = 0.9, b2: Any = 0.999, eps: Any = 1e-16, eps_root: Any = 1e-16, *, nesterov: bool = False
 ) -> GradientTransformation:
-    """AdaBelief's scaling, by squared distances from the average (Zhuang et al. 2020, arXiv:2010.07468)."""
+    """AdaBelief's scaling, by squared distances from the average (Zhuang et al. 2020, arXiv:2010.07468).
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.scale_by_belief()
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([ 1.1111, -1.1111])
+    """
 
     def init(params: Params) -> OptState:
         return ScaleByBeliefState(*_moments(params))
@@ -226,7 +280,18 @@ def scale_by_yogi(
     eps_root: Any = 0.0,
     initial_accumulator_value: Any = 1e-6,
 ) -> GradientTransformation:
-    """Yogi's scaling, whose `nu` changes by steps of bounded size (Zaheer et al. 2018); see `yogi`."""
+    """Yogi's scaling, whose `nu` changes by steps of bounded size (Zaheer et al. 2018); see `yogi`.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.scale_by_yogi()
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([ 0.996 , -0.9985])
+    """
 
     def init(params: Params) -> OptState:
         mu = tree.full_like(params, initial_accumulator_value)
@@ -255,7 +320,18 @@ def scale_by_radam(
     *,
     nesterov: bool = False,
 ) -> GradientTransformation:
-    """Adam's scaling, rectified while there are few gradients (Liu et al. 2019, arXiv:1908.03265); see `radam`."""
+    """Adam's scaling, rectified while there are few gradients (Liu et al. 2019, arXiv:1908.03265); see `radam`.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.scale_by_radam()
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([ 0.5, -1. ])
+    """
     final = 2.0 / (1.0 - b2) - 1.0
 
     def rectification(count: Any) -> tuple[Any, Any]:
@@ -282,7 +358,18 @@ def scale_by_radam(
 def scale_by_adan(
     b1: Any = 0.98, b2: Any = 0.92, b3: Any = 0.99, eps: Any = 1e-8, eps_root: Any = 1e-8
 ) -> GradientTransformation:
-    """Adan's scaling, which looks ahead by differences of gradients (Xie et al. 2022, arXiv:2208.06677)."""
+    """Adan's scaling, which looks ahead by differences of gradients (Xie et al. 2022, arXiv:2208.06677).
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.scale_by_adan()
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([ 1., -1.])
+    """
 
     def init(params: Params) -> OptState:
         zeros = [tree.zeros_like(params) for _ in range(4)]

@@ -85,6 +85,16 @@ def add_noise(eta: Any, gamma: Any, key: Any) -> GradientTransformation:
         The first variance, and how fast it falls.
     key
         A key of `funcgrad.random`, or the integer to make one of.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.add_noise(0.1, 0.5, 0)
+    >>> updates, state = optimizer.update(x, optimizer.init(x), x)
+    >>> updates.shape
+    (2,)
     """
 
     def init(params: Params) -> OptState:

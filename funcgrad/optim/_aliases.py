@@ -115,7 +115,18 @@ def nadam(
     *,
     nesterov: bool = True,
 ) -> GradientTransformationExtraArgs:
-    """Adam with Nesterov's momentum (Dozat 2016); the parameters are those of `adam`."""
+    """Adam with Nesterov's momentum (Dozat 2016); the parameters are those of `adam`.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.nadam(0.1)
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([-0.1474,  0.1474])
+    """
     return adam(learning_rate, b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov)
 
 
@@ -135,6 +146,16 @@ def adamw(
 
     The further parameters are those of `adam` and of `add_decayed_weights`; the decay is multiplied by the learning
     rate, as in PyTorch.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.adamw(0.1)
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([-0.1,  0.1])
     """
     return chain(
         scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov),
@@ -155,14 +176,36 @@ def nadamw(
     *,
     nesterov: bool = True,
 ) -> GradientTransformationExtraArgs:
-    """`nadam` with weight decay; the parameters are those of `adamw`."""
+    """`nadam` with weight decay; the parameters are those of `adamw`.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.nadamw(0.1)
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([-0.1474,  0.1473])
+    """
     return adamw(learning_rate, b1, b2, eps, eps_root, mu_dtype, weight_decay, mask, nesterov=nesterov)
 
 
 def adamax(
     learning_rate: ScalarOrSchedule, b1: Any = 0.9, b2: Any = 0.999, eps: Any = 1e-8
 ) -> GradientTransformationExtraArgs:
-    """Adam by the largest gradients instead of the root of their squares (Kingma and Ba 2014)."""
+    """Adam by the largest gradients instead of the root of their squares (Kingma and Ba 2014).
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.adamax(0.1)
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([-0.1,  0.1])
+    """
     return chain(scale_by_adamax(b1, b2, eps), scale_by_learning_rate(learning_rate))
 
 
@@ -174,7 +217,18 @@ def adamaxw(
     weight_decay: ScalarOrSchedule = 1e-4,
     mask: MaskOrFn | None = None,
 ) -> GradientTransformationExtraArgs:
-    """`adamax` with weight decay, as in `adamw`."""
+    """`adamax` with weight decay, as in `adamw`.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.adamaxw(0.1)
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([-0.1,  0.1])
+    """
     return chain(
         scale_by_adamax(b1, b2, eps), add_decayed_weights(weight_decay, mask), scale_by_learning_rate(learning_rate)
     )
@@ -193,6 +247,16 @@ def amsgrad(
     """Adam by the largest average of squares so far (Reddi et al. 2018).
 
     The parameters are those of `adam`; with both bias corrections False it is the paper's form.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.amsgrad(0.1)
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([-0.1,  0.1])
     """
     return chain(
         scale_by_amsgrad(b1, b2, eps, eps_root, mu_dtype, bias_correction_mu, bias_correction_nu),
@@ -214,6 +278,16 @@ def radam(
 
     As `adam`, but without scaling until the average of squares is as good as `threshold` independent gradients, and
     with a correction from then on.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.radam(0.1)
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([-0.05,  0.1 ])
     """
     return chain(
         scale_by_radam(b1, b2, eps, eps_root, threshold, nesterov=nesterov), scale_by_learning_rate(learning_rate)
@@ -229,14 +303,36 @@ def adabelief(
     *,
     nesterov: bool = False,
 ) -> GradientTransformationExtraArgs:
-    """Adam by squared distances from the average gradient (Zhuang et al. 2020, arXiv:2010.07468)."""
+    """Adam by squared distances from the average gradient (Zhuang et al. 2020, arXiv:2010.07468).
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.adabelief(0.1)
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([-0.1111,  0.1111])
+    """
     return chain(scale_by_belief(b1, b2, eps, eps_root, nesterov=nesterov), scale_by_learning_rate(learning_rate))
 
 
 def yogi(
     learning_rate: ScalarOrSchedule, b1: Any = 0.9, b2: Any = 0.999, eps: Any = 1e-3
 ) -> GradientTransformationExtraArgs:
-    """Adam whose average of squares changes by bounded steps (Zaheer et al. 2018)."""
+    """Adam whose average of squares changes by bounded steps (Zaheer et al. 2018).
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.yogi(0.1)
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([-0.0996,  0.0998])
+    """
     return chain(scale_by_yogi(b1, b2, eps), scale_by_learning_rate(learning_rate))
 
 
@@ -253,6 +349,16 @@ def adan(
     """Adaptive Nesterov momentum (Xie et al. 2022, arXiv:2208.06677).
 
     `b1`, `b2` and `b3` say how much remains of the averages of gradients, of their differences, and of squares.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.adan(0.1)
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([-0.1,  0.1])
     """
     return chain(
         scale_by_adan(b1, b2, b3, eps, eps_root),
@@ -273,6 +379,16 @@ def lion(
 
     `b1` and `b2` say how much of the average enters the sign, and remains. Learning rates are 3 to 10 times smaller
     than Adam's, weight decays as much larger.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.lion(0.1)
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([-0.1001,  0.0998])
     """
     return chain(
         scale_by_lion(b1, b2, mu_dtype),

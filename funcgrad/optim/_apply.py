@@ -55,7 +55,15 @@ def incremental_update(new_tensors: Params, old_tensors: Params, step_size: Any)
 
 
 def periodic_update(new_tensors: Params, old_tensors: Params, steps: Any, update_period: Any) -> Params:
-    """The new tensors every `update_period` steps, else the old ones."""
+    """The new tensors every `update_period` steps, else the old ones.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> fg.optim.periodic_update(np.ones(2), np.zeros(2), 4, 2)
+    Array([1., 1.])
+    """
     check_match("periodic_update", new_tensors, old_tensors, "old_tensors")
     new_tensors, old_tensors = arrays(new_tensors), arrays(old_tensors)
     return cond(np.asarray(steps) % update_period == 0, lambda: new_tensors, lambda: old_tensors)

@@ -18,6 +18,7 @@ from funcgrad.dtypes import BFLOAT16, FLOATS
 from funcgrad.errors import at_line
 from funcgrad.trace.frame import type_of
 from funcgrad.trace.tracer import Tracer
+from funcgrad.tracebacks import boundary
 
 Params = Any
 Updates = Any
@@ -70,7 +71,15 @@ class EmptyState(NamedTuple):
 
 
 def init_empty_state(params: Params) -> EmptyState:
-    """The `init` of what keeps no state."""
+    """The `init` of what keeps no state.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> fg.optim.init_empty_state(np.ones(2))
+    EmptyState()
+    """
     return EmptyState()
 
 
@@ -91,6 +100,7 @@ def transformation(name: str, init: Init, update: Update, *, needs_params: bool 
     """
     extra = transformation_with_args(name, init, update, needs_params=needs_params)
 
+    @boundary
     def plain(updates: Updates, state: OptState, params: Params | None = None) -> tuple[Updates, OptState]:
         return extra.update(updates, state, params)
 
@@ -102,10 +112,12 @@ def transformation_with_args(
 ) -> GradientTransformationExtraArgs:
     """As `transformation`, for an `update` with keyword arguments of its own."""
 
+    @boundary
     def checked_init(params: Params) -> OptState:
         with _np.errstate(all="ignore"):
             return owned(init(arrays(params)), params)
 
+    @boundary
     def checked_update(updates: Updates, state: OptState, params: Params | None = None, **extra_args: Any) -> Any:
         if params is None:
             if needs_params:
@@ -126,7 +138,17 @@ def transformation_with_args(
 
 
 def with_extra_args_support(tx: Any) -> GradientTransformationExtraArgs:
-    """The transformation as one that ignores keyword arguments that it does not know."""
+    """The transformation as one that ignores keyword arguments that it does not know.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.with_extra_args_support(fg.optim.sgd(0.1))
+    >>> optimizer.update(x, optimizer.init(x), x, value=3.0)[0]
+    Array([-0.1, -0.2])
+    """
     if isinstance(tx, GradientTransformationExtraArgs):
         return tx
     check_transformation("with_extra_args_support", "tx", tx)
@@ -146,12 +168,34 @@ def check_transformation(name: str, argument: str, tx: Any) -> None:
 
 
 def identity() -> GradientTransformation:
-    """What leaves the updates as they are."""
+    """What leaves the updates as they are.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.identity()
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([ 0.5, -1. ])
+    """
     return transformation("identity", init_empty_state, lambda updates, state, params: (updates, state))
 
 
 def set_to_zero() -> GradientTransformation:
-    """What makes all updates zero: the parameters stay as they are."""
+    """What makes all updates zero: the parameters stay as they are.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.set_to_zero()
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([0., 0.])
+    """
 
     def update(updates: Updates, state: OptState, params: Params | None) -> tuple[Updates, OptState]:
         return map_trees(np.zeros_like, updates), state
@@ -172,7 +216,17 @@ def stateless(f: Callable[[Updates, Params | None], Updates]) -> GradientTransfo
 
 
 def stateless_with_tree_map(f: Callable[[Any, Any], Any]) -> GradientTransformation:
-    """As `stateless`, for a function of each leaf: ``f(update, param)`` (``None`` where there are no parameters)."""
+    """As `stateless`, for a function of each leaf: ``f(update, param)`` (``None`` where there are no parameters).
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.stateless_with_tree_map(lambda g, p: g + 0.1 * p)
+    >>> optimizer.update(x, optimizer.init(x), x)[0]
+    Array([1.1, 2.2])
+    """
 
     def whole(updates: Updates, params: Params | None) -> Updates:
         if params is None:

@@ -35,7 +35,18 @@ def global_norm(updates: Updates) -> Any:
 
 
 def clip(max_delta: Any) -> GradientTransformation:
-    """Keep every element between ``-max_delta`` and ``max_delta``."""
+    """Keep every element between ``-max_delta`` and ``max_delta``.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.clip(0.7)
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([ 0.5, -0.7])
+    """
     at_least("clip", "max_delta", max_delta, 0)
 
     def update(updates: Updates, state: OptState, params: Params | None) -> tuple[Updates, OptState]:
@@ -45,7 +56,18 @@ def clip(max_delta: Any) -> GradientTransformation:
 
 
 def clip_by_block_rms(threshold: Any) -> GradientTransformation:
-    """Scale each leaf down until its root mean square is at most `threshold`."""
+    """Scale each leaf down until its root mean square is at most `threshold`.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.clip_by_block_rms(0.1)
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([ 0.0632, -0.1265])
+    """
     at_least("clip_by_block_rms", "threshold", threshold, 0)
 
     def clipped(u: Any) -> Any:
@@ -93,6 +115,16 @@ def adaptive_grad_clip(clipping: Any, eps: Any = 1e-3, axis: Any = None) -> Grad
     axis
         Over which axes a norm is taken; by default all of a vector, and all but the last of larger arrays (the first
         of arrays with three axes), which have their inputs in front.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.adaptive_grad_clip(0.1)
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([ 0.1, -0.2])
     """
 
     def clipped(g: Any, p: Any) -> Any:
@@ -128,6 +160,15 @@ def per_example_global_norm_clip(grads: Updates, l2_norm_clip: Any) -> tuple[Upd
     """The sum over the first axis of gradients, each example's clipped to a norm, and how many were.
 
     For differentially private training (Abadi et al. 2016, arXiv:1607.00133).
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> grads = np.array([[3.0, 4.0], [0.3, 0.4]])
+    >>> clipped, count = fg.optim.per_example_global_norm_clip([grads], 1.0)
+    >>> clipped, count
+    ([Array([0.9, 1.2])], Array(1))
     """
     _check_examples("per_example_global_norm_clip", grads)
     norms = vmap(tree.norm)(grads)
@@ -140,6 +181,15 @@ def per_example_layer_norm_clip(grads: Updates, global_l2_norm_clip: Any, unifor
     """As `per_example_global_norm_clip`, leaf by leaf, with bounds that add up to the whole one.
 
     With `uniform` every leaf has the same bound, else in proportion to the root of its size.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> grads = np.array([[3.0, 4.0], [0.3, 0.4]])
+    >>> clipped, count = fg.optim.per_example_layer_norm_clip([grads], 1.0)
+    >>> clipped, count
+    ([Array([0.9, 1.2])], [Array(1)])
     """
     _check_examples("per_example_layer_norm_clip", grads)
     leaves, structure = _tree.flatten(grads)

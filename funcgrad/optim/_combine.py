@@ -18,6 +18,7 @@ from funcgrad.optim._base import (
     with_extra_args_support,
 )
 from funcgrad.optim._masking import masked
+from funcgrad.tracebacks import boundary
 
 
 class PartitionState(NamedTuple):
@@ -42,9 +43,11 @@ def chain(*args: GradientTransformation) -> GradientTransformationExtraArgs:
         check_transformation("chain", f"argument {k}", tx)
     transforms = [with_extra_args_support(tx) for tx in args]
 
+    @boundary
     def init(params: Params) -> OptState:
         return tuple(tx.init(params) for tx in transforms)
 
+    @boundary
     def update(
         updates: Updates, state: OptState, params: Params | None = None, **extra_args: Any
     ) -> tuple[Updates, OptState]:
@@ -64,7 +67,20 @@ def chain(*args: GradientTransformation) -> GradientTransformationExtraArgs:
 
 
 def named_chain(*args: tuple[str, GradientTransformation]) -> GradientTransformationExtraArgs:
-    """As `chain`, of pairs ``(name, transformation)``: the state is a dictionary."""
+    """As `chain`, of pairs ``(name, transformation)``: the state is a dictionary.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.named_chain(("clip", fg.optim.clip(0.5)), ("step", fg.optim.sgd(0.1)))
+    >>> updates, state = optimizer.update(x, optimizer.init(x))
+    >>> updates
+    Array([-0.05, -0.05])
+    >>> list(state)
+    ['clip', 'step']
+    """
     names = [name for name, _ in args]
     if len(set(names)) != len(names):
         raise ValueError(f"named_chain: names must differ, but are {names}{at_line()}")
@@ -72,9 +88,11 @@ def named_chain(*args: tuple[str, GradientTransformation]) -> GradientTransforma
         check_transformation("named_chain", repr(name), tx)
     transforms = [(name, with_extra_args_support(tx)) for name, tx in args]
 
+    @boundary
     def init(params: Params) -> OptState:
         return {name: tx.init(params) for name, tx in transforms}
 
+    @boundary
     def update(
         updates: Updates, state: OptState, params: Params | None = None, **extra_args: Any
     ) -> tuple[Updates, OptState]:
@@ -136,9 +154,11 @@ def partition(
             for label, tx in transforms.items()
         }
 
+    @boundary
     def init(params: Params) -> OptState:
         return PartitionState({label: tx.init(params) for label, tx in parts(params).items()})
 
+    @boundary
     def update(
         updates: Updates, state: OptState, params: Params | None = None, **extra_args: Any
     ) -> tuple[Updates, OptState]:
@@ -166,6 +186,17 @@ def _labels_for(param_labels: Any, values: Any, transforms: Mapping[Hashable, An
 
 
 def selective_transform(optimizer: GradientTransformation, *, freeze_mask: Any) -> GradientTransformationExtraArgs:
-    """The optimiser for the leaves where `freeze_mask` is False; the others stay as they are."""
+    """The optimiser for the leaves where `freeze_mask` is False; the others stay as they are.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.selective_transform(fg.optim.sgd(0.1), freeze_mask={"a": True, "b": False})
+    >>> params = {"a": x, "b": x}
+    >>> optimizer.update(params, optimizer.init(params))[0]
+    {'a': Array([0., 0.]), 'b': Array([-0.1, -0.2])}
+    """
     labels = _tree.map(lambda frozen: "freeze" if frozen else "train", freeze_mask)
     return partition({"train": optimizer, "freeze": set_to_zero()}, labels)

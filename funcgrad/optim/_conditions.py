@@ -120,6 +120,19 @@ def conditionally_transform(
     """Apply `inner` where ``should_transform_fn(step)`` holds; else hand the updates through.
 
     With `forward_extra_args` the function gets further keyword arguments of `update`.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.conditionally_transform(fg.optim.sgd(0.1), lambda step: step < 1)
+    >>> state = optimizer.init(x)
+    >>> updates, state = optimizer.update(x, state)
+    >>> updates
+    Array([-0.1, -0.2])
+    >>> optimizer.update(x, state)[0]
+    Array([1., 2.])
     """
     inner = with_extra_args_support(inner)
 
@@ -140,7 +153,21 @@ def conditionally_transform(
 def conditionally_mask(
     inner: GradientTransformation, should_transform_fn: Callable[..., Any], forward_extra_args: bool = False
 ) -> GradientTransformationExtraArgs:
-    """Apply `inner` where ``should_transform_fn(step)`` holds; else the updates are zero."""
+    """Apply `inner` where ``should_transform_fn(step)`` holds; else the updates are zero.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.conditionally_mask(fg.optim.sgd(0.1), lambda step: step < 1)
+    >>> state = optimizer.init(x)
+    >>> updates, state = optimizer.update(x, state)
+    >>> updates
+    Array([-0.1, -0.2])
+    >>> optimizer.update(x, state)[0]
+    Array([0., 0.])
+    """
     inner = with_extra_args_support(inner)
 
     def init(params: Params) -> OptState:
@@ -158,7 +185,18 @@ def conditionally_mask(
 
 
 def zero_nans() -> GradientTransformation:
-    """Replace NaN by 0; the state tells in which leaves there were any."""
+    """Replace NaN by 0; the state tells in which leaves there were any.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.zero_nans()
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([ 0.5, -1. ])
+    """
 
     def init(params: Params) -> OptState:
         return ZeroNansState(map_trees(lambda p: np.zeros((), bool), params))
@@ -171,7 +209,18 @@ def zero_nans() -> GradientTransformation:
 
 
 def keep_params_nonnegative() -> GradientTransformation:
-    """Shorten updates so that no parameter falls below 0."""
+    """Shorten updates so that no parameter falls below 0.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.keep_params_nonnegative()
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([ 0.5, -1. ])
+    """
 
     def update(updates: Updates, state: OptState, params: Params) -> tuple[Updates, OptState]:
         return map_trees(lambda u, p: np.where(p + u < 0, -p, u), updates, params), state

@@ -60,6 +60,16 @@ def scale_by_factored_rms(
 
     See `adafactor` for the parameters (Shazeer and Stern 2018, arXiv:1804.04235); ``decay_rate_fn(step, decay_rate)``
     says how much of the averages remains.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.scale_by_factored_rms()
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([ 1., -1.])
     """
     at_least("scale_by_factored_rms", "min_dim_size_to_factor", min_dim_size_to_factor, 1)
 

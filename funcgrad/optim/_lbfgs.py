@@ -57,6 +57,16 @@ def scale_by_lbfgs(memory_size: int = 10, scale_init_precond: bool = True) -> Gr
     scale_init_precond
         Whether the approximation starts from the identity times the last curvature (and, at the first update, from
         a step of length 1 at most), else from the identity.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.scale_by_lbfgs()
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([ 0.4472, -0.8944])
     """
     at_least("scale_by_lbfgs", "memory_size", memory_size, 1)
 

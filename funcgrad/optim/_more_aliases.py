@@ -49,6 +49,16 @@ def adagrad(
     """AdaGrad: by the root of the sum of all squares (Duchi et al. 2011).
 
     `initial_accumulator_value` is where the sum begins; `eps` stands under the root.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.adagrad(0.1)
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([-0.0845,  0.0953])
     """
     return chain(scale_by_rss(initial_accumulator_value, eps), scale_by_learning_rate(learning_rate))
 
@@ -72,6 +82,16 @@ def adadelta(
         Under both roots.
     weight_decay, weight_decay_mask
         See `add_decayed_weights`; the decay is added to the gradients.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.adadelta(0.1)
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([-0.0003,  0.0003])
     """
     return chain(
         add_decayed_weights(weight_decay, weight_decay_mask),
@@ -109,6 +129,16 @@ def rmsprop(
         See `sgd`; they act on the scaled updates.
     bias_correction
         Whether to correct averages for their beginning.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.rmsprop(0.1)
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([-0.3162,  0.3162])
     """
     scaling = scale_by_stddev if centered else scale_by_rms
     return chain(
@@ -135,6 +165,16 @@ def rprop(
         What a step size is multiplied by when its gradient changes sign, and when it does not.
     min_step_size, max_step_size
         Bounds of step sizes.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.rprop(0.1)
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([-0.1,  0.1])
     """
     return chain(scale_by_rprop(learning_rate, eta_minus, eta_plus, min_step_size, max_step_size), scale(-1.0))
 
@@ -175,6 +215,16 @@ def adafactor(
         Added to squares.
     factored
         False keeps all squares of everything.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.adafactor(0.1)
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([-0.1581,  0.1581])
     """
     stages: list[GradientTransformation] = [
         scale_by_factored_rms(factored, decay_rate, decay_offset, min_dim_size_to_factor, eps)
@@ -214,6 +264,16 @@ def lars(
         See `scale_by_trust_ratio`, and for which leaves.
     momentum, nesterov
         See `sgd`; they act on the scaled updates.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.lars(0.1)
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([-0.0001,  0.0002])
     """
     return chain(
         add_decayed_weights(weight_decay, weight_decay_mask),
@@ -232,7 +292,18 @@ def lamb(
     weight_decay: ScalarOrSchedule = 0.0,
     mask: MaskOrFn | None = None,
 ) -> GradientTransformationExtraArgs:
-    """Adam with layer-wise rates for large batches (You et al. 2019, arXiv:1904.00962)."""
+    """Adam with layer-wise rates for large batches (You et al. 2019, arXiv:1904.00962).
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.lamb(0.1)
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([-0.1581,  0.1581])
+    """
     return chain(
         scale_by_adam(b1, b2, eps, eps_root),
         add_decayed_weights(weight_decay, mask),
@@ -242,7 +313,18 @@ def lamb(
 
 
 def fromage(learning_rate: ScalarOrSchedule, min_norm: Any = 1e-6) -> GradientTransformationExtraArgs:
-    """Steps in proportion to weights, which are then shrunk (Bernstein et al. 2020, arXiv:2002.03432)."""
+    """Steps in proportion to weights, which are then shrunk (Bernstein et al. 2020, arXiv:2002.03432).
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.fromage(0.1)
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([-0.1045,  0.1891])
+    """
 
     def shrink(rate: Any) -> Any:
         return 1 / (1 + rate**2) ** 0.5
@@ -264,31 +346,86 @@ def novograd(
     eps_root: Any = 0.0,
     weight_decay: Any = 0.0,
 ) -> GradientTransformationExtraArgs:
-    """Momentum over gradients divided by averages of their leaf's norm (Ginsburg et al. 2019, arXiv:1905.11286)."""
+    """Momentum over gradients divided by averages of their leaf's norm (Ginsburg et al. 2019, arXiv:1905.11286).
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.novograd(0.1)
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([-0.0447,  0.0894])
+    """
     return chain(scale_by_novograd(b1, b2, eps, eps_root, weight_decay), scale_by_learning_rate(learning_rate))
 
 
 def sm3(learning_rate: Any, momentum: Any = 0.9) -> GradientTransformationExtraArgs:
-    """AdaGrad with as much memory as rows and columns need (Anil et al. 2019, arXiv:1901.11150)."""
+    """AdaGrad with as much memory as rows and columns need (Anil et al. 2019, arXiv:1901.11150).
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.sm3(0.1)
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([-0.01,  0.01])
+    """
     return chain(scale_by_sm3(momentum), scale(-learning_rate))
 
 
 def noisy_sgd(
     learning_rate: ScalarOrSchedule, eta: Any = 0.01, gamma: Any = 0.55, key: Any = 0
 ) -> GradientTransformationExtraArgs:
-    """Gradient descent with noise that fades (Neelakantan et al. 2015, arXiv:1511.06807); see `add_noise`."""
+    """Gradient descent with noise that fades (Neelakantan et al. 2015, arXiv:1511.06807); see `add_noise`.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.noisy_sgd(0.1, 0.5)
+    >>> updates, state = optimizer.update(x, optimizer.init(x), x)
+    >>> updates.shape
+    (2,)
+    """
     return chain(add_noise(eta, gamma, key), scale_by_learning_rate(learning_rate))
 
 
 def sign_sgd(learning_rate: ScalarOrSchedule) -> GradientTransformationExtraArgs:
-    """Steps of one size by the signs of gradients (Bernstein et al. 2018, arXiv:1802.04434)."""
+    """Steps of one size by the signs of gradients (Bernstein et al. 2018, arXiv:1802.04434).
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.sign_sgd(0.1)
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([-0.1,  0.1])
+    """
     return chain(scale_by_sign(), scale_by_learning_rate(learning_rate))
 
 
 def signum(
     learning_rate: ScalarOrSchedule, beta: Any = 0.9, accumulator_dtype: Any = None
 ) -> GradientTransformationExtraArgs:
-    """`sign_sgd` of a moving average of gradients."""
+    """`sign_sgd` of a moving average of gradients.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.signum(0.1)
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([-0.1,  0.1])
+    """
     average = ema(beta, debias=False, accumulator_dtype=accumulator_dtype)
     return chain(average, scale_by_sign(), scale_by_learning_rate(learning_rate))
 
@@ -296,7 +433,18 @@ def signum(
 def optimistic_gradient_descent(
     learning_rate: ScalarOrSchedule, alpha: Any = 1.0, beta: Any = 1.0
 ) -> GradientTransformationExtraArgs:
-    """Gradient descent with negative momentum, for games (Mokhtari et al. 2019, arXiv:1901.08511)."""
+    """Gradient descent with negative momentum, for games (Mokhtari et al. 2019, arXiv:1901.08511).
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.optimistic_gradient_descent(0.1)
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([-0.05,  0.1 ])
+    """
     return chain(scale_by_optimistic_gradient(alpha, beta), scale_by_learning_rate(learning_rate))
 
 
@@ -312,7 +460,18 @@ def optimistic_adam_v2(
     mu_dtype: Any = None,
     nesterov: bool = True,
 ) -> GradientTransformationExtraArgs:
-    """Adam with negative momentum, for games (Daskalakis et al. 2017, arXiv:1711.00141)."""
+    """Adam with negative momentum, for games (Daskalakis et al. 2017, arXiv:1711.00141).
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.optimistic_adam_v2(0.1)
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([-0.1474,  0.1474])
+    """
     return chain(
         scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov),
         scale_by_optimistic_gradient(alpha, beta),
@@ -327,7 +486,18 @@ def polyak_sgd(
     eps: Any = 0.0,
     variant: str = "sps",
 ) -> GradientTransformationExtraArgs:
-    """Gradient descent with Polyak's step size; `update` takes the loss as ``value=``: see `scale_by_polyak`."""
+    """Gradient descent with Polyak's step size; `update` takes the loss as ``value=``: see `scale_by_polyak`.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.polyak_sgd()
+    >>> updates, state = optimizer.update(2 * x, optimizer.init(x), x, value=np.sum(x**2))
+    >>> np.round(updates, 4)
+    array([-0.5, -1. ])
+    """
     return chain(sgd(scaling), scale_by_polyak(f_min, max_learning_rate, eps, variant))
 
 

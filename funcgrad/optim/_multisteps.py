@@ -43,7 +43,15 @@ class MultiStepsState(NamedTuple):
 
 
 def skip_not_finite(updates: Updates, gradient_step: Any, params: Params | None) -> tuple[Any, Any]:
-    """For `MultiSteps`: skip gradients with elements that are not finite."""
+    """For `MultiSteps`: skip gradients with elements that are not finite.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> bool(fg.optim.skip_not_finite(np.array([1.0, np.nan]), 0, None)[0])
+    True
+    """
     count: Any = zero_count()
     for x in _tree.leaves(updates):
         count = count + np.sum(~np.isfinite(x)).astype(_np.int32)
@@ -53,7 +61,17 @@ def skip_not_finite(updates: Updates, gradient_step: Any, params: Params | None)
 def skip_large_updates(
     updates: Updates, gradient_step: Any, params: Params | None, max_squared_norm: Any
 ) -> tuple[Any, Any]:
-    """For `MultiSteps` (with `functools.partial`): skip gradients whose squared norm is not below a bound."""
+    """For `MultiSteps` (with `functools.partial`): skip gradients whose squared norm is not below a bound.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> import funcgrad as fg
+    >>> skip, _ = 0, 0
+    >>> bool(fg.optim.skip_large_updates(np.array([3.0, 4.0]), 0, None, max_squared_norm=1.0)[0])
+    True
+    """
     square = sum((np.sum(abs_sq(x)) for x in _tree.leaves(updates)), start=np.asarray(_np.float32(0)))
     skip = ~(square < max_squared_norm)
     return skip, {"should_skip": skip, "norm_squared": square}

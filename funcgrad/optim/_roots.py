@@ -103,7 +103,18 @@ def _inverse_root(square: Any, eps: Any) -> Any:
 
 
 def scale_by_rss(initial_accumulator_value: Any = 0.1, eps: Any = 1e-7) -> GradientTransformation:
-    """AdaGrad's scaling, by the root of the sum of all squares (Duchi et al. 2011); see `adagrad`."""
+    """AdaGrad's scaling, by the root of the sum of all squares (Duchi et al. 2011); see `adagrad`.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.scale_by_rss()
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([ 0.8452, -0.9535])
+    """
 
     def init(params: Params) -> OptState:
         return ScaleByRssState(tree.real_zeros_like(params, initial_accumulator_value))
@@ -127,7 +138,18 @@ def scale_by_rms(
     eps_in_sqrt: bool = True,
     bias_correction: bool = False,
 ) -> GradientTransformation:
-    """RMSProp's scaling, by the root of the average of squares (Tieleman and Hinton 2012); see `rmsprop`."""
+    """RMSProp's scaling, by the root of the average of squares (Tieleman and Hinton 2012); see `rmsprop`.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.scale_by_rms()
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([ 3.1623, -3.1623])
+    """
 
     def init(params: Params) -> OptState:
         nu = tree.real_zeros_like(params, initial_scale)
@@ -151,7 +173,18 @@ def scale_by_stddev(
     eps_in_sqrt: bool = True,
     bias_correction: bool = False,
 ) -> GradientTransformation:
-    """Centred RMSProp's scaling, by the standard deviation of gradients (Graves 2013, arXiv:1308.0850)."""
+    """Centred RMSProp's scaling, by the standard deviation of gradients (Graves 2013, arXiv:1308.0850).
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.scale_by_stddev()
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([ 3.3333, -3.3333])
+    """
 
     def init(params: Params) -> OptState:
         mu, nu = tree.zeros_like(params), tree.real_zeros_like(params, initial_scale)
@@ -172,7 +205,18 @@ def scale_by_stddev(
 
 
 def scale_by_adadelta(rho: Any = 0.9, eps: Any = 1e-6) -> GradientTransformation:
-    """AdaDelta's scaling (Zeiler 2012, arXiv:1212.5701); see `adadelta`."""
+    """AdaDelta's scaling (Zeiler 2012, arXiv:1212.5701); see `adadelta`.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.scale_by_adadelta()
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([ 0.0032, -0.0032])
+    """
 
     def init(params: Params) -> OptState:
         return ScaleByAdaDeltaState(tree.zeros_like(params), tree.zeros_like(params))
@@ -195,7 +239,18 @@ def scale_by_rprop(
     min_step_size: Any = 1e-6,
     max_step_size: Any = 50.0,
 ) -> GradientTransformation:
-    """Rprop's steps: each element's size grows while its gradient keeps its sign (Riedmiller and Braun 1993)."""
+    """Rprop's steps: each element's size grows while its gradient keeps its sign (Riedmiller and Braun 1993).
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.scale_by_rprop(0.1)
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([ 0.1, -0.1])
+    """
 
     def init(params: Params) -> OptState:
         return ScaleByRpropState(tree.full_like(params, learning_rate), tree.zeros_like(params))
@@ -217,7 +272,18 @@ def scale_by_rprop(
 
 
 def scale_by_optimistic_gradient(alpha: Any = 1.0, beta: Any = 1.0) -> GradientTransformation:
-    """``(alpha + beta) * g - beta * last g`` (Mokhtari et al. 2019, arXiv:1901.08511)."""
+    """``(alpha + beta) * g - beta * last g`` (Mokhtari et al. 2019, arXiv:1901.08511).
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.scale_by_optimistic_gradient()
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([ 0.5, -1. ])
+    """
 
     def init(params: Params) -> OptState:
         return ScaleByOptimisticGradientState(np.asarray(True), tree.zeros_like(params))
@@ -234,7 +300,18 @@ def scale_by_optimistic_gradient(alpha: Any = 1.0, beta: Any = 1.0) -> GradientT
 
 
 def scale_by_sm3(b1: Any = 0.9, b2: Any = 1.0, eps: Any = 1e-8) -> GradientTransformation:
-    """SM3's scaling: of squares only the maxima along axes are kept (Anil et al. 2019, arXiv:1901.11150)."""
+    """SM3's scaling: of squares only the maxima along axes are kept (Anil et al. 2019, arXiv:1901.11150).
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.scale_by_sm3()
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([ 0.1, -0.1])
+    """
 
     def init(params: Params) -> OptState:
         if any(dtype_of(p).kind == "c" for p in _tree.leaves(params)):
@@ -271,7 +348,18 @@ def scale_by_novograd(
     weight_decay: Any = 0.0,
     mu_dtype: Any = None,
 ) -> GradientTransformation:
-    """NovoGrad's scaling, by an average of squared norms per leaf (Ginsburg et al. 2019, arXiv:1905.11286)."""
+    """NovoGrad's scaling, by an average of squared norms per leaf (Ginsburg et al. 2019, arXiv:1905.11286).
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.scale_by_novograd()
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([ 0.4472, -0.8944])
+    """
 
     def init(params: Params) -> OptState:
         nu = map_trees(lambda p: np.zeros((), tree.real_dtype(p)), params)

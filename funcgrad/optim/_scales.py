@@ -52,7 +52,18 @@ def scale(step_size: Any) -> GradientTransformation:
 def scale_by_learning_rate(
     learning_rate: ScalarOrSchedule | None = None, *, flip_sign: bool = True
 ) -> GradientTransformation:
-    """Multiply the updates by minus the learning rate: a number, a schedule, or None for no scaling at all."""
+    """Multiply the updates by minus the learning rate: a number, a schedule, or None for no scaling at all.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.scale_by_learning_rate(0.1)
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([-0.05,  0.1 ])
+    """
     if learning_rate is None:
         return identity()
     sign = -1 if flip_sign else 1
@@ -62,7 +73,18 @@ def scale_by_learning_rate(
 
 
 def scale_by_schedule(step_size_fn: Schedule) -> GradientTransformation:
-    """Multiply the updates by ``step_size_fn(count)``, where `count` is the number of updates so far."""
+    """Multiply the updates by ``step_size_fn(count)``, where `count` is the number of updates so far.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.scale_by_schedule(lambda count: 0.5)
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([ 0.25, -0.5 ])
+    """
 
     def init(params: Params) -> OptState:
         return ScaleByScheduleState(zero_count())
@@ -75,7 +97,18 @@ def scale_by_schedule(step_size_fn: Schedule) -> GradientTransformation:
 
 
 def scale_by_sign() -> GradientTransformation:
-    """Only the signs of the updates."""
+    """Only the signs of the updates.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.scale_by_sign()
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([ 1., -1.])
+    """
     return transformation(
         "scale_by_sign", init_empty_state, lambda updates, state, params: (map_trees(np.sign, updates), state)
     )
@@ -95,7 +128,15 @@ def safe_norm(x: Any, min_norm: Any, axis: Any = None, keepdims: bool = False) -
 
 
 def safe_root_mean_squares(x: Any, min_rms: Any) -> Any:
-    """max(root of the mean of squares of `x`, `min_rms`), with derivative 0 below."""
+    """max(root of the mean of squares of `x`, `min_rms`), with derivative 0 below.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> fg.optim.safe_root_mean_squares(np.array([3.0, 4.0]), 0.0)
+    Array(3.53553391)
+    """
     return _safe_root(x, min_rms, lambda v: np.mean(abs_sq(v)))
 
 
@@ -108,7 +149,18 @@ def _safe_root(x: Any, least: Any, measure: Any) -> Any:
 
 
 def scale_by_param_block_norm(min_scale: Any = 1e-3) -> GradientTransformation:
-    """Multiply each leaf by the norm of its parameters, at least `min_scale`."""
+    """Multiply each leaf by the norm of its parameters, at least `min_scale`.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.scale_by_param_block_norm()
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([ 1.118 , -2.2361])
+    """
 
     def update(updates: Updates, state: OptState, params: Params) -> tuple[Updates, OptState]:
         return map_trees(lambda u, p: u * like(safe_norm(p, min_scale), u), updates, params), state
@@ -117,7 +169,18 @@ def scale_by_param_block_norm(min_scale: Any = 1e-3) -> GradientTransformation:
 
 
 def scale_by_param_block_rms(min_scale: Any = 1e-3) -> GradientTransformation:
-    """Multiply each leaf by the root mean square of its parameters, at least `min_scale`."""
+    """Multiply each leaf by the root mean square of its parameters, at least `min_scale`.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.scale_by_param_block_rms()
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([ 0.7906, -1.5811])
+    """
 
     def update(updates: Updates, state: OptState, params: Params) -> tuple[Updates, OptState]:
         return map_trees(lambda u, p: u * like(safe_root_mean_squares(p, min_scale), u), updates, params), state
@@ -129,6 +192,16 @@ def scale_by_trust_ratio(min_norm: Any = 0.0, trust_coefficient: Any = 1.0, eps:
     """Multiply each leaf by ``trust_coefficient * |params| / (|updates| + eps)``: updates in proportion to weights.
 
     Where one of both norms is 0, the factor is 1 (You et al. 2017, arXiv:1708.03888).
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.scale_by_trust_ratio()
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([ 1., -2.])
     """
 
     def scaled(update: Any, param: Any) -> Any:
@@ -145,7 +218,18 @@ def scale_by_trust_ratio(min_norm: Any = 0.0, trust_coefficient: Any = 1.0, eps:
 
 
 def normalize_by_update_norm(scale_factor: Any = 1.0, eps: Any = 1e-6) -> GradientTransformation:
-    """``scale_factor * updates / (|updates| + eps)``, with the norm of all leaves together."""
+    """``scale_factor * updates / (|updates| + eps)``, with the norm of all leaves together.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.normalize_by_update_norm()
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([ 0.4472, -0.8944])
+    """
 
     def update(updates: Updates, state: OptState, params: Params | None) -> tuple[Updates, OptState]:
         return tree.scale(scale_factor / (tree.norm(updates) + eps), updates), state
@@ -156,6 +240,16 @@ def normalize_by_update_norm(scale_factor: Any = 1.0, eps: Any = 1e-6) -> Gradie
 def centralize() -> GradientTransformation:
     """Subtract the mean over all axes but the first from matrices and larger arrays (Yong et al. 2020,
     arXiv:2004.01461).
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.centralize()
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([ 0.5, -1. ])
     """
 
     def centred(g: Any) -> Any:
@@ -174,6 +268,16 @@ def scale_by_polyak(
 
     `update` takes the loss as ``value=``. With ``variant="sps+"`` a gap below zero counts as zero
     (Loizou et al. 2021, arXiv:2002.10542; Garrigos et al. 2023, arXiv:2307.14528).
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.scale_by_polyak()
+    >>> updates, state = optimizer.update(2 * x, optimizer.init(x), x, value=np.sum(x**2))
+    >>> np.round(updates, 4)
+    array([0.5, 1. ])
     """
     if variant not in ("sps", "sps+"):
         raise ValueError(f"scale_by_polyak: variant must be 'sps' or 'sps+', not {variant!r}{at_line()}")
@@ -216,6 +320,16 @@ def scale_by_distance_over_gradients(
         Of the copy of the first parameters; by default their own.
     global_scale
         A factor for all steps; -1 to descend.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.scale_by_distance_over_gradients()
+    >>> updates, state = optimizer.update(np.array([0.5, -1.0]), optimizer.init(x), x)
+    >>> np.round(updates, 4)
+    array([ 0., -0.])
     """
 
     def distance(x: Any, y: Any) -> Any:

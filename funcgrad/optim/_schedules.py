@@ -12,7 +12,16 @@ from funcgrad.optim._base import Schedule, at_least
 
 
 def constant_schedule(value: Any) -> Schedule:
-    """Always `value`."""
+    """Always `value`.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> schedule = fg.optim.constant_schedule(0.1)
+    >>> [round(float(schedule(k)), 4) for k in (0, 5, 10)]
+    [0.1, 0.1, 0.1]
+    """
     return lambda count: value
 
 
@@ -246,6 +255,14 @@ def linear_onecycle_schedule(
         The first value is ``peak_value / div_factor``.
     final_div_factor
         The last value is the first one divided by it.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> schedule = fg.optim.linear_onecycle_schedule(10, 0.1)
+    >>> [round(float(schedule(k)), 4) for k in (0, 5, 10)]
+    [0.004, 0.0616, 0.0]
     """
     at_least("linear_onecycle_schedule", "transition_steps", transition_steps, 1)
     ends = {
@@ -263,7 +280,16 @@ def cosine_onecycle_schedule(
     div_factor: float = 25.0,
     final_div_factor: float = 1e4,
 ) -> Schedule:
-    """As `linear_onecycle_schedule`, along half cosines and in two parts: PyTorch's ``OneCycleLR``."""
+    """As `linear_onecycle_schedule`, along half cosines and in two parts: PyTorch's ``OneCycleLR``.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> schedule = fg.optim.cosine_onecycle_schedule(10, 0.1)
+    >>> [round(float(schedule(k)), 4) for k in (0, 5, 10)]
+    [0.004, 0.0812, 0.0]
+    """
     at_least("cosine_onecycle_schedule", "transition_steps", transition_steps, 1)
     ends = {
         int(pct_start * transition_steps): div_factor,
@@ -307,7 +333,16 @@ def _warmup(name: str, init_value: Any, peak_value: Any, warmup_steps: int) -> S
 
 
 def warmup_constant_schedule(init_value: Any, peak_value: Any, warmup_steps: int) -> Schedule:
-    """Up in a straight line, then constant."""
+    """Up in a straight line, then constant.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> schedule = fg.optim.warmup_constant_schedule(0.0, 0.1, 5)
+    >>> [round(float(schedule(k)), 4) for k in (0, 5, 10)]
+    [0.0, 0.1, 0.1]
+    """
     rise = _warmup("warmup_constant_schedule", init_value, peak_value, warmup_steps)
     return join_schedules([rise, constant_schedule(peak_value)], [warmup_steps])
 
@@ -357,7 +392,16 @@ def warmup_exponential_decay_schedule(
     staircase: bool = False,
     end_value: Any = None,
 ) -> Schedule:
-    """Up in a straight line, then `exponential_decay`."""
+    """Up in a straight line, then `exponential_decay`.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> schedule = fg.optim.warmup_exponential_decay_schedule(0.0, 0.1, 5, 5, 0.5)
+    >>> [round(float(schedule(k)), 4) for k in (0, 5, 10)]
+    [0.0, 0.1, 0.05]
+    """
     rise = _warmup("warmup_exponential_decay_schedule", init_value, peak_value, warmup_steps)
     fall = exponential_decay(peak_value, transition_steps, decay_rate, transition_begin, staircase, end_value)
     return join_schedules([rise, fall], [warmup_steps])
@@ -367,6 +411,15 @@ def sgdr_schedule(cosine_kwargs: Iterable[Mapping[str, Any]]) -> Schedule:
     """Several `warmup_cosine_decay_schedule`s in a row: descent with warm restarts (Loshchilov and Hutter 2016).
 
     `cosine_kwargs` has the arguments of each.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> cycle = {"init_value": 0.0, "peak_value": 0.1, "decay_steps": 10, "warmup_steps": 5}
+    >>> schedule = fg.optim.sgdr_schedule([cycle])
+    >>> [round(float(schedule(k)), 4) for k in (0, 5, 10)]
+    [0.0, 0.1, 0.0]
     """
     cycles = list(cosine_kwargs)
     if not cycles:

@@ -108,7 +108,18 @@ def lookahead(
 
 
 def flatten(inner: GradientTransformation) -> GradientTransformationExtraArgs:
-    """Let `inner` see all leaves as one vector: fewer operations for many small leaves."""
+    """Let `inner` see all leaves as one vector: fewer operations for many small leaves.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.flatten(fg.optim.sgd(0.1))
+    >>> updates, state = optimizer.update({"w": x}, optimizer.init({"w": x}))
+    >>> updates
+    {'w': Array([-0.1, -0.2])}
+    """
     inner = with_extra_args_support(inner)
 
     def init(params: Params) -> OptState:

@@ -149,6 +149,17 @@ def scale_by_zoom_linesearch(
         The length of an interval at which the search gives up.
     initial_guess_strategy
         ``"keep"``: begin with the last step size; ``"one"``: with 1.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> x = np.array([1.0, 2.0])
+    >>> optimizer = fg.optim.scale_by_zoom_linesearch(max_linesearch_steps=10)
+    >>> f = lambda x: np.sum(x**2)
+    >>> updates, state = optimizer.update(-2 * x, optimizer.init(x), x, value=f(x), grad=2 * x, value_fn=f)
+    >>> np.round(updates, 4)
+    array([-1., -2.])
     """
     name = "scale_by_zoom_linesearch"
     at_least(name, "max_linesearch_steps", max_linesearch_steps, 1)

@@ -14,90 +14,226 @@ from funcgrad.optim._base import abs_sq, check_match, dtype_of, like, map_trees
 
 
 def add(tree_x: Any, tree_y: Any, *other_trees: Any) -> Any:
-    """The sum of trees, leaf by leaf."""
+    """The sum of trees, leaf by leaf.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> fg.optim.tree.add({"a": 1.0}, {"a": 2.0})
+    {'a': 3.0}
+    """
     for other in (tree_y, *other_trees):
         tree_x = map_trees(lambda x, y: x + y, tree_x, other)
     return tree_x
 
 
 def sub(tree_x: Any, tree_y: Any) -> Any:
-    """The difference of two trees."""
+    """The difference of two trees.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> fg.optim.tree.sub({"a": 1.0}, {"a": 2.0})
+    {'a': -1.0}
+    """
     return map_trees(lambda x, y: x - y, tree_x, tree_y)
 
 
 def mul(tree_x: Any, tree_y: Any) -> Any:
-    """The product of two trees, element by element."""
+    """The product of two trees, element by element.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> fg.optim.tree.mul({"a": 3.0}, {"a": 2.0})
+    {'a': 6.0}
+    """
     return map_trees(lambda x, y: x * y, tree_x, tree_y)
 
 
 def div(tree_x: Any, tree_y: Any) -> Any:
-    """The quotient of two trees, element by element."""
+    """The quotient of two trees, element by element.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> fg.optim.tree.div({"a": 3.0}, {"a": 2.0})
+    {'a': 1.5}
+    """
     return map_trees(lambda x, y: x / y, tree_x, tree_y)
 
 
 def scale(scalar: Any, tree: Any) -> Any:
-    """`scalar` times every leaf, in the leaf's dtype."""
+    """`scalar` times every leaf, in the leaf's dtype.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> fg.optim.tree.scale(2.0, {"a": 3.0})
+    {'a': 6.0}
+    """
     return map_trees(lambda x: like(scalar, x) * x, tree)
 
 
 def add_scale(tree_x: Any, scalar: Any, tree_y: Any) -> Any:
-    """``tree_x + scalar * tree_y``."""
+    """``tree_x + scalar * tree_y``.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> fg.optim.tree.add_scale({"a": 1.0}, 2.0, {"a": 3.0})
+    {'a': 7.0}
+    """
     return map_trees(lambda x, y: x + like(scalar, y) * y, tree_x, tree_y)
 
 
 def where(condition: Any, tree_x: Any, tree_y: Any) -> Any:
-    """``tree_x`` where the condition (one for all) holds, else ``tree_y``."""
+    """``tree_x`` where the condition (one for all) holds, else ``tree_y``.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> fg.optim.tree.where(True, {"a": 1.0}, {"a": 2.0})
+    {'a': Array(1.)}
+    """
     return map_trees(lambda x, y: np.where(condition, x, y), tree_x, tree_y)
 
 
 def zeros_like(tree: Any, dtype: Any = None) -> Any:
-    """Zeros with the shapes (and dtypes, unless `dtype` is given) of a tree."""
+    """Zeros with the shapes (and dtypes, unless `dtype` is given) of a tree.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> fg.optim.tree.zeros_like({"a": np.ones(2)})
+    {'a': Array([0., 0.])}
+    """
     return map_trees(lambda x: np.zeros_like(x, dtype=dtype), tree)
 
 
 def ones_like(tree: Any, dtype: Any = None) -> Any:
-    """Ones with the shapes (and dtypes) of a tree."""
+    """Ones with the shapes (and dtypes) of a tree.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> fg.optim.tree.ones_like({"a": np.zeros(2)})
+    {'a': Array([1., 1.])}
+    """
     return map_trees(lambda x: np.ones_like(x, dtype=dtype), tree)
 
 
 def full_like(tree: Any, fill_value: Any, dtype: Any = None) -> Any:
-    """One value everywhere, with the shapes (and dtypes) of a tree."""
+    """One value everywhere, with the shapes (and dtypes) of a tree.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> fg.optim.tree.full_like({"a": np.zeros(2)}, 3.0)
+    {'a': Array([3., 3.])}
+    """
     return map_trees(lambda x: np.full_like(x, fill_value, dtype=dtype), tree)
 
 
 def real_zeros_like(tree: Any, fill_value: Any = 0.0) -> Any:
-    """As `full_like`; real for complex leaves, as squares of absolute values are."""
+    """As `full_like`; real for complex leaves, as squares of absolute values are.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> fg.optim.tree.real_zeros_like({"a": np.ones(1, complex)})
+    {'a': Array([0.])}
+    """
     return map_trees(lambda x: np.full_like(x, fill_value, dtype=real_dtype(x)), tree)
 
 
 def real_dtype(x: Any) -> _np.dtype:
-    """The dtype of |x|."""
+    """The dtype of |x|.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> fg.optim.tree.real_dtype(np.ones(1, complex))
+    dtype('float64')
+    """
     dtype = dtype_of(x)
     return dtype.type(0).real.dtype if dtype.kind == "c" else dtype
 
 
 def cast(tree: Any, dtype: Any) -> Any:
-    """The tree in another dtype, or as it is for None."""
+    """The tree in another dtype, or as it is for None.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> fg.optim.tree.cast({"a": np.ones(1)}, np.float32)
+    {'a': array([1.], dtype=float32)}
+    """
     return tree if dtype is None else map_trees(lambda x: x.astype(_np.dtype(dtype)), tree)
 
 
 def cast_like(tree: Any, other_tree: Any) -> Any:
-    """The tree in the dtypes of another one."""
+    """The tree in the dtypes of another one.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> fg.optim.tree.cast_like({"a": np.ones(1)}, {"a": np.ones(1, np.float32)})
+    {'a': Array([1.], dtype=float32)}
+    """
     return map_trees(lambda x, y: np.asarray(x).astype(dtype_of(y)), tree, other_tree)
 
 
 def conj(tree: Any) -> Any:
-    """The complex conjugate."""
+    """The complex conjugate.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> fg.optim.tree.conj({"a": np.array([1 + 2j])})
+    {'a': Array([1.-2.j])}
+    """
     return map_trees(np.conj, tree)
 
 
 def real(tree: Any) -> Any:
-    """The real part."""
+    """The real part.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> fg.optim.tree.real({"a": np.array([1 + 2j])})
+    {'a': Array([1.])}
+    """
     return map_trees(np.real, tree)
 
 
 def clip(tree: Any, min_value: Any = None, max_value: Any = None) -> Any:
-    """Every element between two bounds."""
+    """Every element between two bounds.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> fg.optim.tree.clip({"a": np.array([-2.0, 3.0])}, -1.0, 1.0)
+    {'a': Array([-1.,  1.])}
+    """
 
     def bound(x: Any) -> Any:
         low = None if min_value is None else like(min_value, x)
@@ -108,27 +244,67 @@ def clip(tree: Any, min_value: Any = None, max_value: Any = None) -> Any:
 
 
 def sum(tree: Any) -> Any:
-    """The sum of all elements of all leaves."""
+    """The sum of all elements of all leaves.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> fg.optim.tree.sum({"a": np.ones(2), "b": 3.0})
+    Array(5.)
+    """
     return _total([np.sum(x) for x in _tree.leaves(tree)])
 
 
 def max(tree: Any) -> Any:
-    """The largest element of all leaves."""
+    """The largest element of all leaves.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> fg.optim.tree.max({"a": np.ones(2), "b": 3.0})
+    Array(3.)
+    """
     return _folded(np.maximum, [np.max(x) for x in _tree.leaves(tree)], "max")
 
 
 def min(tree: Any) -> Any:
-    """The smallest element of all leaves."""
+    """The smallest element of all leaves.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> fg.optim.tree.min({"a": np.ones(2), "b": 3.0})
+    Array(1.)
+    """
     return _folded(np.minimum, [np.min(x) for x in _tree.leaves(tree)], "min")
 
 
 def size(tree: Any) -> int:
-    """How many elements there are."""
+    """How many elements there are.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> fg.optim.tree.size({"a": np.ones(2), "b": 3.0})
+    3
+    """
     return _tree.reduce(lambda total, x: total + int(_np.prod(np.shape(x), dtype=int)), tree, 0)
 
 
 def vdot(tree_x: Any, tree_y: Any) -> Any:
-    """The inner product (of complex trees: with the conjugate of the first)."""
+    """The inner product (of complex trees: with the conjugate of the first).
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> fg.optim.tree.vdot({"a": np.ones(2)}, {"a": np.array([1.0, 2.0])})
+    Array(3.)
+    """
     return _total(_tree.leaves(map_trees(_vdot, tree_x, tree_y)))
 
 
@@ -199,7 +375,15 @@ def dtype(tree: Any, mixed_dtype_handler: str | None = None) -> _np.dtype | None
 
 
 def allclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
-    """Whether all elements of two trees are close."""
+    """Whether all elements of two trees are close.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> fg.optim.tree.allclose({"a": 1.0}, {"a": 1.0 + 1e-9})
+    True
+    """
     check_match("allclose", a, b, "the other tree")
     close = [np.allclose(x, y, rtol, atol, equal_nan) for x, y in zip(_tree.leaves(a), _tree.leaves(b), strict=True)]
     return _folded(np.logical_and, close, "allclose") if close else np.asarray(True)
@@ -209,12 +393,28 @@ def allclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: 
 
 
 def update_moment(updates: Any, moments: Any, decay: Any, order: int) -> Any:
-    """``decay * moments + (1 - decay) * updates ** order``."""
+    """``decay * moments + (1 - decay) * updates ** order``.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> fg.optim.tree.update_moment({"a": 1.0}, {"a": 0.0}, 0.9, 2)
+    {'a': 0.09999999999999998}
+    """
     return map_trees(lambda g, m: mixed(m, g if order == 1 else g**order, decay), updates, moments)
 
 
 def update_moment_per_elem_norm(updates: Any, moments: Any, decay: Any, order: int) -> Any:
-    """As `update_moment`, of absolute values."""
+    """As `update_moment`, of absolute values.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> fg.optim.tree.update_moment_per_elem_norm({"a": 1.0}, {"a": 0.0}, 0.9, 2)
+    {'a': 0.09999999999999998}
+    """
 
     def power(g: Any) -> Any:
         return abs_sq(g) if order == 2 else np.abs(g) ** order
@@ -223,23 +423,55 @@ def update_moment_per_elem_norm(updates: Any, moments: Any, decay: Any, order: i
 
 
 def update_infinity_moment(updates: Any, moments: Any, decay: Any, eps: Any) -> Any:
-    """``max(decay * moments, |updates| + eps)``."""
+    """``max(decay * moments, |updates| + eps)``.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> fg.optim.tree.update_infinity_moment({"a": 1.0}, {"a": 0.0}, 0.9, 1e-8)
+    {'a': Array(1.00000001)}
+    """
     return map_trees(lambda g, m: np.maximum(np.abs(g) + like(eps, m), like(decay, m) * m), updates, moments)
 
 
 def bias_correction(moment: Any, decay: Any, count: Any) -> Any:
-    """``moment / (1 - decay ** count)``: what a moving average that began at zero would be without that."""
+    """``moment / (1 - decay ** count)``: what a moving average that began at zero would be without that.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> fg.optim.tree.bias_correction({"a": 0.1}, 0.9, 1)
+    {'a': 1.0000000000000002}
+    """
     factor = correction(decay, count)
     return map_trees(lambda m: m * like(factor, m), moment)
 
 
 def mixed(old: Any, new: Any, decay: Any) -> Any:
-    """``decay * old + (1 - decay) * new``."""
+    """``decay * old + (1 - decay) * new``.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> fg.optim.tree.mixed(1.0, 2.0, 0.9)
+    1.1
+    """
     return like(decay, old) * old + like(1 - decay, new) * new
 
 
 def correction(decay: Any, count: Any) -> Any:
-    """``1 / (1 - decay ** count)`` in float64: one number for all elements, which multiply by it."""
+    """``1 / (1 - decay ** count)`` in float64: one number for all elements, which multiply by it.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> fg.optim.tree.correction(0.9, 1)
+    10.000000000000002
+    """
     decay = float(decay) if isinstance(decay, (int, float)) else np.asarray(decay).astype(_np.float64)
     return 1 / (1 - decay**count)
 
@@ -248,7 +480,15 @@ def correction(decay: Any, count: Any) -> Any:
 
 
 def get_all_with_path(tree: Any, key: Any) -> list[tuple[tuple[Any, ...], Any]]:
-    """Every value that a named tuple or a dictionary anywhere in the tree has under `key`, with its path."""
+    """Every value that a named tuple or a dictionary anywhere in the tree has under `key`, with its path.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> fg.optim.tree.get_all_with_path({"a": {"w": 1.0}, "b": {"w": 2.0}}, "w")
+    [((DictKey(key='a'), DictKey(key='w')), 1.0), ((DictKey(key='b'), DictKey(key='w')), 2.0)]
+    """
     found: list[tuple[tuple[Any, ...], Any]] = []
     _search(tree, key, (), found)
     return found

@@ -36,6 +36,7 @@ from funcgrad.random._normal import (
     wald,
 )
 from funcgrad.random._uniform import bits, randint, uniform
+from funcgrad.tracebacks import bounded as _bounded
 
 __all__ = [
     "PRNGKey",
@@ -86,3 +87,5 @@ __all__ = [
     "weibull_min",
     "wrap_key_data",
 ]
+
+_bounded(globals())

@@ -67,7 +67,7 @@ def integer(name: str, argument: str, value: Any) -> int:
 
 def extents(name: str, shape: Any, argument: str = "shape") -> Shape:
     """A shape as a tuple of ints."""
-    sequence = isinstance(shape, (tuple, list, np.ndarray)) and np.ndim(shape) > 0
+    sequence = isinstance(shape, (tuple, list)) or (isinstance(shape, np.ndarray) and shape.ndim > 0)
     numbers = tuple(integer(name, argument, n) for n in (shape if sequence or shape == () else (shape,)))
     if any(n < 0 for n in numbers):
         raise ValueError(f"{name}: {argument} {numbers} has a negative extent{at_line()}")
@@ -143,7 +143,7 @@ def compiled(sampler: F) -> F:
 
     @functools.lru_cache(maxsize=1024)  # programs of so many shapes are kept
     def specialised(**statics: Any) -> Callable[..., Any]:
-        return jit(functools.wraps(sampler)(functools.partial(sampler, **statics)))  # type: ignore[no-any-return]
+        return jit(functools.wraps(sampler)(functools.partial(sampler, **statics)))
 
     @functools.wraps(sampler)
     def call(*args: Any, **statics: Any) -> Any:

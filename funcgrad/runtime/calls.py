@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from funcgrad.compile.native import Step
+from funcgrad.compile.native.hosts import host_address, host_integers
 from funcgrad.errors import SourceLocation, at_line
 from funcgrad.ir.program import Atom, Literal, Var
 from funcgrad.lower.calls import Call
@@ -30,7 +31,7 @@ def call_steps(call: Call, slots: Slots, hosts: dict[int, HostCall]) -> list[Ste
     steps = routine(call, slots) if routine else None
     if steps is None:
         host = hosts[call.status] = HostCall(call, slots)
-        steps = [Step(host.address, [], host.total, host.chunk)]
+        steps = [Step(host_address(), host_integers(host.address, call.status), host.total, host.chunk)]
     return steps
 
 
@@ -54,13 +55,13 @@ class HostCall:
     equation
         What is computed.
     address
-        Of the native function.
+        Of the callback, which sets the word that it is given when it is done.
     total, chunk
         How many elements can be computed piece by piece, and how many make a piece; 1 and 0 for a call in one piece.
     """
 
     def __init__(self, call: Call, slots: Slots) -> None:
-        self.equation, self._status = call.equation, call.status
+        self.equation = call.equation
         pairs = zip(call.inputs, call.equation.inputs, strict=True)  # a buffer may be another array, reshaped
         self._inputs = [(_place(a, slots), operand) for a, operand in pairs]
         self._outputs = [(slots[v], v) for v in call.equation.outputs]
@@ -71,7 +72,7 @@ class HostCall:
         self._callback = _KERNEL(self._run)  # kept: the driver holds its bare address
         self.address = ctypes.cast(self._callback, ctypes.c_void_p).value or 0
 
-    def _run(self, bufs: int, ints: int, first: int, last: int) -> None:
+    def _run(self, bufs: int, done: int, first: int, last: int) -> None:
         addresses = ctypes.cast(bufs, ctypes.POINTER(ctypes.c_int64))
         try:
             primitive = self.equation.primitive
@@ -86,18 +87,18 @@ class HostCall:
             with np.errstate(all="ignore"):
                 if primitive.into is not None:
                     primitive.into(outputs, tuple(inputs), dict(self.equation.params))
-                    return
-                results = primitive.reference(*inputs, **self.equation.params)
-            for out, x in zip(outputs, results if primitive.multiple else (results,), strict=True):
-                out[...] = x
+                else:
+                    results = primitive.reference(*inputs, **self.equation.params)
+                    results = results if primitive.multiple else (results,)
+                    for out, x in zip(outputs, results, strict=True):
+                        out[...] = x
+            ctypes.c_int64.from_address(done).value = 1
         except BaseException as error:
             self._failed.error = self._elsewhere = error
-            ctypes.c_int64.from_address(addresses[0]).value = self._status
 
     def failure(self) -> BaseException:
-        """What the last call on this thread raised, with the user's line."""
-        error = getattr(self._failed, "error", None) or self._elsewhere
-        assert error is not None
+        """What the last call on this thread raised, with the user's line; a handler of signals, if it was none."""
+        error = getattr(self._failed, "error", None) or self._elsewhere or KeyboardInterrupt()
         self._failed.error = self._elsewhere = None
         return with_line(error, self.equation.source)
 

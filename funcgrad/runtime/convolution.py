@@ -6,6 +6,7 @@ import functools
 import threading
 from collections.abc import Sequence
 
+from funcgrad import forks
 from funcgrad.compile import engine
 from funcgrad.compile.compiler import native_library
 from funcgrad.compile.engine import Library
@@ -17,7 +18,7 @@ from funcgrad.lower.calls import Call
 from funcgrad.lower.convolution import Convolution, Part, band_size, parts_size
 from funcgrad.runtime.calls import ROUTINES, Slots
 
-_locks = (threading.Lock(), threading.Lock())
+_locks = (forks.held(threading.Lock()), forks.held(threading.Lock()))
 _begun: set[tuple[str, bool]] = set()
 
 

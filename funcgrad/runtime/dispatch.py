@@ -11,26 +11,33 @@ import inspect
 import operator
 import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, NamedTuple, ParamSpec, TypeVar, overload
 
 import numpy as np
 
-from funcgrad import tree
+from funcgrad import config, forks, tree
 from funcgrad.array import Array
 from funcgrad.control.call import call
 from funcgrad.errors import DonatedBufferError, at_line
+from funcgrad.ir.names import with_names
 from funcgrad.ir.program import Program
 from funcgrad.ir.types import ArrayType
+from funcgrad.runtime.c_names import positional_names
 from funcgrad.runtime.caches import functions
-from funcgrad.runtime.executable import executable_for, start_runtime
+from funcgrad.runtime.executable import start_runtime
+from funcgrad.runtime.misses import executable_of, missed
+from funcgrad.runtime.pickling import reduced
 from funcgrad.runtime.stages import Lowered, lower_program
 from funcgrad.trace.builder import trace
 from funcgrad.trace.frame import bind, type_of
 from funcgrad.trace.outputs import RETURNS, checked_leaves
 from funcgrad.trace.tracer import Tracer
+from funcgrad.tracebacks import boundary, shorten
 
 if TYPE_CHECKING:
     from funcgrad.runtime.background import Compilation
+
+_lock = forks.held(threading.RLock())  # of what jitted functions remember
 
 
 class ShapeDtypeStruct:
@@ -44,7 +51,7 @@ class ShapeDtypeStruct:
     __slots__ = ("dtype", "shape")
 
     def __init__(self, shape: Iterable[int], dtype: Any) -> None:
-        self.shape = tuple(map(operator.index, shape))
+        self.shape = tuple([n if getattr(n, "symbolic", False) else operator.index(n) for n in shape])  # see export
         self.dtype = np.dtype(dtype)
 
     def __repr__(self) -> str:
@@ -132,12 +139,13 @@ class DonatedArray(np.ndarray):
         "Use the function's result instead, or do not donate the argument.{}"
     )
 
+    @boundary
     def _refuse(self, *args: Any, **kwargs: Any) -> Any:
         raise DonatedBufferError(self.message.format(at_line()))
 
     __array_ufunc__ = __array_function__ = __getitem__ = __setitem__ = __repr__ = __str__ = __iter__ = __float__ = (
         __bool__
-    ) = _refuse
+    ) = __dlpack__ = _refuse
     sum = mean = copy = astype = reshape = tolist = item = _refuse
     shape = dtype = property(_refuse)
 
@@ -161,12 +169,18 @@ class _Gift:
                     leaf.__class__ = DonatedArray  # type: ignore[assignment]
 
 
-class JitFunction:
+P = ParamSpec("P")
+Rest = ParamSpec("Rest")
+R = TypeVar("R")
+Owner = TypeVar("Owner")
+
+
+class JitFunction(Generic[P, R]):
     """A function that is compiled on its first call for each combination of argument types; made by `jit`."""
 
     def __init__(
         self,
-        fun: Callable[..., Any],
+        fun: Callable[P, R],
         static_argnums: Sequence[int],
         static_argnames: Sequence[str],
         donate_argnums: Sequence[int],
@@ -182,36 +196,57 @@ class JitFunction:
         self._traced: dict[Hashable, Traced] = {}
         self._background = background
         self._compilations: dict[Hashable, Compilation] = {}
-        self._lock = threading.RLock()
+        self._lock = _lock
+        self._token = ""  # by which other processes know it
         functions.add(self)
 
     def __repr__(self) -> str:
-        return f"<jit of {self._fun!r}>"
+        return f"<jit of {getattr(self._fun, '__qualname__', None) or repr(self._fun)}>"
 
+    @overload
+    def __get__(self, instance: None, owner: Any = None) -> JitFunction[P, R]: ...
+    @overload
+    def __get__(
+        self: JitFunction[Concatenate[Owner, Rest], R], instance: Owner, owner: Any = None
+    ) -> Callable[Rest, R]: ...
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __reduce__(self) -> Any:
+        names = tuple(sorted(self._static_names))
+        return reduced(self, self._fun, (self._static_numbers, names, self._donated, self._background))
+
+    def __copy__(self) -> Any:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return self
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """The function's value for the arguments, computed natively."""
-        if not self._plain:
-            return self._call_special(args, kwargs)
-        if not kwargs:
-            for entry, finish, fail in self._direct:  # arguments that are all leaves: no pytree to take apart
-                results = entry([*args])
+        try:
+            if not self._plain:
+                return self._call_special(args, kwargs)  # type: ignore[no-any-return]
+            if not kwargs:
+                for entry, finish, fail in self._direct:  # arguments that are all leaves: no pytree to take apart
+                    results = entry([*args])
+                    if type(results) is list:
+                        return finish(results)  # type: ignore[no-any-return]
+                    if results is not None:
+                        fail(results)
+            leaves, structure = tree.flatten((args, kwargs) if kwargs else args)
+            for entry, finish, fail in self._ready.get(structure, ()):
+                results = entry(leaves)
                 if type(results) is list:
-                    return finish(results)
+                    return finish(results)  # type: ignore[no-any-return]
                 if results is not None:
                     fail(results)
-        leaves, structure = tree.flatten((args, kwargs) if kwargs else args)
-        for entry, finish, fail in self._ready.get(structure, ()):
-            results = entry(leaves)
-            if type(results) is list:
-                return finish(results)
-            if results is not None:
-                fail(results)
-        if not kwargs:
-            leaves, structure = tree.flatten((args, kwargs))
-        return self._call_any(self._fun, leaves, structure, structure, args, kwargs)
+            if not kwargs:
+                leaves, structure = tree.flatten((args, kwargs))
+            return self._call_any(self._fun, leaves, structure, structure, args, kwargs)  # type: ignore[no-any-return]
+        except BaseException as error:
+            shorten(error)
+            raise
 
     def _call_special(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         given = args
@@ -290,9 +325,13 @@ class JitFunction:
                 with self._giving_away(given):
                     return tree.unflatten(traced.out_structure, found)
         with collection_paused():
-            executable = executable_for(traced.program, donated)
+            executable = executable_of(self._name, types, traced.program, donated)
         with self._giving_away(given):
-            results, entry = executable(leaves)
+            try:
+                results, entry = executable(leaves)
+            except OverflowError:
+                _check_integers(self._name, leaves, types, structure)
+                raise
         if entry is not None:
             self._remember(key, (entry, _finisher(traced.out_structure), executable.fail), leaves, args, kwargs)
         return tree.unflatten(traced.out_structure, results)
@@ -320,7 +359,10 @@ class JitFunction:
         full_key = (key, tuple(types))
         found = self._traced.get(full_key)
         if found is None:
+            noticed = missed(self, full_key, structure, types)
             found = trace_function(fun, structure, types)
+            if noticed is not None:
+                noticed(found)
             if not found.captures:
                 found = self._traced.setdefault(full_key, found)
         return found
@@ -334,6 +376,7 @@ class JitFunction:
             quick = tree.structure(args) if args and not kwargs else key
             self._ready[quick] = _in_front(pair, self._ready.get(quick, ()))
 
+    @boundary
     def trace(self, *args: Any, **kwargs: Any) -> Traced:
         """The program for these arguments."""
         fun, args, kwargs, _ = self._without_statics(args, kwargs)
@@ -345,6 +388,7 @@ class JitFunction:
         _, args, kwargs, _ = self._without_statics(args, kwargs)
         return tree.leaves((args, kwargs))
 
+    @boundary
     def lower(self, *args: Any, **kwargs: Any) -> Lowered:
         """The program for these arguments (arrays or `ShapeDtypeStruct`), ready to be looked at or compiled.
 
@@ -354,10 +398,14 @@ class JitFunction:
             b:f64[]* = mul a 2.0:f64[]*
           in (b,) }
         """
+        given = args
         fun, args, kwargs, _ = self._without_statics(args, kwargs)
         leaves, structure = tree.flatten((args, kwargs))
         traced = trace_function(fun, structure, leaf_types(f"jit of {self._name}", leaves, structure))
-        return lower_program(traced.program, structure, traced.out_structure)
+        static = {number % len(given) for number in self._static_numbers if -len(given) <= number < len(given)}
+        names = [name for k, name in enumerate(positional_names(self._fun)) if k not in static]
+        program = with_names(traced.program, self._fun, structure.paths(), static)
+        return lower_program(program, structure, traced.out_structure, names)
 
     def clear_cache(self) -> None:
         """Forget every program of this function."""
@@ -368,26 +416,47 @@ class JitFunction:
             self._compilations.clear()
 
 
-class _Disabled(threading.local):
-    """How many `disable_jit` this thread is in."""
+Watch = Callable[..., Any]  # watch(call, jitted, args, kwargs): a call of a jitted function, looked at
 
-    depth = 0
-
-
-_disabled, _everywhere, _switch = _Disabled(), [0], threading.Lock()
 _compiled_call = JitFunction.__call__
+_watches: dict[config.Switch, Watch | None] = {config.disable_jit: None}
+_switched_on, _switch = [0], threading.Lock()
 
 
-def _python_call(self: JitFunction, *args: Any, **kwargs: Any) -> Any:
-    """What calls of jitted functions are while some thread has switched `jit` off."""
-    return self._fun(*args, **kwargs) if _disabled.depth else _compiled_call(self, *args, **kwargs)
+@boundary
+def _watched_call(self: JitFunction[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """What calls of jitted functions are while a switch is on in some thread."""
+    if config.disable_jit.value:
+        return self._fun(*args, **kwargs)
+    call: Callable[..., Any] = _compiled_call
+    for switch, watch in _watches.items():
+        if watch is not None and switch.value:
+            call = functools.partial(watch, call)
+    return call(self, *args, **kwargs)
+
+
+def _any_switch(active: bool) -> None:
+    """Have calls looked at, or no longer; so a call costs nothing while all switches are off."""
+    with _switch:
+        _switched_on[0] += 1 if active else -1
+        JitFunction.__call__ = _watched_call if _switched_on[0] else _compiled_call  # type: ignore[method-assign]
+
+
+def watch_calls(switch: config.Switch, watch: Watch | None) -> Callable[[bool], None]:
+    """Have ``watch(call, jitted, *args, **kwargs)`` in the place of calls while a switch is on; what to tell of it."""
+    _watches[switch] = watch
+    return _any_switch
+
+
+config.disable_jit.changed = watch_calls(config.disable_jit, None)
 
 
 @contextlib.contextmanager
 def disable_jit(disable: bool = True) -> Iterator[None]:
     """Within this context, and this thread, jitted functions are the Python functions that they were made of.
 
-    For debuggers, ``print`` and profilers. ``lax.scan`` and other loops run as programs none the less.
+    For debuggers, ``print`` and profilers. ``lax.scan``, ``while_loop``, ``cond`` and their like are Python's loops and
+    branches then, whose functions see values.
 
     Examples
     --------
@@ -397,19 +466,8 @@ def disable_jit(disable: bool = True) -> Iterator[None]:
     ...     f(3.0)
     6.0
     """
-    before = _disabled.depth
-    with _switch:
-        _everywhere[0] += 1
-        JitFunction.__call__ = _python_call  # type: ignore[method-assign]
-    _disabled.depth = before + 1 if disable else 0
-    try:
+    with config.disable_jit(bool(disable)):
         yield
-    finally:
-        _disabled.depth = before
-        with _switch:
-            _everywhere[0] -= 1
-            if not _everywhere[0]:
-                JitFunction.__call__ = _compiled_call  # type: ignore[method-assign]
 
 
 def _in_front(pair: Ready, pairs: Sequence[Ready]) -> tuple[Ready, ...]:
@@ -448,6 +506,19 @@ def _both_ways(fun: Any, numbers: tuple[int, ...], names: frozenset[str]) -> tup
     return tuple(sorted({*numbers, *numbered})), names | named
 
 
+def _check_integers(name: str, leaves: Sequence[Any], types: Sequence[ArrayType], structure: tree.TreeDef) -> None:
+    """An `OverflowError` that names the Python integer that its dtype does not hold."""
+    for leaf, t, path in zip(leaves, types, structure.paths(), strict=True):
+        if type(leaf) is int and t.dtype.kind in "iu":
+            limits = np.iinfo(t.dtype)
+            if not limits.min <= leaf <= limits.max:
+                where = f"argument {path[1]}{tree.key_string(tuple(path[2:]))}"
+                raise OverflowError(
+                    f"jit of {name}: {where} is {leaf}, which {t.dtype.name} does not hold: pass a float, or make it "
+                    f"static{at_line()}"
+                ) from None
+
+
 def _check_hashable(which: object, value: Any) -> None:
     try:
         hash(value)
@@ -471,6 +542,34 @@ def _sequence(value: Any, kind: type, name: str) -> tuple[Any, ...]:
 WHEN = ("at once", "background")
 
 
+@overload
+def jit(
+    fun: np.ufunc,
+    *,
+    static_argnums: int | Sequence[int] | None = None,
+    static_argnames: str | Iterable[str] | None = None,
+    donate_argnums: int | Sequence[int] | None = None,
+    compile: str = "at once",
+) -> JitFunction[..., Any]: ...
+@overload
+def jit(
+    fun: Callable[P, R],
+    *,
+    static_argnums: int | Sequence[int] | None = None,
+    static_argnames: str | Iterable[str] | None = None,
+    donate_argnums: int | Sequence[int] | None = None,
+    compile: str = "at once",
+) -> JitFunction[P, R]: ...
+@overload
+def jit(
+    fun: None = None,
+    *,
+    static_argnums: int | Sequence[int] | None = None,
+    static_argnames: str | Iterable[str] | None = None,
+    donate_argnums: int | Sequence[int] | None = None,
+    compile: str = "at once",
+) -> Callable[[Callable[P, R]], JitFunction[P, R]]: ...
+@boundary
 def jit(
     fun: Callable[..., Any] | None = None,
     *,

@@ -10,13 +10,15 @@ import copy
 import functools
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
+from funcgrad import forks
 from funcgrad.array import Array
 from funcgrad.compile import native
-from funcgrad.compile.compiler import Code, compile_kernels
+from funcgrad.compile.compiler import Code, compile_kernels, printed
+from funcgrad.compile.engine import Address
 from funcgrad.compile.native import (
     ArrayInput,
     Entry,
@@ -38,7 +40,7 @@ from funcgrad.control.while_loop import while_, while_pull
 from funcgrad.dtypes import BFLOAT16, code
 from funcgrad.errors import at_line, user_location
 from funcgrad.ir.primitive import Primitive
-from funcgrad.ir.printer import inner_programs
+from funcgrad.ir.printer import Writer, inner_programs
 from funcgrad.ir.program import Equation, Program, Var
 from funcgrad.ir.types import ArrayType
 from funcgrad.lower.calls import Call, Kept
@@ -60,6 +62,7 @@ MANY_LINES = 512  # in a piece when there are more than `SOME_PIECES`: every pie
 SOME_PIECES, MOST_PIECES = 4, 16  # two for each thread of a small machine: one that is interrupted leaves its second
 SCALARS = (bool, int, float, complex)
 LARGE = 4096  # elements of all buffers of a program that lets other Python threads run meanwhile
+_lock = forks.held(threading.RLock())  # of what executables remember
 
 
 class Executable:
@@ -90,7 +93,7 @@ class Executable:
         self._regions = Regions(self._slots, self._native_steps)
         self._steps = self._native_steps(self.plan)
         self._entries: dict[tuple[type | None, ...], tuple[Entry, Any]] = {}
-        self._lock = threading.Lock()
+        self._lock = _lock
 
     def __call__(self, leaves: Sequence[Any]) -> tuple[list[Any], Callable[[list[Any]], Any] | None]:
         """The results for known arguments, and the native entry for arguments of the same kinds."""
@@ -121,10 +124,11 @@ class Executable:
             error = error.after(count)
         return type(error)(f"{error}{at_line(line)}")
 
-    def layout(self, name: str) -> Layout:
+    def layout(self, name: str, portable: bool = False) -> Layout:
         """What a native function of this program is made of, for the caller called `name`.
 
-        Loops do not look at pending signals then.
+        Loops do not look at pending signals then. With `portable` kernels are texts for the CPU to compile for, and
+        every address tells what lies there.
 
         Raises
         ------
@@ -139,6 +143,9 @@ class Executable:
         quiet = copy.copy(self)
         quiet._polls = False
         quiet._regions = Regions(self._slots, quiet._native_steps, polls=False)
+        if portable:
+            self._check_portable(name)
+            quiet._codes = _printed(self.plan)
         steps = quiet._native_steps(self.plan)
         inputs = zip(self.plan.program.inputs, self.plan.arguments, strict=True)
         outputs = zip(self.plan.outputs, self.plan.results, strict=True)
@@ -150,6 +157,15 @@ class Executable:
             self.plan.arena_bytes,
             (quiet._regions.kept, *self._codes.values()),
         )
+
+    def _check_portable(self, name: str) -> None:
+        for step in (s for plan in everywhere(self.plan) for s in plan.steps if isinstance(s, Call)):
+            made = call_steps(step, self._slots, self._hosts)
+            if any(not isinstance(native.kernel, Address) for native in made):
+                raise NotImplementedError(
+                    f"{name}: {step.equation.primitive.name} cannot leave the process: it runs code that another "
+                    f"compiler made in memory{at_line(step.equation.source)}"
+                )
 
     def entry_for(self, leaves: Sequence[Any]) -> tuple[Entry, Any]:
         """The native entry for arguments of these kinds: arrays, or Python or NumPy scalars of exactly these types."""
@@ -254,6 +270,20 @@ def _compiled(plan: Plan) -> dict[int, Code]:
     return dict(zip(map(id, steps), compile_kernels([step.kernel for step in steps]), strict=True))
 
 
+class _Text(NamedTuple):
+    """A kernel that is not compiled; its address is a number that no other one has."""
+
+    address: Address
+
+
+def _printed(plan: Plan) -> dict[int, Any]:
+    """Likewise the text of every kernel, in the place of code."""
+    steps = [step for inner in everywhere(plan) for step in apart(inner.steps) if isinstance(step, KernelStep)]
+    symbols = {id(step): printed(step.kernel) for step in steps}
+    numbers = {symbol: -1 - k for k, symbol in enumerate(dict.fromkeys(symbols.values()))}
+    return {step: _Text(Address(numbers[symbol], symbol)) for step, symbol in symbols.items()}
+
+
 def _by_value(kind: ArrayType) -> str | None:
     """LLVM's type of a scalar that a native function takes by value."""
     return None if kind.shape else VALUES.get(code(kind.dtype))
@@ -317,11 +347,19 @@ def _evaluate_region(primitive: Primitive, *inputs: Any, **params: Any) -> tuple
     operands = tuple(Var(ArrayType(t.shape, t.dtype)) for t in map(type_of, inputs))
     outputs = tuple(map(Var, primitive.output_types(tuple(v.type for v in operands), params)))
     program = Program(operands, (Equation(primitive, operands, outputs, params, user_location()),), outputs)
-    key = (str(program), *_contents(program))
+    writer = Writer()
+    key = (writer.print(program), *_callbacks(writer), *_contents(program))
     if len(_regions) >= MOST_REGIONS:
         _regions.clear()
     program = _regions.setdefault(key, program)
     return _evaluate(*inputs, program=program, name=primitive.name)
+
+
+def _callbacks(writer: Writer) -> Iterator[Any]:
+    """What a listing has only names for: Python objects. (Rules change no values; programs that are kept keep ids.)"""
+    for _, value in writer.objects.values():
+        if not hasattr(value, "after"):
+            yield value.identity if hasattr(value, "identity") else id(value)
 
 
 def _contents(program: Program) -> Iterator[Any]:

@@ -4,12 +4,16 @@ a program's listings, its costs, and its machine code.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
 from funcgrad import tree
 from funcgrad.compile import engine
+from funcgrad.compile.compiler import compiling
 from funcgrad.compile.llvm import print_kernel
+from funcgrad.errors import at_line
+from funcgrad.ir.display import signature
 from funcgrad.ir.program import Program
 from funcgrad.lower.calls import Call
 from funcgrad.lower.chains import apart
@@ -21,16 +25,27 @@ from funcgrad.runtime.costs import cost_of
 from funcgrad.runtime.executable import Executable, executable_for
 from funcgrad.runtime.structured import everywhere
 from funcgrad.simplify import simplify
+from funcgrad.tracebacks import boundary
 
 
 class Lowered:
     """A function's program for given argument types; made by ``jit(f).lower(*args)``."""
 
-    def __init__(self, program: Program, in_structure: tree.TreeDef, out_structure: tree.TreeDef) -> None:
+    def __init__(
+        self, program: Program, in_structure: tree.TreeDef, out_structure: tree.TreeDef, names: Sequence[str] = ()
+    ) -> None:
         self.program = program
+        self._names = tuple(names)  # of the positional arguments
         self._in_structure = in_structure
         self._out_structure = out_structure
         self._plan: Plan | None = None
+
+    def __repr__(self) -> str:
+        return f"<Lowered: {signature(self.program)}; {_counted(len(self.program.equations), 'equation')}>"
+
+    def _repr_html_(self) -> str:
+        """The program, in notebooks."""
+        return self.program._repr_html_()
 
     @property
     def plan(self) -> Plan:
@@ -39,6 +54,7 @@ class Lowered:
             self._plan = make_plan(simplify(self.program))
         return self._plan
 
+    @boundary
     def as_text(self, dialect: str = "ir") -> str:
         """The program as text.
 
@@ -54,11 +70,13 @@ class Lowered:
             "simplified": lambda: str(simplify(self.program)),
             "python": lambda: print_plan(self.plan),
             "llvm": lambda: self._kernels(lambda text: text),
-            "optimized": lambda: self._kernels(engine.optimised),
-            "assembly": lambda: self._kernels(engine.assembly),
+            "optimized": lambda: self._kernels(compiling(engine.optimised)),
+            "assembly": lambda: self._kernels(compiling(engine.assembly)),
         }
         if dialect not in printers:
-            raise ValueError(f"as_text: dialect must be one of {', '.join(map(repr, printers))}, not {dialect!r}")
+            raise ValueError(
+                f"as_text: dialect must be one of {', '.join(map(repr, printers))}, not {dialect!r}{at_line()}"
+            )
         return printers[dialect]()
 
     def _kernels(self, form: Any) -> str:
@@ -119,13 +137,18 @@ class Compiled:
         self._lowered = lowered
         self._executable = executable
 
+    def __repr__(self) -> str:
+        plan = self._lowered.plan
+        return f"<Compiled: {signature(self._lowered.program)}; {_counted(len(plan.steps), 'step')}>"
+
+    @boundary
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The function's value."""
         leaves, structure = tree.flatten((args, kwargs))
         if structure != self._lowered._in_structure:
             raise TypeError(
                 f"this program was compiled for arguments of the structure {self._lowered._in_structure}, "
-                f"not {structure}"
+                f"not {structure}: call the jitted function itself, which compiles for new ones{at_line()}"
             )
         results, _ = self._executable(leaves)
         return self._lowered.unflatten(results)
@@ -142,10 +165,70 @@ class Compiled:
         """See `Lowered.memory_analysis`."""
         return self._lowered.memory_analysis()
 
+    def export_object(
+        self,
+        path: str | os.PathLike[str],
+        header: str | os.PathLike[str] | None = None,
+        *,
+        name: str | None = None,
+        cpu: str = "generic",
+        blas: str = "own",
+    ) -> None:
+        """Write the program as an object file or shared library with a header, for programs without Python.
 
-def lower_program(program: Program, in_structure: tree.TreeDef, out_structure: tree.TreeDef) -> Lowered:
-    """A traced program, ready to be looked at or compiled."""
-    return Lowered(program, in_structure, out_structure)
+        What the function closes over lies in the file. The code needs C's library only, runs on the thread that calls
+        it, keeps nothing between calls, and may be called by several threads at once.
+
+        Parameters
+        ----------
+        path
+            A name that ends in ``.o``, or in ``.so`` or ``.dylib`` for a shared library, which the system's C compiler
+            links.
+        header
+            Where the declarations for C and C++ go, with what lies where, and what each status means.
+        name
+            The function's name in C; that of the file, unless it is given. ``name_message(status)`` goes with it.
+        cpu
+            Which CPU runs it: ``"generic"`` for all of this machine's family, ``"host"`` for the likes of this one, or
+            any other that LLVM knows.
+        blas
+            Who multiplies matrices: loops of the file's ``"own"``, or ``"cblas"``, functions of that name in a library
+            that the program is linked with.
+
+        Raises
+        ------
+        NotImplementedError
+            Some operation calls Python, or a function of Numba's; the message has its name and line.
+        ValueError
+            The name of the file, that of the function, `cpu` or `blas` is none of these.
+        RuntimeError
+            There is no C compiler to link a shared library with, or it failed.
+
+        Examples
+        --------
+        >>> import funcgrad as fg
+        >>> import numpy as np
+        >>> weights = np.ones((3, 2), np.float32)
+        >>> compiled = fg.jit(lambda x: np.tanh(x @ weights)).lower(np.zeros(3, np.float32)).compile()
+        >>> compiled.export_object("step.o", header="step.h")  # doctest: +SKIP
+
+        ``step.h`` declares ``int64_t step(const float *x, float *out)``.
+        """
+        from funcgrad.runtime import objects
+
+        parts = self._lowered._names, self._lowered._in_structure, self._lowered._out_structure
+        objects.export(self._executable, parts, path, header, name=name, cpu=cpu, blas=blas)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def lower_program(
+    program: Program, in_structure: tree.TreeDef, out_structure: tree.TreeDef, names: Sequence[str] = ()
+) -> Lowered:
+    """A traced program, ready to be looked at or compiled; `names` are those of the positional arguments."""
+    return Lowered(program, in_structure, out_structure, names)
 
 
 __all__ = ["Compiled", "Lowered", "lower_program"]

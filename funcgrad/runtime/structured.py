@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.compile import native
+from funcgrad.compile.engine import Address
 from funcgrad.compile.native import Step, loops
 from funcgrad.ir.program import Var
 from funcgrad.lower.calls import Call
@@ -117,10 +118,10 @@ class Regions:
         integers = {"scan": self._scan, "while": self._while, "while_pull": self._pull, "cond": self._cond}[name]
         return Step(native.loop_address(f"fg_{name}"), integers(region), 1, 0)
 
-    def words(self, values: Sequence[int]) -> int:
+    def words(self, values: Sequence[int]) -> Address:
         """The address of words that live as long as the program."""
         self.kept.append(np.array(values, np.int64))
-        return int(self.kept[-1].ctypes.data)
+        return Address(self.kept[-1].ctypes.data, values)
 
     def _poll(self, every: int, status: int) -> loops.Poll:
         return loops.Poll(every if self.polls else loops.NEVER, status)

@@ -6,8 +6,10 @@ import operator
 
 from funcgrad.compile import native
 from funcgrad.errors import at_line
+from funcgrad.tracebacks import boundary
 
 
+@boundary
 def set_num_threads(n: int) -> None:
     """Let compiled programs use at most `n` threads, from the next call on.
 
@@ -44,5 +46,12 @@ def set_num_threads(n: int) -> None:
 
 
 def get_num_threads() -> int:
-    """The most threads that compiled programs use now."""
+    """The most threads that compiled programs use now.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> fg.get_num_threads() >= 1
+    True
+    """
     return native.threads()

@@ -19,8 +19,10 @@ def _constant(name: str) -> Any:
     def function(*args: Any, **kwargs: Any) -> Any:
         return getattr(importlib.import_module("scipy.linalg"), name)(*args, **kwargs)
 
+    example = f"linalg.{name}(2).shape\n({1 if name == 'helmert' else 2}, 2)"
+    shown = f"\n\nExamples\n--------\n>>> from funcgrad.scipy import linalg\n>>> {example}\n"
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"SciPy's `scipy.linalg.{name}`: a constant matrix."
+    function.__doc__ = f"SciPy's `scipy.linalg.{name}`: a constant matrix.{shown}"
     return public(function)
 
 

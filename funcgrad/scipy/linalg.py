@@ -182,7 +182,15 @@ def cho_factor(a: Any, lower: bool = False, overwrite_a: bool = False, check_fin
 
 @public
 def cho_solve(c_and_lower: tuple[Any, bool], b: Any, overwrite_b: bool = False, check_finite: bool = True) -> Any:
-    """x with ``a @ x = b`` from the factor of `a` that `cho_factor` gives."""
+    """x with ``a @ x = b`` from the factor of `a` that `cho_factor` gives.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from funcgrad.scipy import linalg
+    >>> linalg.cho_solve(linalg.cho_factor(np.diag([4.0, 9.0])), np.array([4.0, 18.0]))
+    Array([1., 2.])
+    """
     factor, lower = c_and_lower
     c, b, flat = _columns("cho_solve", factor, b)
     inner = _solve_triangle(c, b, lower=bool(lower), flip=0 if lower else 2)
@@ -206,7 +214,15 @@ def lu_factor(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> t
 def lu_solve(
     lu_and_piv: tuple[Any, Any], b: Any, trans: int = 0, overwrite_b: bool = False, check_finite: bool = True
 ) -> Any:
-    """x with ``op(a) @ x = b`` from what `lu_factor` gives."""
+    """x with ``op(a) @ x = b`` from what `lu_factor` gives.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from funcgrad.scipy import linalg
+    >>> linalg.lu_solve(linalg.lu_factor(np.diag([2.0, 4.0])), np.array([2.0, 8.0]))
+    Array([1., 2.])
+    """
     factors, b, flat = _columns("lu_solve", lu_and_piv[0], b)
     n = type_of(factors).shape[-1]
     permutation = factorizations.lu_pivots_to_permutation(convert(lu_and_piv[1], dtype=np.dtype(np.int32)), size=n)
@@ -263,7 +279,16 @@ def qr(
 
 @public
 def hessenberg(a: Any, calc_q: bool = False, overwrite_a: bool = False, check_finite: bool = True) -> Any:
-    """H with ``a = Q @ H @ Q^H`` and nothing below its first subdiagonal; with `calc_q` Q too. No derivative."""
+    """H with ``a = Q @ H @ Q^H`` and nothing below its first subdiagonal; with `calc_q` Q too. No derivative.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from funcgrad.scipy import linalg
+    >>> linalg.hessenberg(np.diag([1.0, 2.0]))
+    Array([[1., 0.],
+           [0., 2.]])
+    """
     a = matrix("hessenberg", a, square=True)
     packed, taus = reflections.hessenberg(a)
     h = triu(packed, -1)
@@ -281,7 +306,16 @@ def hessenberg(a: Any, calc_q: bool = False, overwrite_a: bool = False, check_fi
 
 @public
 def schur(a: Any, output: str = "real", overwrite_a: bool = False, check_finite: bool = True) -> tuple[Any, Any]:
-    """T and Z with ``a = Z @ T @ Z^H`` and T triangular (``output="real"``: with blocks of 2). No derivative."""
+    """T and Z with ``a = Z @ T @ Z^H`` and T triangular (``output="real"``: with blocks of 2). No derivative.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from funcgrad.scipy import linalg
+    >>> linalg.schur(np.diag([1.0, 2.0]))[0]
+    Array([[1., 0.],
+           [0., 2.]])
+    """
     if output not in ("real", "complex", "r", "c"):
         raise ValueError(f"schur: output must be 'real' or 'complex', not {output!r}{at_line()}")
     a = matrix("schur", a, square=True)
@@ -294,7 +328,16 @@ def _complexified(x: Any) -> Any:
 
 @public
 def rsf2csf(T: Any, Z: Any, check_finite: bool = True) -> tuple[Any, Any]:
-    """A real Schur pair as a complex one. No derivative."""
+    """A real Schur pair as a complex one. No derivative.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from funcgrad.scipy import linalg
+    >>> linalg.rsf2csf(np.diag([1.0, 2.0]), np.eye(2))[0].real
+    Array([[1., 0.],
+           [0., 2.]])
+    """
     t, z = inexact("rsf2csf", T, Z)
     return equations.rsf2csf(t, z)  # type: ignore[no-any-return]
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from opcode import opmap
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,8 +21,10 @@ from funcgrad.errors import (
     TracerIntegerConversionError,
     UnexpectedTracerError,
     at_line,
+    is_internal,
 )
 from funcgrad.ir.types import ArrayType
+from funcgrad.tracebacks import boundary, shorten
 
 if TYPE_CHECKING:
     from funcgrad.trace.frame import Frame
@@ -29,6 +33,14 @@ methods: dict[str, Callable[..., Any]] = {}  # by NumPy's name: "add", "sum", "r
 ufuncs: dict[np.ufunc, Callable[..., Any]] = {}  # what replaces a NumPy ufunc called on tracers
 functions: dict[Callable[..., Any], Callable[..., Any]] = {}  # what replaces a NumPy function called on tracers
 homes: dict[str, Callable[[], object]] = {}  # by NumPy's or SciPy's module: what fills the tables with its own
+WRITERS = {  # by name: what to write instead of functions that change their argument or leave the program
+    "numpy.copyto": "it writes into its argument; write x = np.where(mask, values, x)",
+    "numpy.putmask": "it writes into its argument; write x = np.where(mask, values, x)",
+    "numpy.save": "return the array, and save the result",
+    "numpy.savetxt": "return the array, and save the result",
+    "numpy.savez": "return the array, and save the result",
+}
+_REMEDY = "do it outside of the transformed function, or call it through funcgrad.pure_callback"
 SPECIAL = "scipy.special"  # whose functions are ufuncs
 
 
@@ -118,7 +130,11 @@ class Tracer:
         return (self[i] for i in range(self.type.shape[0]))
 
     def __getitem__(self, index: Any) -> Any:
-        return methods["getitem"](self, index)
+        try:
+            return methods["getitem"](self, index)
+        except BaseException as error:
+            shorten(error)
+            raise
 
     @property
     def at(self) -> Any:
@@ -129,6 +145,12 @@ class Tracer:
         raise TypeError(
             "Traced arrays cannot be written to: functions under transformation are pure. Instead of x[i] = v write "
             f"x = x.at[i].set(v), or x = np.where(mask, v, x) with a mask that is true there.{at_line()}"
+        )
+
+    def __delitem__(self, index: Any) -> None:
+        raise TypeError(
+            "Traced arrays cannot be written to: functions under transformation are pure. Instead of del x[i] write "
+            f"x = np.delete(x, i).{at_line()}"
         )
 
     def __repr__(self) -> str:
@@ -143,19 +165,26 @@ class Tracer:
     def __hash__(self) -> int:
         raise TypeError(f"unhashable type: a traced array cannot be a dictionary key or a member of a set{at_line()}")
 
+    @boundary
     def __bool__(self) -> bool:
         return bool(_need(self, TracerBoolConversionError, "a condition (if, while, and, or, not, assert)"))
 
+    @boundary
     def __float__(self) -> float:
         use = "float() (as math.sin(x) and out[i] = x do: write np.sin(x), and np.stack, np.concatenate or np.where)"
+        _check_not_written(self)
         return float(_need(self, ConcretizationTypeError, use))
 
+    @boundary
     def __int__(self) -> int:
         return int(_need(self, ConcretizationTypeError, "int()"))
 
+    @boundary
     def __complex__(self) -> complex:
+        _check_not_written(self)
         return complex(_need(self, ConcretizationTypeError, "complex()"))
 
+    @boundary
     def __index__(self) -> int:
         value = _need(
             self,
@@ -180,15 +209,19 @@ class Tracer:
         if replacement is None or (method != "__call__" and not hasattr(replacement, method)):
             name = f"np.{ufunc.__name__}" if getattr(np, ufunc.__name__, None) is ufunc else repr(ufunc)
             call = name if method == "__call__" else f"{name}.{method}"
-            raise TypeError(f"{call} has no counterpart for traced arrays{at_line()}")
+            raise TypeError(f"{call} has no counterpart for traced arrays: {_REMEDY}{at_line()}")
         if kwargs.pop("out", None) is not None:
             raise TypeError(
                 f"np.{ufunc.__name__}(..., out=...) and in-place operators on NumPy arrays would write a traced "
                 f"value into an array: write x = x + y instead of x += y.{at_line()}"
             )
-        return (
-            replacement(*inputs, **kwargs) if method == "__call__" else getattr(replacement, method)(*inputs, **kwargs)
-        )
+        try:
+            if method == "__call__":
+                return replacement(*inputs, **kwargs)
+            return getattr(replacement, method)(*inputs, **kwargs)
+        except BaseException as error:
+            shorten(error)
+            raise
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         home = getattr(function, "__module__", "numpy")
@@ -197,8 +230,13 @@ class Tracer:
         replacement = functions.get(function)
         if replacement is None:
             name = f"{getattr(function, '__module__', 'numpy')}.{getattr(function, '__name__', function)}"
-            raise TypeError(f"{name} has no counterpart for traced arrays{at_line()}")
-        return replacement(*args, **kwargs)
+            remedy = WRITERS.get(name, _REMEDY)
+            raise TypeError(f"{name} has no counterpart for traced arrays: {remedy}{at_line()}")
+        try:
+            return replacement(*args, **kwargs)
+        except BaseException as error:
+            shorten(error)
+            raise
 
     def __array_namespace__(self, /, *, api_version: str | None = None) -> Any:
         """The functions for such arrays, by the names of the Array API standard: `funcgrad.numpy`."""
@@ -217,6 +255,10 @@ class Tracer:
 
     def __dlpack__(self, **options: Any) -> Any:
         raise BufferError(f"A traced array of type {self.type} has no memory to be shared through DLPack.{at_line()}")
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        device: tuple[int, int] = self.__dlpack__()  # which says why not
+        return device
 
     def __contains__(self, value: Any) -> Any:
         return methods["any"](self == value)
@@ -275,10 +317,18 @@ def _of_memory(name: str, remedy: str) -> property:
 
 def _operator(name: str, reflected: bool = False) -> Callable[[Any, Any], Any]:
     def forward(self: Any, other: Any) -> Any:
-        return methods[name](self, other) if type(other) is Tracer or _is_operand(other) else NotImplemented
+        try:
+            return methods[name](self, other) if type(other) is Tracer or _is_operand(other) else NotImplemented
+        except BaseException as error:
+            shorten(error)
+            raise
 
     def backward(self: Any, other: Any) -> Any:
-        return methods[name](other, self) if _is_operand(other) else NotImplemented
+        try:
+            return methods[name](other, self) if _is_operand(other) else NotImplemented
+        except BaseException as error:
+            shorten(error)
+            raise
 
     return backward if reflected else forward
 
@@ -373,6 +423,22 @@ def known(value: Any) -> Any:
             raise UnexpectedTracerError(leak_message("An operation"))
         value = value.frame.below(value)
     return value
+
+
+def _check_not_written(tracer: Tracer) -> None:
+    """An error where the user's line is ``out[i] = x``: NumPy asks x for a number, and its derivative would be lost."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and is_internal(frame.f_code.co_filename):
+        frame = frame.f_back
+    if frame is not None and frame.f_lasti >= 0 and frame.f_code.co_code[frame.f_lasti] == _STORE:
+        raise TracerArrayConversionError(
+            f"A traced value of type {tracer.type} is written into a NumPy array, which keeps its number and forgets "
+            "its derivative. Build the array with np.stack, np.concatenate or np.where, or begin with a traced one, "
+            f"x.at[i].set(y). Where only the number is wanted, write float(x).{at_line()}"
+        )
+
+
+_STORE = opmap["STORE_SUBSCR"]
 
 
 def _need(tracer: Tracer, error: type[TypeError], use: str) -> Any:

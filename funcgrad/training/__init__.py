@@ -4,8 +4,10 @@ shows how gradients flow.
 
 from __future__ import annotations
 
+from funcgrad.errors import CheckpointError
+from funcgrad.tracebacks import bounded as _bounded
 from funcgrad.training._batches import Batches, batches
-from funcgrad.training._checkpoints import CheckpointError, checkpoint_metadata, load_checkpoint, save_checkpoint
+from funcgrad.training._checkpoints import checkpoint_metadata, load_checkpoint, save_checkpoint
 from funcgrad.training._epochs import fit_epoch, scan_epoch
 from funcgrad.training._measures import LayerReport, ParameterReport
 from funcgrad.training._metrics import Metrics, accuracy
@@ -34,3 +36,5 @@ __all__ = [
     "save_checkpoint",
     "scan_epoch",
 ]
+
+_bounded(globals())

@@ -20,7 +20,7 @@ import numpy as np
 
 from funcgrad import tree
 from funcgrad.array import Array
-from funcgrad.errors import at_line
+from funcgrad.errors import CheckpointError, at_line
 from funcgrad.ir.types import ArrayType, type_of_value
 from funcgrad.runtime.dispatch import ShapeDtypeStruct
 from funcgrad.training._optional import needed
@@ -33,10 +33,6 @@ NUMBERS: dict[str, Callable[[str], Any]] = {
     "float": float,
     "complex": complex,
 }
-
-
-class CheckpointError(ValueError):
-    """A file is no checkpoint, a damaged one, or one of another tree than was expected; nothing was loaded."""
 
 
 class Leaf(NamedTuple):
@@ -146,7 +142,8 @@ def load_checkpoint(path: str | os.PathLike[str], like: Any) -> Any:
     Returns
     -------
     Any
-        A tree with the structure of `like`; arrays are new `Array`s with the same bits that were saved.
+        A tree with the structure of `like`; arrays are new (`Array`), with the same bits that were saved. See
+        `save_checkpoint` for an example.
 
     Raises
     ------
@@ -179,7 +176,7 @@ def load_checkpoint(path: str | os.PathLike[str], like: Any) -> Any:
 
 
 def checkpoint_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
-    """The texts that `save_checkpoint` was given with the tree; no array is read.
+    """The texts that `save_checkpoint` was given with the tree; no array is read. See `save_checkpoint` for an example.
 
     Raises
     ------

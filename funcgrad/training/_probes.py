@@ -13,7 +13,7 @@ from funcgrad.errors import at_line
 from funcgrad.ir.program import Literal, Program, Var
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.arithmetic import add
-from funcgrad.runtime.dispatch import JitFunction, disable_jit, jit, trace_function
+from funcgrad.runtime.dispatch import disable_jit, jit, trace_function
 from funcgrad.simplify.inline import inline
 from funcgrad.simplify.rewrite import live
 from funcgrad.trace.frame import bind, running
@@ -34,7 +34,7 @@ class Probe(NamedTuple):
         What the loss's arguments are called, leaf by leaf.
     """
 
-    run: JitFunction
+    run: Any
     found: list[Activation]
     names: list[str]
 
@@ -64,7 +64,7 @@ def probe(
     def probed(parameters: list[Any], zeros: list[Any], others: list[Any]) -> tuple[Any, list[Any]]:
         return _evaluate(program, [*parameters, *others], places, zeros)
 
-    run: JitFunction = jit(value_and_grad(probed, argnums=(0, 1), has_aux=True))
+    run = jit(value_and_grad(probed, argnums=(0, 1), has_aux=True))
     return Probe(run, found, [_name(path) for path in structure.paths()])
 
 

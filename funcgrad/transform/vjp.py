@@ -152,7 +152,7 @@ class Tape(Frame):
         for out, ct in zip(outputs, cotangents, strict=True):
             if type(out) is Tracer and out.frame is self and ct is not None:
                 _accumulate(totals, out, ct)
-        before = line = running.source
+        before, line = running.source, None
         try:
             for sources, outs, pullback, source, custom in self._taken() if last else reversed(self.notes):
                 if len(outs) == 1:
@@ -165,7 +165,8 @@ class Tape(Frame):
                     if not incoming:
                         continue
                 if source is not line:
-                    running.source = line = source or before
+                    line = source
+                    running.source = source.reversed() if source else before
                 if isinstance(pullback, Elementwise):
                     _pull_elements(pullback, sources, ct, totals)
                     continue

@@ -93,7 +93,7 @@ def test_threads_that_ask_at_once_share_one_compilation(compiled: list[str]) -> 
 
 def test_a_failure_is_raised_and_not_remembered(compiled: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(engine, "load", lambda *_: (_ for _ in ()).throw(RuntimeError("no memory")))
+        patch.setattr(engine, "load", lambda *_, **__: (_ for _ in ()).throw(RuntimeError("no memory")))
         with pytest.raises(RuntimeError, match="no memory"):
             compile_kernels([scaled(2.0), scaled(3.0)])
     codes = compile_kernels([scaled(2.0), scaled(3.0)])

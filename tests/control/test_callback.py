@@ -172,3 +172,16 @@ def test_what_a_callback_raises_is_raised() -> None:
     ):
         with pytest.raises(KeyError, match="the callback's own"):
             call(1.0)
+
+
+def test_options_of_print(capsys: Any) -> None:
+    def f(x: Any) -> Any:
+        fg.debug.print(ordered=True)("x = {}", x)
+        fg.debug.print("y = {}", x, partitioned=True)
+        fg.debug.callback(partitioned=True)(lambda v: print("z =", v))(x)
+        return x
+
+    fg.jit(f)(1.0)
+    assert capsys.readouterr().out == "x = 1.0\ny = 1.0\nz = 1.0\n"
+    with pytest.raises(IndexError):
+        fg.jit(lambda x: fg.debug.print("{} {}", x, skip_format_check=True))(1.0)

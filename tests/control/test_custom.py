@@ -87,7 +87,7 @@ def test_values_are_those_of_the_function() -> None:
 def test_listing() -> None:
     program = check(fg.make_jaxpr(with_vjp)(X, X))
     assert [e.primitive.name for e in program.equations] == ["custom_vjp_call"]
-    assert "rule=plain" in str(program)
+    assert "rule=@plain" in str(program)
     assert "custom" not in fg.jit(with_vjp).lower(X, X).as_text("simplified")
 
 

@@ -92,6 +92,9 @@ def test_the_signature_is_cs_declaration():
         "int64_t energy(float x, const double *w_a, const int16_t *w_b, double *out_0, uint8_t *out_1)"
     )
     assert [p.shape for p in native.parameters] == [(), (3,), (2,)]
+    assert fg.cfunc(lambda double, out: double + out, (1.0, 2.0)).signature == (
+        "int64_t f(double double_, double out, double *out_)"
+    )
     assert fg.cfunc(lambda z: z, (1j,)).signature == "int64_t f(const double _Complex *z, double _Complex *out)"
 
 

@@ -234,13 +234,6 @@ def test_a_mistake_is_told(name):
         run()
 
 
-def test_a_traced_value_is_refused_by_numbas_functions_with_the_remedy():
-    for run in (fg.grad(cube), fg.jit(lambda x: cube(x) + 1)):
-        with pytest.raises(fg.errors.TracerArrayConversionError, match=r"call f.py_func .*\n.*test_numba_call"):
-            run(1.0)
-    assert fg.grad(cube.py_func)(2.0) == 12
-
-
 # Derivatives ---------------------------------------------------------------------------------------------------------
 
 

@@ -106,6 +106,50 @@ def test_sizes_are_looked_up_at_run_time():
     assert len(products.signatures) == 1
 
 
+def test_many_sizes_are_found_again():
+    total = fg.jit(lambda x, y: np.sum(x) + np.sum(y) * 0.5)
+
+    @numba.njit
+    def sums(n, m):
+        out = np.zeros((n, m))
+        for k in range(n):
+            for j in range(m):
+                out[k, j] = total(np.ones(k), np.ones(j))
+        return out
+
+    expected = np.arange(4)[:, None] + 0.5 * np.arange(4)
+    for _ in range(2):  # in the second round all records are there, in the second table
+        np.testing.assert_array_equal(sums(4, 4), expected)
+
+
+def test_arguments_by_keyword():
+    def f(x, /, a0=2.0, *, lookup=1.0, np=None):
+        return x * a0 + (0 if np is None else np["k"] if isinstance(np, dict) else np) - lookup
+
+    jitted, slope = fg.jit(f), fg.grad(f)
+
+    @numba.njit
+    def call(x, k):
+        named = jitted(x, lookup=k, a0=3.0), jitted(x), jitted(x, np=k), jitted(x, 4.0, np=x, lookup=x * 0)
+        return named, slope(x, a0=k), slope(x, k)
+
+    x, k = 1.5, 2
+    expected = (f(x, lookup=k, a0=3.0), f(x), f(x, np=k), f(x, 4.0, np=x, lookup=0.0)), 2.0, 2.0
+    assert call(x, k) == expected
+    with pytest.raises(errors.TypingError, match="unexpected keyword argument 'nope'"):
+        numba.njit(lambda x: jitted(x, nope=x))(1.0)
+
+    pair = fg.jit(lambda x, *, p, y: (x @ p[0] + y, p[1]))
+
+    @numba.njit
+    def nested(x, p):
+        return pair(x, y=2.0, p=p)
+
+    found = nested(X, (W, 3))
+    np.testing.assert_allclose(found[0], X @ W + 2)
+    assert found[1] == 3
+
+
 def test_a_result_is_a_new_array_each_time():
     same = fg.jit(lambda x: x)
 
@@ -162,7 +206,6 @@ class Thing:
 
 
 REFUSED = {
-    "keywords": (lambda: numba.njit(lambda x: product(x, b=x))(X[:4]), "passed by position"),
     "strings": (lambda: numba.njit(lambda: slope("a"))(), "it takes numbers, arrays, and tuples"),
     "dictionaries": (lambda: numba.njit(lambda x: _as_dict(x))(W), "returns a dict: inside @njit"),
     "float16": (lambda: numba.njit(lambda x: _as_bfloat16(x))(W), "bfloat16, a dtype that Numba does not have"),

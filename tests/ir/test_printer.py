@@ -84,3 +84,8 @@ def test_special_literals_print() -> None:
     assert "inf:f32[]" in text
     assert "nan:f32[]" in text
     assert "-0.0:f32[]" in text
+
+
+def test_malformed_programs_can_be_looked_at() -> None:
+    program = fg.make_jaxpr(lambda x: x * 2.0)(1.0)
+    assert "mul ?:f64[]* 2.0" in repr(program.replace(inputs=()))

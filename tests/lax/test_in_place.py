@@ -72,7 +72,7 @@ def loss(names: list[str], looped: bool, a: Any, b: Any) -> Any:
     return fnp.sum(state[0] * weight) + fnp.sum(state[1] ** 2) + state[2] + total
 
 
-@drawn(10)
+@drawn(5)
 @given(st.lists(st.sampled_from(sorted(STEPS)), min_size=1, max_size=4))
 def test_as_if_written_out(names: list[str]) -> None:
     a, b = np.random.default_rng(0).standard_normal((2, N))

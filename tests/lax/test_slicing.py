@@ -177,7 +177,7 @@ def test_modes() -> None:
 
 
 @given(st.integers(0, 10**6), st.sampled_from(["sum", "prod", "min", "max"]), st.sampled_from(["f4", "i4"]))
-@drawn(15)
+@drawn(8)
 def test_segments(seed: int, kind: str, dtype: str) -> None:
     rng = np.random.default_rng(seed)
     ids = rng.integers(-2, 6, 9).astype(np.int32)

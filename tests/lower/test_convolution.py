@@ -55,7 +55,7 @@ def geometries(draw: Any) -> tuple[Any, ...]:
 
 
 @given(geometries())
-@drawn(25)
+@drawn(10)
 def test_kernels_are_the_reference(geometry: tuple[Any, ...]) -> None:
     x_shape, w_shape, params, seed, dtype = geometry
     rng = np.random.default_rng(seed)

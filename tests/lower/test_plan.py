@@ -83,6 +83,17 @@ def test_deep_chains_are_stored_now_and_then() -> None:
     assert 5 < low.cost_analysis()["kernels"] < 200
 
 
+def test_a_chain_in_one_kernel_may_be_longer_than_pythons_stack() -> None:
+    def chain(x: Any) -> Any:
+        for k in range(400):
+            x = x * 0.5 + k
+        return np.sum(x)
+
+    x = floats(3, dtype="f8")
+    np.testing.assert_allclose(fg.jit(chain)(x), chain(x), rtol=1e-14)
+    np.testing.assert_array_equal(fg.jit(fg.grad(chain))(x), np.full(3, 0.5**400))
+
+
 def test_what_is_stored_late_is_read_where_it_lies() -> None:
     """A group was surveyed when its operand was an expression of a single number;
     then that was stored, for an output.

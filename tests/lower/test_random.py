@@ -20,14 +20,14 @@ def chooser(data: st.DataObject) -> Choose:
 
 
 @given(st.data(), st.integers(0, 2**32 - 1))
-@drawn(25)
+@drawn(12)
 def test_native(data: st.DataObject, seed: int) -> None:
     drawn = draw_program(chooser(data), seed, 14)
     drawn.compare(fg.jit(drawn)(*drawn.arguments), "native")
 
 
 @given(st.data(), st.integers(0, 2**32 - 1))
-@drawn(25)
+@drawn(12)
 def test_printed_source(data: st.DataObject, seed: int) -> None:
     drawn = draw_program(chooser(data), seed, 9)
     source = fg.jit(drawn).lower(*drawn.arguments).as_text("python")

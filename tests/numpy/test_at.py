@@ -112,7 +112,7 @@ def split(index: Any) -> tuple[list[np.ndarray], Callable[[list[Any]], Any]]:
 
 
 @given(cases())
-@drawn(250)
+@drawn(120)
 def test_get(case: Any) -> None:
     x, index = case
     want = outcome(lambda: x[index])
@@ -121,7 +121,7 @@ def test_get(case: Any) -> None:
 
 
 @given(cases())
-@drawn(40)
+@drawn(25)
 def test_get_compiled(case: Any) -> None:
     x, index = case
     lines, rebuild = split(index)
@@ -130,7 +130,7 @@ def test_get_compiled(case: Any) -> None:
 
 
 @given(cases())
-@drawn(150)
+@drawn(80)
 def test_gradient_of_get(case: Any) -> None:
     x, index = case
     read = outcome(lambda: x[index])
@@ -142,7 +142,7 @@ def test_gradient_of_get(case: Any) -> None:
 
 
 @given(cases(), st.sampled_from(KINDS))
-@drawn(250)
+@drawn(120)
 def test_write(case: Any, kind: str) -> None:
     x, index = case
     read = outcome(lambda: x[index])
@@ -157,7 +157,7 @@ def test_write(case: Any, kind: str) -> None:
 
 
 @given(cases(), st.sampled_from(["set", "add", "min"]))
-@drawn(40)
+@drawn(25)
 def test_write_compiled(case: Any, kind: str) -> None:
     x, index = case
     lines, rebuild = split(index)
@@ -169,7 +169,7 @@ def test_write_compiled(case: Any, kind: str) -> None:
 
 
 @given(cases(), st.sampled_from(["set", "add", "multiply", "min", "max", "power", "divide"]))
-@drawn(100)
+@drawn(60)
 def test_gradient_of_write(case: Any, kind: str) -> None:
     x, index = case
     read = outcome(lambda: x[index])

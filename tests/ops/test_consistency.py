@@ -105,6 +105,7 @@ def weighted(row: Row, dtype: np.dtype, operands: tuple[Any, ...]) -> tuple[Call
 ELSEWHERE = {
     "tests/transform/test_batching.py": {"psum", "all_gather", "ppermute", "axis_index"},
     "tests/control/test_callback.py": {"pure_callback", "io_callback", "debug_callback"},
+    "tests/debug/test_checkify.py": {"check"},
     "tests/control/test_custom.py": {"custom_vjp_call", "custom_vmap_call"},
     "tests/lax/test_solves.py": {"custom_linear_solve"},
     "tests/interop/test_numba_call.py": {"numba_call"},

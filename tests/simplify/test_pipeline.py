@@ -61,7 +61,7 @@ def test_the_work_is_linear() -> None:
 
 
 @given(st.data(), st.integers(0, 2**32 - 1))
-@drawn(25)
+@drawn(10)
 def test_random_programs_keep_their_values(data: st.DataObject, seed: int) -> None:
     drawn = draw_program(lambda options: data.draw(st.sampled_from(list(options))), seed, 8)
     program = fg.make_jaxpr(drawn)(*drawn.arguments)

@@ -443,3 +443,22 @@ def test_shape_errors_name_the_line() -> None:
     ):
         with pytest.raises(ValueError, match=HERE):
             fg.jit(f)(np.ones(3))
+
+
+def test_a_value_written_into_an_array_would_lose_its_derivative():
+    def f(x):
+        out = np.zeros(2)
+        out[0] = x * 2
+        return np.sum(out)
+
+    with pytest.raises(ValueError, match="setting an array element") as caught:  # NumPy's word for it
+        fg.grad(f)(3.0)
+    assert "written into a NumPy array, which keeps its number" in str(caught.value.__cause__)
+    seen = np.zeros(2)
+
+    def g(x):
+        seen[0] = float(x)
+        return x * x
+
+    assert fg.grad(g)(3.0) == 6
+    assert seen[0] == 3

@@ -32,7 +32,7 @@ def vector(program: Any, y: Any) -> Function:
 
 
 @given(steps(), SHAPES, seeds)
-@drawn(10)
+@drawn(6)
 def test_first_order(program: Any, shape: Any, seed: int) -> None:
     x, y = arguments(seed, shape)
     t, noise = arguments(seed + 1, shape)
@@ -55,7 +55,7 @@ def test_first_order(program: Any, shape: Any, seed: int) -> None:
 
 
 @given(steps(), st.sampled_from([(), (3,)]), seeds)
-@drawn(8)
+@drawn(5)
 def test_jacobians_and_hessians(program: Any, shape: Any, seed: int) -> None:
     x, y = arguments(seed, shape)
     f = vector(program, y)
@@ -170,7 +170,7 @@ names = st.lists(st.sampled_from(sorted(KEEPING) + sorted(DERIVING)), min_size=2
 
 
 @given(names, seeds)
-@drawn(16)
+@drawn(5)
 def test_nestings(nesting: list[str], seed: int) -> None:
     x = np.random.default_rng(seed).uniform(-1, 1, 3)
     f: Function = base
@@ -182,7 +182,7 @@ def test_nestings(nesting: list[str], seed: int) -> None:
 
 
 @given(st.lists(st.sampled_from(sorted(KEEPING) + ["custom_vjp", "grad", "vjp"]), min_size=2, max_size=5), seeds)
-@drawn(8)
+@drawn(5)
 def test_nestings_in_reverse(nesting: list[str], seed: int) -> None:
     nesting = [name for k, name in enumerate(nesting) if name not in DERIVING or k in (1, 3)]
     x = np.random.default_rng(seed).uniform(-1, 1, 3)

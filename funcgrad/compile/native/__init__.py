@@ -18,11 +18,11 @@ of the call's status word; `ints` holds one slot number per buffer of the kernel
 from __future__ import annotations
 
 import functools
-import os
 import threading
 from collections.abc import Sequence
 from typing import Any
 
+from funcgrad import forks
 from funcgrad.compile.native.bridge import Entry, Runtime, default_threads, gemm_library, loop_library
 from funcgrad.compile.native.descriptor import ArrayInput, Descriptor, Output, ScalarInput, Step, describe
 from funcgrad.compile.native.gemm import integers as gemm_integers
@@ -48,9 +48,7 @@ __all__ = [
     "trim",
 ]
 
-_lock = threading.RLock()
-if hasattr(os, "register_at_fork"):  # a child must not find it held by a thread that it has not
-    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
+_lock = forks.held(threading.RLock())
 _wanted_threads: list[int] = []  # what `set_threads` was last told, if ever
 
 

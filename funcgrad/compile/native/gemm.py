@@ -21,6 +21,7 @@ has one thread; then it has its own number again, for NumPy's products.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -76,10 +77,10 @@ def _words(value: float, dtype: str) -> tuple[int, int]:
     return struct.unpack("<qq", struct.pack(form, value).ljust(16, b"\0"))
 
 
-def define(module: Module, controls: bool) -> None:
+def define(module: Module, controls: bool, dtypes: Iterable[str] = DTYPES) -> None:
     """Define the kernels; `controls`: whether ``fg_blas_get_threads`` and ``fg_blas_set_threads`` exist."""
     _define_guard(module, controls)
-    for dtype in DTYPES:
+    for dtype in dtypes:
         _define_kernels(module, dtype)
         _define_part(module, dtype)
         _define_scale(module, dtype)

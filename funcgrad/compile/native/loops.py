@@ -115,10 +115,10 @@ def cond_integers(index: int, branches: Sequence[tuple[Region, Pairs]]) -> list[
     return [index, *starts, *words]
 
 
-def define(module: Module) -> None:
-    """Define the kernels."""
+def define(module: Module, python: bool = True) -> None:
+    """Define the kernels; without `python` nothing looks at pending signals."""
     _define_helpers(module)
-    _define_poll(module)
+    _define_poll(module, python)
     _define_scan(module)
     _define_while(module)
     _define_grow(module)
@@ -220,14 +220,17 @@ def _look(f: Function, poll: Value, count: Value) -> None:
         f.break_()
 
 
-def _define_poll(module: Module) -> None:
+def _define_poll(module: Module, python: bool) -> None:
     """``fg_poll(status, code)``: look at pending signals, since a loop may never end; a handler that raises ends it."""
+    for name in (NO_POLL,) if python else (NO_POLL, POLL):  # for programs that may not take the GIL
+        with module.function(name, "void", status="ptr", code="i64") as f:
+            f.ret()
+    if not python:
+        return
     with module.function("fg_poll_setup", "void", ensure="i64", check="i64", clear="i64", release="i64") as f:
         words = module.zeros(f, "fg_poll_words", 32)
         for k, address in enumerate((f.ensure, f.check, f.clear, f.release)):
             f.store(address, words, 8 * k)
-        f.ret()
-    with module.function(NO_POLL, "void", status="ptr", code="i64") as f:  # for programs that may not take the GIL
         f.ret()
     with module.function(POLL, "void", status="ptr", code="i64") as f:
         words = module.zeros(f, "fg_poll_words", 32)

@@ -17,6 +17,7 @@ from enum import IntEnum
 import numpy as np
 
 from funcgrad.compile.compiler import native_library
+from funcgrad.compile.engine import Address, Symbol
 from funcgrad.compile.native.blas import NUMPY_CORE, capsule_pointer
 from funcgrad.compile.native.text import Module
 
@@ -31,7 +32,8 @@ _RADIX_FROM = 64  # elements from which on small integers are sorted by digits, 
 def function_for(dtype: np.dtype, length: int) -> int | None:
     """The address of ``int sort(void *first, intptr_t count, void *unused)``; None where NumPy has none."""
     small = dtype.itemsize <= 2 and dtype.kind in "biu"
-    return _functions(dtype).get(_STABLE if small and length >= _RADIX_FROM else _QUICK)
+    found = _functions(dtype).get(_STABLE if small and length >= _RADIX_FROM else _QUICK)
+    return None if found is None else Address(found, Symbol("", f"fg_sort_{dtype.kind}{dtype.itemsize}"))
 
 
 @functools.cache

@@ -7,7 +7,7 @@ temporaries lie on the stack, large temporaries in memory of the call's own. `Fo
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -76,7 +76,8 @@ def link(layout: Layout, form: Form, symbols: dict[str, int]) -> tuple[Library, 
 
     `symbols` are the addresses of the runtime's ``fg_share``, ``fg_run``, ``fg_alloc`` and ``fg_free``.
     """
-    integers, starts = _integers(layout.steps)
+    words, starts = integers_of(layout.steps)
+    integers = np.array(words, np.int64)
     kernels = {address: f"kernel_{k}" for k, address in enumerate(dict.fromkeys(s.kernel for s in layout.steps))}
     known = dict(symbols) | {name: address for address, name in kernels.items()}
     known["integers"] = integers.ctypes.data
@@ -86,23 +87,24 @@ def link(layout: Layout, form: Form, symbols: dict[str, int]) -> tuple[Library, 
         rows = zip(layout.steps, starts, strict=True)
         steps = np.array([[s.kernel, known["integers"] + 8 * k, s.total, s.chunk] for s, k in rows], np.int64)
         known["steps"] = steps.ctypes.data
-    text = "\n".join([*_core(layout, kernels, starts), *_FORMS[form](layout), *_declarations(known)])
+    text = "\n".join([*core(layout, kernels, starts), *_FORMS[form](layout), *declarations(known)])
     library = native_library("a native function", text, known)
     constants = [x for x in layout.template if isinstance(x, np.ndarray)]
     return library, (*layout.keep, integers, steps, constants)
 
 
-def _integers(steps: Sequence[Step]) -> tuple[np.ndarray, list[int]]:
+def integers_of(steps: Sequence[Step]) -> tuple[list[int], list[int]]:
     """The integers of all steps, and where each one's begin."""
     words: list[int] = []
     starts = []
     for step in steps:
         starts.append(len(words))
         words += step.ints
-    return np.array([*words, 0], np.int64), starts
+    return [*words, 0], starts
 
 
-def _declarations(known: dict[str, int]) -> Iterator[str]:
+def declarations(known: Iterable[str]) -> Iterator[str]:
+    """What the text of a function refers to."""
     routines = {
         "fg_share": "void @fg_share(ptr, ptr, i64, i64, ptr)",
         "fg_run": "i64 @fg_run(ptr, i64, ptr)",
@@ -118,7 +120,7 @@ def _declarations(known: dict[str, int]) -> Iterator[str]:
             yield f"@{name} = external global i8"
 
 
-def _core(layout: Layout, kernels: dict[int, str], starts: Sequence[int]) -> Iterator[str]:
+def core(layout: Layout, kernels: Mapping[int, str], starts: Sequence[int]) -> Iterator[str]:
     """``fg_core(arguments, results)``: the status."""
     parameters = [f"{a.type} %a{k}" for k, a in enumerate(layout.arguments)]
     parameters += [f"ptr %r{k}" for k in range(len(layout.results))]
@@ -167,7 +169,7 @@ def _places(layout: Layout) -> Iterator[str]:
         yield f"  store ptr {place}, ptr %s{k}"
 
 
-def _calls(layout: Layout, kernels: dict[int, str], starts: Sequence[int]) -> Iterator[str]:
+def _calls(layout: Layout, kernels: Mapping[int, str], starts: Sequence[int]) -> Iterator[str]:
     """Run the steps; leave after the first that fails."""
     if len(layout.steps) > STRAIGHT:
         yield f"  %ran = call i64 @fg_run(ptr @steps, i64 {len(layout.steps)}, ptr %bufs)"
@@ -195,9 +197,10 @@ def _given(layout: Layout, results: Sequence[str]) -> str:
     return ", ".join([*given, *(f"ptr {r}" for r in results)])
 
 
-def _status(layout: Layout) -> Iterator[str]:
+def status_form(layout: Layout, name: str = "fg_call") -> Iterator[str]:
+    """The function `name` of the form ``"status"``."""
     given = _given(layout, [f"%r{k}" for k in range(len(layout.results))])
-    yield f"define i64 @fg_call({given}) nounwind {{"
+    yield f"define i64 @{name}({given}) nounwind {{"
     yield f"  %code = call i64 @fg_core({given})"
     yield "  ret i64 %code"
     yield "}"
@@ -280,7 +283,7 @@ def _density(layout: Layout) -> Iterator[str]:
 WRONG_SIZE = -2
 
 _FORMS = {
-    Form.STATUS: _status,
+    Form.STATUS: status_form,
     Form.VALUE: _value,
     Form.VECTOR: _vector,
     Form.FILTER: _filter,

@@ -325,6 +325,10 @@ class Module:
         if self._declared.setdefault(name, line) != line:
             raise TypeError(f"{name} is called in two ways: {self._declared[name]!r} and {line!r}")
 
+    def defined(self) -> list[str]:
+        """The functions that the text defines."""
+        return list(self._functions)
+
     def external(self) -> list[str]:
         """What the text calls and does not define, intrinsics excepted."""
         return [n for n in self._declared if n not in self._functions and not n.startswith("llvm.")]

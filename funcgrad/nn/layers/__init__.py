@@ -62,6 +62,7 @@ from funcgrad.nn.layers._positions import learned_positions, rotary, sinusoidal_
 from funcgrad.nn.layers._recurrent import bidirectional, gru, lstm, simple_rnn, stacked
 from funcgrad.nn.layers._summary import count_parameters, summary
 from funcgrad.nn.layers._transformer import transformer_block
+from funcgrad.tracebacks import bounded as _bounded
 
 __all__ = [
     "Layer",
@@ -127,3 +128,5 @@ __all__ = [
     "tanh",
     "transformer_block",
 ]
+
+_bounded(globals())

@@ -24,6 +24,7 @@ from funcgrad.runtime.dispatch import ShapeDtypeStruct
 from funcgrad.scopes import named_scope
 from funcgrad.trace.frame import type_of
 from funcgrad.trace.tracer import Tracer
+from funcgrad.tracebacks import boundary
 
 Shape = tuple[int, ...]
 Params = dict[str, Any]
@@ -51,6 +52,7 @@ class ScopedApply:
     name: str
     function: Callable[..., Any]
 
+    @boundary
     def __call__(
         self, params: Any, x: Any, *, key: Any = None, train: bool = False, state: Any = None, **inputs: Any
     ) -> Any:
@@ -72,6 +74,7 @@ class ScopedInit:
     name: str
     function: Callable[..., Any]
 
+    @boundary
     def __call__(self, key: Any, input_shape: Any) -> Any:
         """The parameters for inputs of a shape."""
         with named_scope(self.name):
@@ -85,6 +88,7 @@ class ScopedShapes:
     name: str
     function: Callable[..., Any]
 
+    @boundary
     def __call__(self, input_shape: Any) -> Any:
         """What there is for inputs of a shape."""
         with named_scope(self.name):

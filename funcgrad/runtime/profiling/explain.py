@@ -12,7 +12,7 @@ from funcgrad.ir.program import Atom, Equation, Var
 from funcgrad.lower.calls import Call
 from funcgrad.lower.chains import Chain
 from funcgrad.lower.index import is_view
-from funcgrad.lower.plan import Plan, Step
+from funcgrad.lower.plan import Plan, Step, buffers_of
 from funcgrad.lower.products import Product
 from funcgrad.lower.schedule import KernelStep
 from funcgrad.lower.structured import BODIES, Structured
@@ -52,10 +52,13 @@ class Line(NamedTuple):
 
 
 class Explanation(NamedTuple):
-    """What a step computes, in short, and the lines that asked for it, those of most operations first."""
+    """What a step computes, in short, the lines that asked for it, those of most operations first, and the equations
+    that it holds, in order.
+    """
 
     computes: str
     lines: tuple[Line, ...]
+    equations: tuple[Equation, ...] = ()
 
 
 def explain(plan: Plan) -> dict[int, Explanation]:
@@ -67,7 +70,7 @@ def explain(plan: Plan) -> dict[int, Explanation]:
     for step, equations in reversed(found):  # a kernel of an intermediate result is part of what comes after it
         following = equations or following
         named = equations if isinstance(step, KernelStep) and step.group else following
-        explanations[id(step)] = Explanation(_summary(step, named), _lines(following))
+        explanations[id(step)] = Explanation(_summary(step, named), _lines(following), tuple(named))
     return explanations
 
 
@@ -79,6 +82,10 @@ class _Behind:
         self.makers = {v: equation for equation in program.equations for v in equation.outputs}
         self.order = {equation: k for k, equation in enumerate(program.equations)}
         self.owned: set[Equation] = set()  # what earlier products and calls computed
+        buffers = {v for step in plan.steps for v in buffers_of(step)}
+        # loops and branches whose results are in buffers that they took over, each until its kernel has come
+        self.loops = [e for e in program.equations if e.primitive.name in BODIES and buffers.isdisjoint(e.outputs)]
+        self.written: set[Var] = set()  # by earlier kernels
 
     def equations(self, step: Step) -> list[Equation]:
         """Those that a step computes."""
@@ -114,18 +121,31 @@ class _Behind:
     def _kernel(self, step: KernelStep) -> set[Equation]:
         """What lies between the buffers that a kernel reads and those that it writes."""
         sides = list(zip(step.buffers, step.kernel.buffers, strict=True))
-        read = {v for v, buffer in sides if not buffer.written}
+        written = [v for v, buffer in sides if buffer.written]
+        read = {v for v, _ in sides}.difference(written)
         if step.group is None:
-            return self._between(read, [v for v, buffer in sides if buffer.written])
+            return self._in_place(written) or self._between(read, written)
+        self.written.update(written)
         found: set[Equation] = set()
         for root in (*step.group.roots, *step.group.in_rows):
             maker = self.makers.get(root.var)
             heads = [a for a, _ in root.operands]
-            if maker is not None and root.kind != "store":  # a fold, or a scatter at places that may be computed
+            # a fold, a scatter at places that may be computed, or a part of what is stored in parts
+            if maker is not None and (root.kind != "store" or maker.primitive.name == "concatenate"):
                 found.add(maker)
                 heads += maker.inputs if root.kind == "scatter" else ()
             found |= self._between(read, heads)
         return found
+
+    def _in_place(self, written: Collection[Var]) -> set[Equation]:
+        """The loop or branch that takes over a buffer which an earlier kernel wrote, if that is what a kernel is."""
+        before = self.written.intersection(written)
+        self.written.update(written)
+        for equation in self.loops:
+            if not before.isdisjoint(equation.inputs):
+                self.loops.remove(equation)
+                return {equation}
+        return set()
 
     def _between(self, read: Collection[Var], heads: Sequence[Atom]) -> set[Equation]:
         found: set[Equation] = set()
@@ -144,17 +164,17 @@ def _summary(step: Step, equations: Sequence[Equation]) -> str:
         return _sizes(step)
     if isinstance(step, Chain):
         rest = [e for e in equations if e.primitive.name != "dot_general"]
-        return f"{_sizes(step.product)}, then {_names(rest)}"
+        return f"{_sizes(step.product)}, then {summary(rest)}"
     if isinstance(step, Structured):
         return _region(step.equation)
     if isinstance(step, Call):
         shapes = ", ".join(_shape(a.type.shape) for a in step.equation.inputs)
-        return f"{_names([step.equation])} of {shapes}" if shapes else _names([step.equation])
+        return f"{summary([step.equation])} of {shapes}" if shapes else summary([step.equation])
     loops = [e for e in equations if e.primitive.name in BODIES]
     if loops:
-        return f"{_region(loops[0])}: {_names(everything(equations))}"
+        return f"{_region(loops[0])}: {summary(everything(equations))}"
     over = f" over {_shape(step.group.domain)}" if step.group and step.group.domain else ""
-    return f"{_names(equations) or 'copy'}{over}"
+    return f"{summary(equations) or 'copy'}{over}"
 
 
 def _sizes(product: Product) -> str:
@@ -171,8 +191,8 @@ def _region(equation: Equation) -> str:
     return equation.primitive.name if length is None else f"{equation.primitive.name} ×{length}"
 
 
-def _names(equations: Iterable[Equation]) -> str:
-    """The operations, each once, without those that only say where things lie (if there are others)."""
+def summary(equations: Iterable[Equation]) -> str:
+    """The names of the operations, each once, without those that only say where things lie (if there are others)."""
     shown = [e for e in equations if e.primitive.name not in SILENT and e.primitive.name not in BODIES]
     kept = [e for e in shown if not is_view(e)] or shown or list(equations)
     names = list(dict.fromkeys(e.primitive.name.removeprefix("reduce_") for e in kept))
@@ -189,10 +209,14 @@ def everything(equations: Iterable[Equation]) -> Iterator[Equation]:
 
 
 def _lines(equations: Iterable[Equation]) -> tuple[Line, ...]:
-    counts: dict[SourceLocation, int] = {}
+    counts: dict[Line, int] = {}
     for equation in everything(equations):
         if equation.source is not None:
-            counts[equation.source] = counts.get(equation.source, 0) + 1
-    ordered = sorted(counts, key=lambda source: -counts[source])
-    lines = (Line(s.code.co_filename, s.line, s.code.co_qualname, s.scope) for s in ordered)
-    return tuple(dict.fromkeys(lines))
+            line = line_of_source(equation.source)
+            counts[line] = counts.get(line, 0) + 1
+    return tuple(sorted(counts, key=lambda line: -counts[line]))
+
+
+def line_of_source(source: SourceLocation) -> Line:
+    """A line as it is shown."""
+    return Line(source.code.co_filename, source.line, source.code.co_qualname, source.scope)

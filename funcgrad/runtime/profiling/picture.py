@@ -18,23 +18,29 @@ MOST = 40  # bars: the longest times
 
 def draw(profile: Profile, path: str | Path) -> None:
     """Draw and save."""
+    figure_type = figure_class("Profile.to_png", "to_html needs nothing")
+    rows = sorted(profile.rows, key=lambda row: -row.seconds)[:MOST]
+    figure = figure_type(figsize=(15, max(5.0, 1.6 + 0.3 * len(rows))), layout="constrained")
+    figure.suptitle("\n".join(headline(profile)), x=0.01, ha="left", fontsize=10, color=INK)
+    bars, plot = figure.subplots(1, 2, width_ratios=(3, 4))
+    _bars(bars, rows)
+    _roofline(plot, profile)
+    figure.savefig(path, dpi=120)
+
+
+def figure_class(function: str, instead: str) -> Any:
+    """Matplotlib's `Figure`, or an error that says who needs it, and what does without."""
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] != "matplotlib":
             raise
         raise ModuleNotFoundError(
-            "Profile.to_png needs the package matplotlib, which is not installed: pip install matplotlib "
-            f"(to_html needs nothing){at_line()}",
+            f"{function} needs the package matplotlib, which is not installed: pip install matplotlib "
+            f"({instead}){at_line()}",
             name="matplotlib",
         ) from None
-    rows = sorted(profile.rows, key=lambda row: -row.seconds)[:MOST]
-    figure = Figure(figsize=(15, max(5.0, 1.6 + 0.3 * len(rows))), layout="constrained")
-    figure.suptitle("\n".join(headline(profile)), x=0.01, ha="left", fontsize=10, color=INK)
-    bars, plot = figure.subplots(1, 2, width_ratios=(3, 4))
-    _bars(bars, rows)
-    _roofline(plot, profile)
-    figure.savefig(path, dpi=120)
+    return Figure
 
 
 def _bars(axes: Any, rows: Any) -> None:

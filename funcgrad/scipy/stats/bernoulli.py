@@ -27,7 +27,14 @@ def logpmf(k: Any, p: Any, loc: Any = 0) -> Any:
 
 @public
 def pmf(k: Any, p: Any, loc: Any = 0) -> Any:
-    """The probability."""
+    """The probability.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import bernoulli
+    >>> bernoulli.pmf(1, 0.3)
+    Array(0.3)
+    """
     k, p = shifted("bernoulli.pmf", k, loc, p)
     value = np.where((p >= 0) & (p <= 1), np.where(k == 1, p, 1 - p), constant(float("nan"), p))
     return supported((k == 0) | (k == 1), value, 0.0, k, value)
@@ -35,7 +42,14 @@ def pmf(k: Any, p: Any, loc: Any = 0) -> Any:
 
 @public
 def cdf(k: Any, p: Any) -> Any:
-    """The probability of values up to `k`."""
+    """The probability of values up to `k`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import bernoulli
+    >>> bernoulli.cdf(1, 0.3)
+    Array(1.)
+    """
     k, p = given("bernoulli.cdf", k, p)
     zero, one = constant(0, p), constant(1, p)
     steps = np.where(k < 0, zero, np.where(k < 1, 1 - p, one))
@@ -44,7 +58,14 @@ def cdf(k: Any, p: Any) -> Any:
 
 @public
 def ppf(q: Any, p: Any) -> Any:
-    """The least value up to which the probability is `q` or more; the ends for q = 0 (-1) and q = 1."""
+    """The least value up to which the probability is `q` or more; the ends for q = 0 (-1) and q = 1.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import bernoulli
+    >>> bernoulli.ppf(0.25, 0.3)
+    Array(0.)
+    """
     q, p = given("bernoulli.ppf", q, p)
     zero, one = constant(0, p), constant(1, p)
     steps = np.where(q == 0, -one, np.where((q <= 1 - p) & (q < 1), zero, one))

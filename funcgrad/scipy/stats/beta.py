@@ -31,7 +31,14 @@ def _log_density(z: Any, scale: Any, a: Any, b: Any) -> Any:
 
 @public
 def pdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The density."""
+    """The density.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import beta
+    >>> beta.pdf(0.5, 2.0, 3.0)
+    Array(1.5)
+    """
     z, scale, a, b = standard("beta.pdf", x, loc, scale, a, b)
     empty = ((z == 0) & (a > 1)) | ((z == 1) & (b > 1))  # the logarithm is infinitely steep there, the density is not
     return supported(~empty, exponential(_log_density(np.where(empty, constant(0.5, z), z), scale, a, b)), 0.0)
@@ -39,7 +46,14 @@ def pdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
 
 @public
 def cdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The probability of values up to `x`."""
+    """The probability of values up to `x`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import beta
+    >>> beta.cdf(0.5, 2.0, 3.0)
+    Array(0.6875)
+    """
     z, _, a, b = standard("beta.cdf", x, loc, scale, a, b)
     inside = (z > 0) & (z < 1)
     value = betainc(a, b, safe(inside, z))
@@ -48,13 +62,27 @@ def cdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
 
 @public
 def logcdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The logarithm of `cdf`."""
+    """The logarithm of `cdf`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import beta
+    >>> beta.logcdf(0.5, 2.0, 3.0)
+    Array(-0.37469345)
+    """
     return logarithm(cdf(x, a, b, loc, scale))
 
 
 @public
 def sf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The probability of values above `x`."""
+    """The probability of values above `x`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import beta
+    >>> beta.sf(0.5, 2.0, 3.0)
+    Array(0.3125)
+    """
     z, _, a, b = standard("beta.sf", x, loc, scale, a, b)
     inside = (z > 0) & (z < 1)
     value = betainc(b, a, 1 - safe(inside, z))
@@ -63,5 +91,12 @@ def sf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
 
 @public
 def logsf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The logarithm of `sf`."""
+    """The logarithm of `sf`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import beta
+    >>> beta.logsf(0.5, 2.0, 3.0)
+    Array(-1.16315081)
+    """
     return logarithm(sf(x, a, b, loc, scale))

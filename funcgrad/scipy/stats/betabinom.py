@@ -29,5 +29,12 @@ def logpmf(k: Any, n: Any, a: Any, b: Any, loc: Any = 0) -> Any:
 
 @public
 def pmf(k: Any, n: Any, a: Any, b: Any, loc: Any = 0) -> Any:
-    """The probability."""
+    """The probability.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import betabinom
+    >>> betabinom.pmf(1, 4, 2.0, 3.0)
+    Array(0.28571429)
+    """
     return np.exp(logpmf(k, n, a, b, loc))

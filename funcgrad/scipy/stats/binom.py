@@ -28,5 +28,12 @@ def logpmf(k: Any, n: Any, p: Any, loc: Any = 0) -> Any:
 
 @public
 def pmf(k: Any, n: Any, p: Any, loc: Any = 0) -> Any:
-    """The probability."""
+    """The probability.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import binom
+    >>> binom.pmf(1, 4, 0.3)
+    Array(0.4116)
+    """
     return np.exp(logpmf(k, n, p, loc))

@@ -25,34 +25,69 @@ def logpdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
 
 @public
 def pdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The density."""
+    """The density.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import cauchy
+    >>> cauchy.pdf(0.5)
+    Array(0.25464791)
+    """
     z, scale = standard("cauchy.pdf", x, loc, scale)
     return 1 / (math.pi * scale * (1 + z * z))
 
 
 @public
 def cdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The probability of values up to `x`."""
+    """The probability of values up to `x`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import cauchy
+    >>> cauchy.cdf(0.5)
+    Array(0.64758362)
+    """
     z, _ = standard("cauchy.cdf", x, loc, scale)
     return np.arctan2(constant(1, z), -z) / math.pi
 
 
 @public
 def logcdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The logarithm of `cdf`."""
+    """The logarithm of `cdf`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import cauchy
+    >>> cauchy.logcdf(0.5)
+    Array(-0.43450735)
+    """
     return logarithm(cdf(x, loc, scale))
 
 
 @public
 def sf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The probability of values above `x`."""
+    """The probability of values above `x`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import cauchy
+    >>> cauchy.sf(0.5)
+    Array(0.35241638)
+    """
     z, _ = standard("cauchy.sf", x, loc, scale)
     return np.arctan2(constant(1, z), z) / math.pi
 
 
 @public
 def logsf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The logarithm of `sf`."""
+    """The logarithm of `sf`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import cauchy
+    >>> cauchy.logsf(0.5)
+    Array(-1.0429419)
+    """
     return logarithm(sf(x, loc, scale))
 
 
@@ -66,13 +101,27 @@ def _quantile(q: Any) -> Any:
 
 @public
 def ppf(q: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The value up to which the probability is `q`."""
+    """The value up to which the probability is `q`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import cauchy
+    >>> cauchy.ppf(0.25)
+    Array(-1.)
+    """
     (q,) = floating("cauchy.ppf", q)
     return located(_quantile(q), "cauchy.ppf", loc, scale)
 
 
 @public
 def isf(q: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The value above which the probability is `q`."""
+    """The value above which the probability is `q`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import cauchy
+    >>> cauchy.isf(0.25)
+    Array(1.)
+    """
     (q,) = floating("cauchy.isf", q)
     return located(-_quantile(q), "cauchy.isf", loc, scale)

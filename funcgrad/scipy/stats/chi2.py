@@ -27,29 +27,64 @@ def logpdf(x: Any, df: Any, loc: Any = 0, scale: Any = 1) -> Any:
 
 @public
 def pdf(x: Any, df: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The density."""
+    """The density.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import chi2
+    >>> chi2.pdf(1.0, 3.0)
+    Array(0.24197072)
+    """
     return _as_gamma(gamma.pdf, x, df, loc, scale)
 
 
 @public
 def cdf(x: Any, df: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The probability of values up to `x`."""
+    """The probability of values up to `x`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import chi2
+    >>> chi2.cdf(1.0, 3.0)
+    Array(0.19874804)
+    """
     return _as_gamma(gamma.cdf, x, df, loc, scale)
 
 
 @public
 def logcdf(x: Any, df: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The logarithm of `cdf`."""
+    """The logarithm of `cdf`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import chi2
+    >>> chi2.logcdf(1.0, 3.0)
+    Array(-1.61571737)
+    """
     return _as_gamma(gamma.logcdf, x, df, loc, scale)
 
 
 @public
 def sf(x: Any, df: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The probability of values above `x`."""
+    """The probability of values above `x`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import chi2
+    >>> chi2.sf(1.0, 3.0)
+    Array(0.80125196)
+    """
     return _as_gamma(gamma.sf, x, df, loc, scale)
 
 
 @public
 def logsf(x: Any, df: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The logarithm of `sf`."""
+    """The logarithm of `sf`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import chi2
+    >>> chi2.logsf(1.0, 3.0)
+    Array(-0.22157983)
+    """
     return _as_gamma(gamma.logsf, x, df, loc, scale)

@@ -47,5 +47,13 @@ def logpdf(x: Any, alpha: Any) -> Any:
 
 @public
 def pdf(x: Any, alpha: Any) -> Any:
-    """The density."""
+    """The density.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from funcgrad.scipy.stats import dirichlet
+    >>> dirichlet.pdf(np.array([0.3, 0.7]), np.array([2.0, 3.0]))
+    Array(1.764)
+    """
     return np.exp(logpdf(x, alpha))

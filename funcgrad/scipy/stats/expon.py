@@ -24,20 +24,41 @@ def logpdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
 
 @public
 def pdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The density."""
+    """The density.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import expon
+    >>> expon.pdf(1.0)
+    Array(0.36787944)
+    """
     return np.exp(logpdf(x, loc, scale))
 
 
 @public
 def cdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The probability of values up to `x`."""
+    """The probability of values up to `x`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import expon
+    >>> expon.cdf(1.0)
+    Array(0.63212056)
+    """
     z, _ = standard("expon.cdf", x, loc, scale)
     return -np.expm1(-np.maximum(z, constant(0, z)))
 
 
 @public
 def logcdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The logarithm of `cdf`."""
+    """The logarithm of `cdf`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import expon
+    >>> expon.logcdf(1.0)
+    Array(-0.45867515)
+    """
     z, _ = standard("expon.logcdf", x, loc, scale)
     inside = z > 0
     return supported(inside, np.log(-np.expm1(-safe(inside, z))), -np.inf, z)
@@ -45,20 +66,41 @@ def logcdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
 
 @public
 def sf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The probability of values above `x`."""
+    """The probability of values above `x`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import expon
+    >>> expon.sf(1.0)
+    Array(0.36787944)
+    """
     return np.exp(logsf(x, loc, scale))
 
 
 @public
 def logsf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The logarithm of `sf`."""
+    """The logarithm of `sf`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import expon
+    >>> expon.logsf(1.0)
+    Array(-1.)
+    """
     z, _ = standard("expon.logsf", x, loc, scale)
     return -np.maximum(z, constant(0, z))
 
 
 @public
 def ppf(q: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The value up to which the probability is `q`."""
+    """The value up to which the probability is `q`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import expon
+    >>> expon.ppf(0.25)
+    Array(0.28768207)
+    """
     (q,) = floating("expon.ppf", q)
     inside = (q >= 0) & (q <= 1)
     return located(supported(inside, -np.log1p(-safe(inside, q)), np.nan), "expon.ppf", loc, scale)

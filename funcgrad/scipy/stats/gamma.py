@@ -30,7 +30,14 @@ def _log_density(z: Any, scale: Any, a: Any) -> Any:
 
 @public
 def pdf(x: Any, a: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The density."""
+    """The density.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import gamma
+    >>> gamma.pdf(1.0, 2.0)
+    Array(0.36787944)
+    """
     z, scale, a = standard("gamma.pdf", x, loc, scale, a)
     empty = (z == 0) & (a > 1)  # the logarithm is infinitely steep there, the density is not
     return supported(~empty, exponential(_log_density(np.where(empty, constant(1, z), z), scale, a)), 0.0)
@@ -38,7 +45,14 @@ def pdf(x: Any, a: Any, loc: Any = 0, scale: Any = 1) -> Any:
 
 @public
 def cdf(x: Any, a: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The probability of values up to `x`."""
+    """The probability of values up to `x`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import gamma
+    >>> gamma.cdf(1.0, 2.0)
+    Array(0.26424112)
+    """
     z, _, a = standard("gamma.cdf", x, loc, scale, a)
     inside = z > 0
     value = igamma(a, safe(inside, z))
@@ -47,13 +61,27 @@ def cdf(x: Any, a: Any, loc: Any = 0, scale: Any = 1) -> Any:
 
 @public
 def logcdf(x: Any, a: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The logarithm of `cdf`."""
+    """The logarithm of `cdf`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import gamma
+    >>> gamma.logcdf(1.0, 2.0)
+    Array(-1.33089327)
+    """
     return logarithm(cdf(x, a, loc, scale))
 
 
 @public
 def sf(x: Any, a: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The probability of values above `x`."""
+    """The probability of values above `x`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import gamma
+    >>> gamma.sf(1.0, 2.0)
+    Array(0.73575888)
+    """
     z, _, a = standard("gamma.sf", x, loc, scale, a)
     inside = z > 0
     value = igammac(a, safe(inside, z))
@@ -62,5 +90,12 @@ def sf(x: Any, a: Any, loc: Any = 0, scale: Any = 1) -> Any:
 
 @public
 def logsf(x: Any, a: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The logarithm of `sf`."""
+    """The logarithm of `sf`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import gamma
+    >>> gamma.logsf(1.0, 2.0)
+    Array(-0.30685282)
+    """
     return logarithm(sf(x, a, loc, scale))

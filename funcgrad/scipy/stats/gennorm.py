@@ -25,13 +25,27 @@ def logpdf(x: Any, beta: Any) -> Any:
 
 @public
 def pdf(x: Any, beta: Any) -> Any:
-    """The density."""
+    """The density.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import gennorm
+    >>> gennorm.pdf(0.5, 1.5)
+    Array(0.3889184)
+    """
     return np.exp(logpdf(x, beta))
 
 
 @public
 def cdf(x: Any, beta: Any) -> Any:
-    """The probability of values up to `x`."""
+    """The probability of values up to `x`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import gennorm
+    >>> gennorm.cdf(0.5, 1.5)
+    Array(0.74174933)
+    """
     x, beta = given("gennorm.cdf", x, beta)
     middle = x == 0  # where the incomplete gamma function is infinitely steep in |x|**beta, which is flat
     y = np.where(middle, constant(1, x), x)

@@ -26,7 +26,14 @@ def logpmf(k: Any, p: Any, loc: Any = 0) -> Any:
 
 @public
 def pmf(k: Any, p: Any, loc: Any = 0) -> Any:
-    """The probability."""
+    """The probability.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import geom
+    >>> geom.pmf(2, 0.3)
+    Array(0.21)
+    """
     k, p = shifted("geom.pmf", k, loc, p)
     inside = (k >= 1) & whole(k)
     return supported(inside, p * (1 - p) ** (safe(inside, k, 2) - 1), 0.0, k, p)

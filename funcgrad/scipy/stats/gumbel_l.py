@@ -24,7 +24,14 @@ def logpdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
 
 @public
 def pdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The density."""
+    """The density.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import gumbel_l
+    >>> gumbel_l.pdf(0.5)
+    Array(0.31704192)
+    """
     z, scale = standard("gumbel_l.pdf", x, loc, scale)
     w = np.minimum(z, constant(10, z))  # 0 from there on
     return np.exp(w - np.exp(w)) / scale
@@ -32,34 +39,69 @@ def pdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
 
 @public
 def cdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The probability of values up to `x`."""
+    """The probability of values up to `x`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import gumbel_l
+    >>> gumbel_l.cdf(0.5)
+    Array(0.80770435)
+    """
     z, _ = standard("gumbel_l.cdf", x, loc, scale)
     return -np.expm1(-np.exp(np.minimum(z, constant(10, z))))
 
 
 @public
 def logcdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The logarithm of `cdf`."""
+    """The logarithm of `cdf`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import gumbel_l
+    >>> gumbel_l.logcdf(0.5)
+    Array(-0.21355919)
+    """
     z, _ = standard("gumbel_l.logcdf", x, loc, scale)
     return log_rest(z)
 
 
 @public
 def sf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The probability of values above `x`."""
+    """The probability of values above `x`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import gumbel_l
+    >>> gumbel_l.sf(0.5)
+    Array(0.19229565)
+    """
     z, _ = standard("gumbel_l.sf", x, loc, scale)
     return double_exponential(z)
 
 
 @public
 def logsf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The logarithm of `sf`."""
+    """The logarithm of `sf`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import gumbel_l
+    >>> gumbel_l.logsf(0.5)
+    Array(-1.64872127)
+    """
     z, _ = standard("gumbel_l.logsf", x, loc, scale)
     return -np.exp(z)
 
 
 @public
 def ppf(p: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The value up to which the probability is `p`."""
+    """The value up to which the probability is `p`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import gumbel_l
+    >>> gumbel_l.ppf(0.25)
+    Array(-1.24589932)
+    """
     (p,) = floating("gumbel_l.ppf", p)
     return located(np.log(-np.log1p(-p)), "gumbel_l.ppf", loc, scale)

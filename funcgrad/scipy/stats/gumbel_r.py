@@ -24,7 +24,14 @@ def logpdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
 
 @public
 def pdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The density."""
+    """The density.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import gumbel_r
+    >>> gumbel_r.pdf(0.5)
+    Array(0.3307043)
+    """
     z, scale = standard("gumbel_r.pdf", x, loc, scale)
     w = np.minimum(-z, constant(10, z))  # 0 from there on
     return np.exp(w - np.exp(w)) / scale
@@ -32,34 +39,69 @@ def pdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
 
 @public
 def cdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The probability of values up to `x`."""
+    """The probability of values up to `x`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import gumbel_r
+    >>> gumbel_r.cdf(0.5)
+    Array(0.54523921)
+    """
     z, _ = standard("gumbel_r.cdf", x, loc, scale)
     return double_exponential(-z)
 
 
 @public
 def logcdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The logarithm of `cdf`."""
+    """The logarithm of `cdf`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import gumbel_r
+    >>> gumbel_r.logcdf(0.5)
+    Array(-0.60653066)
+    """
     z, _ = standard("gumbel_r.logcdf", x, loc, scale)
     return -np.exp(-z)
 
 
 @public
 def sf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The probability of values above `x`."""
+    """The probability of values above `x`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import gumbel_r
+    >>> gumbel_r.sf(0.5)
+    Array(0.45476079)
+    """
     z, _ = standard("gumbel_r.sf", x, loc, scale)
     return -np.expm1(-np.exp(np.minimum(-z, constant(10, z))))
 
 
 @public
 def logsf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The logarithm of `sf`."""
+    """The logarithm of `sf`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import gumbel_r
+    >>> gumbel_r.logsf(0.5)
+    Array(-0.78798374)
+    """
     z, _ = standard("gumbel_r.logsf", x, loc, scale)
     return log_rest(-z)
 
 
 @public
 def ppf(p: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The value up to which the probability is `p`."""
+    """The value up to which the probability is `p`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import gumbel_r
+    >>> gumbel_r.ppf(0.25)
+    Array(-0.32663426)
+    """
     (p,) = floating("gumbel_r.ppf", p)
     return located(-np.log(-np.log(p)), "gumbel_r.ppf", loc, scale)

@@ -25,13 +25,27 @@ def logpdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
 
 @public
 def pdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The density."""
+    """The density.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import laplace
+    >>> laplace.pdf(0.5)
+    Array(0.30326533)
+    """
     return np.exp(logpdf(x, loc, scale))
 
 
 @public
 def cdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The probability of values up to `x`."""
+    """The probability of values up to `x`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import laplace
+    >>> laplace.cdf(0.5)
+    Array(0.69673467)
+    """
     z, _ = standard("laplace.cdf", x, loc, scale)
     tail = 0.5 * np.exp(-np.abs(z))
     return np.where(z < 0, tail, 1 - tail)

@@ -27,33 +27,68 @@ def logpdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
 
 @public
 def pdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The density."""
+    """The density.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import logistic
+    >>> logistic.pdf(0.5)
+    Array(0.23500371)
+    """
     return np.exp(logpdf(x, loc, scale))
 
 
 @public
 def cdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The probability of values up to `x`."""
+    """The probability of values up to `x`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import logistic
+    >>> logistic.cdf(0.5)
+    Array(0.62245933)
+    """
     z, _ = standard("logistic.cdf", x, loc, scale)
     return expit(z)
 
 
 @public
 def sf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The probability of values above `x`."""
+    """The probability of values above `x`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import logistic
+    >>> logistic.sf(0.5)
+    Array(0.37754067)
+    """
     z, _ = standard("logistic.sf", x, loc, scale)
     return expit(-z)
 
 
 @public
 def ppf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The value up to which the probability is `x`."""
+    """The value up to which the probability is `x`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import logistic
+    >>> logistic.ppf(0.25)
+    Array(-1.09861229)
+    """
     (x,) = floating("logistic.ppf", x)
     return located(logit(x), "logistic.ppf", loc, scale)
 
 
 @public
 def isf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The value above which the probability is `x`."""
+    """The value above which the probability is `x`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import logistic
+    >>> logistic.isf(0.25)
+    Array(1.09861229)
+    """
     (x,) = floating("logistic.isf", x)
     return located(-logit(x), "logistic.isf", loc, scale)

@@ -29,5 +29,13 @@ def logpmf(x: Any, n: Any, p: Any) -> Any:
 
 @public
 def pmf(x: Any, n: Any, p: Any) -> Any:
-    """The probability."""
+    """The probability.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from funcgrad.scipy.stats import multinomial
+    >>> multinomial.pmf(np.array([1, 2]), 3, np.array([0.4, 0.6]))
+    Array(0.432)
+    """
     return np.exp(logpmf(x, n, p))

@@ -62,5 +62,13 @@ def logpdf(x: Any, mean: Any, cov: Any, allow_singular: None = None) -> Any:
 
 @public
 def pdf(x: Any, mean: Any, cov: Any) -> Any:
-    """The density."""
+    """The density.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from funcgrad.scipy.stats import multivariate_normal
+    >>> multivariate_normal.pdf(np.zeros(2), np.zeros(2), np.eye(2))
+    Array(0.15915494)
+    """
     return np.exp(logpdf(x, mean, cov))

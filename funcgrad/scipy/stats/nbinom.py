@@ -28,5 +28,12 @@ def logpmf(k: Any, n: Any, p: Any, loc: Any = 0) -> Any:
 
 @public
 def pmf(k: Any, n: Any, p: Any, loc: Any = 0) -> Any:
-    """The probability."""
+    """The probability.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import nbinom
+    >>> nbinom.pmf(1, 3.0, 0.4)
+    Array(0.1152)
+    """
     return np.exp(logpmf(k, n, p, loc))

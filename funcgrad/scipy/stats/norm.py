@@ -29,47 +29,96 @@ def logpdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
 
 @public
 def pdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The density."""
+    """The density.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import norm
+    >>> norm.pdf(0.5)
+    Array(0.35206533)
+    """
     return np.exp(logpdf(x, loc, scale))
 
 
 @public
 def cdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The probability of values up to `x`."""
+    """The probability of values up to `x`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import norm
+    >>> norm.cdf(0.5)
+    Array(0.69146246)
+    """
     z, _ = standard("norm.cdf", x, loc, scale)
     return 0.5 * erfc(z * -math.sqrt(0.5))
 
 
 @public
 def logcdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The logarithm of `cdf`."""
+    """The logarithm of `cdf`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import norm
+    >>> norm.logcdf(0.5)
+    Array(-0.36894642)
+    """
     z, _ = standard("norm.logcdf", x, loc, scale)
     return log_ndtr(z)
 
 
 @public
 def sf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The probability of values above `x`."""
+    """The probability of values above `x`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import norm
+    >>> norm.sf(0.5)
+    Array(0.30853754)
+    """
     z, _ = standard("norm.sf", x, loc, scale)
     return 0.5 * erfc(z * math.sqrt(0.5))
 
 
 @public
 def logsf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The logarithm of `sf`."""
+    """The logarithm of `sf`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import norm
+    >>> norm.logsf(0.5)
+    Array(-1.17591176)
+    """
     z, _ = standard("norm.logsf", x, loc, scale)
     return log_ndtr(-z)
 
 
 @public
 def ppf(q: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The value up to which the probability is `q`."""
+    """The value up to which the probability is `q`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import norm
+    >>> norm.ppf(0.25)
+    Array(-0.67448975)
+    """
     (q,) = floating("norm.ppf", q)
     return located(ndtri(q), "norm.ppf", loc, scale)
 
 
 @public
 def isf(q: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The value above which the probability is `q`."""
+    """The value above which the probability is `q`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import norm
+    >>> norm.isf(0.25)
+    Array(0.67448975)
+    """
     (q,) = floating("norm.isf", q)
     return located(-ndtri(q), "norm.isf", loc, scale)

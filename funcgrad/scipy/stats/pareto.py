@@ -35,38 +35,80 @@ def logpdf(x: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
 
 @public
 def pdf(x: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The density."""
+    """The density.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import pareto
+    >>> pareto.pdf(2.0, 3.0)
+    Array(0.1875)
+    """
     return exponential(logpdf(x, b, loc, scale))
 
 
 @public
 def logsf(x: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The logarithm of `sf`."""
+    """The logarithm of `sf`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import pareto
+    >>> pareto.logsf(2.0, 3.0)
+    Array(-2.07944154)
+    """
     z, _, b = standard("pareto.logsf", x, loc, scale, b)
     return -b * np.log(np.maximum(z, constant(1, z)))
 
 
 @public
 def sf(x: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The probability of values above `x`."""
+    """The probability of values above `x`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import pareto
+    >>> pareto.sf(2.0, 3.0)
+    Array(0.125)
+    """
     return np.exp(logsf(x, b, loc, scale))
 
 
 @public
 def cdf(x: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The probability of values up to `x`."""
+    """The probability of values up to `x`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import pareto
+    >>> pareto.cdf(2.0, 3.0)
+    Array(0.875)
+    """
     return -np.expm1(logsf(x, b, loc, scale))
 
 
 @public
 def logcdf(x: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The logarithm of `cdf`."""
+    """The logarithm of `cdf`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import pareto
+    >>> pareto.logcdf(2.0, 3.0)
+    Array(-0.13353139)
+    """
     return logarithm(cdf(x, b, loc, scale))
 
 
 @public
 def ppf(q: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The value up to which the probability is `q`."""
+    """The value up to which the probability is `q`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import pareto
+    >>> pareto.ppf(0.25, 3.0)
+    Array(1.10064242)
+    """
     q, b = given("pareto.ppf", q, b)
     inside = (q >= 0) & (q <= 1)
     z = supported(inside, np.exp(-np.log1p(-safe(inside, q)) / b), np.nan)

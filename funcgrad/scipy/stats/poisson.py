@@ -33,13 +33,27 @@ def logpmf(k: Any, mu: Any, loc: Any = 0) -> Any:
 
 @public
 def pmf(k: Any, mu: Any, loc: Any = 0) -> Any:
-    """The probability."""
+    """The probability.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import poisson
+    >>> poisson.pmf(2, 1.5)
+    Array(0.25102143)
+    """
     return np.exp(logpmf(k, mu, loc))
 
 
 @public
 def cdf(k: Any, mu: Any, loc: Any = 0) -> Any:
-    """The probability of values up to `k`."""
+    """The probability of values up to `k`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import poisson
+    >>> poisson.cdf(2, 1.5)
+    Array(0.80884683)
+    """
     k, mu = shifted("poisson.cdf", k, loc, mu)
     inside = k >= 0
     return supported(inside, igammac(np.floor(safe(inside, k)) + 1, mu + 0 * k), 0.0, k, mu)

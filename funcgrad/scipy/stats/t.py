@@ -26,5 +26,12 @@ def logpdf(x: Any, df: Any, loc: Any = 0, scale: Any = 1) -> Any:
 
 @public
 def pdf(x: Any, df: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The density."""
+    """The density.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import t
+    >>> t.pdf(0.5, 3.0)
+    Array(0.31318091)
+    """
     return np.exp(logpdf(x, df, loc, scale))

@@ -59,31 +59,66 @@ def logpdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
 
 @public
 def pdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The density."""
+    """The density.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import truncnorm
+    >>> truncnorm.pdf(0.5, -1.0, 1.0)
+    Array(0.51570345)
+    """
     return exponential(logpdf(x, a, b, loc, scale))
 
 
 @public
 def logcdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The logarithm of `cdf`."""
+    """The logarithm of `cdf`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import truncnorm
+    >>> truncnorm.logcdf(0.5, -1.0, 1.0)
+    Array(-0.24788049)
+    """
     below, above = _log_both("truncnorm.logcdf", x, a, b, loc, scale)
     return _log_other(below, above)
 
 
 @public
 def cdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The probability of values up to `x`."""
+    """The probability of values up to `x`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import truncnorm
+    >>> truncnorm.cdf(0.5, -1.0, 1.0)
+    Array(0.78045321)
+    """
     return exponential(logcdf(x, a, b, loc, scale))
 
 
 @public
 def logsf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The logarithm of `sf`."""
+    """The logarithm of `sf`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import truncnorm
+    >>> truncnorm.logsf(0.5, -1.0, 1.0)
+    Array(-1.51618991)
+    """
     below, above = _log_both("truncnorm.logsf", x, a, b, loc, scale)
     return _log_other(above, below)
 
 
 @public
 def sf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The probability of values above `x`."""
+    """The probability of values above `x`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import truncnorm
+    >>> truncnorm.sf(0.5, -1.0, 1.0)
+    Array(0.21954679)
+    """
     return exponential(logsf(x, a, b, loc, scale))

@@ -24,20 +24,41 @@ def logpdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
 
 @public
 def pdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The density."""
+    """The density.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import uniform
+    >>> uniform.pdf(0.5)
+    Array(1.)
+    """
     z, scale = standard("uniform.pdf", x, loc, scale)
     return supported((z >= 0) & (z <= 1), 1 / scale, 0.0, z)
 
 
 @public
 def cdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The probability of values up to `x`."""
+    """The probability of values up to `x`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import uniform
+    >>> uniform.cdf(0.5)
+    Array(0.5)
+    """
     z, _ = standard("uniform.cdf", x, loc, scale)
     return np.clip(z, 0, 1)
 
 
 @public
 def ppf(q: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The value up to which the probability is `q`."""
+    """The value up to which the probability is `q`.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import uniform
+    >>> uniform.ppf(0.25)
+    Array(0.25)
+    """
     (q,) = floating("uniform.ppf", q)
     return located(supported((q >= 0) & (q <= 1), q, np.nan), "uniform.ppf", loc, scale)

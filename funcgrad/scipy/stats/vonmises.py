@@ -28,5 +28,12 @@ def logpdf(x: Any, kappa: Any) -> Any:
 
 @public
 def pdf(x: Any, kappa: Any) -> Any:
-    """The density."""
+    """The density.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import vonmises
+    >>> vonmises.pdf(0.5, 2.0)
+    Array(0.40385253)
+    """
     return np.exp(logpdf(x, kappa))

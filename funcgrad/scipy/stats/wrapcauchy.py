@@ -28,5 +28,12 @@ def logpdf(x: Any, c: Any) -> Any:
 
 @public
 def pdf(x: Any, c: Any) -> Any:
-    """The density."""
+    """The density.
+
+    Examples
+    --------
+    >>> from funcgrad.scipy.stats import wrapcauchy
+    >>> wrapcauchy.pdf(0.5, 0.3)
+    Array(0.257043)
+    """
     return np.exp(logpdf(x, c))

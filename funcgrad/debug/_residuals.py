@@ -1,16 +1,12 @@
-"""What can be seen while a transformed function runs, and what does reverse mode keep?  `print`, `callback`,
-`saved_residuals`.
-"""
+"""What does reverse mode keep?  `saved_residuals`."""
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from funcgrad import tree
 from funcgrad.arguments import check_callable
-from funcgrad.control import callback as control
 from funcgrad.dtypes import is_inexact
 from funcgrad.errors import at_line
 from funcgrad.ir.program import Program, Var
@@ -18,75 +14,6 @@ from funcgrad.ir.types import ArrayType
 from funcgrad.runtime.dispatch import leaf_types, trace_function
 from funcgrad.simplify import simplify
 from funcgrad.transform.vjp import vjp_program
-
-
-def callback(callback: Callable[..., None] | None = None, *args: Any, ordered: bool = False, **kwargs: Any) -> Any:
-    """Call a Python function for its side effects each time that the program runs; its result is not used.
-
-    Under derivatives it sees the values, under `vmap` one example after the other.
-
-    Examples
-    --------
-    >>> import funcgrad as fg
-    >>> seen = []
-    >>> fg.jit(lambda x: (fg.debug.callback(seen.append, x), x * x)[1])(3.0), seen
-    (Array(9.), [Array(3.)])
-    """
-    if callback is None:
-        return lambda function: lambda *a, **k: _call(function, a, k, ordered)
-    _call(callback, args, kwargs, ordered)
-    return None
-
-
-def _call(function: Callable[..., None], args: Any, kwargs: Any, ordered: bool) -> None:
-    control.call(control.debug_callback, function, (), None, args, kwargs, ordered=ordered)
-
-
-class _Anything:
-    """Stands for a value while a format is checked."""
-
-    def __format__(self, spec: str) -> str:
-        return ""
-
-    def __getattr__(self, name: str) -> _Anything:
-        return self
-
-    def __getitem__(self, key: Any) -> _Anything:
-        return self
-
-
-def print(fmt: str, *args: Any, ordered: bool = False, **kwargs: Any) -> None:
-    """Print values each time that the program runs: ``fmt.format(*args, **kwargs)``.
-
-    Raises
-    ------
-    ValueError
-        If the arguments do not fit the format.
-
-    Examples
-    --------
-    >>> import funcgrad as fg
-    >>> @fg.jit
-    ... def f(x):
-    ...     fg.debug.print("x = {}, twice that is {twice:.1f}", x, twice=2 * x)
-    ...     return x
-    >>> _ = f(3.0)
-    x = 3.0, twice that is 6.0
-    """
-    try:
-        fmt.format(*(_Anything() for _ in args), **{key: _Anything() for key in kwargs})
-    except (IndexError, KeyError, ValueError) as error:
-        raise ValueError(f"debug.print: the format {fmt!r} does not fit its arguments: {error!r}{at_line()}") from None
-
-    def show(*values: Any, **named: Any) -> None:
-        builtins.print(fmt.format(*map(_plain, values), **{key: _plain(x) for key, x in named.items()}))
-
-    _call(show, args, kwargs, ordered)
-
-
-def _plain(x: Any) -> Any:
-    """A 0-d array as the number that formats know."""
-    return x[()] if getattr(x, "shape", None) == () else x
 
 
 class Residual(NamedTuple):
@@ -174,6 +101,3 @@ def _residuals(joint: Program, count: int, paths: list[str]) -> list[Residual]:
             )
             origins.update(dict.fromkeys(equation.outputs, origin))
     return [Residual(v.type, v.type.nbytes, origins[v]) for v in reads]
-
-
-__all__ = ["Residual", "Residuals", "callback", "print", "saved_residuals"]

@@ -1,0 +1,1 @@
+"""What does ``python -m funcgrad`` do?  A module for each command."""

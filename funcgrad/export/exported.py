@@ -1,0 +1,464 @@
+"""What is an exported function?  A program with its types that is called, differentiated, written and read."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from funcgrad import tree
+from funcgrad.api import vjp
+from funcgrad.arguments import check_callable
+from funcgrad.control.call import call as call_primitive
+from funcgrad.control.vjp_rules import custom_vjp
+from funcgrad.dtypes import is_inexact, promote
+from funcgrad.errors import at_line
+from funcgrad.export.container import FORMAT, ExportError, read, refuse, write
+from funcgrad.export.decode import read_body
+from funcgrad.export.encode import packed
+from funcgrad.export.files import Content, read_content, write_content
+from funcgrad.export.samples import MOST_SYMBOLS
+from funcgrad.export.sizes import (
+    Extent,
+    Size,
+    Sizes,
+    SymbolicScope,
+    solved,
+    text_of,
+    unsolvable,
+)
+from funcgrad.export.symbolic import Function, Spec, template, written
+from funcgrad.export.template import Holes
+from funcgrad.ir.program import Program
+from funcgrad.runtime.dispatch import JitFunction, ShapeDtypeStruct, jit, leaf_types
+from funcgrad.trace.frame import bind, type_of
+from funcgrad.trace.tracer import Tracer
+
+Json = Any
+MOST_KEPT = 64  # programs of a function with symbolic sizes
+MOST_ORDERS = 8
+
+
+class Exported:
+    """A function as a program that leaves the process; made by `export` and `deserialize`.
+
+    Attributes
+    ----------
+    fun_name
+        The function's name.
+    in_tree, out_tree
+        The structures of ``(args, kwargs)`` and of the result.
+    in_avals, out_avals
+        The shapes and dtypes of their leaves; extents may be symbolic.
+    """
+
+    def __init__(self, content: Content, source: Callable[..., Any] | None, derivative: Exported | None = None) -> None:
+        self._content = content
+        self._source = source  # the function itself, in the process that has it
+        self._derivative = derivative
+        self._programs: dict[tuple[int, ...], Program] = {}
+        self._lock = threading.Lock()
+        self._holes = Holes(list(content.holes), content.names)
+        self.fun_name = content.name
+        self.in_tree, self.out_tree = content.in_tree, content.out_tree
+        self.in_avals = tuple(map(_described, content.inputs))
+        self.out_avals = tuple(map(_described, content.outputs))
+        paths = content.in_tree.paths()
+        self._where = list(map(_place, paths))
+        self._extents = [
+            Extent(n if isinstance(n, Size) else Size({(): n}), f"{where}.shape[{k}]")  # type: ignore[dict-item]
+            for spec, where in zip(content.inputs, self._where, strict=True)
+            for k, n in enumerate(spec.shape)
+        ]
+        self._compiled = jit(self._named(self._call))
+
+    def __repr__(self) -> str:
+        return f"<Exported {self.fun_name}: {self.in_avals} -> {self.out_avals}>"
+
+    def _named(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def named(*args: Any, **kwargs: Any) -> Any:
+            return function(*args, **kwargs)
+
+        named.__name__ = self.fun_name
+        return named
+
+    @property
+    def platforms(self) -> tuple[str, ...]:
+        """Where it runs."""
+        return ("cpu",)
+
+    @property
+    def calling_convention_version(self) -> int:
+        """The version of the format of files."""
+        return FORMAT
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The names of symbolic sizes."""
+        return self._content.names
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """The function's value, computed natively; under `jit`, `vmap` and derivatives, part of what these make.
+
+        Raises
+        ------
+        TypeError
+            If the arguments have another structure or dtypes.
+        ValueError
+            If they have other shapes, or sizes for which the function was not exported.
+        """
+        return self._compiled(*args, **kwargs)
+
+    def as_text(self, **sizes: int) -> str:
+        """The program's listing, for given sizes where they are symbolic.
+
+        >>> import funcgrad as fg
+        >>> import numpy as np
+        >>> spec = fg.ShapeDtypeStruct(fg.export.symbolic_shape("b"), np.float32)
+        >>> print(fg.export.export(fg.jit(lambda x: x * x.shape[0]))(spec).as_text(b=5))
+        { lambda ; a:f32[5]. let
+            b:f32[5] = mul a 5.0:f32[]
+          in (b,) }
+        """
+        if set(sizes) != set(self.symbols):
+            raise ValueError(
+                f"as_text: the sizes are {', '.join(self.symbols) or 'none'}, not {text_of(sizes)}{at_line()}"
+            )
+        return str(self._program(sizes))
+
+    def has_vjp(self) -> bool:
+        """Whether `vjp` is there."""
+        return bool(self._source or self._derivative or not self._content.rules)
+
+    def vjp(self) -> Exported:
+        """The pullback, exported: ``(leaves of the arguments, leaves of the cotangent) -> cotangents of the leaves``.
+
+        Cotangents of integers and booleans are zeros of their own dtype, and what is given for such results does not
+        matter.
+
+        Raises
+        ------
+        ValueError
+            If the function has derivative rules of its own, and was serialized with a smaller `vjp_order`.
+        """
+        if self._derivative is None:
+            if not self.has_vjp():
+                raise ValueError(
+                    f"{self.fun_name} was serialized without derivatives of this order, and has a rule of its own "
+                    f"({self._content.rules[0]}), which no file can hold: use a larger vjp_order{at_line()}"
+                )
+            self._derivative = self._make_vjp()
+        return self._derivative
+
+    def _make_vjp(self) -> Exported:
+        content = self._content
+        fun, count = self._source or self.call, len(content.inputs)
+
+        def flat(*leaves: Any) -> list[Any]:
+            args, kwargs = tree.unflatten(content.in_tree, leaves)
+            return tree.leaves(fun(*args, **kwargs))
+
+        def pullback(*values: Any) -> tuple[Any, ...]:
+            outputs, pull = vjp(flat, *values[:count])
+            smooth = [ct if is_inexact(type_of(ct).dtype) else np.zeros_like(x) for ct, x in
+                      zip(values[count:], outputs, strict=True)]  # fmt: skip
+            return tuple(pull(smooth))
+
+        pullback.__name__ = f"{content.name}_vjp"
+        specs = (*content.inputs, *(spec._replace(weak=False) for spec in content.outputs))
+        structure = tree.structure(((0,) * len(specs), {}))
+        function = Function(pullback, structure, specs, content.names, content.constraints)
+        made = exported(function, pullback.__name__)
+        guards = tuple(dict.fromkeys((*content.guards, *made._content.guards)))
+        return Exported(made._content._replace(guards=guards), made._source)
+
+    def serialize(self, vjp_order: int = 0) -> bytearray:
+        """The file's bytes.
+
+        Parameters
+        ----------
+        vjp_order
+            How many times a function with derivative rules of its own (`custom_jvp`, `custom_vjp`) can be
+            differentiated after loading. A function without such rules can be so any number of times, in both modes,
+            as its program is all that derivatives need; nothing is stored for it.
+
+        Returns
+        -------
+        bytearray
+            See the page on exported programs for the format.
+        """
+        if not isinstance(vjp_order, int) or not 0 <= vjp_order <= MOST_ORDERS:
+            raise ValueError(
+                f"serialize: vjp_order must be an integer from 0 to {MOST_ORDERS}, not {vjp_order!r}{at_line()}"
+            )
+        chain: list[Exported] = [self]
+        while len(chain) <= vjp_order and chain[-1]._content.rules:
+            chain.append(chain[-1].vjp())
+        arrays: list[np.ndarray] = []
+        functions = []
+        for one in chain:
+            functions.append(write_content(one._content, len(arrays)))
+            arrays += one._content.arrays
+        return bytearray(write({"functions": functions}, arrays))
+
+    def _program(self, sizes: Sizes) -> Program:
+        """The program for given sizes, checked and kept."""
+        key = tuple(sizes[name] for name in self._content.names)
+        with self._lock:
+            found = self._programs.get(key)
+        if found is None:
+            for guard in self._content.guards:
+                guard.check(sizes)
+            body = self._holes.filled(self._content.body, sizes) if self._content.names else self._content.body
+            found = read_body(body, self._content.arrays)
+            _fits("argument", [spec.at(sizes) for spec in self._content.inputs], found.input_types)
+            _fits("result", [spec.at(sizes) for spec in self._content.outputs], found.output_types)
+            with self._lock:
+                if len(self._programs) >= MOST_KEPT:
+                    self._programs.pop(next(iter(self._programs)))
+                self._programs[key] = found
+        return found
+
+    def _call(self, *args: Any, **kwargs: Any) -> Any:
+        """The call of the program that fits the arguments, in whatever trace they belong to."""
+        leaves, structure = tree.flatten((args, kwargs))
+        if structure != self.in_tree:
+            raise TypeError(
+                f"{self.fun_name} was exported for arguments of the structure {self.in_tree}, "
+                f"not {structure}{at_line()}"
+            )
+        leaves = [self._leaf(k, x) for k, x in enumerate(leaves)]
+        values = [n for x in leaves for n in type_of(x).shape]
+        try:
+            sizes = solved(self._extents, values, self._content.constraints)
+            program = self._program(sizes)
+        except ExportError as error:
+            raise ExportError(
+                f"{self.fun_name} was not exported for {text_of(sizes)}: there is no such program. {error}{at_line()}"
+            ) from None
+        except ValueError as error:
+            raise ValueError(f"{self.fun_name}: {error}{at_line()}") from None
+        return tree.unflatten(self.out_tree, self._apply(program, leaves))
+
+    def _leaf(self, number: int, x: Any) -> Any:
+        spec, have = self._content.inputs[number], type_of(x)
+        if have.ndim != len(spec.shape):
+            raise ValueError(
+                f"{self.fun_name}: {self._where[number]} has shape {have.shape}, where "
+                f"{self.in_avals[number]} is needed{at_line()}"
+            )
+        if have.dtype == spec.dtype:
+            return x
+        if have.weak and promote([(spec.dtype, False), (have.dtype, True)])[0] == spec.dtype:
+            return x.astype(spec.dtype) if type(x) is Tracer else np.asarray(x, spec.dtype)
+        raise TypeError(
+            f"{self.fun_name}: {self._where[number]} has dtype {have.dtype.name}, where "
+            f"{self.in_avals[number]} is needed{at_line()}"
+        )
+
+    def _apply(self, program: Program, leaves: Sequence[Any]) -> Sequence[Any]:
+        def run(*values: Any) -> tuple[Any, ...]:
+            return bind(call_primitive, *values, program=program, name=self.fun_name)
+
+        if not self._content.rules:
+            return run(*leaves)
+        run.__name__ = self.fun_name
+        ruled: Any = custom_vjp(run)
+        ruled.defvjp(lambda *values: (run(*values), values), self._pull)
+        return ruled(*leaves)  # type: ignore[no-any-return]
+
+    def _pull(self, values: Sequence[Any], cotangents: Sequence[Any]) -> tuple[Any, ...]:
+        """Cotangents by the pullback that was exported too."""
+        sizes = self._content.outputs
+        given = [
+            ct if is_inexact(spec.dtype) else np.zeros(type_of(ct).shape, spec.dtype)
+            for ct, spec in zip(cotangents, sizes, strict=True)
+        ]
+        return tuple(self.vjp().call(*values, *given))
+
+
+def _place(path: Sequence[Any]) -> str:
+    part, *rest = path
+    where = f"argument {rest[0]}" if part == 0 else f"argument {rest[0]!r}"
+    return f"{where}{tree.key_string(tuple(rest[1:]))}"
+
+
+def _described(spec: Spec) -> ShapeDtypeStruct:
+    shape: Any = spec.shape
+    return ShapeDtypeStruct(shape, spec.dtype)
+
+
+def _fits(what: str, said: Sequence[Any], have: Sequence[Any]) -> None:
+    if [(t.shape, t.dtype) for t in said] != [(t.shape, t.dtype) for t in have]:
+        refuse(f"the type of an {what} is not the program's")
+
+
+def _verified(function: Exported) -> Exported:
+    """A function of a file, all of which is looked at once."""
+    content = function._content
+    sizes_hold = all(c.holds(content.example) for c in content.constraints)
+    if unsolvable(function._extents, content.names) or not sizes_hold:
+        refuse("the sizes cannot be told from the arguments")
+    function._program(content.example)
+    if function._derivative is not None:
+        pulled = function._derivative._content
+        taken = (*content.inputs, *(spec._replace(weak=False) for spec in content.outputs))
+        given = [(spec.shape, spec.dtype) for spec in pulled.outputs]
+        if pulled.inputs != taken or given != [(s.shape, s.dtype) for s in content.inputs]:
+            refuse("a pullback does not fit its function")
+    return function
+
+
+def deserialize(data: bytes | bytearray | memoryview) -> Exported:
+    """The exported function that bytes hold.
+
+    Nothing in them is executed, and all of it is checked before anything is returned.
+
+    Raises
+    ------
+    ExportError
+        If the bytes are damaged, truncated, of a later version, or hold what `Exported.serialize` does not write.
+    TypeError
+        If `data` is not bytes.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> data = fg.export.export(fg.jit(np.tanh))(np.zeros(2)).serialize()
+    >>> fg.export.deserialize(data).call(np.array([0.0, 1.0]))
+    Array([0.        , 0.76159416])
+    """
+    try:
+        view = memoryview(data).cast("B")
+    except TypeError:
+        raise TypeError(f"deserialize takes bytes, not {type(data).__name__}{at_line()}") from None
+    try:
+        header, arrays = read(view)
+        if set(header) != {"functions"} or not isinstance(header["functions"], list):
+            refuse("the header's parts are not those that it should have")
+        if not 0 < len(header["functions"]) <= MOST_ORDERS + 1:
+            refuse("there is no function, or too many")
+        found: Exported | None = None
+        for entry in reversed(header["functions"]):
+            found = _verified(Exported(read_content(entry, arrays), None, found))
+        assert found is not None
+        return found
+    except ExportError:
+        raise
+    except Exception as error:  # deep nesting, numbers beyond limits of Python's: whatever reading stumbles over
+        raise ExportError(f"deserialize: the file is damaged ({type(error).__name__}: {error})") from error
+
+
+# Exporting ------------------------------------------------------------------------------------------------------------
+
+
+def exported(function: Function, name: str) -> Exported:
+    """A function, exported."""
+    if function.names:
+        t = template(function)
+        content = Content(
+            name, function.structure, t.out_structure, function.specs, t.outputs, t.body, t.arrays,
+            tuple(str(rule.name)[:1000] for rule in t.rules), function.names, function.constraints, tuple(t.guards),
+            t.holes, t.example,
+        )  # fmt: skip
+    else:
+        writer, traced = written(function, {}, regular=False)
+        outputs = tuple(Spec(*t) for t in traced.program.output_types)
+        content = Content(
+            name, function.structure, traced.out_structure, function.specs, outputs, packed(writer.body), writer.arrays,
+            tuple(str(rule.name)[:1000] for rule in writer.rules),
+        )  # fmt: skip
+    return Exported(content, function.fun)
+
+
+def export(
+    fun_jit: Callable[..., Any], *, platforms: Sequence[str] | None = None, disabled_checks: Iterable[Any] = ()
+) -> Callable[..., Exported]:
+    """A jitted function as a program that can be written to a file, and run elsewhere.
+
+    Parameters
+    ----------
+    fun_jit
+        A function made by `funcgrad.jit`; static arguments become part of the program.
+    platforms
+        ``("cpu",)`` or None.
+    disabled_checks
+        For JAX's sake: there are none to disable, so only an empty sequence is taken.
+
+    Returns
+    -------
+    Callable
+        Takes arrays, numbers or `ShapeDtypeStruct`, whose extents may be symbolic (`symbolic_shape`), in place of the
+        arguments, and returns an `Exported`.
+
+    Raises
+    ------
+    ValueError
+        If the function was not made by `funcgrad.jit`, or a platform is unknown.
+    ExportError
+        If the program calls Python code, or differs from size to size in a way that cannot be told.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> @fg.jit
+    ... def mean(x):
+    ...     return np.sum(x, 0) / x.shape[0]
+    >>> shape = fg.export.symbolic_shape("b, 3")
+    >>> made = fg.export.export(mean)(fg.ShapeDtypeStruct(shape, np.float64))
+    >>> made.out_avals
+    (ShapeDtypeStruct(shape=(3,), dtype=float64),)
+    >>> loaded = fg.export.deserialize(made.serialize())
+    >>> loaded.call(np.arange(6.0).reshape(2, 3)), loaded.call(np.ones((5, 3)))
+    (Array([1.5, 2.5, 3.5]), Array([1., 1., 1.]))
+    """
+    check_callable(fun_jit, "export")
+    if not isinstance(fun_jit, JitFunction):
+        raise ValueError(f"export: the function must be the result of funcgrad.jit, not {fun_jit!r}{at_line()}")
+    if platforms is not None and tuple(platforms) != ("cpu",):
+        raise ValueError(f"export: platforms must be ('cpu',), not {platforms!r}{at_line()}")
+    if tuple(disabled_checks):
+        raise ValueError(f"export: there are no checks to disable, but {tuple(disabled_checks)!r} was given{at_line()}")
+
+    def make(*args: Any, **kwargs: Any) -> Exported:
+        fun, moving, keywords, _ = fun_jit._without_statics(args, kwargs)
+        leaves, structure = tree.flatten((moving, keywords))
+        return exported(_function(fun, leaves, structure), fun_jit._name)
+
+    return make
+
+
+def _function(fun: Callable[..., Any], leaves: Sequence[Any], structure: tree.TreeDef) -> Function:
+    """A function with the types of its arguments, some of them with symbolic sizes."""
+    plain = [ShapeDtypeStruct((), x.dtype) if isinstance(x, ShapeDtypeStruct) else x for x in leaves]
+    types = leaf_types("export", plain, structure)
+    pairs = list(zip(leaves, types, strict=True))
+    specs = tuple(Spec(x.shape if isinstance(x, ShapeDtypeStruct) else t.shape, t.dtype, t.weak) for x, t in pairs)
+    symbolic = [n for spec in specs for n in spec.shape if isinstance(n, Size)]
+    names = sorted({name for n in symbolic for name in n.names})
+    scopes: dict[int, SymbolicScope] = {id(n.scope): n.scope for n in symbolic if n.scope is not None}
+    if len(scopes) > 1:
+        raise ValueError(
+            "export: the symbolic sizes are of several scopes: make them by one symbolic_shape, or pass the same "
+            f"scope=funcgrad.export.SymbolicScope(){at_line()}"
+        )
+    if len(names) > MOST_SYMBOLS:
+        raise ExportError(f"export: there are {len(names)} symbolic sizes; {MOST_SYMBOLS} is the most{at_line()}")
+    missing = unsolvable([Extent(n, "") for n in symbolic], names)
+    if missing:
+        raise ValueError(
+            f"export: the extents {', '.join(map(str, symbolic))} do not tell {', '.join(sorted(missing))}: each "
+            f"symbol must stand in an extent that is linear in it{at_line()}"
+        )
+    constraints = tuple(c for scope in scopes.values() for c in scope.constraints)
+    for one in constraints:
+        if not one.names <= set(names):
+            raise ValueError(
+                f"export: the constraint {one} is of sizes that no argument has; there "
+                f"are {', '.join(names)}{at_line()}"
+            )
+    return Function(fun, structure, specs, tuple(names), constraints)

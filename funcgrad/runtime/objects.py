@@ -1,0 +1,225 @@
+"""How does a program get to those who have no Python?  As an object file or shared library, with a header for C."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from funcgrad import tree
+from funcgrad.compile import engine
+from funcgrad.compile.native.objects import BLAS, object_code
+from funcgrad.compile.native.standalone import OUT_OF_MEMORY, STACK_BYTES
+from funcgrad.errors import at_line
+from funcgrad.ir.program import Program
+from funcgrad.lower.structured import TapeTooLong
+from funcgrad.runtime.c_names import Parameter, identifier, parameter_names, parameters_of, results_of
+from funcgrad.runtime.executable import Executable
+
+OBJECTS, LIBRARIES = (".o", ".obj"), (".so", ".dylib")
+
+_PAIRS = {"float _Complex": "float", "double _Complex": "double"}
+_BITS = {"_Float16": "uint16_t"}  # C++ has no such types
+
+
+class Face(NamedTuple):
+    """A program as C sees it: its name, what it takes and what it writes."""
+
+    name: str
+    parameters: tuple[Parameter, ...]
+    results: tuple[Parameter, ...]
+
+    @property
+    def declaration(self) -> str:
+        """The function's."""
+        given = [f"{p.c_type} {p.name}" if p.by_value else f"const {p.c_type} *{p.name}" for p in self.parameters]
+        return f"int64_t {self.name}({', '.join([*given, *(f'{r.c_type} *{r.name}' for r in self.results)]) or 'void'})"
+
+
+def export(
+    executable: Executable,
+    parts: tuple[Sequence[str], tree.TreeDef, tree.TreeDef],
+    path: str | os.PathLike[str],
+    header: str | os.PathLike[str] | None,
+    *,
+    name: str | None,
+    cpu: str,
+    blas: str,
+) -> None:
+    """Write the files; `parts` are the names of the arguments, and the structures of arguments and results."""
+    target = Path(path)
+    if target.suffix not in OBJECTS + LIBRARIES:
+        raise ValueError(
+            f"export_object: a name ends in {', '.join(OBJECTS + LIBRARIES)}, which says what to write; "
+            f"not {target.name!r}{at_line()}"
+        )
+    if blas not in BLAS:
+        raise ValueError(f"export_object: blas must be one of {', '.join(map(repr, BLAS))}, not {blas!r}{at_line()}")
+    if not isinstance(cpu, str) or not cpu or "\0" in cpu or not _is_cpu(cpu):
+        raise ValueError(
+            f"export_object: cpu must be 'generic', 'host', or a CPU that LLVM knows of the family of "
+            f"{engine.platform()}, not {cpu!r}{at_line()}"
+        )
+    name = _function_name(target, name)
+    face = _face(executable.program, parts, name)
+    messages = dict(_messages(executable))
+    with engine.compiling_for(cpu):
+        layout = executable.layout("export_object", portable=True)
+        code = object_code(layout, name, messages, blas)
+        machine = f"{engine.platform()}, CPU {engine.target()[0]}"
+    if target.suffix in LIBRARIES:
+        _link_library(code, target, blas)
+    else:
+        target.write_bytes(code)
+    if header is not None:
+        memory = executable.plan.arena_bytes
+        text = "\n".join(_header(face, target.name, Path(header).name, messages, memory, machine, blas))
+        Path(header).write_text(text, encoding="utf-8")
+
+
+def _function_name(target: Path, name: str | None) -> str:
+    if name is None:
+        return identifier(target.stem.removeprefix("lib") if target.suffix in LIBRARIES else target.stem)
+    if identifier(name) != name:
+        raise ValueError(f"export_object: {name!r} is no name of a function in C{at_line()}")
+    return name
+
+
+_TRY = """
+import sys
+from llvmlite import binding
+binding.initialize_native_target()
+binding.initialize_native_asmprinter()
+target = binding.Target.from_triple(binding.get_process_triple())
+target.create_target_machine(sys.argv[1]).emit_object(binding.parse_assembly("define void @f() { ret void }"))
+"""
+
+
+@functools.cache
+def _is_cpu(name: str) -> bool:
+    """Whether code can be made for a CPU of this name; another process asks LLVM, which ends it if there is no way."""
+    if name in ("generic", "host", engine.target()[0]):
+        return True
+    done = subprocess.run([sys.executable, "-c", _TRY, name], capture_output=True, text=True, check=False)
+    return not done.returncode and "not a recognized" not in done.stderr
+
+
+def _face(program: Program, parts: tuple[Sequence[str], tree.TreeDef, tree.TreeDef], name: str) -> Face:
+    known, in_structure, out_structure = parts
+    names = parameter_names(known, in_structure)
+    parameters = [_plain(p) for p in parameters_of(names, program.input_types)]
+    results = [_plain(r) for r in results_of(program.output_types, out_structure, parameters)]
+    return Face(name, tuple(parameters), tuple(results))
+
+
+def _plain(p: Parameter) -> Parameter:
+    """A parameter of a type that C++ has too."""
+    if p.c_type in _PAIRS:
+        return p._replace(c_type=_PAIRS[p.c_type], shape=(*p.shape, 2))
+    return p._replace(c_type=_BITS.get(p.c_type, p.c_type))
+
+
+def _messages(executable: Executable) -> Iterator[tuple[int, str]]:
+    """What each status means, with the name and line of the user's file."""
+    yield 0, "the results are written"
+    yield OUT_OF_MEMORY, "there was no memory for temporaries"
+    for k, (error, line) in enumerate(executable.plan.failures, executable.plan.first_status):
+        if error is not None:
+            kind = "MemoryError" if isinstance(error, TapeTooLong) else type(error).__name__
+            place = f" ({os.path.basename(line.code.co_filename)}:{line.line})" if line else ""
+            yield k, f"{kind}: {error}{place}"
+
+
+# The header -----------------------------------------------------------------------------------------------------------
+
+
+def _header(
+    face: Face, file: str, header: str, messages: dict[int, str], memory: int, machine: str, blas: str
+) -> Iterator[str]:
+    guard = identifier(header).upper()
+    about = [
+        f"{face.name}: a function compiled by funcgrad, in {file} ({machine}).",
+        *_table(face),
+        *_LAYOUT,
+        *_needs(face, memory, blas),
+        "",
+        f"It returns 0, or a status, which {face.name}_message explains; the results are undefined then:",
+        *(f"  {status:3d}  {message}" for status, message in messages.items()),
+    ]
+    yield "/* " + "\n * ".join(line.replace("*/", "* /") for line in about).replace("\n * \n", "\n *\n")
+    yield f" */\n#ifndef {guard}\n#define {guard}\n\n#include <stdint.h>\n"
+    for p in (*face.parameters, *face.results):
+        if not p.by_value:
+            yield f"#define {face.name.upper()}_{p.name.upper()}_SIZE {_size(p)}"
+    yield '\n#ifdef __cplusplus\nextern "C" {\n#endif\n'
+    yield f"{face.declaration};"
+    yield f"const char *{face.name}_message(int64_t status);"
+    yield f"\n#ifdef __cplusplus\n}}\n#endif\n\n#endif /* {guard} */\n"
+
+
+def _table(face: Face) -> Iterator[str]:
+    rows = [("parameter", "type", "shape", "")]
+    for p, use in [*((p, "read") for p in face.parameters), *((r, "written") for r in face.results)]:
+        kind = p.c_type if p.by_value else f"{p.c_type} *"
+        shape = "".join(f"[{n}]" for n in p.shape) or ("by value" if p.by_value else "one number")
+        rows.append((p.name, kind, shape, use))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    yield ""
+    for row in rows:
+        yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    yield ""
+
+
+_LAYOUT = (
+    "Arrays lie in C order (the last index runs fastest), aligned as their elements are. A truth value is a byte, 0 or",
+    "1; a complex number is its real and its imaginary part; half precision is its bits. Results may overlap neither",
+    "arguments nor each other.",
+    "",
+)
+
+
+def _needs(face: Face, memory: int, blas: str) -> Iterator[str]:
+    yield "It runs on the thread that calls it and keeps nothing between calls: threads may call it at the same time."
+    if memory > STACK_BYTES:
+        yield f"Each call takes {memory:,} bytes from malloc for its temporaries, and gives them back."
+    else:
+        yield f"Its temporaries are {memory:,} bytes on the stack."
+    library = " and of a CBLAS with 32-bit integers" if blas == "cblas" else ""
+    yield f"It needs functions of C's library (link with -lm){library}, and nothing of Python's."
+
+
+def _size(p: Parameter) -> int:
+    count = 1
+    for n in p.shape:
+        count *= n
+    return count
+
+
+# Shared libraries -----------------------------------------------------------------------------------------------------
+
+
+def _link_library(code: bytes, target: Path, blas: str) -> None:
+    compiler = shlex.split(os.environ.get("CC", "")) or [c for c in ("cc", "gcc", "clang") if shutil.which(c)][:1]
+    if not compiler:
+        raise RuntimeError(
+            "export_object: a shared library is linked by the system's C compiler, and there is none (CC names one): "
+            f"write an object file, whose name ends in .o{at_line()}"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "code.o")
+        source.write_bytes(code)
+        undefined = ["-Wl,-undefined,dynamic_lookup"] if target.suffix == ".dylib" and blas == "cblas" else []
+        command = [*compiler, "-shared", "-o", str(target), str(source), *undefined, "-lm"]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+        except OSError as error:
+            raise RuntimeError(f"export_object: {command[0]} cannot be run: {error}{at_line()}") from error
+    if done.returncode:
+        raise RuntimeError(f"export_object: {shlex.join(command)} failed: {done.stderr.strip()}{at_line()}")

@@ -1,0 +1,1 @@
+"""The mistakes, a module per area; each has `ROWS`."""

@@ -1,0 +1,136 @@
+"""Does every public function say what it is?  A summary, its parameters or where they are described, an example.
+
+Examples of functions that stand in files run with the other doctests; those that are put together at run time (most of
+`funcgrad.numpy`) run here.
+"""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import inspect
+import re
+from typing import Any
+
+import pytest
+
+from docs import public
+
+SECTIONS = (
+    *("Parameters", "Returns", "Yields", "Raises", "Warns", "See Also", "Notes", "References", "Examples"),
+    *("Attributes", "Methods", "Other Parameters", "Warnings"),
+)
+FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+ELSEWHERE = re.compile(  # who describes the parameters, or shows an example: another function
+    r"[Pp]arameters (?:are|and \w+ are)|for the parameters|[Ss]ee `|[Ss]ee also|[Ss]ame (?:as|parameters)|as `"
+    r"|`\w+` with|[Aa]nother name|alias|Like `|`jax|`optax"
+)
+
+# modules whose names are those of another one, where the examples stand
+RENAMED = {"funcgrad.tree_util": "funcgrad.tree", "funcgrad.scipy.fft": "funcgrad.numpy.fft"}
+
+# (module, name): why there is no example
+WITHOUT: dict[tuple[str, str], str] = {
+    ("funcgrad.config", "cache_directory"): "what an environment variable says, for the library itself",
+    ("funcgrad.config", "cpu"): "likewise",
+    ("funcgrad.config", "debug"): "likewise",
+    ("funcgrad.config", "num_threads"): "likewise",
+    ("funcgrad.config", "read"): "the example of the module has it",
+    ("funcgrad.config", "update"): "the example of the module has it",
+    ("funcgrad.export", "register_namedtuple_serialization"): "classes with a home in a module: tests/export has them",
+    ("funcgrad.export", "register_pytree_node_serialization"): "likewise",
+}
+
+
+def functions(module: str) -> dict[str, Any]:
+    """The public functions of a module that are not NumPy's own."""
+    namespace = importlib.import_module(module)
+    found = {name: getattr(namespace, name) for name in public.names(module)}
+    return {
+        name: f
+        for name, f in found.items()
+        if (inspect.isroutine(f) or type(f).__name__ in ("UFunc", "SpecialUFunc", "JitFunction"))
+        and not public.borrowed(module, f)
+    }
+
+
+def made(f: Any) -> bool:
+    """Whether it is put together at run time, so that the other doctests do not find it."""
+    code = getattr(inspect.unwrap(f), "__code__", None)
+    return code is None or f.__module__ in ("funcgrad.numpy", "funcgrad.numpy.linalg", "funcgrad.numpy.fft")
+
+
+def parents(module: str) -> list[str]:
+    """A module and the packages around it."""
+    parts = module.split(".")
+    return [".".join(parts[:k]) for k in range(len(parts), 0, -1)]
+
+
+@pytest.mark.parametrize("module", public.MODULES)
+def test_every_public_thing_has_a_docstring(module: str) -> None:
+    namespace = importlib.import_module(module)
+    assert (namespace.__doc__ or "").strip()
+    silent = [
+        name
+        for name in public.names(module)
+        if (inspect.isroutine(getattr(namespace, name)) or isinstance(getattr(namespace, name), type))
+        and not (getattr(namespace, name).__doc__ or "").strip()
+    ]
+    assert not silent
+
+
+@pytest.mark.parametrize("module", public.MODULES)
+def test_every_public_function_has_an_example(module: str) -> None:
+    if module in RENAMED:
+        pytest.skip(f"the examples stand in {RENAMED[module]}")
+    lacking = [
+        name
+        for name, f in functions(module).items()
+        if ">>>" not in f.__doc__
+        and not ELSEWHERE.search(" ".join(f.__doc__.split()))
+        and (module, name) not in WITHOUT
+    ]
+    assert not lacking
+
+
+@pytest.mark.parametrize("module", public.MODULES)
+def test_sections_are_numpydocs(module: str) -> None:
+    wrong = []
+    for name, f in functions(module).items():
+        for title, line in re.findall(r"^ *([A-Z][a-z]+(?: [A-Z][a-z]+)?)\n *(-{3,})$", f.__doc__, re.MULTILINE):
+            if title not in SECTIONS or len(title) != len(line):
+                wrong.append((name, title))
+    assert not wrong
+
+
+@pytest.mark.parametrize("module", public.MODULES)
+def test_parameters_are_described(module: str) -> None:
+    """A function of several parameters describes them, or says who does; a module may say so for all of its own."""
+    model = next((public.MIRRORS[name] for name in parents(module) if name in public.MIRRORS), None)
+    if model is not None:
+        assert any(model in (importlib.import_module(name).__doc__ or "") for name in parents(module)), model
+        return
+    lacking = []
+    for name, f in functions(module).items():
+        text = f.__doc__
+        try:
+            parameters = [p for p in inspect.signature(f).parameters if p not in ("self", "args", "kwargs")]
+        except (TypeError, ValueError):
+            continue
+        if len(parameters) > 2 and "Parameters\n" not in text and not ELSEWHERE.search(text):
+            unnamed = [p for p in parameters if not re.search(rf"\b{re.escape(p)}\b", text)]
+            if unnamed:
+                lacking.append((name, unnamed))
+    assert not lacking
+
+
+@pytest.mark.parametrize("module", [module for module in public.MODULES if module not in RENAMED])
+def test_examples_of_functions_that_are_made_at_run_time(module: str) -> None:
+    finder, runner = doctest.DocTestParser(), doctest.DocTestRunner(optionflags=FLAGS, verbose=False)
+    report: list[str] = []
+    for name, f in functions(module).items():
+        if made(f) and ">>>" in f.__doc__:
+            namespace = vars(importlib.import_module(module))
+            test = finder.get_doctest(inspect.cleandoc(f.__doc__), dict(namespace), f"{module}.{name}", None, 0)
+            runner.run(test, out=report.append)
+    assert not report, "".join(report)
