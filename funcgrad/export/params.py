@@ -317,7 +317,9 @@ PLAIN = frozenset(
 DISSOLVED = frozenset({"custom_jvp_call", "custom_vjp_call", "custom_vmap_call"})
 
 # Python code, or what has a meaning only inside a vmap with a named axis.
-LEFT_OUT = frozenset("all_gather axis_index debug_callback io_callback numba_call ppermute psum pure_callback".split())
+LEFT_OUT = frozenset(
+    "all_gather axis_index check debug_callback io_callback numba_call ppermute psum pure_callback".split()
+)
 
 
 def write_params(name: str, params: Any, programs: Programs) -> dict[str, Any]:

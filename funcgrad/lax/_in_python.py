@@ -9,14 +9,18 @@ import numpy as np
 
 from funcgrad import config, tree
 from funcgrad.array import as_array
+from funcgrad.trace.frame import running
 from funcgrad.trace.tracer import Tracer, known
 
 __all__: list[str] = []
 
 
 def wanted(*values: Any) -> bool:
-    """Whether Python can run a loop or branch that depends on these values, and is meant to."""
-    if not config.disable_jit.value:
+    """Whether Python can run a loop or branch that depends on these values, and is meant to.
+
+    While a program is being made (`make_jaxpr`) no values are to be seen, and a loop stays one.
+    """
+    if not config.disable_jit.value or running.builders:
         return False
     return all(known(x) is not None for x in tree.leaves(values))
 

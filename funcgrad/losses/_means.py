@@ -27,6 +27,7 @@ def weighted_mean(values: Any, weights: Any = None, where: Any = None, axis: Any
 
     Examples
     --------
+    >>> import numpy as np
     >>> labels = np.array([1, -1, 0])  # -1: no label
     >>> from funcgrad.losses import softmax_cross_entropy_with_integer_labels
     >>> losses = softmax_cross_entropy_with_integer_labels(np.zeros((3, 2)), labels, ignore_index=-1)

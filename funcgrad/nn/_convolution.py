@@ -47,6 +47,7 @@ def conv(
 
     Examples
     --------
+    >>> import numpy as np
     >>> conv(np.ones((2, 5, 5, 3)), np.ones((3, 3, 3, 8)), strides=2).shape
     (2, 3, 3, 8)
     """
@@ -112,6 +113,7 @@ def pool(
 
     Examples
     --------
+    >>> import numpy as np
     >>> pool(np.arange(4.0).reshape(4, 1), 0.0, np.add, (2,), (2,))
     Array([[1.],
            [5.]])
@@ -144,6 +146,7 @@ def max_pool(
 
     Examples
     --------
+    >>> import numpy as np
     >>> max_pool(np.array([1.0, 3.0, 2.0, 0.0]).reshape(4, 1), (2,), (2,))
     Array([[3.],
            [2.]])
@@ -159,6 +162,7 @@ def min_pool(
 
     Examples
     --------
+    >>> import numpy as np
     >>> min_pool(np.array([1.0, 3.0, 2.0, 0.0]).reshape(4, 1), (2,), (2,))
     Array([[1.],
            [0.]])
@@ -185,6 +189,7 @@ def avg_pool(
 
     Examples
     --------
+    >>> import numpy as np
     >>> avg_pool(np.array([1.0, 3.0, 2.0, 0.0]).reshape(4, 1), (2,), (2,))
     Array([[2.],
            [1.]])

@@ -281,6 +281,7 @@ def multinomial(key: Any, n: Any, p: Any, *, shape: Any = None, dtype: Any = Non
 
     Examples
     --------
+    >>> import numpy as np
     >>> from funcgrad import random
     >>> int(random.multinomial(random.key(0), 10, np.array([0.5, 0.3, 0.2])).sum())
     10

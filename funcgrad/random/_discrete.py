@@ -133,6 +133,7 @@ def categorical(
 
     Examples
     --------
+    >>> import numpy as np
     >>> from funcgrad import random
     >>> random.categorical(random.key(0), np.log([0.1, 0.2, 0.7]), shape=(6,))
     Array([2, 2, 2, 1, 1, 2])
@@ -270,6 +271,7 @@ def choice(
 
     Examples
     --------
+    >>> import numpy as np
     >>> from funcgrad import random
     >>> random.choice(random.key(0), np.array([2.0, 3.0, 5.0]), (4,))
     Array([2., 5., 5., 5.])

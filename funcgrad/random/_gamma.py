@@ -157,6 +157,7 @@ def loggamma(key: Any, a: Any, shape: Any = None, dtype: Any = None) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> from funcgrad import random
     >>> bool(np.isfinite(random.loggamma(random.key(0), 1e-4, (3,))).all())
     True
@@ -222,6 +223,7 @@ def dirichlet(key: Any, alpha: Any, shape: Any = None, dtype: Any = None) -> Any
 
     Examples
     --------
+    >>> import numpy as np
     >>> from funcgrad import random
     >>> x = random.dirichlet(random.key(0), np.ones(3), (4,))
     >>> bool(np.allclose(x.sum(-1), 1))
@@ -400,6 +402,7 @@ def ball(key: Any, d: int, p: Any = 2, shape: Any = (), dtype: Any = None) -> An
 
     Examples
     --------
+    >>> import numpy as np
     >>> from funcgrad import random
     >>> x = random.ball(random.key(0), 3, shape=(5,))
     >>> bool((np.linalg.norm(x, axis=-1) < 1).all())

@@ -35,6 +35,7 @@ def gumbel(key: Any, shape: Any = (), dtype: Any = None, mode: str | None = None
 
     Examples
     --------
+    >>> import numpy as np
     >>> from funcgrad import random
     >>> random.gumbel(random.key(0), (2,), np.float32)
     Array([2.9233725, 3.8326178], dtype=float32)

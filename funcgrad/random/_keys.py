@@ -171,6 +171,7 @@ def wrap_key_data(key_bits_array: Any, *, impl: Any = None, dtype: Any = None) -
 
     Examples
     --------
+    >>> import numpy as np
     >>> wrap_key_data(np.array([0, 1], np.uint32))
     Array([0, 1], dtype=uint32)
     """

@@ -269,6 +269,7 @@ def multivariate_normal(
 
     Examples
     --------
+    >>> import numpy as np
     >>> from funcgrad import random
     >>> random.multivariate_normal(random.key(0), np.zeros(2), np.eye(2), (5,)).shape
     (5, 2)
@@ -325,6 +326,7 @@ def orthogonal(key: Any, n: int, shape: Any = (), dtype: Any = None, m: int | No
 
     Examples
     --------
+    >>> import numpy as np
     >>> from funcgrad import random
     >>> q = random.orthogonal(random.key(0), 3)
     >>> bool(np.allclose(q @ q.T, np.eye(3)))

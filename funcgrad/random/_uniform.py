@@ -46,6 +46,7 @@ def bits(key: Any, shape: Any = (), dtype: Any = None) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> from funcgrad import random
     >>> random.bits(random.key(0), (2,), np.uint32)
     Array([4070199207, 4202968722], dtype=uint32)
@@ -75,6 +76,7 @@ def uniform(key: Any, shape: Any = (), dtype: Any = None, minval: Any = 0.0, max
 
     Examples
     --------
+    >>> import numpy as np
     >>> from funcgrad import random
     >>> random.uniform(random.key(0), (2,), np.float32)
     Array([0.947667 , 0.9785799], dtype=float32)

@@ -50,7 +50,7 @@ def test_results_stay(name: str) -> None:
     assert_near(fg.jacrev(fg.jacrev(loss(layer)))(X), HESSIAN, 1e-11)
 
 
-@pytest.mark.parametrize("name", ["none", "both"])
+@pytest.mark.parametrize("name", [pytest.param("none", marks=pytest.mark.slow), "both"])
 def test_results_stay_in_compiled_programs(name: str) -> None:
     f = loss(fg.checkpoint(block, policy=POLICIES[name]))
     slopes_stay(fg.jit(f))

@@ -54,6 +54,7 @@ def test_windows_hold_only_what_came_before() -> None:
     assert test.year[0] == test.past[0, -1] + 1 == 1940
 
 
+@pytest.mark.slow
 def test_all_steps_are_made_whatever_their_number(capfd: pytest.CaptureFixture[str]) -> None:
     rng = np.random.default_rng(0)
     data = example.windows(np.arange(40), rng.uniform(0, 100, 40))

@@ -8,13 +8,12 @@ import os
 import sys
 import time
 
-os.environ.setdefault("FUNCGRAD_CACHE", "0")  # thousands of kernels that nobody wants to keep
-
 from tests.fuzz.campaign import campaign
 
 
 def main() -> int:
     """Run the campaign that the command line asks for."""
+    os.environ.setdefault("FUNCGRAD_CACHE", "0")  # thousands of kernels that nobody wants to keep
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--programs", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)

@@ -16,8 +16,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-os.environ.setdefault("FUNCGRAD_CACHE", "0")
-
 import numpy as np
 
 import funcgrad as fg
@@ -206,6 +204,7 @@ def check_composition(program: Program, name: str, count: Count, points: int = P
 
 def main() -> int:
     """Check what the command line asks for."""
+    os.environ.setdefault("FUNCGRAD_CACHE", "0")
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz.gradients")
     parser.add_argument("--points", type=int, default=POINTS)
     parser.add_argument("--compositions", type=int, default=1000)

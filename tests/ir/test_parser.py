@@ -158,9 +158,18 @@ def test_collectives_that_wait_for_their_axis() -> None:
 
 
 def test_every_primitive_has_been_printed() -> None:
-    elsewhere = {"all_gather", "axis_index", "ppermute", "psum", "attention", "attention_backward", "numba_call"}
+    elsewhere = {
+        "all_gather",
+        "axis_index",
+        "ppermute",
+        "psum",
+        "attention",
+        "attention_backward",
+        "check",
+        "numba_call",
+    }
     elsewhere |= {"custom_linear_solve", "custom_vjp_call", "custom_vmap_call"}
-    elsewhere |= {"debug_callback", "io_callback", "pure_callback"}
+    elsewhere |= {"check", "debug_callback", "io_callback", "pure_callback"}
     assert set(registry) - {row.name for row in ROWS} <= elsewhere
 
 

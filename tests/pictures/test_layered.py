@@ -88,6 +88,7 @@ def test_edges_keep_off_nodes() -> None:
                 assert not inside or k in (link.source, link.target)
 
 
+@pytest.mark.slow
 def test_two_thousand_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
     """As they are drawn: edges that would pass many layers are cut."""
     _, links = drawn_graph(0, 2000, 0.15)

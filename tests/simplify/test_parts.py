@@ -15,6 +15,7 @@ import funcgrad as fg
 import funcgrad.numpy as fnp
 from funcgrad.ir.interpret import interpret
 from funcgrad.simplify import simplify
+from tests.effort import drawn
 
 X = np.linspace(0.5, 2.0, 12)
 M = X.reshape(3, 4)
@@ -80,6 +81,7 @@ def reads(draw):
 
 
 @given(reads())
+@drawn(6)
 def test_any_parts(parts):
     x = np.linspace(-1.0, 1.5, 9)
 

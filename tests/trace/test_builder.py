@@ -118,7 +118,7 @@ def test_evaluate_runs_equations_on_anything() -> None:
     assert seen == [e.primitive.name for e in program.equations]
 
 
-@pytest.mark.parametrize("n", [20_000, pytest.param(100_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n", [5_000, pytest.param(100_000, marks=pytest.mark.slow)])
 def test_long_programs(n: int) -> None:
     program = chain(n)
     assert len(program.equations) == n
