@@ -8,7 +8,8 @@ import pkgutil
 import numpy as np
 import pytest
 
-import funcgrad.interop.numba_call  # noqa: F401  (registers its primitive)
+import funcgrad.control.check
+import funcgrad.interop.numba_call  # noqa: F401  (both register a primitive)
 import tests.ops.cases
 from funcgrad.export import container
 from funcgrad.export.decode import read_body
