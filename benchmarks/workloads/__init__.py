@@ -24,6 +24,7 @@ from benchmarks.workloads import (
     loops,
     lstm,
     mlp,
+    njit_calls,
     optim,
     random,
     resnet,
@@ -75,6 +76,7 @@ WORKLOADS: dict[str, AnyWorkload] = {
         optim,
         threads,
         density,
+        njit_calls,
     )
     for workload in module.WORKLOADS
 }
