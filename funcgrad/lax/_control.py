@@ -361,7 +361,8 @@ def map(f: Callable[[Any], Any], xs: Any, *, batch_size: int | None = None) -> A
     if count > whole or not whole:
         parts.append(_vectorised(f, tree.map(lambda x: _sliced(x, whole, count), xs)))
     join = operation("concatenate")
-    return parts[0] if len(parts) == 1 else tree.map(lambda *ys: join(*ys, dimension=0), *parts)
+    results = parts[0] if len(parts) == 1 else tree.map(lambda *ys: join(*ys, dimension=0), *parts)
+    return tree.map(_in_python.own, results)
 
 
 def _vectorised(f: Callable[[Any], Any], part: Any) -> Any:

@@ -25,7 +25,8 @@ def wanted(*values: Any) -> bool:
     return all(known(x) is not None for x in tree.leaves(values))
 
 
-def _own(x: Any) -> Any:
+def own(x: Any) -> Any:
+    """A result as the caller's own array; a tracer as it is."""
     return x if type(x) is Tracer else as_array(np.array(x))
 
 
@@ -34,16 +35,16 @@ def scan(f: Callable[..., Any], init: Any, xs: Any, count: int, reverse: bool) -
     carry, ys = init, [None] * count
     for i in reversed(range(count)) if reverse else range(count):
         carry, ys[i] = f(carry, tree.map(lambda x, i=i: x[i], xs))
-    return tree.map(_own, carry), tree.map(lambda *each: _own(np.stack(each)), *ys)
+    return tree.map(own, carry), tree.map(lambda *each: own(np.stack(each)), *ys)
 
 
 def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], val: Any) -> Any:
     """`lax.while_loop`."""
     while cond_fun(val):
         val = body_fun(val)
-    return tree.map(_own, val)
+    return tree.map(own, val)
 
 
 def choose(number: Any, branches: Sequence[Callable[..., Any]], operands: Sequence[Any]) -> Any:
     """`lax.cond` and `lax.switch`."""
-    return tree.map(_own, branches[int(number)](*operands))
+    return tree.map(own, branches[int(number)](*operands))

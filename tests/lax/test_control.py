@@ -160,6 +160,8 @@ def test_map_in_batches() -> None:
         got = lax.map(lambda row: {"s": np.sum(row), "r": row * 2}, x, batch_size=size)
         assert got["s"].tolist() == x.sum(1).tolist()
         assert got["r"].tolist() == (2 * x).tolist()
+        assert type(got["s"]) is type(got["r"]) is fg.Array
+        assert not np.shares_memory(lax.map(lambda row: row, x, batch_size=size), x)
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 3, 7, 8, 13])
