@@ -14,6 +14,7 @@ import pytest
 
 import funcgrad as fg
 from funcgrad import errors
+from tests.misuse.tables.control_flow import branch, loop
 
 HERE = "test_bad_input.py"
 
@@ -22,18 +23,6 @@ def write_tracer_into_array(x: Any) -> Any:
     out = np.zeros(3)
     out[1] = x
     return out
-
-
-def branch(x: Any) -> Any:
-    if x > 0:
-        return x
-    return -x
-
-
-def loop(x: Any) -> Any:
-    while x < 10:
-        x = x * 2
-    return x
 
 
 def test_writing_a_tracer_into_an_array() -> None:

@@ -99,9 +99,7 @@ def clear() -> None:
 def _usable(directory: Path) -> bool:
     """Make the directory if there is none; whether it is ours alone to write to."""
     try:
-        for missing in reversed([p for p in directory.parents if not p.exists()]):
-            missing.mkdir(mode=0o700, exist_ok=True)  # with parents=True, they would get the umask's mode
-        directory.mkdir(mode=0o700, exist_ok=True)
+        _make(directory)
         status = directory.stat()
     except OSError as error:
         return _refuse(directory, str(error))
@@ -114,6 +112,15 @@ def _usable(directory: Path) -> bool:
         if replaceable is not None:
             return _refuse(directory, f"other users may put another one in its place, in {str(replaceable)!r}")
     return True
+
+
+def _make(directory: Path) -> None:
+    """Make the directory, private, unless it is there; and those above it: with ``parents=True`` they would not be."""
+    try:
+        directory.mkdir(mode=0o700, exist_ok=True)
+    except FileNotFoundError:
+        _make(directory.parent)
+        directory.mkdir(mode=0o700, exist_ok=True)
 
 
 @functools.cache  # looked at once in a process: where nobody else can write, nobody else can change that

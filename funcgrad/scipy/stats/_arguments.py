@@ -69,9 +69,14 @@ def logarithm(p: Any) -> Any:
     return np.where(void, constant(-float("inf"), p), np.log(np.where(void, constant(1.0, p), p)))
 
 
+def capped(w: Any) -> Any:
+    """`w` up to 10, where exp(-exp(w)) is 0 in every dtype, and its derivative with it."""
+    return np.minimum(w, constant(10, w))
+
+
 def double_exponential(w: Any) -> Any:
     """exp(-exp(w)), which is 0 long before exp(w) is infinite."""
-    return np.exp(-np.exp(np.minimum(w, constant(10, w))))
+    return np.exp(-np.exp(capped(w)))
 
 
 def log_rest(w: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 
 from funcgrad import numpy as np
 from funcgrad.scipy._values import floating, public
-from funcgrad.scipy.stats._arguments import constant, double_exponential, located, log_rest, standard
+from funcgrad.scipy.stats._arguments import capped, double_exponential, located, log_rest, standard
 
 
 @public
@@ -33,7 +33,7 @@ def pdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
     Array(0.3307043)
     """
     z, scale = standard("gumbel_r.pdf", x, loc, scale)
-    w = np.minimum(-z, constant(10, z))  # 0 from there on
+    w = capped(-z)
     return np.exp(w - np.exp(w)) / scale
 
 
@@ -76,7 +76,7 @@ def sf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
     Array(0.45476079)
     """
     z, _ = standard("gumbel_r.sf", x, loc, scale)
-    return -np.expm1(-np.exp(np.minimum(-z, constant(10, z))))
+    return -np.expm1(-np.exp(capped(-z)))
 
 
 @public
