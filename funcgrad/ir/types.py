@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,10 +38,7 @@ class ArrayType(NamedTuple):
     @property
     def size(self) -> int:
         """The number of elements."""
-        size = 1
-        for extent in self.shape:
-            size *= extent
-        return size
+        return math.prod(self.shape)
 
     @property
     def nbytes(self) -> int:
@@ -49,7 +47,7 @@ class ArrayType(NamedTuple):
 
     def with_shape(self, shape: tuple[int, ...]) -> ArrayType:
         """This type with another shape (and not weak)."""
-        return ArrayType(shape, self.dtype)
+        return _of_array((shape, self.dtype, False))
 
     def __str__(self) -> str:
         """JAX's notation: ``f32[3,4]``; a weak type has a ``*``: ``f64[]*``."""

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from funcgrad.dtypes import BFLOAT16, code
+from funcgrad.dtypes import BFLOAT16, BOOL, INTEGERS, STANDARD_FLOATS
 from funcgrad.ir.program import Atom, Equation, Var
 from funcgrad.lower.schedule import KernelStep
 
 IN_MEMORY = frozenset({"complex_from_parts", "complex_to_parts"})  # the same buffer, read otherwise
-NATIVE = frozenset("b1 i1 i2 i4 i8 u1 u2 u4 u8 f2 f4 f8".split())
+NATIVE = BOOL | INTEGERS | STANDARD_FLOATS
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,4 +66,4 @@ def is_alias(equation: Equation) -> bool:
 
 def is_native(equation: Equation) -> bool:
     """Whether kernels know the dtypes of the operands and results."""
-    return NATIVE.issuperset([code(a.type.dtype) for a in (*equation.inputs, *equation.outputs)])
+    return NATIVE.issuperset([a.type.dtype for a in (*equation.inputs, *equation.outputs)])

@@ -105,9 +105,12 @@ class Graph:
     def measure(self, equation: Equation) -> bool:
         """Note how much it takes to compute a lazy value anew; whether it is better stored."""
         (var,) = equation.outputs
-        below = [a for a in equation.inputs if isinstance(a, Var) and a not in self.stored]
-        depth = self.depths[var] = 1 + max((self.depths.get(a, 0) for a in below), default=0)
-        work = self.works[var] = 1 + sum(self.works.get(a, 0) for a in below)
+        depth = work = 1
+        for a in equation.inputs:
+            if isinstance(a, Var) and a not in self.stored:
+                depth = max(depth, 1 + self.depths.get(a, 0))
+                work += self.works.get(a, 0)
+        self.depths[var], self.works[var] = depth, work
         shared = len(self.users.get(var, ())) > 1 and var.type.size <= SMALL and work > MOST_WORK
         return depth > DEEPEST or shared
 

@@ -141,13 +141,7 @@ class Expressions:
     def element(self, atom: Atom, index: Index) -> Operand:
         """The element of `atom` at `index`."""
         if isinstance(atom, Literal):
-            dtype = code(atom.type.dtype)
-            folds = self._equation is not None and self._equation.primitive.name in FOLDING
-            return (
-                self.constant(atom.value.item(), dtype)
-                if dtype[0] != "f" or folds
-                else self.writer.number(atom.value.item(), dtype)
-            )
+            return self._number(atom)
         key = (atom, index)
         found = self._memo.get(key)
         if found is None:
@@ -162,6 +156,11 @@ class Expressions:
             self._reads.append(key)
         return found
 
+    def _number(self, literal: Literal) -> Operand:
+        dtype, value = code(literal.type.dtype), literal.value.item()
+        folds = self._equation is not None and self._equation.primitive.name in FOLDING
+        return self.constant(value, dtype) if dtype[0] != "f" or folds else self.writer.number(value, dtype)
+
     def _observe(self, key: Key) -> Operand:
         """An element, and a note of what it was computed from."""
         outer, self._reads = self._reads, []
@@ -175,8 +174,11 @@ class Expressions:
 
     def forget(self, depth: int) -> None:
         """Forget what was computed inside loops deeper than `depth`: they are closed."""
-        self._memo = {key: value for key, value in self._memo.items() if self.writer.depth(value) <= depth}
-        self._places = {key: value for key, value in self._places.items() if self.writer.depth(value) <= depth}
+        memo, places = self._memo, self._places
+        for key in [key for key, value in memo.items() if type(value) is Value and value.depth > depth]:
+            del memo[key]
+        for place in [place for place, value in places.items() if type(value) is Value and value.depth > depth]:
+            del places[place]
 
     def position(self, expression: Affine) -> Operand:
         """An affine expression of the loop axes as a value."""
@@ -187,8 +189,10 @@ class Expressions:
         return found
 
     def _position(self, expression: Affine) -> Operand:
-        kept = tuple((s, c) for s, c in expression.terms if not (isinstance(s, int) and s in self.absorbed))
-        return self.writer.affine(Affine(kept, expression.constant), self.symbols)
+        if self.absorbed:
+            kept = tuple([(s, c) for s, c in expression.terms if not (isinstance(s, int) and s in self.absorbed)])
+            expression = Affine(kept, expression.constant)
+        return self.writer.affine(expression, self.symbols)
 
     def _compute(self, var: Var, index: Index) -> Operand:
         kept = self.given.get((var, index)) if self.given else None

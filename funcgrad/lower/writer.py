@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -28,6 +29,14 @@ SMALL = 16  # sizes up to this one are written into the kernel, so that its loop
 EXPENSIVE = MATHEMATICS | {"div", "sqrt", "remainder", "quotient"}
 
 
+_value_of = functools.partial(tuple.__new__, Value)  # twice as fast as a named tuple's own constructor
+_op_of = functools.partial(tuple.__new__, Op)
+_load_of = functools.partial(tuple.__new__, Load)
+_buffer = functools.cache(Buffer)
+_FIRST, _LAST = Value(0, INDEX), Value(1, INDEX)
+_SMALL = {number: Constant(number, INDEX) for number in range(-SMALL, SMALL + 1)}
+
+
 class Writer:
     """Collects one kernel.
 
@@ -36,8 +45,7 @@ class Writer:
     """
 
     def __init__(self) -> None:
-        self.first = Value(0, INDEX)
-        self.last = Value(1, INDEX)
+        self.first, self.last = _FIRST, _LAST
         self.blocks: list[list[Instruction]] = [[]]
         self.buffers: list[Buffer] = []
         self.buffer_of: dict[Any, int] = {}
@@ -51,7 +59,7 @@ class Writer:
     def fresh(self, dtype: str, depth: int) -> Value:
         """A new value that is known from loop depth `depth` on."""
         self._numbers += 1
-        return Value(self._numbers, dtype, depth)
+        return _value_of((self._numbers, dtype, depth))
 
     def depth(self, *operands: Operand) -> int:
         """The depth of the innermost loop that the operands depend on."""
@@ -63,8 +71,8 @@ class Writer:
 
     def size(self, number: int, kind: str = "size") -> Operand:
         """An integer known when the program is: a constant if it is small, else a parameter of the kernel."""
-        if kind == "size" and -SMALL <= number <= SMALL:
-            return Constant(number, INDEX)
+        if kind == "size" and number in _SMALL:
+            return _SMALL[number]
         value = self._sizes.get((kind, number))
         if value is None:
             value = self._sizes[kind, number] = self.fresh(INDEX, 0)
@@ -90,9 +98,9 @@ class Writer:
         """The number of the buffer of `key`."""
         number = self.buffer_of.setdefault(key, len(self.buffers))
         if number == len(self.buffers):
-            self.buffers.append(Buffer(dtype, written))
+            self.buffers.append(_buffer(dtype, written))
         elif written and not self.buffers[number].written:
-            self.buffers[number] = Buffer(dtype, True)
+            self.buffers[number] = _buffer(dtype, True)
         return number
 
     @property
@@ -113,8 +121,8 @@ class Writer:
                 depth = x.depth
         self._numbers += 1
         self.instructions += 1
-        result = Value(self._numbers, result_dtype, depth)
-        self.blocks[depth].append(Op(result, name, operands))
+        result = _value_of((self._numbers, result_dtype, depth))
+        self.blocks[depth].append(_op_of((result, name, operands)))
         return result
 
     def put(self, instruction: Instruction, depth: int) -> None:
@@ -124,9 +132,9 @@ class Writer:
 
     def load(self, buffer: int, index: Operand) -> Operand:
         """An element."""
-        depth = self.depth(index)
+        depth = index.depth if type(index) is Value else 0
         result = self.fresh(self.buffers[buffer].dtype, depth)
-        self.put(Load(result, buffer, index), depth)
+        self.put(_load_of((result, buffer, index)), depth)
         return result
 
     def store(self, buffer: int, index: Operand, value: Operand) -> None:
@@ -147,9 +155,7 @@ class Writer:
 
     def affine(self, expression: Affine, symbols: dict[int, Value]) -> Operand:
         """The value of an affine expression, `symbols` being the indices of the loop axes."""
-        result: Operand | None = Constant(expression.constant, INDEX) if expression.constant else None
-        if result is not None:
-            result = self.size(expression.constant)
+        result: Operand | None = self.size(expression.constant) if expression.constant else None
         for symbol, coefficient in expression.terms:
             value: Operand = symbols[symbol] if isinstance(symbol, int) else symbol
             term = value if coefficient == 1 else self.op("mul", value, self.size(coefficient))

@@ -20,6 +20,7 @@ Axes = tuple[int, ...]
 Numbers = tuple[tuple[Axes, Axes], tuple[Axes, Axes]]  # ((contracted of x, of y), (batch of x, of y))
 
 
+@functools.lru_cache(maxsize=4096)
 def free_axes(ndim: int, contracted: Axes, batch: Axes) -> Axes:
     """The axes of one operand that are neither contracted nor batch."""
     return tuple(axis for axis in range(ndim) if axis not in contracted and axis not in batch)

@@ -20,9 +20,9 @@ Shape = tuple[int, ...]
 SMALL = 1024  # elements that are written faster than a view is made of them
 
 
-def _check(condition: bool, message: str) -> None:
+def _check(condition: bool, message: str, *shown: Any) -> None:
     if not condition:
-        raise TypeError(message)
+        raise TypeError(message.format(*shown))
 
 
 # broadcast_in_dim: operand axis k becomes axis broadcast_dimensions[k]; an extent of 1 is repeated --------------------
@@ -53,9 +53,10 @@ def _expanded(have: Shape, ndim: int, broadcast_dimensions: Shape) -> Shape:
 
 def _broadcast_infer(x: ArrayType, *, shape: Shape, broadcast_dimensions: Shape) -> ArrayType:
     ordered = list(broadcast_dimensions) == sorted(set(broadcast_dimensions)) and len(broadcast_dimensions) == x.ndim
-    _check(ordered, f"broadcast_in_dim: axes {broadcast_dimensions} do not fit an operand of shape {x.shape}")
+    _check(ordered, "broadcast_in_dim: axes {} do not fit an operand of shape {}", broadcast_dimensions, x.shape)
     fits = all(extent in (1, shape[axis]) for axis, extent in zip(broadcast_dimensions, x.shape, strict=True))
-    _check(fits, f"broadcast_in_dim: shape {x.shape} does not broadcast to {shape} along {broadcast_dimensions}")
+    message = "broadcast_in_dim: shape {} does not broadcast to {} along {}"
+    _check(fits, message, x.shape, shape, broadcast_dimensions)
     return x.with_shape(shape)
 
 
@@ -86,7 +87,8 @@ broadcast_in_dim = linear("broadcast_in_dim", _broadcast, _broadcast_infer, _bro
 
 def _reshape_infer(x: ArrayType, *, shape: Shape) -> ArrayType:
     out = x.with_shape(shape)
-    _check(out.size == x.size, f"reshape: cannot reshape an array of shape {x.shape} ({x.size} elements) into {shape}")
+    size = x.size
+    _check(out.size == size, "reshape: cannot reshape an array of shape {} ({} elements) into {}", x.shape, size, shape)
     return out
 
 
@@ -105,7 +107,9 @@ reshape: Operation = linear(
 def _transpose_infer(x: ArrayType, *, permutation: Shape) -> ArrayType:
     _check(
         sorted(permutation) == list(range(x.ndim)),
-        f"transpose: {permutation} is no permutation of the axes of {x.shape}",
+        "transpose: {} is no permutation of the axes of {}",
+        permutation,
+        x.shape,
     )
     return x.with_shape(tuple(x.shape[axis] for axis in permutation))
 
@@ -130,7 +134,8 @@ def _slice_infer(x: ArrayType, *, start_indices: Shape, limit_indices: Shape, st
     inside = len(start_indices) == len(limit_indices) == len(strides) == x.ndim and all(
         0 <= a <= b <= n and s > 0 for a, b, s, n in zip(start_indices, limit_indices, strides, x.shape, strict=True)
     )
-    _check(inside, f"slice: {start_indices}:{limit_indices}:{strides} does not lie in an array of shape {x.shape}")
+    message = "slice: {}:{}:{} does not lie in an array of shape {}"
+    _check(inside, message, start_indices, limit_indices, strides, x.shape)
     return x.with_shape(tuple(-(-(b - a) // s) for a, b, s in zip(start_indices, limit_indices, strides, strict=True)))
 
 
@@ -153,7 +158,7 @@ slice_ = linear("slice", _slice, _slice_infer, _slice_transpose, _slice_batch)
 
 
 def _rev_infer(x: ArrayType, *, dimensions: Shape) -> ArrayType:
-    _check(all(0 <= axis < x.ndim for axis in dimensions), f"rev: axes {dimensions} do not fit shape {x.shape}")
+    _check(all(0 <= axis < x.ndim for axis in dimensions), "rev: axes {} do not fit shape {}", dimensions, x.shape)
     return x
 
 
@@ -197,10 +202,10 @@ def _pad(x: Any, value: Any, *, padding_config: Config) -> Any:
 
 
 def _pad_infer(x: ArrayType, value: ArrayType, *, padding_config: Config) -> ArrayType:
-    _check(value.shape == () and value.dtype == x.dtype, f"pad: the value has type {value}, the operand {x}")
-    _check(len(padding_config) == x.ndim, f"pad: {padding_config} does not fit shape {x.shape}")
+    _check(value.shape == () and value.dtype == x.dtype, "pad: the value has type {}, the operand {}", value, x)
+    _check(len(padding_config) == x.ndim, "pad: {} does not fit shape {}", padding_config, x.shape)
     shape = tuple(map(_padded_extent, x.shape, padding_config))
-    _check(all(n >= 0 for n in shape), f"pad: {padding_config} leaves less than nothing of shape {x.shape}")
+    _check(all(n >= 0 for n in shape), "pad: {} leaves less than nothing of shape {}", padding_config, x.shape)
     return x.with_shape(shape)
 
 
@@ -245,10 +250,8 @@ pad.batch = _pad_batch_any  # the common case, one value for all examples, needs
 def _concatenate_infer(*types: ArrayType, dimension: int) -> ArrayType:
     first = types[0]
     rest = {(t.shape[:dimension], t.shape[dimension + 1 :], t.dtype) for t in types}
-    _check(
-        len(rest) == 1 and 0 <= dimension < first.ndim,
-        f"concatenate: {', '.join(map(str, types))} do not fit along axis {dimension}",
-    )
+    if len(rest) > 1 or not 0 <= dimension < first.ndim:
+        raise TypeError(f"concatenate: {', '.join(map(str, types))} do not fit along axis {dimension}")
     extent = sum(t.shape[dimension] for t in types)
     return first.with_shape((*first.shape[:dimension], extent, *first.shape[dimension + 1 :]))
 
@@ -282,7 +285,7 @@ def _iota(*, dtype: DType, shape: Shape, dimension: int) -> Any:
 
 
 def _iota_infer(*, dtype: DType, shape: Shape, dimension: int) -> ArrayType:
-    _check(0 <= dimension < len(shape), f"iota: shape {shape} has no axis {dimension}")
+    _check(0 <= dimension < len(shape), "iota: shape {} has no axis {}", shape, dimension)
     return ArrayType(shape, dtype)
 
 

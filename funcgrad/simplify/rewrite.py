@@ -51,12 +51,18 @@ class Rewriter:
         if equation.primitive.impure:
             self.equations.append(equation.replace(inputs=inputs))
             return equation.outputs
+        same = True
         for a, b in zip(inputs, equation.inputs, strict=True):
-            if a is not b and a.type != b.type:
-                return self.emit(equation.primitive, inputs, equation.params, equation.source)
+            if a is not b:
+                if a.type != b.type:
+                    return self.emit(equation.primitive, inputs, equation.params, equation.source)
+                same = False
         key = _signature(equation.primitive, inputs, equation.params)
         return self._seen.get(key) or self._append(
-            key, Equation(equation.primitive, inputs, equation.outputs, equation.params, equation.source)
+            key,
+            equation
+            if same
+            else Equation(equation.primitive, inputs, equation.outputs, equation.params, equation.source),
         )
 
     def _append(self, key: Any, equation: Equation) -> tuple[Var, ...]:
@@ -84,7 +90,7 @@ class Rewriter:
 
 def _signature(primitive: Primitive, inputs: Sequence[Atom], params: Mapping[str, Any]) -> Any:
     """Equal for equations that compute the same."""
-    return primitive.name, tuple(map(_identity, inputs)), frozenset(params.items())
+    return primitive.name, tuple(map(_identity, inputs)), frozenset(params.items()) if params else None
 
 
 def _identity(atom: Atom) -> Any:
@@ -102,7 +108,8 @@ def live(program: Program) -> Program:
     needed: set[Atom] = set(program.outputs)
     kept = []
     for equation in reversed(program.equations):
-        if equation.primitive.effect or equation.primitive.impure or not needed.isdisjoint(equation.outputs):
+        primitive = equation.primitive
+        if not needed.isdisjoint(equation.outputs) or primitive.effect or primitive.impure:
             kept.append(equation)
             needed.update(equation.inputs)
     constants = {v: value for v, value in program.constants.items() if v in needed}

@@ -18,6 +18,7 @@ a scalar's value, and the arena of temporaries.  A program keeps one frame; call
 from __future__ import annotations
 
 import ctypes
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -243,11 +244,12 @@ def _template_words(
 
 def _place_steps(words: np.ndarray, table: int, integers: int, steps: Sequence[Step]) -> None:
     """Fill the steps in; the words do not move any more, so addresses into them are good."""
-    for index, step in enumerate(steps):
-        words[integers : integers + len(step.ints)] = step.ints
-        address = words.ctypes.data + 8 * integers
-        words[table + 4 * index :][:4] = (step.kernel, address, step.total, step.chunk)
-        integers += len(step.ints)
+    base, rows, numbers = words.ctypes.data, [], []
+    for step in steps:
+        rows += [step.kernel, base + 8 * (integers + len(numbers)), step.total, step.chunk]
+        numbers += step.ints
+    words[table : table + len(rows)] = rows
+    words[integers : integers + len(numbers)] = numbers
 
 
 def _input_words(spec: ArrayInput | ScalarInput) -> list[int]:
@@ -263,7 +265,7 @@ def _input_words(spec: ArrayInput | ScalarInput) -> list[int]:
 
 def _output_words(spec: Output) -> list[int]:
     dtype = _native(spec.dtype)
-    size = dtype.itemsize * int(np.prod(spec.shape, dtype=object))
+    size = dtype.itemsize * math.prod(spec.shape)
     donor = 0 if spec.donor is None else spec.donor + 1
     return [spec.slot, id(dtype), size, donor, len(spec.shape), *spec.shape]
 
