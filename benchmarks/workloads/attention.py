@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from functools import partial
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +31,21 @@ def traced(causal: bool, library: SimpleNamespace, data: Data) -> Call:
 
     def loss(q, k, v, weights):
         return np.sum(attend(q, k, v, is_causal=causal) * weights)
+
+    function = library.api.jit(library.api.value_and_grad(loss, (0, 1, 2)))
+    return partial(function, *(library.own(data[name]) for name in ("q", "k", "v", "weights")))
+
+
+def written_out(causal: bool, library: SimpleNamespace, data: Data) -> Call:
+    """funcgrad and JAX, as people write it: a product, a mask, a softmax, a product."""
+    np, nn = library.np, library.nn
+
+    def loss(q, k, v, weights):
+        scores = np.einsum("bthd,bshd->bhts", q, k) / math.sqrt(FEATURES)
+        if causal:
+            seen = np.tril(np.ones((q.shape[1], q.shape[1]), bool))
+            scores = np.where(seen, scores, -1e30)
+        return np.sum(np.einsum("bhts,bshd->bthd", nn.softmax(scores), v) * weights)
 
     function = library.api.jit(library.api.value_and_grad(loss, (0, 1, 2)))
     return partial(function, *(library.own(data[name]) for name in ("q", "k", "v", "weights")))
@@ -82,9 +98,9 @@ def by_hand(causal: bool, library: SimpleNamespace, data: Data) -> Call:
     return value_and_grad
 
 
-def _workload(name: str, examples: int, positions: int, causal: bool) -> Workload:
-    what = "causal attention" if causal else "attention"
-    builders = {"funcgrad": traced, "jax": traced, "torch": torch, "tcompile": torch, "numpy": by_hand}
+def _workload(name: str, examples: int, positions: int, causal: bool, own: Any = traced) -> Workload:
+    what = ("causal attention" if causal else "attention") + (" written by hand" if own is written_out else "")
+    builders = {"funcgrad": own, "jax": own, "torch": torch, "tcompile": torch, "numpy": by_hand}
     return Workload(
         name,
         f"{what}, {examples} × {positions}, {HEADS} heads of {FEATURES}, value and gradient, float32",
@@ -102,4 +118,5 @@ WORKLOADS = (
     _workload("attention_4096", 1, 4096, True),
     _workload("attention_all_1024", 1, 1024, False),
     _workload("attention_all_4096", 1, 4096, False),
+    _workload("attention_by_hand_4096", 1, 4096, False, written_out),
 )

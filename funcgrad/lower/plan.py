@@ -31,6 +31,7 @@ from funcgrad.lower.schedule import KernelStep, write_group
 from funcgrad.lower.structured import BODIES, Structured, failures_of, renamed, structured
 from funcgrad.lower.survey import survey
 from funcgrad.lower.taping import taped
+from funcgrad.lower.tiling import tiled
 from funcgrad.lower.updates import TRIALS, arranged
 from funcgrad.simplify import simplify
 
@@ -80,7 +81,7 @@ def make_plan(program: Program, first_status: int = 1, carry: Sequence[tuple[int
     buffer.
     """
     arguments, results = program.input_types, program.output_types
-    program = peeled(counted(expand(hoisted(expand(program)))))
+    program = peeled(counted(expand(hoisted(expand(tiled(program))))))
     real = split(program)
     program = program if real is program else expand(real)
     pairs = None if carry is None else {program.inputs[i]: program.outputs[k] for i, k in carry}
