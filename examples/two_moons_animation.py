@@ -5,7 +5,7 @@
 It draws 600 points of two interleaved half moons, holds a third of them out, and trains a network of 2-16-16-2-1 units
 on the others with Adam.  The last hidden layer has two units, so that what the network makes of the plane can be seen.
 
-Expected, in one to three minutes, most of which go into drawing: at least 98 % of the held-out points told apart.
+Expected, in half a minute, most of which goes into drawing: at least 98 % of the held-out points told apart.
 Left, the plane: colours are the probability of a moon, the line is where it is one half.  In the middle, where the
 network has carried every point before its last layer, which can draw but a straight line.  Right, the loss.
 """
@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.animation import PillowWriter
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from options import parser, real, whole
+from PIL import Image
 from sklearn.datasets import make_moons
 
 import funcgrad as fg
@@ -35,7 +36,7 @@ HEAD = layers.dense(1, name="head")
 NET = layers.serial(BODY, HEAD, name="net")
 
 BATCH, POINTS = 50, 600
-FRAMES_PER_SECOND, LAST_SECONDS = 15, 2.5  # the last frame stays
+FRAME_MS, LAST_MS = 70, 2500  # the last frame stays
 
 Data = dict[str, np.ndarray]  # "x": points, (points, 2); "y": the moon of each, 0 or 1
 
@@ -131,11 +132,8 @@ def animate(path: Path, seen: list[Any], means: np.ndarray, shown: Data, held_ou
     right.spines[["top", "right"]].set_visible(False)
     title = figure.suptitle("epoch 0", x=0.01, ha="left", color=INK, fontsize=12)
     numbers = np.unique((len(means) * np.linspace(0, 1, frames) ** 2).astype(int))
-    writer = PillowWriter(fps=FRAMES_PER_SECOND)
-    with (
-        writer.saving(figure, str(path), dpi=80),
-        training.progress(numbers.tolist(), description="drawing", unit="frame") as bar,
-    ):
+    canvas, images = FigureCanvasAgg(figure), []
+    with training.progress(numbers.tolist(), description="drawing", unit="frame") as bar:
         for number in bar:
             params = seen[number]
             plane.show(look(params, plane.grid)[1], shown["x"], shown["y"])
@@ -143,9 +141,11 @@ def animate(path: Path, seen: list[Any], means: np.ndarray, shown: Data, held_ou
             hidden.show(fg.nn.sigmoid(scores), look(params, shown["x"])[0], shown["y"])
             curve.set_data(np.arange(1, number + 1), means[:number])
             title.set_text(f"epoch {number}: {accuracy(params, held_out):.1%} of the held-out points told apart")
-            writer.grab_frame()
-        for _ in range(int(LAST_SECONDS * FRAMES_PER_SECOND)):
-            writer.grab_frame()
+            canvas.draw()
+            figure.set_layout_engine("none")  # once is enough: half of a frame's time
+            images.append(Image.fromarray(np.array(canvas.buffer_rgba())).convert("P", palette=Image.Palette.ADAPTIVE))
+    durations = [FRAME_MS] * (len(images) - 1) + [LAST_MS]
+    images[0].save(path, save_all=True, append_images=images[1:], duration=durations, loop=0)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

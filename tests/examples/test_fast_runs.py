@@ -20,15 +20,13 @@ RUNS = {  # the figure's suffix and first bytes, and what the last line says
     "two_moons_animation": (".gif", b"GIF8", r"test accuracy (\d\d)\.\d\d% after [\d.]+ s; animation in"),
 }
 
-LONG = {"two_moons_animation"}  # drawing the frames takes longer than training
-
 
 def run(name: str, *options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(EXAMPLES / f"{name}.py"), *options]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow if name in LONG else ()) for name in RUNS])
+@pytest.mark.parametrize("name", RUNS)
 def test_a_fast_run(name: str, tmp_path: Path) -> None:
     suffix, magic, pattern = RUNS[name]
     figure = tmp_path / f"figure{suffix}"
