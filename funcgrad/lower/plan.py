@@ -81,7 +81,7 @@ def make_plan(program: Program, first_status: int = 1, carry: Sequence[tuple[int
     buffer.
     """
     arguments, results = program.input_types, program.output_types
-    program = peeled(counted(expand(hoisted(expand(tiled(program))))))
+    program = peeled(counted(expand(hoisted(tiled(expand(program))))))
     real = split(program)
     program = program if real is program else expand(real)
     pairs = None if carry is None else {program.inputs[i]: program.outputs[k] for i, k in carry}

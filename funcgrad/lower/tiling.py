@@ -36,6 +36,7 @@ MOST = 1 << 24  # ... or larger ones, for the sake of at least
 LINES = 128  # rows, where they are rows of the product's matrices: the library is at its speed
 MOST_LOOPS = 4
 VIEWS = frozenset({"broadcast_in_dim", "reshape", "transpose"})
+POSITIONS = VIEWS | {"iota"}
 
 
 def tiled(program: Program, large: int | None = None) -> Program:
@@ -65,10 +66,16 @@ def _tiled_from(program: Program, seed: Equation) -> Program | None:
         rows = max(SLICE // size, min(LINES if axis >= batch else 1, MOST // size), 1)
         if rows < extent:
             try:
-                return _rewritten(program, Region(graph, out.type.size // 2, extent).grown(seed, axis), rows)
+                region = Region(graph, out.type.size // 2, extent).grown(seed, axis)
+                return _rewritten(program, region, _divisor(extent, rows))
             except NotCut:
                 continue
     return None
+
+
+def _divisor(extent: int, rows: int) -> int:
+    """As many rows or fewer, so that no slice is smaller than the others, if it does not take twice as many slices."""
+    return next((k for k in range(rows, rows // 2, -1) if extent % k == 0), rows)
 
 
 @dataclass(eq=False)
@@ -221,6 +228,21 @@ class Region:
             waiting += [self.graph.producers[a] for a in equation.inputs if self.made(a) and self.is_large(a)]  # type: ignore[index]
         return [e for e in self.graph.program.equations if e in chosen]
 
+    def positions(self, equations: Sequence[Equation]) -> list[Equation]:
+        """What is made of positions and numbers alone, such as a mask: each slice makes what it reads of it."""
+        free: dict[Var, Equation] = {}
+        for e in self.graph.program.equations:
+            lazy = e.primitive.name in POSITIONS or (e.primitive.scalar is not None and not e.primitive.effect)
+            if lazy and e not in self.operands and all(isinstance(a, Literal) or a in free for a in e.inputs):
+                free[e.outputs[0]] = e
+        read = {a for e in equations for a in e.inputs}
+        found = []
+        for var, e in reversed(free.items()):
+            if var in read:
+                found.append(e)
+                read.update(e.inputs)
+        return found[::-1]
+
     def results(self, level: int) -> list[Var]:
         """What a loop stores: values that are read outside of it."""
         later = [e for k in range(level + 1, 1 + max(self.levels.values())) for e in self.loop(k)]
@@ -234,40 +256,46 @@ class Region:
 
 
 def _rewritten(program: Program, region: Region, rows: int) -> Program:
-    """The program with a call of a loop over slices of so many rows for each level."""
-    loops = []
+    """The program with a call of a loop over slices of so many rows for each level, where its last equation was."""
+    loops = {}
     for level in sorted(set(region.levels.values())):
         equations, results = region.loop(level), region.results(level)
         if results:
-            loops.append(_call(region, equations, results, rows))
-    rest = [e for e in program.equations if e not in region.operands]
-    return program.replace(equations=tuple(_ordered(rest, loops)))
+            last = [e for e in equations if region.levels[e] == level][-1]
+            loops[last] = _call(region, equations, results, rows)
+    order = [loops.get(e) if e in region.operands else e for e in program.equations]
+    return program.replace(equations=tuple(_ordered([e for e in order if e is not None])))
 
 
-def _ordered(equations: Sequence[Equation], loops: Sequence[Equation]) -> Iterator[Equation]:
-    """The equations in their order, each loop as soon as what it reads is there, and what waits for it behind it.
+def _ordered(equations: Sequence[Equation]) -> Iterator[Equation]:
+    """The equations in their order, but for those that read what stands below: they follow as soon as it is there.
 
     What calls Python does so in the order of the program.
     """
-    waiting = [*loops, *equations]
-    missing = {v for e in waiting for v in e.outputs}
-    while waiting:
-        left: list[Equation] = []
-        for e in waiting:
-            held = e.primitive.impure and any(earlier.primitive.impure for earlier in left)
-            if held or not missing.isdisjoint(e.inputs):
-                left.append(e)
-            else:
-                missing.difference_update(e.outputs)
-                yield e
-        assert len(left) < len(waiting)
-        waiting = left
+    missing = {v for e in equations for v in e.outputs}
+    waiting: list[Equation] = []
+    for equation in equations:
+        waiting.append(equation)
+        before = None
+        while waiting and len(waiting) != before:
+            before = len(waiting)
+            rest, waiting = waiting, []
+            for e in rest:
+                held = e.primitive.impure and any(earlier.primitive.impure for earlier in waiting)
+                if held or not missing.isdisjoint(e.inputs):
+                    waiting.append(e)
+                else:
+                    missing.difference_update(e.outputs)
+                    yield e
+    assert not waiting
 
 
 def _call(region: Region, equations: Sequence[Equation], results: Sequence[Var], rows: int) -> Equation:
     """A call of a loop over slices."""
-    own = {e.outputs[0] for e in equations}
+    alone = region.positions(equations)
+    own = {e.outputs[0] for e in (*alone, *equations)}
     given = tuple(dict.fromkeys(a for e in equations for a in e.inputs if isinstance(a, Var) and a not in own))
+    equations = [*alone, *equations]
     source = equations[0].source
     before, running.source = running.source, source
     try:
@@ -332,21 +360,21 @@ def _slice_of(
     def read(atom: Any, axis: Axis) -> Any:
         if isinstance(atom, Literal):
             return atom.value
-        if atom in made:
-            return made[atom]
-        if axis is None:
-            return env[atom]
+        whole = made[atom] if atom in made else env[atom]
+        if axis is None or (atom in region.axes and atom in made):
+            return whole
         if (atom, axis) not in cuts:
             shape = atom.type.shape
             starts = [first if k == axis else np.int64(0) for k in range(len(shape))]
             sizes = (*shape[:axis], count, *shape[axis + 1 :])
-            cuts[atom, axis] = dynamic_slice(env[atom], *starts, slice_sizes=sizes)
+            cuts[atom, axis] = dynamic_slice(whole, *starts, slice_sizes=sizes)
         return cuts[atom, axis]
 
     for e in equations:
         (var,), running.source = e.outputs, e.source
-        axis = region.axes[var]
-        inputs = [read(a, k) for a, k in zip(e.inputs, region.operands[e], strict=True)]
+        axis = region.axes.get(var, SUM)
+        operands = region.operands.get(e, (None,) * len(e.inputs))
+        inputs = [read(a, k) for a, k in zip(e.inputs, operands, strict=True)]
         if e.primitive.name == "iota":
             (made[var],) = running.builders[-1].process(e.primitive, (), resized(e, axis, count))
             if e.params["dimension"] == axis:

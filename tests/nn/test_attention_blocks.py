@@ -11,6 +11,7 @@ import pytest
 
 import funcgrad as fg
 from funcgrad import nn
+from funcgrad.lower import tiling
 from funcgrad.nn import _attention, _blocks
 
 RANDOM = np.random.default_rng(7)
@@ -19,10 +20,10 @@ B, T, S, N, K, H = 2, 23, 19, 4, 2, 3
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
-    """Blocks of four queries, of one head at a time; a call says whether there are any."""
-    monkeypatch.setattr(_blocks, "ROWS", 4)
+    """Slices of four queries, of one head at a time; a call says whether there are any."""
     monkeypatch.setattr(_blocks, "PARTS", 2)
-    monkeypatch.setattr(_blocks, "BLOCK", 1000)
+    for name, number in {"LARGE": 100, "GROWN": 1, "SLICE": 64, "LINES": 4}.items():
+        monkeypatch.setattr(tiling, name, number)
 
     def chosen(blocks: bool) -> None:
         for name in ("LARGE", "LARGE_BOUNDED"):
