@@ -6,7 +6,6 @@ themselves; the search is Sphinx's own, an index that the page loads as a script
 
 from __future__ import annotations
 
-import logging as stdlib_logging
 import re
 import sys
 from pathlib import Path
@@ -106,8 +105,6 @@ def sized_tables(app: Sphinx, page: str, template: str, context: dict[str, Any],
 def setup(app: Sphinx) -> dict[str, bool]:
     """What Sphinx asks an extension for."""
     reference.write(HERE / "api")
-    toctrees = stdlib_logging.getLogger("sphinx.sphinx.directives.other")  # a pattern of a page that is not there (yet)
-    toctrees.addFilter(lambda record: "glob pattern" not in str(record.msg))
     app.connect("missing-reference", elsewhere)
     app.connect("env-updated", every_name_is_there)
     app.add_html_math_renderer(

@@ -1,6 +1,7 @@
 """What is public?  The modules by pages of the API reference, and the names that each of them has.
 
-A module's public names are its ``__all__``; where there is none, what it defines without a leading underscore.
+A module's public names are its ``__all__``; where there is none, what it defines without a leading underscore. Of some
+modules a few names are public only: `CHOSEN`.
 """
 
 from __future__ import annotations
@@ -64,11 +65,27 @@ PAGES = (
     ),
     Page(
         "inspect",
-        "What jit returns, and its stages",
-        ("funcgrad.runtime.stages", "funcgrad.runtime.profiling"),
+        "Programs, and what looks inside",
+        ("funcgrad.runtime.stages", "funcgrad.ir.program", "funcgrad.ir.parser", "funcgrad.ir.printer")
+        + ("funcgrad.ir.interpret", "funcgrad.ir.check", "funcgrad.pictures", "funcgrad.runtime.profiling")
+        + ("funcgrad.interop.native_function", "funcgrad.sparse_derivatives"),
     ),
+    Page("extend", "Primitives of your own", ("funcgrad.ops.families", "funcgrad.ir.primitive")),
 )
 MODULES = tuple(module for page in PAGES for module in page.modules)
+
+# of modules that are not public as a whole: what public functions return, and what the guides use
+CHOSEN = {
+    "funcgrad.interop.native_function": ("NativeFunction",),
+    "funcgrad.ir.check": ("check",),
+    "funcgrad.ir.interpret": ("interpret",),
+    "funcgrad.ir.parser": ("parse_program",),
+    "funcgrad.ir.primitive": ("Primitive",),
+    "funcgrad.ir.printer": ("print_program", "python_objects"),
+    "funcgrad.ir.program": ("Equation", "Literal", "Program", "Var"),
+    "funcgrad.ops.families": ("bilinear", "elementwise", "linear", "nondifferentiable", "Operation"),
+    "funcgrad.sparse_derivatives": ("SparseJacobian",),
+}
 
 # whose names, arguments and meanings a module has; its docstring says so
 MIRRORS = {
@@ -96,6 +113,8 @@ INTERNAL = {
 
 def names(module: str) -> list[str]:
     """The public names of a module, its submodules left out."""
+    if module in CHOSEN:
+        return sorted(CHOSEN[module])
     namespace = importlib.import_module(module)
     listed = getattr(namespace, "__all__", None)
     if listed is None:

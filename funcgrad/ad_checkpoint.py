@@ -81,6 +81,11 @@ def checkpoint(
     static_argnums, static_argnames
         Arguments that are Python values.
 
+    Returns
+    -------
+    callable
+        A function with the parameters and results of `fun`.
+
     Raises
     ------
     TypeError
@@ -145,6 +150,11 @@ remat = checkpoint
 
 def checkpoint_name(x: Any, name: str) -> Any:
     """`x` (a pytree of arrays) under a name by which policies of `checkpoint` know it.
+
+    Returns
+    -------
+    pytree of Array
+        The structure, shapes and dtypes of `x`.
 
     Examples
     --------

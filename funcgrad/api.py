@@ -32,6 +32,7 @@ from funcgrad.ir.program import Program
 from funcgrad.ops.comparison import stop_gradient as _stop_gradient
 from funcgrad.runtime.dispatch import ShapeDtypeStruct, leaf_types, trace_function
 from funcgrad.trace.frame import type_of
+from funcgrad.trace.locals import Locals
 from funcgrad.trace.tracer import Tracer
 from funcgrad.tracebacks import boundary, shorten
 from funcgrad.transform.jvp import jvp_values
@@ -336,6 +337,13 @@ def jvp(fun: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]
     tuple
         ``(output, output tangent)``, or with `aux` behind.
 
+    Raises
+    ------
+    TypeError
+        Primals and tangents are no tuples, or their structures or dtypes differ.
+    ValueError
+        Their shapes differ.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -393,6 +401,11 @@ def make_jaxpr(
         Names and sizes of batch axes over which collective operations may go (outermost first), as if `fun` were under
         `vmap`.
 
+    Returns
+    -------
+    callable
+        It takes what `fun` takes and returns a `Program`, which prints itself.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -420,11 +433,11 @@ def make_jaxpr(
             return fun(*(fixed[k] if k in fixed else next(given) for k in range(len(args))), **named)
 
         leaves, structure = tree.flatten((moving, kwargs))
-        with contextlib.ExitStack() as stack:
+        with contextlib.ExitStack() as stack, Locals() as seen:
             for frame in environment:
                 stack.enter_context(frame)
             program = trace_function(call, structure, leaf_types("make_jaxpr", leaves, structure)).program
-        return with_names(program, fun, structure.paths(), fixed)
+        return with_names(program, fun, structure.paths(), fixed, seen.names)
 
     return make
 
@@ -434,6 +447,11 @@ def eval_shape(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """The shapes and dtypes of what ``fun(*args, **kwargs)`` would return, without computing anything.
 
     Arguments may be arrays or anything with ``shape`` and ``dtype``.
+
+    Returns
+    -------
+    pytree of ShapeDtypeStruct
+        In the structure of the result, a shape and a dtype for each array.
 
     Examples
     --------
@@ -452,6 +470,11 @@ def eval_shape(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
 def stop_gradient(x: R) -> R:
     """`x`, through which no derivative flows (a pytree of arrays).
+
+    Returns
+    -------
+    pytree of Array
+        The structure, shapes and dtypes of `x`.
 
     Examples
     --------

@@ -66,10 +66,18 @@ def vmap(
     spmd_axis_name
         Refused unless None: there is one device.
 
+    Returns
+    -------
+    callable
+        It takes what `fun` takes with a batch axis more in each argument that `in_axes` names, and returns what `fun`
+        returns with one more where `out_axes` says.
+
     Raises
     ------
     ValueError
         For axes that an argument or output does not have, and for arguments that disagree on the number of examples.
+    NotImplementedError
+        `spmd_axis_name` is given.
 
     Examples
     --------

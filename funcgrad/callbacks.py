@@ -46,6 +46,11 @@ def pure_callback(
         once, with a batch axis in front of all arguments (of extent 1, or repeated, where an argument has none). None
         refuses.
 
+    Returns
+    -------
+    pytree of Array
+        The callback's result, checked to have the shapes and dtypes of `result_shape_dtypes`.
+
     Raises
     ------
     TypeError, ValueError
@@ -83,6 +88,11 @@ def io_callback(
 
     Parameters and errors are those of `pure_callback`; under `vmap` it is called for one example after the other, which
     `ordered` forbids.
+
+    Returns
+    -------
+    pytree of Array
+        The callback's result, checked to have the shapes and dtypes of `result_shape_dtypes`.
 
     Examples
     --------

@@ -15,6 +15,8 @@ variable                           default     meaning
 ``FUNCGRAD_DEBUG_NANS``            ``0``       ``1``: the first operation that gives NaN raises an error
 ``FUNCGRAD_DEBUG_INFS``            ``0``       ``1``: the same for infinities
 ``FUNCGRAD_CHECK_TRACER_LEAKS``    ``0``       ``1``: traced values that outlive their trace are errors
+``FUNCGRAD_CHECK_MEMORY``          ``0``       ``1``: compiled programs check every load and store, and red zones
+                                               between buffers
 ``FUNCGRAD_DISABLE_JIT``           ``0``       ``1``: jitted functions and loops run as the Python that they are
 ``FUNCGRAD_LOG_COMPILES``          ``0``       ``1``: a line in the log for each program that is traced and compiled
 ``FUNCGRAD_EXPLAIN_CACHE_MISSES``  ``0``       ``1``: a line in the log that says why a function is traced again
@@ -51,6 +53,11 @@ CPU, DEBUG = "FUNCGRAD_CPU", "FUNCGRAD_DEBUG"
 def num_threads() -> int | None:
     """How many threads the environment asks for, if it does.
 
+    Returns
+    -------
+    int or None
+        None if the variable is not set.
+
     Raises
     ------
     ValueError
@@ -65,12 +72,21 @@ def num_threads() -> int | None:
 
 
 def cache_directory() -> Path | None:
-    """Where compiled kernels are kept, or None when they are not."""
+    """Where compiled kernels are kept, or None when they are not.
+
+    Returns
+    -------
+    Path or None
+        A directory, which need not exist yet. There is none where the cache is off, or nobody knows the user's home.
+    """
     if os.environ.get(CACHE, "1") == "0":
         return None
     if named := os.environ.get(CACHE_DIR):
         return Path(named)
-    home = Path.home()
+    try:
+        home = Path.home()
+    except RuntimeError:
+        return None
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA", home / "AppData" / "Local")) / "funcgrad" / "cache"
     if sys.platform == "darwin":
@@ -79,12 +95,24 @@ def cache_directory() -> Path | None:
 
 
 def cpu() -> str:
-    """The name of the CPU to compile for; empty for the host's."""
+    """The name of the CPU to compile for; empty for the host's.
+
+    Returns
+    -------
+    str
+        As LLVM writes it.
+    """
     return os.environ.get(CPU, "")
 
 
 def debug() -> bool:
-    """Whether compiled modules are verified."""
+    """Whether compiled modules are verified.
+
+    Returns
+    -------
+    bool
+        By the environment.
+    """
     return os.environ.get(DEBUG, "0") not in ("", "0")
 
 
@@ -179,10 +207,14 @@ traceback = Switch("traceback", ("short", "full"))
 debug_nans = Switch("debug_nans")
 debug_infs = Switch("debug_infs")
 check_tracer_leaks = Switch("check_tracer_leaks")
+check_memory = Switch("check_memory")
 disable_jit = Switch("disable_jit")
 log_compiles = Switch("log_compiles")
 explain_cache_misses = Switch("explain_cache_misses")
-_all = (traceback, debug_nans, debug_infs, check_tracer_leaks, disable_jit, log_compiles, explain_cache_misses)
+_all = (
+    *(traceback, debug_nans, debug_infs, check_tracer_leaks, check_memory),
+    *(disable_jit, log_compiles, explain_cache_misses),
+)
 switches = {switch.name: switch for switch in _all}
 ELSEWHERE = {
     "enable_x64": "there is no such flag: dtypes are NumPy's, and float64 is the default float",
@@ -220,5 +252,11 @@ def update(name: str, value: Any) -> None:
 
 
 def read(name: str) -> Any:
-    """What a setting is in this thread, now."""
+    """What a setting is in this thread, now.
+
+    Returns
+    -------
+    object
+        One of the setting's values.
+    """
     return _switch(name).value

@@ -15,6 +15,11 @@ __all__ = ["custom_vmap", "sequential_vmap"]
 def sequential_vmap(f: Callable[..., Any]) -> custom_vmap:
     """`f`, whose batches are loops: one example after the other.
 
+    Returns
+    -------
+    custom_vmap
+        A function with the parameters and results of `f`.
+
     Examples
     --------
     >>> import funcgrad as fg

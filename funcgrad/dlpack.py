@@ -93,6 +93,8 @@ def to_dlpack(
         If `x` is no array.
     BufferError
         If the array cannot be shared: its elements are objects, or it is read-only and the version cannot say so.
+    ValueError
+        The device is not the CPU.
 
     Examples
     --------
@@ -113,6 +115,13 @@ def to_dlpack(
 def is_supported_dtype(dtype: Any) -> bool:
     """Whether arrays of this dtype can be shared.
 
+    Returns
+    -------
+    bool
+        A Python bool.
+
+    Examples
+    --------
     >>> is_supported_dtype("bfloat16")
     True
     """

@@ -62,6 +62,14 @@ def is_internal(filename: str) -> bool:
     return internal
 
 
+def pass_over(filename: str) -> None:
+    """Have messages name no line of a file: its code calls ours for others.
+
+    >>> pass_over("/a/library/that/calls/functions.py")
+    """
+    _internal[filename] = True
+
+
 def user_location() -> SourceLocation | None:
     """The innermost line on the call stack that is neither funcgrad's nor NumPy's (None at the end of the stack)."""
     frame = sys._getframe(1)
@@ -148,6 +156,10 @@ class NonFiniteError(Documented, FloatingPointError):
     """An operation gave NaN or infinity under `debug_nans` or `debug_infs`."""
 
 
+class MemoryCheckError(Documented, RuntimeError):
+    """Compiled code left its buffers, found by `check_memory`: a mistake in funcgrad, not in the user's code."""
+
+
 class CheckError(Documented, ValueError):
     """A check of `experimental.checkify` failed."""
 
@@ -158,6 +170,10 @@ class CheckpointError(Documented, ValueError):
 
 class ProgramError(Documented, AssertionError):
     """A program breaks a rule of the IR: a mistake in funcgrad, not in the user's code."""
+
+
+class LostDerivativeWarning(Documented, UserWarning):
+    """``float(x)`` took the number of a value that is being differentiated: what comes of it counts as a constant."""
 
 
 class CacheWarning(Documented, UserWarning):

@@ -2,7 +2,8 @@
 
 A child has no other thread than the one that forked: a lock that one of them held is held for ever, and what it was in
 the middle of is never finished. So the thread that forks waits for these locks, and for `Work`, and lets go of them in
-both processes. The last that is made is waited for first: whoever holds one lock may wait only for those made before.
+both processes. The last that is named is waited for first: whoever holds one lock, or is in the middle of work, may
+wait only for those named before.
 """
 
 from __future__ import annotations
@@ -22,6 +23,12 @@ def around(before: Callable[[], Any], after: Callable[[], Any]) -> None:
         os.register_at_fork(before=before, after_in_parent=after, after_in_child=after)
 
 
+def in_child(after: Callable[[], Any]) -> None:
+    """Have something done in each child behind the fork."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=after)
+
+
 def held(lock: L) -> L:
     """A lock that is free in children: the thread that forks holds it while it does."""
     around(lock.acquire, lock.release)
@@ -37,7 +44,6 @@ class Work(contextlib.ContextDecorator):
     def __init__(self) -> None:
         self._changed = threading.Condition(threading.RLock())
         self._inside: dict[int, int] = {}  # how often each thread is
-        around(self._wait, self._go_on)
 
     def __enter__(self) -> None:
         me = threading.get_ident()
@@ -64,3 +70,9 @@ class Work(contextlib.ContextDecorator):
 
     def _go_on(self) -> None:
         self._changed.release()
+
+
+def awaited(work: Work) -> Work:
+    """Work that a process does not fork in the middle of."""
+    around(work._wait, work._go_on)
+    return work

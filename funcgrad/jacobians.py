@@ -110,6 +110,12 @@ def jacrev(
 
     Parameters and result are those of `jacfwd`, and with `allow_int` integer inputs, whose derivatives are zeros.
 
+    Returns
+    -------
+    callable
+        It takes what `fun` takes and returns, for each output and each leaf of the arguments chosen by `argnums`, an
+        array with the output's shape and then the leaf's; with `has_aux` a pair of that and the extra output.
+
     Raises
     ------
     TypeError
@@ -172,6 +178,13 @@ def hessian(
 
     Parameters are those of `jacfwd`; the result has the structure of the output, and in it twice that of the input:
     ``hessian(f)({"a": a, "b": b})["a"]["b"]`` has the shape ``output's + a's + b's``.
+
+    Returns
+    -------
+    callable
+        It takes what `fun` takes and returns, for each output and each pair of leaves of the arguments chosen by
+        `argnums`, an array with the output's shape, then those of the two leaves; with `has_aux` a pair of that and the
+        extra output.
 
     Examples
     --------

@@ -17,6 +17,16 @@ from funcgrad.tracebacks import boundary
 def named_scope(name: str) -> contextlib._GeneratorContextManager[None]:
     """A context manager and decorator: operations within carry the name in listings with lines, and in messages.
 
+    Returns
+    -------
+    context manager
+        It serves as a decorator too.
+
+    Raises
+    ------
+    TypeError
+        The name is no string.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -45,6 +55,11 @@ def _scope(name: str) -> Iterator[None]:
 def named_call(fun: Callable[..., Any], *, name: str | None = None) -> Callable[..., Any]:
     """`fun` in a scope of its own name, or of `name`; see `named_scope`.
 
+    Returns
+    -------
+    callable
+        A function with the parameters and results of `fun`.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -64,6 +79,11 @@ def named_call(fun: Callable[..., Any], *, name: str | None = None) -> Callable[
 @contextlib.contextmanager
 def ensure_compile_time_eval() -> Iterator[None]:
     """A context in which operations on known arrays are done while tracing: as they are everywhere in funcgrad.
+
+    Returns
+    -------
+    context manager
+        For a ``with`` block.
 
     Examples
     --------

@@ -185,6 +185,12 @@ def sparse_jacobian(fun: Callable[..., Any], argnums: int = 0) -> SparseJacobian
 def sparse_hessian(fun: Callable[..., Any], argnums: int = 0) -> SparseJacobian:
     """The function that computes the Hessian of a scalar function as a sparse matrix; see `sparse_jacobian`.
 
+    Returns
+    -------
+    SparseJacobian
+        It takes what `fun` takes and returns a `scipy.sparse.csr_array` of shape (n, n), n being the size of the
+        argument.
+
     Examples
     --------
     >>> import funcgrad as fg

@@ -23,6 +23,13 @@ TreeDef = PyTreeSpec
 def flatten(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> tuple[list[Any], TreeDef]:
     """The leaves of `tree`, in order, and its structure.
 
+    Returns
+    -------
+    tuple
+        A list of leaves and a `TreeDef`.
+
+    Examples
+    --------
     >>> leaves, structure = flatten({"b": 1, "a": (2, None)})
     >>> leaves
     [2, 1]
@@ -32,6 +39,11 @@ def flatten(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> tuple[li
 
 def unflatten(treedef: TreeDef, leaves: Iterable[Any]) -> Any:
     """The tree of structure `treedef` that holds `leaves`.
+
+    Returns
+    -------
+    pytree
+        Of the structure `treedef`.
 
     Examples
     --------
@@ -51,6 +63,11 @@ def unflatten(treedef: TreeDef, leaves: Iterable[Any]) -> Any:
 def leaves(tree: Any, is_leaf: Callable[[Any], bool] | None = None, none_is_leaf: bool = False) -> list[Any]:
     """The leaves of `tree`, in order; with `none_is_leaf`, ``None`` is one.
 
+    Returns
+    -------
+    list
+        Of leaves.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -63,6 +80,11 @@ def leaves(tree: Any, is_leaf: Callable[[Any], bool] | None = None, none_is_leaf
 
 def structure(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> TreeDef:
     """The structure of `tree`: equal for trees that differ in their leaves only.
+
+    Returns
+    -------
+    TreeDef
+        It can be compared, hashed and printed.
 
     Examples
     --------
@@ -77,6 +99,13 @@ def structure(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> TreeDe
 def map(f: Callable[..., Any], tree: Any, *rest: Any, is_leaf: Callable[[Any], bool] | None = None) -> Any:
     """`f` applied leaf by leaf to one or more trees of one structure.
 
+    Returns
+    -------
+    pytree
+        Of the structure of `tree`.
+
+    Examples
+    --------
     >>> map(lambda p, g: p - g, {"w": 3, "b": 2}, {"w": 1, "b": 1})
     {'w': 2, 'b': 1}
     """
@@ -148,6 +177,13 @@ def flatten_with_path(
 ) -> tuple[list[tuple[tuple[Any, ...], Any]], TreeDef]:
     """The leaves of `tree` with their key paths, and its structure.
 
+    Returns
+    -------
+    tuple
+        A list of pairs ``(path, leaf)`` and a `TreeDef`.
+
+    Examples
+    --------
     >>> flatten_with_path({"a": [5]})[0]
     [((DictKey(key='a'), SequenceKey(idx=0)), 5)]
     """
@@ -158,6 +194,11 @@ def flatten_with_path(
 
 def leaves_with_path(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[tuple[tuple[Any, ...], Any]]:
     """The leaves of `tree` with their key paths.
+
+    Returns
+    -------
+    list of tuple
+        Pairs ``(path, leaf)``.
 
     Examples
     --------
@@ -172,6 +213,13 @@ def leaves_with_path(tree: Any, is_leaf: Callable[[Any], bool] | None = None) ->
 def map_with_path(f: Callable[..., Any], tree: Any, *rest: Any, is_leaf: Callable[[Any], bool] | None = None) -> Any:
     """As `map`, with the key path of the leaf as the first argument of `f`.
 
+    Returns
+    -------
+    pytree
+        Of the structure of `tree`.
+
+    Examples
+    --------
     >>> map_with_path(lambda path, x: keystr(path) + "=" + str(x), {"a": [5]})
     {'a': ["['a'][0]=5"]}
     """
@@ -184,6 +232,13 @@ def map_with_path(f: Callable[..., Any], tree: Any, *rest: Any, is_leaf: Callabl
 def keystr(path: Iterable[Any], *, simple: bool = False, separator: str = "") -> str:
     """A key path as Python would write it; if `simple`, only what the keys hold.
 
+    Returns
+    -------
+    str
+        Such as ``['w'][0]``.
+
+    Examples
+    --------
     >>> keystr((DictKey("layers"), SequenceKey(0), GetAttrKey("w")))
     "['layers'][0].w"
     >>> keystr((DictKey("layers"), SequenceKey(0)), simple=True, separator="/")
@@ -196,6 +251,11 @@ def keystr(path: Iterable[Any], *, simple: bool = False, separator: str = "") ->
 
 def paths(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[tuple[Any, ...]]:
     """The path of every leaf: a tuple of keys and indices.
+
+    Returns
+    -------
+    list of tuple
+        A path per leaf, in order.
 
     Examples
     --------
@@ -210,6 +270,13 @@ def paths(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[tuple
 def key_string(path: tuple[Any, ...]) -> str:
     """A path as Python would write it.
 
+    Returns
+    -------
+    str
+        Such as ``['w'][0]``.
+
+    Examples
+    --------
     >>> key_string(("layers", 0))
     "['layers'][0]"
     """
@@ -218,6 +285,11 @@ def key_string(path: tuple[Any, ...]) -> str:
 
 def reduce(f: Callable[[T, Any], T], tree: Any, *initial: T, is_leaf: Callable[[Any], bool] | None = None) -> T:
     """`f` folded over the leaves of `tree`, from the left.
+
+    Returns
+    -------
+    object
+        The last value of `f`, or `initial`.
 
     Examples
     --------
@@ -233,6 +305,11 @@ def reduce(f: Callable[[T, Any], T], tree: Any, *initial: T, is_leaf: Callable[[
 def all(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> bool:
     """Whether every leaf is true.
 
+    Returns
+    -------
+    bool
+        True for a tree without leaves.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -244,6 +321,11 @@ def all(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> bool:
 
 def transpose(outer: TreeDef, inner: TreeDef, tree: Any) -> Any:
     """A tree of trees turned inside out.
+
+    Returns
+    -------
+    pytree
+        Of the structure `inner`, with trees of the structure `outer` at its leaves.
 
     Examples
     --------
@@ -261,6 +343,11 @@ def broadcast_prefix(
     """One entry of `prefix` for each leaf of `tree`; `prefix` may stop at any level of it.
 
     With `none_is_leaf`, ``None`` counts as a leaf of both.
+
+    Returns
+    -------
+    list
+        In the order of the leaves.
 
     Examples
     --------
@@ -313,6 +400,13 @@ def register_pytree_node(
 def register_pytree_node_class(cls: type[T]) -> type[T]:
     """Class decorator: the class has ``tree_flatten(self)`` and ``tree_unflatten(cls, aux, children)``.
 
+    Returns
+    -------
+    type
+        The class itself.
+
+    Examples
+    --------
     >>> @register_pytree_node_class
     ... class Pair:
     ...     def __init__(self, a, b): self.a, self.b = a, b
@@ -333,6 +427,13 @@ def register_dataclass(
 
     By default every field is data unless it was made by ``dataclasses.field(metadata={"static": True})``.
 
+    Returns
+    -------
+    type
+        The class itself.
+
+    Examples
+    --------
     >>> import dataclasses
     >>> @register_dataclass
     ... @dataclasses.dataclass
@@ -394,6 +495,11 @@ def register_pytree_with_keys(
 def register_pytree_with_keys_class(cls: type[T]) -> type[T]:
     """Class decorator: the class has ``tree_flatten_with_keys(self)`` and ``tree_unflatten(cls, aux, children)``.
 
+    Returns
+    -------
+    type
+        The class itself.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -416,6 +522,11 @@ def register_pytree_with_keys_class(cls: type[T]) -> type[T]:
 def register_static(cls: type[T]) -> type[T]:
     """Class decorator: instances (hashable) are part of the structure and have no leaves.
 
+    Returns
+    -------
+    type
+        The class itself.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -432,6 +543,13 @@ def register_static(cls: type[T]) -> type[T]:
 def broadcast(prefix: Any, full: Any, is_leaf: Callable[[Any], bool] | None = None) -> Any:
     """A tree like `full` with the leaves of `prefix`, which may stop at any level of it.
 
+    Returns
+    -------
+    pytree
+        Of the structure of `full`.
+
+    Examples
+    --------
     >>> broadcast((1, 2), ({"a": 0, "b": 0}, 0))
     ({'a': 1, 'b': 1}, 2)
     """
@@ -442,6 +560,16 @@ def reduce_associative(
     operation: Callable[[Any, Any], Any], tree: Any, *, identity: Any = None, is_leaf: Any = None
 ) -> Any:
     """`operation` folded over the leaves of `tree`, pair by pair, as a tree of even depth.
+
+    Returns
+    -------
+    object
+        The combination of all leaves, or `identity`.
+
+    Raises
+    ------
+    TypeError
+        The tree has no leaves, and there is no `identity`.
 
     Examples
     --------

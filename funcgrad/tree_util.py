@@ -62,6 +62,11 @@ register_pytree_node(Partial, lambda p: ((p.args, p.keywords), p.func), _partial
 def all_leaves(iterable: Iterable[Any], is_leaf: Callable[[Any], bool] | None = None) -> bool:
     """Whether every element is a leaf.
 
+    Returns
+    -------
+    bool
+        A Python bool.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -75,6 +80,11 @@ def all_leaves(iterable: Iterable[Any], is_leaf: Callable[[Any], bool] | None = 
 def treedef_is_leaf(treedef: TreeDef) -> bool:
     """Whether the structure is that of a leaf.
 
+    Returns
+    -------
+    bool
+        A Python bool.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -87,6 +97,11 @@ def treedef_is_leaf(treedef: TreeDef) -> bool:
 def treedef_children(treedef: TreeDef) -> list[TreeDef]:
     """The structures of the children of the root.
 
+    Returns
+    -------
+    list of TreeDef
+        In order.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -98,6 +113,11 @@ def treedef_children(treedef: TreeDef) -> list[TreeDef]:
 
 def treedef_tuple(treedefs: Iterable[TreeDef]) -> TreeDef:
     """The structure of a tuple of trees of these structures.
+
+    Returns
+    -------
+    TreeDef
+        Its children are the given ones.
 
     Examples
     --------

@@ -422,7 +422,7 @@ def test_python_control_flow_outside_jit(capsys: pytest.CaptureFixture[str]) -> 
         while abs(guess * guess - x) > 1e-12:
             guess = (guess + x / guess) / 2
             steps += 1
-        print(f"{float(guess):.3f} after {steps}")
+        print(f"{guess:.3f} after {steps}")
         return guess if x > 1 else -guess
 
     assert fg.grad(newton)(4.0) == pytest.approx(0.25)

@@ -1,4 +1,5 @@
-"""Does every public function say what it is?  A summary, its parameters or where they are described, an example.
+"""Does every public function say what it is?  A summary, parameters or where they are described, results, exceptions,
+an example.
 
 Examples of functions that stand in files run with the other doctests; those that are put together at run time (most of
 `funcgrad.numpy`) run here.
@@ -6,10 +7,13 @@ Examples of functions that stand in files run with the other doctests; those tha
 
 from __future__ import annotations
 
+import ast
 import doctest
 import importlib
 import inspect
 import re
+import textwrap
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -39,6 +43,10 @@ WITHOUT: dict[tuple[str, str], str] = {
     ("funcgrad.config", "update"): "the example of the module has it",
     ("funcgrad.export", "register_namedtuple_serialization"): "classes with a home in a module: tests/export has them",
     ("funcgrad.export", "register_pytree_node_serialization"): "likewise",
+    ("funcgrad.ops.families", "bilinear"): "docs/primitives.md declares primitives, which must not stay registered",
+    ("funcgrad.ops.families", "elementwise"): "likewise",
+    ("funcgrad.ops.families", "linear"): "likewise",
+    ("funcgrad.ops.families", "nondifferentiable"): "likewise",
 }
 
 
@@ -49,7 +57,7 @@ def functions(module: str) -> dict[str, Any]:
     return {
         name: f
         for name, f in found.items()
-        if (inspect.isroutine(f) or type(f).__name__ in ("UFunc", "SpecialUFunc", "JitFunction"))
+        if (inspect.isroutine(f) or type(f).__name__ in ("UFunc", "SpecialFunction", "JitFunction"))
         and not public.borrowed(module, f)
     }
 
@@ -121,6 +129,54 @@ def test_parameters_are_described(module: str) -> None:
             unnamed = [p for p in parameters if not re.search(rf"\b{re.escape(p)}\b", text)]
             if unnamed:
                 lacking.append((name, unnamed))
+    assert not lacking
+
+
+def section(text: str, *titles: str) -> str:
+    """A part of a docstring, up to the next one."""
+    begin, end = rf"^ *(?:{'|'.join(titles)})\n *-+\n", r"(?:\n *[A-Z]\w+(?: [A-Z]\w+)?\n *---|\Z)"
+    found = re.search(f"{begin}(.*?){end}", text, re.MULTILINE | re.DOTALL)
+    return found[1] if found else ""
+
+
+@pytest.mark.parametrize("module", public.MODULES)
+def test_results_are_described(module: str) -> None:
+    lacking = []
+    for name, f in functions(module).items():
+        annotated = getattr(inspect.unwrap(f), "__annotations__", {}).get("return")
+        if annotated != "None" and not section(f.__doc__, "Returns", "Yields").strip():
+            lacking.append(name)
+    assert not lacking
+
+
+def raised(f: Any) -> set[str]:
+    """The names of the exceptions that a function raises by itself."""
+    f = inspect.unwrap(f)
+    if not inspect.isfunction(f) or f.__name__ == "<lambda>":
+        return set()
+    (node,) = ast.parse(textwrap.dedent(inspect.getsource(f))).body
+    found = [x.exc for x in own(node) if isinstance(x, ast.Raise) and isinstance(x.exc, ast.Call)]
+    return {ast.unparse(call.func).rpartition(".")[2] for call in found}
+
+
+def own(node: ast.AST) -> Iterator[ast.AST]:
+    """What stands in a function, but not in those that it defines."""
+    for inner in ast.iter_child_nodes(node):
+        if not isinstance(inner, ast.FunctionDef | ast.Lambda | ast.ClassDef):
+            yield inner
+            yield from own(inner)
+
+
+@pytest.mark.parametrize("module", public.MODULES)
+def test_exceptions_are_described(module: str) -> None:
+    """Those that the function raises itself; functions named after NumPy's refuse what NumPy refuses."""
+    lacking = []
+    for name, f in functions(module).items():
+        if f.__doc__.startswith("NumPy's `"):
+            continue
+        missing = {x for x in raised(f) if x[0].isupper()} - set(re.findall(r"\w+", section(f.__doc__, "Raises")))
+        if missing:
+            lacking.append((name, missing))
     assert not lacking
 
 

@@ -52,7 +52,7 @@ LAYERS = (
 EXTERNAL = {
     "numpy": ("",),
     "optree": ("tree.py", "tree_util.py", "export/trees.py", "export/watch.py"),
-    "ml_dtypes": ("dtypes.py",),
+    "ml_dtypes": ("dtypes.py", "numpy/_limits.py"),
     "llvmlite": ("compile/", "interop/"),
     "numba": ("compile/", "interop/", "runtime/pickling.py"),
     "scipy": (
@@ -86,13 +86,14 @@ LATE: dict[tuple[str, str], str] = {
     ("runtime/stages.py", "funcgrad.runtime.objects"): "what writes object files, for those who do",
     ("pictures/png.py", "matplotlib"): "likewise for pictures of programs",
     ("training/_progress.py", "tqdm"): "an optional package, for progress bars only",
+    ("compile/cpus.py", "subprocess"): "5 ms, for those who name another CPU",
+    ("debug/_memory.py", "funcgrad.runtime.guarded"): "what looks after programs, for those who ask",
     ("debug/_breakpoint.py", "pdb"): "20 ms, for those who stop in a debugger",
     ("debug/_breakpoint.py", "bdb"): "comes with pdb",
     ("runtime/misses.py", "logging"): "10 ms, for those who ask why functions are compiled",
     ("runtime/pickling.py", "cloudpickle"): "an optional package, for functions that no module has",
     ("runtime/pickling.py", "numba.cloudpickle"): "where that is not installed",
     ("interop/torch_function.py", "torch"): "an optional package, for functions of its tensors only",
-    ("interop/numba_hook.py", "funcgrad.interop.numba_runtime"): "needs llvmlite; runs behind the import of Numba",
     ("interop/numba_hook.py", "funcgrad.interop.numba_functions"): "needs all of Numba, at the first function in @njit",
     ("compile/native/blas.py", "scipy.linalg.cython_blas"): "0.2 s, and only where no OpenBLAS bears its wheel's name",
 }

@@ -38,6 +38,7 @@ from benchmarks.workloads import (
     training,
     transformer,
     transforms,
+    unrolled,
 )
 
 WORKLOADS: dict[str, AnyWorkload] = {
@@ -64,6 +65,7 @@ WORKLOADS: dict[str, AnyWorkload] = {
         carried,
         simulations,
         compiling,
+        unrolled,
         sampling,
         lstm,
         transformer,

@@ -1,10 +1,11 @@
 """Where does compiled code stay between processes?  A disk cache, addressed by content.
 
 The name of a file is the SHA-256 of everything that the code in it depends on: the key (the source), the CPU, the
-versions.  A file is a header (magic, length, SHA-256 of the payload) and a payload; it is written beside its place and
-moved there, and checked whenever it is read.  The payload is code that will run, so the directory and its files must
-belong to the user, and nobody else may write to them or put another directory in their place: ownership and modes are
-checked up to the root, as OpenSSH checks the way to a user's keys.
+versions.  A file is a header (magic, length, SHA-256 of its name and the payload) and a payload; it is written beside
+its place and moved there, and checked whenever it is read: a file that got another one's name is a damaged one.  The
+payload is code that will run, so the directory and its files must belong to the user, and nobody else may write to them
+or put another directory in their place: ownership and modes are checked up to the root, as OpenSSH checks the way to a
+user's keys.
 
 See `funcgrad.config` for the environment variables that place it or turn it off.
 """
@@ -19,6 +20,7 @@ import stat
 import struct
 import tempfile
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -29,9 +31,9 @@ from funcgrad import config, forks
 from funcgrad.compile import engine
 from funcgrad.errors import CacheWarning
 
-FORMAT = 1
+FORMAT = 2
 MAGIC = b"funcgrad"
-HEADER = struct.Struct("<8sIQ32s")  # magic, format, length and SHA-256 of the payload
+HEADER = struct.Struct("<8sIQ32s")  # magic, format, length of the payload, SHA-256 of name and payload
 SUFFIX = ".o"
 LIMIT = 512 << 20  # bytes
 CHECK_EVERY = 256  # writes between two looks at the size of the whole, on average, over all processes
@@ -108,7 +110,10 @@ def _usable(directory: Path) -> bool:
             return _refuse(directory, "it belongs to another user")
         if status.st_mode & OTHERS_WRITE:
             return _refuse(directory, "other users may write to it")
-        replaceable = _replaceable(directory, os.geteuid())
+        try:
+            replaceable = _replaceable(directory, os.geteuid())
+        except OSError as error:
+            return _refuse(directory, str(error))
         if replaceable is not None:
             return _refuse(directory, f"other users may put another one in its place, in {str(replaceable)!r}")
     return True
@@ -119,6 +124,8 @@ def _make(directory: Path) -> None:
     try:
         directory.mkdir(mode=0o700, exist_ok=True)
     except FileNotFoundError:
+        if directory.parent == directory:  # the current directory, which is gone
+            raise
         _make(directory.parent)
         directory.mkdir(mode=0o700, exist_ok=True)
 
@@ -168,7 +175,7 @@ def _read(path: Path) -> bytes | None:
         _refuse(path.parent, str(error))
         return None
     payload = data[HEADER.size :]
-    if data[: HEADER.size] != _header(payload):
+    if data[: HEADER.size] != _header(path, payload):
         return None
     with suppress(OSError):  # the time of the last use decides what goes first
         os.utime(path)
@@ -191,8 +198,8 @@ def _read_own(path: Path) -> bytes:
         return file.read() if own else b""
 
 
-def _header(payload: bytes) -> bytes:
-    return HEADER.pack(MAGIC, FORMAT, len(payload), hashlib.sha256(payload).digest())
+def _header(path: Path, payload: bytes) -> bytes:
+    return HEADER.pack(MAGIC, FORMAT, len(payload), hashlib.sha256(path.stem.encode() + payload).digest())
 
 
 def _write(path: Path, payload: bytes) -> None:
@@ -200,12 +207,14 @@ def _write(path: Path, payload: bytes) -> None:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem[:16], suffix=".tmp")
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(_header(payload) + payload)
+                file.write(_header(path, payload) + payload)
             os.replace(temporary, path)
         except BaseException:
             with suppress(OSError):
                 os.unlink(temporary)
             raise
+    except FileNotFoundError:  # somebody has cleared the directory meanwhile
+        return
     except OSError as error:
         _refuse(path.parent, str(error))
         return
@@ -216,7 +225,7 @@ def _write(path: Path, payload: bytes) -> None:
 def _trim(directory: Path) -> None:
     """Delete what was not used for longest, until a quarter of the limit is free, and what crashed processes left."""
     files = sorted(_files(directory), key=lambda item: item[1].st_mtime)
-    newest = files[-1][1].st_mtime if files else 0.0
+    newest = min(files[-1][1].st_mtime, time.time()) if files else 0.0  # whichever clock is behind
     total = sum(status.st_size for _, status in files)
     goal = LIMIT if total <= LIMIT else LIMIT * 3 // 4
     for path, status in files:
@@ -228,7 +237,7 @@ def _trim(directory: Path) -> None:
 
 
 def _files(directory: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+    with suppress(OSError):
         for path in directory.iterdir():
             if path.suffix in (SUFFIX, ".tmp"):
                 with suppress(OSError):

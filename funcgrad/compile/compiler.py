@@ -2,67 +2,51 @@
 
 from __future__ import annotations
 
-import atexit
+import functools
 import hashlib
-import os
 import threading
+from collections import deque
 from collections.abc import Mapping, Sequence
 
 from funcgrad import forks
 from funcgrad.compile import cache, engine
+from funcgrad.compile.aside import aside, cores, several, working
 from funcgrad.compile.llvm import print_kernel
 from funcgrad.lower.loops import Kernel
 
 _PLACE = "fg_kernel"  # the entry point's name while nobody knows the hash that it will carry
 
 _lock = forks.held(threading.Lock())
-compiling = forks.Work()  # what uses LLVM, or leaves kernels behind that others wait for
-atexit.register(compiling.end)  # LLVM must not be torn down under a daemon thread
+forks.awaited(working)  # here, for those who work wait for the locks of what is imported above
 
 
 class Code:
-    """A kernel in memory, or on its way there, for as long as this object lives.
-
-    (`concurrent.futures` has something like it, but takes 10 ms to import.)
-    """
+    """A kernel in memory, for as long as this object lives; compiled when somebody asks for the first time."""
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.done = threading.Event()
         self.library: engine.Library | None = None
         self.address = 0
-        self.error: BaseException | None = None
+        self._compiling = threading.Lock()
 
-    def settle(self) -> None:
-        """Compile, or note why that failed."""
-        try:
-            symbol = symbol_of(self.text)
-            named = self.text.replace(_PLACE, symbol, 1)
-            self.library = engine.load(cache.fetch(named, lambda: engine.to_object(named)), text=named)
-            self.address = self.library.address(symbol)
-        except BaseException as error:
-            self.error = error
-        self.done.set()
-
-    def result(self) -> Code:
-        """This code, as soon as it has an address."""
-        self.done.wait()
-        if self.error is not None:
-            raise self.error
-        return self
+    def compile(self) -> None:
+        """Compile, unless that was done, or another thread does it; one that fails leaves it to the next."""
+        with self._compiling:
+            if not self.address:
+                symbol = symbol_of(self.text)
+                named = self.text.replace(_PLACE, symbol, 1)
+                self.library = engine.load(cache.fetch(named, lambda: engine.to_object(named)), text=named)
+                self.address = self.library.address(symbol)
 
 
-MOST_KERNELS = 1 << 13  # that are remembered: each takes a page or two, of which a process has 65,530
+MOST_KERNELS = 1 << 11  # that are remembered: each takes two of the 65,530 mappings of a process, and some 60 KB
 _entries: dict[tuple[str, str, str], Code] = {}
-_texts: dict[Kernel, str] = {}  # of kernels that were printed before
 
 
+@functools.lru_cache(maxsize=MOST_KERNELS)
 def canonical(kernel: Kernel) -> str:
     """The text that two kernels share exactly when they are the same."""
-    text = _texts.get(kernel)
-    if text is None:
-        text = _texts[kernel] = print_kernel(kernel, _PLACE)
-    return text
+    return print_kernel(kernel, _PLACE)
 
 
 def symbol_of(text: str) -> str:
@@ -77,7 +61,6 @@ def printed(kernel: Kernel) -> engine.Symbol:
     return engine.Symbol(text.replace(_PLACE, symbol, 1), symbol)
 
 
-@compiling
 def compile_kernels(kernels: Sequence[Kernel]) -> list[Code]:
     """The kernels' code; an entry point is ``void (void **bufs, int64_t *ints, int64_t first, int64_t last)``.
 
@@ -87,26 +70,17 @@ def compile_kernels(kernels: Sequence[Kernel]) -> list[Code]:
     texts = [canonical(kernel) for kernel in kernels]
     machine = engine.target()
     wanted: dict[str, Code] = {}
-    misses: list[Code] = []
     with _lock:
         for text in texts:
-            key = (text, *machine)
-            if key not in _entries:
-                _entries[key] = Code(text)
-                misses.append(_entries[key])
-            wanted[text] = _entries[key]
-        for key in list(_entries)[: max(len(_entries) - MOST_KERNELS, 0)]:
-            del _entries[key]
-    try:
-        _settle(misses)
-    finally:
-        with _lock:  # a failure is not remembered: the next caller tries again
-            for key in [key for key, code in _entries.items() if code in misses and code.error is not None]:
-                del _entries[key]
-    return [wanted[text].result() for text in texts]
+            wanted[text] = _entries.setdefault((text, *machine), Code(text))
+        while len(_entries) > MOST_KERNELS:
+            del _entries[next(iter(_entries))]
+    misses = [code for code in wanted.values() if not code.address]
+    if misses:
+        _compile(misses)
+    return [wanted[text] for text in texts]
 
 
-@compiling
 def native_library(name: str, text: str, symbols: Mapping[str, int] | None = None) -> engine.Library:
     """Compile and load a module written by hand, through the disk cache.
 
@@ -120,7 +94,7 @@ def native_library(name: str, text: str, symbols: Mapping[str, int] | None = Non
         Addresses of what it refers to; they are no part of the cached code.
     """
     try:
-        return engine.load(cache.fetch(text, lambda: engine.to_object(text)), symbols, text)
+        return aside(lambda: engine.load(cache.fetch(text, lambda: engine.to_object(text)), symbols, text))
     except RuntimeError as error:
         raise RuntimeError(f"the native module {name!r} cannot be compiled: {error}") from error
 
@@ -129,31 +103,24 @@ def clear() -> None:
     """Forget the kernels in memory; those that nobody else holds are unloaded."""
     with _lock:
         _entries.clear()
-        _texts.clear()
+    canonical.cache_clear()
+    aside(engine.unload)
 
 
-def _settle(misses: Sequence[Code]) -> None:
-    """Settle every one, on several threads, long ones first."""
-    waiting = iter(sorted(misses, key=lambda entry: -len(entry.text)))
+def _compile(misses: Sequence[Code]) -> None:
+    """Compile every one, on several threads, long ones first."""
+    waiting = deque(sorted(misses, key=lambda code: -len(code.text)))
 
     def work() -> None:
+        engine.unload()
         while True:
-            with _lock:
-                entry = next(waiting, None)
-            if entry is None:
+            try:
+                code = waiting.popleft()
+            except IndexError:
                 return
-            entry.settle()
+            code.compile()
 
-    helpers = [threading.Thread(target=work, name="funcgrad-compile") for _ in range(min(len(misses), _cores()) - 1)]
-    for helper in helpers:
-        helper.start()
-    work()
-    for helper in helpers:
-        helper.join()
-
-
-def _cores() -> int:
     try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not a Linux system
-        return os.cpu_count() or 1
+        several([work] * min(len(misses), cores()))
+    finally:
+        waiting.clear()  # whoever stops waiting needs no more of them

@@ -2,7 +2,8 @@
 
 The passes are LLVM's ``-O1`` with both vectorisers (``-O2`` took a tenth longer for equal code).  What costs
 compile time without paying at run time (interleaving, run-time unrolling) is turned off loop by loop, by what
-`compile.llvm` writes beside each loop.
+`compile.llvm` writes beside each loop.  Code is emitted at ``-O1``, too: it is ``-O2``'s but for a second scheduler,
+which takes a time quadratic in the stores of a block, for an order that CPUs make for themselves.
 
 llvmlite guards every call with one lock.  The three calls that take long, parsing, optimising and emitting, go around
 it: each compilation has an LLVM context and a target machine of its own, so that nothing is shared between threads.
@@ -15,6 +16,7 @@ import contextvars
 import ctypes
 import itertools
 import threading
+from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
@@ -25,12 +27,18 @@ from llvmlite.binding import ffi
 
 from funcgrad import config, forks
 from funcgrad.compile import half
+from funcgrad.compile.aside import aside
+from funcgrad.compile.cpus import check_cpu
+from funcgrad.compile.vecmath import KEPT
 
+VECTORS = {"+avx512f": (32, 64), "+avx2": (32,), "+avx": (16, 32)}  # bytes, by the first feature that a CPU has
 _numbers = itertools.count()
-forks.around(ffi.lib._lock.__enter__, lambda: ffi.lib._lock.__exit__(None, None, None))  # llvmlite's own
+forks.around(ffi.lib._lock._lock.acquire, ffi.lib._lock._lock.release)  # llvmlite's own
 _linker_lock = forks.held(threading.Lock())
 _lock = forks.held(threading.Lock())
 _half_lock = forks.held(threading.Lock())
+_loaded: dict[str, dict[str, binding.ResourceTracker]] = {}  # dropping any tracker of a library unloads its code
+_dropped: deque[str] = deque()  # libraries that nobody needs; `unload` takes them out of memory
 _elsewhere: contextvars.ContextVar[str] = contextvars.ContextVar("the CPU to compile for")
 
 
@@ -64,7 +72,10 @@ class Library:
     def __init__(self, name: str, tracker: binding.ResourceTracker, text: str = "") -> None:
         self._name = name
         self._text = text
-        self._trackers = {"": tracker}  # dropping any one of them unloads the library
+        _loaded[name] = {"": tracker}
+
+    def __del__(self, dropped: deque[str] = _dropped) -> None:  # a default: when Python ends, globals go first
+        dropped.append(self._name)
 
     def address(self, symbol: str) -> Address:
         """The address of a symbol that the library defines.
@@ -74,10 +85,16 @@ class Library:
         RuntimeError
             There is no such symbol, or the code refers to one that nobody defines.
         """
-        with _lock:
-            if symbol not in self._trackers:
-                self._trackers[symbol] = _linker().lookup(self._name, symbol)
-            return Address(int(self._trackers[symbol][symbol]), Symbol(self._text, symbol))
+
+        def looked_up() -> binding.ResourceTracker:
+            with _lock:
+                if symbol not in trackers:
+                    trackers[symbol] = _linker().lookup(self._name, symbol)
+                return trackers[symbol]
+
+        trackers = _loaded[self._name]
+        found = trackers.get(symbol) or aside(looked_up)
+        return Address(int(found[symbol]), Symbol(self._text, symbol))
 
 
 def target() -> tuple[str, str]:
@@ -85,6 +102,11 @@ def target() -> tuple[str, str]:
 
     That is the host's, unless the environment variable ``FUNCGRAD_CPU`` names another one that LLVM knows (``generic``
     is the least of its family), or `compiling_for` does.
+
+    Raises
+    ------
+    ValueError
+        LLVM cannot make code for it.
     """
     return _target(_elsewhere.get(config.cpu()))
 
@@ -101,19 +123,30 @@ def compiling_for(cpu: str) -> Iterator[None]:
 
 def has_fma() -> bool:
     """Whether the CPU to compile for multiplies and adds in one instruction (on x86 some do not; elsewhere all do)."""
-    family = binding.get_process_triple().split("-")[0]
+    family = platform().split("-")[0]
     return family not in ("x86_64", "i686", "i386") or "+fma" in target()[1].split(",")
+
+
+def vector_widths() -> tuple[int, ...]:
+    """The bytes of the vectors that LLVM may choose for the CPU to compile for."""
+    features = target()[1].split(",")
+    if binding.get_process_triple().split("-")[0] != "x86_64":
+        return (16,)
+    if features == [""]:  # a CPU that is known by its name alone
+        return (16, 32, 64)
+    return next((widths for feature, widths in VECTORS.items() if feature in features), (16,))
 
 
 def identity() -> str:
     """What object code depends on besides its source: CPU, features, platform and versions."""
     cpu, features = target()
-    return f"{binding.get_process_triple()} {cpu} {features} LLVM {version()} llvmlite {llvmlite.__version__}"
+    return f"{platform()} {cpu} {features} LLVM {version()} llvmlite {llvmlite.__version__}"
 
 
+@cache
 def platform() -> str:
     """LLVM's name of the family of CPUs and the operating system."""
-    return str(binding.get_process_triple())
+    return str(aside(binding.get_process_triple))
 
 
 def version() -> str:
@@ -141,19 +174,31 @@ def to_object(text: str, verify: bool = False) -> bytes:
     RuntimeError
         LLVM does not accept the text.
     """
-    machine, module = _optimised(text, verify)
-    return _emit(machine, module, 1)
+
+    def compiled() -> bytes:
+        machine, module = _optimised(text, verify)
+        return _emit(machine, module, 1)
+
+    return aside(compiled)
 
 
 def optimised(text: str) -> str:
     """The module after optimisation, as LLVM IR."""
-    return str(_optimised(text, True)[1])
+    return aside(lambda: str(_optimised(text, True)[1]))
 
 
 def assembly(text: str) -> str:
     """The machine code of the module, as assembly text."""
-    machine, module = _optimised(text, True)
-    return _emit(machine, module, 0).decode()
+
+    def printed() -> str:
+        machine, module = _optimised(text, True)
+        return _emit(machine, module, 0).decode()
+
+    return aside(printed)
+
+
+class NameTaken(ValueError):
+    """An object cannot export a name that its modules have for something else."""
 
 
 def to_linked_object(parts: Sequence[tuple[str, Mapping[str, str]]], public: Collection[str]) -> bytes:
@@ -170,13 +215,20 @@ def to_linked_object(parts: Sequence[tuple[str, Mapping[str, str]]], public: Col
     -------
     bytes
         The object file.
+
+    Raises
+    ------
+    NameTaken
+        If a module has a public name already, or refers to another function by it.
     """
-    whole = _linked(parts, public)
-    image = _emit(*whole, 1)
-    if any(symbol.encode() in image for symbol in half.SYMBOLS):  # nobody knows before the code is emitted
-        whole = _linked([*parts, (half.TEXT, {name: name for name in half.SYMBOLS})], public)
-        image = _emit(*whole, 1)
-    return image
+
+    def linked() -> bytes:
+        image = _emit(*_linked(parts, public), 1)
+        if any(symbol.encode() in image for symbol in half.SYMBOLS):  # nobody knows before the code is emitted
+            image = _emit(*_linked([*parts, (half.TEXT, {name: name for name in half.SYMBOLS})], public), 1)
+        return image
+
+    return aside(linked)
 
 
 def load(image: bytes, symbols: Mapping[str, int] | None = None, text: str = "") -> Library:
@@ -196,21 +248,37 @@ def load(image: bytes, symbols: Mapping[str, int] | None = None, text: str = "")
     Library
         The code; it is unloaded with the object.
     """
-    builder = binding.JITLibraryBuilder().add_object_img(image).add_current_process()
-    known = dict(symbols or {})
-    if not known.keys() & half.SYMBOLS and any(symbol.encode() in image for symbol in half.SYMBOLS):
-        known |= {symbol: _half().address(symbol) for symbol in half.SYMBOLS}
-    for name, address in known.items():
-        builder.import_symbol(name, address)
-    name = f"funcgrad{next(_numbers)}"
-    return Library(name, builder.link(_linker(), name), text)
+
+    def loaded() -> Library:
+        known = dict(symbols or {})
+        if not known.keys() & half.SYMBOLS and any(symbol.encode() in image for symbol in half.SYMBOLS):
+            known |= {symbol: _half().address(symbol) for symbol in half.SYMBOLS}
+        builder = binding.JITLibraryBuilder().add_object_img(image).add_current_process()
+        for name, address in known.items():
+            builder.import_symbol(name, address)
+        name = f"funcgrad{next(_numbers)}"
+        return Library(name, builder.link(_linker(), name), text)
+
+    return aside(loaded)
+
+
+def unload() -> None:
+    """Take code that nobody needs out of memory. Not where and when the last reference goes: that may be on the main
+    thread, which signals interrupt, or in a collection of garbage, in the middle of anything.
+    """
+    while True:
+        try:
+            del _loaded[_dropped.popleft()]
+        except IndexError:
+            return
 
 
 @cache
 def _target(wanted: str) -> tuple[str, str]:
     if wanted:
+        check_cpu(wanted)
         return wanted, ""
-    return binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten()
+    return aside(lambda: (binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten()))
 
 
 @cache
@@ -258,9 +326,28 @@ def _linked(
 ) -> tuple[binding.TargetMachine, binding.ModuleRef]:
     """The modules in one, each optimised by itself, so that it computes what it does in memory."""
     context = binding.create_context()
+    with contextlib.ExitStack() as modules:
+        linked = _linked_in(context, modules, parts, public)
+        modules.pop_all()
+    return linked
+
+
+def _linked_in(
+    context: binding.ContextRef,
+    modules: contextlib.ExitStack,
+    parts: Sequence[tuple[str, Mapping[str, str]]],
+    public: Collection[str],
+) -> tuple[binding.TargetMachine, binding.ModuleRef]:
+    """Likewise; `modules` closes them after a failure: the traceback would keep them and their context in a cycle, of
+    which Python may take the context apart first.
+    """
     whole: binding.ModuleRef | None = None
     for text, names in parts:
         machine, module = _optimised(text, False, context, jit=False)
+        modules.callback(module.close)
+        taken = {value.name for value in (*module.functions, *module.global_variables)} & set(public)
+        if taken:
+            raise NameTaken(*taken)
         for value in _definitions(module):
             if value.name in names:
                 value.name = names[value.name]
@@ -299,10 +386,13 @@ def _optimised(
             module.close()
             raise RuntimeError(f"LLVM does not accept this IR: {message}\n{text}")
     if verify or config.debug():
-        module.verify()
+        with contextlib.ExitStack() as failed:
+            failed.callback(module.close)  # see `_linked_in`
+            module.verify()
+            failed.pop_all()
     cpu, features = target()
     machine = binding.Target.from_triple(binding.get_process_triple()).create_target_machine(
-        cpu, features, opt=2, reloc="pic", codemodel="default", jit=jit
+        cpu, features, opt=1, reloc="pic", codemodel="default", jit=jit
     )
     module.triple = machine.triple
     module.data_layout = str(machine.target_data)
@@ -314,7 +404,18 @@ def _optimised(
     _unlocked("LLVMPY_RunNewModulePassManager")(passes, module, builder)
     ffi.lib.LLVMPY_DisposeNewModulePassManger(passes)  # llvmlite 0.50 leaks it
     passes.detach()  # so that a version that does not leak it frees it once
+    if f"@{KEPT} = " in text:
+        _drop_unused(module, builder)
     return machine, module
+
+
+def _drop_unused(module: binding.ModuleRef, builder: binding.PassBuilder) -> None:
+    """Drop the functions that no loop calls though it might have."""
+    kept = module.get_global_variable(KEPT)
+    kept.name, kept.linkage = "kept", "internal"
+    passes = binding.create_new_module_pass_manager()
+    passes.add_global_dead_code_eliminate_pass()
+    passes.run(module, builder)
 
 
 def _emit(machine: binding.TargetMachine, module: binding.ModuleRef, kind: int) -> bytes:

@@ -17,9 +17,9 @@ equal kernels print as equal texts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
-from funcgrad.compile import engine, shared, vecmath
+from funcgrad.compile import engine, functions, shared, vecmath
 from funcgrad.compile.emitters import EMITTERS, MEMORY, TYPES, literal, size_of
 from funcgrad.lower.loops import (
     Branch,
@@ -82,6 +82,8 @@ class _Printer:
         self.reordered: set[Value] = set()
         self.mathematics: dict[tuple[str, str], None] = {}
         self.shared = shared.shared(kernel)
+        self.apart = {function: f" #{k}" for k, function in enumerate(functions.apart(kernel))}
+        self.twins: dict[Value, functions.Twin] = {}
         self.flags: dict[str, str] = {}  # a check's code, as an operand -> where its failure is noted
 
     def module(self, name: str) -> str:
@@ -101,6 +103,7 @@ class _Printer:
         alias = "" if kernel.aliased else " noalias"
         buffers = [f"ptr{alias} nocapture %b{k}" for k in range(len(kernel.buffers))]
         sizes = [f"{TYPES[size.dtype]} %s{k}" for k, size in enumerate(kernel.sizes)]
+        variants = {function: functions.variants(kernel, function) for function in self.apart}
         parameters = ", ".join(["ptr noalias nocapture %status", *buffers, *sizes, "i64 %first", "i64 %last"])
         return "\n".join(
             [
@@ -109,8 +112,12 @@ class _Printer:
                 "entry:",
                 *self.lines,
                 "}",
-                *(shared.definition(symbol, calls) for calls, symbol in self.shared.items()),
-                vecmath.definitions(self.mathematics, fma=engine.has_fma()),
+                *(
+                    shared.definition(symbol, calls, self.apart.get((calls.name, calls.dtype), ""))
+                    for calls, symbol in self.shared.items()
+                ),
+                vecmath.definitions(self.mathematics, engine.has_fma(), variants),
+                *(f"attributes{number} = {vecmath.promise(variants[which])}" for which, number in self.apart.items()),
                 *(f"!{k} = {node}" for k, node in enumerate(self.metadata)),
                 "",
             ]
@@ -159,8 +166,11 @@ class _Printer:
         """Call one of `vecmath`'s functions."""
         self.mathematics[name, dtype] = None
         typed = ", ".join(f"{TYPES[dtype]} {argument}" for argument in arguments)
-        once = "" if self.in_lanes else " noinline"  # one number at a time: there are no lanes to gain, only code
-        return self.emit(f"call {TYPES[dtype]} {vecmath.symbol(name, dtype)}({typed}){once}")
+        # one number at a time: there are no lanes to gain, only code
+        manner = self.apart.get((name, dtype), "") if self.in_lanes else " noinline"
+        return self.emit(
+            f"call {vecmath.result_type(name, TYPES[dtype])} {vecmath.symbol(name, dtype)}({typed}){manner}"
+        )
 
     def label(self, text: str) -> None:
         """Start a basic block."""
@@ -180,12 +190,16 @@ class _Printer:
 
     # instructions
 
-    def instructions(self, body: Iterable[Instruction]) -> None:
+    def instructions(self, body: Sequence[Instruction]) -> None:
+        self.twins |= functions.twins(body)
         for instruction in body:
             getattr(self, METHODS.get(type(instruction), type(instruction).__name__.lower()))(instruction)
 
     def op(self, op: Op) -> None:
         operands = [self.operand(operand) for operand in op.operands]
+        if op.result in self.twins:
+            self.pair(self.twins[op.result], operands)
+            return
         if op.name in MATHEMATICS:
             self.names[op.result] = self.mathematical(op, operands)
             return
@@ -199,6 +213,15 @@ class _Printer:
             return self.function(op.name, dtype, operands)
         wide = self.function(op.name, "f4", [self.emit(f"fpext half {operand} to float") for operand in operands])
         return self.emit(f"fptrunc float {wide} to half")
+
+    def pair(self, twin: functions.Twin, operands: list[str]) -> None:
+        """A sine and a cosine, when the first of them is printed."""
+        if twin.sine.result not in self.names:
+            dtype = twin.sine.result.dtype
+            both = self.function("sincos", dtype, operands)
+            for k, op in enumerate(twin):
+                kind = vecmath.result_type("sincos", TYPES[dtype])
+                self.names[op.result] = self.emit(f"extractvalue {kind} {both}, {k}")
 
     def address(self, buffer: int, index: Operand) -> tuple[str, str, str]:
         """The memory type, the address of an element, and what follows it in a load or a store."""
@@ -252,7 +275,7 @@ class _Printer:
         phis = len(self.lines)  # they name values that the body has yet to define
         group = self.node("distinct !{}") if loop.independent else None
         outer, self.groups = self.groups, self.groups if group is None else [*self.groups, group]
-        before_lanes, self.in_lanes = self.in_lanes, loop.independent or any(c.reduction for c in loop.carries)
+        before_lanes, self.in_lanes = self.in_lanes, functions.in_lanes(loop)
         self.instructions(loop.body)
         self.in_lanes = before_lanes
         self.groups = outer

@@ -72,8 +72,8 @@ def call(symbol: str, loop: Loop) -> str:
     return f"call void {symbol}({', '.join(f'ptr %b{buffer}' for buffer in buffers)})"
 
 
-def definition(symbol: str, calls: Calls) -> str:
-    """The function with the loop, which LLVM makes into vector code once."""
+def definition(symbol: str, calls: Calls, manner: str) -> str:
+    """The function with the loop, which LLVM makes into vector code once; `manner` follows the call in it."""
     kind = TYPES[calls.dtype]
     lines, values, places = [], [], []
     for k, operand in enumerate(calls.operands):
@@ -84,7 +84,7 @@ def definition(symbol: str, calls: Calls) -> str:
         values.append(f"%v{k}")
         places.append(f"%a{k}")
     lines += [
-        f"%r = call {kind} {vecmath.symbol(calls.name, calls.dtype)}({_typed(kind, values)})",
+        f"%r = call {kind} {vecmath.symbol(calls.name, calls.dtype)}({_typed(kind, values)}){manner}",
         f"%p = getelementptr inbounds {kind}, ptr %a, i64 %i",
         f"store {kind} %r, ptr %p",
         "%next = add nuw nsw i64 %i, 1",

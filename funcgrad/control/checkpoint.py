@@ -212,10 +212,13 @@ class Unknown(Exception):
 
 
 class Known(NamedTuple):
-    """What a recorder's tracer stands for: a variable of its program, and a value, kept as long as somebody uses it."""
+    """What a recorder's tracer stands for: a variable of its program, a value, kept as long as somebody uses it, and
+    whether the value depends differentiably on the inputs.
+    """
 
     var: Var
     value: Any
+    moving: bool = True
 
 
 class Recorder(Builder):
@@ -248,11 +251,16 @@ class Recorder(Builder):
             found = primitive.compute(tuple(values), params)
         finally:
             running.source = source
-        return tuple(Tracer(self, t.type, Known(t.payload, x)) for t, x in zip(outputs, found, strict=True))
+        moving = primitive.vjp is not None and any(type(x) is Tracer and self.differentiates(x) for x in inputs)
+        return tuple(Tracer(self, t.type, Known(t.payload, x, moving)) for t, x in zip(outputs, found, strict=True))
 
     def below(self, tracer: Tracer) -> Any:
         """The value."""
         return tracer.payload.value if type(tracer.payload) is Known else None
+
+    def differentiates(self, tracer: Tracer) -> bool:
+        """What is recorded is differentiated later."""
+        return type(tracer.payload) is not Known or tracer.payload.moving
 
 
 def value_of(x: Any) -> Any:

@@ -251,6 +251,11 @@ def custom_gradient(fun: Callable[P, tuple[R, Callable[..., Any]]]) -> Callable[
     fun
         Returns ``(output, vjp)``; ``vjp(cotangent)`` gives a tuple of cotangents, one per argument (or the only one).
 
+    Returns
+    -------
+    callable
+        A function with the parameters of `fun`, which returns the first of what that returns.
+
     Examples
     --------
     >>> import funcgrad as fg

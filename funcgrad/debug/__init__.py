@@ -6,7 +6,7 @@ stand beside `jit`, as in JAX; ``docs/debugging.md`` shows all of them at work.
 
 from __future__ import annotations
 
-from funcgrad.debug import _leaks, _nans
+from funcgrad.debug import _leaks, _memory, _nans
 from funcgrad.debug._breakpoint import breakpoint
 from funcgrad.debug._leaks import check_tracer_leaks, checking_leaks
 from funcgrad.debug._printing import callback, print
@@ -14,6 +14,7 @@ from funcgrad.debug._residuals import Residual, Residuals, saved_residuals
 
 _nans.install()
 _leaks.install()
+_memory.install()
 
 __all__ = [
     "Residual",

@@ -69,6 +69,11 @@ def breakpoint(
     **kwargs
         Handed to `pdb.Pdb`: ``stdin``, ``stdout``, ``skip``, ...
 
+    Raises
+    ------
+    ValueError
+        `backend` or `num_frames` is something else.
+
     Examples
     --------
     >>> import io

@@ -134,6 +134,11 @@ def check_tracer_leaks(new_val: bool = True) -> Iterator[None]:
     """Within this context, and this thread, a traced value that outlives its trace is an error.
 
     See `checking_leaks`.
+
+    Returns
+    -------
+    context manager
+        For a ``with`` block.
     """
     with config.check_tracer_leaks(new_val):
         yield
@@ -149,6 +154,11 @@ def checking_leaks() -> contextlib.AbstractContextManager[None]:
 
     Such values are kept in a global, an attribute or a closure while a function is traced, and used too late. It takes
     time: a garbage collection per call where something is left.
+
+    Returns
+    -------
+    context manager
+        For a ``with`` block.
 
     Raises
     ------

@@ -26,6 +26,11 @@ def callback(
     decorator. Calls are in the order of the program, with `ordered` or without; an ordered one cannot be batched.
     `partitioned` is accepted as JAX does, and without effect: there is one device.
 
+    Returns
+    -------
+    None
+        Nothing: the callback's result is not used.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -87,6 +92,11 @@ def print(
         Find out whether the arguments fit when the program runs.
     *args, **kwargs
         Arrays, numbers and pytrees of them.
+
+    Returns
+    -------
+    None or callable
+        Nothing; a function where `fmt` is left out.
 
     Raises
     ------

@@ -56,6 +56,11 @@ def saved_residuals(fun: Callable[..., Any]) -> Callable[..., Residuals]:
 
     Arguments are those of `fun`. Values that the backward pass computes again (see `checkpoint`) are not in the list.
 
+    Returns
+    -------
+    callable
+        It takes what `fun` takes and returns a list of residuals, each with `type`, `bytes` and the line it stems from.
+
     Examples
     --------
     >>> import funcgrad as fg

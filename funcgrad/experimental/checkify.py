@@ -112,6 +112,8 @@ def check_error(error: Error) -> None:
     ------
     CheckError
         A check has failed. See `checkify` for an example.
+    ValueError
+        It is no error of `checkify`.
     """
     if not isinstance(error, Error):
         raise ValueError(f"check_error takes an error that checkify returned, not {error!r}{at_line()}")
@@ -205,6 +207,11 @@ def checkify(f: Callable[..., Any], errors: Iterable[ErrorCategory] = user_check
     -------
     Callable
         ``err.get()`` is a message or None, ``err.throw()`` raises it as a `CheckError`.
+
+    Raises
+    ------
+    ValueError
+        `errors` is no set of categories.
 
     Examples
     --------

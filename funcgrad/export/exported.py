@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad import tree
+from funcgrad import forks, tree
 from funcgrad.api import vjp
 from funcgrad.arguments import check_callable
 from funcgrad.control.call import call as call_primitive
@@ -19,26 +19,25 @@ from funcgrad.export.container import FORMAT, ExportError, read, refuse, write
 from funcgrad.export.decode import read_body
 from funcgrad.export.encode import packed
 from funcgrad.export.files import Content, read_content, write_content
-from funcgrad.export.samples import MOST_SYMBOLS
 from funcgrad.export.sizes import (
     Extent,
     Size,
     Sizes,
-    SymbolicScope,
     solved,
     text_of,
     unsolvable,
 )
-from funcgrad.export.symbolic import Function, Spec, template, written
+from funcgrad.export.symbolic import Function, Spec, function_of, template, written
 from funcgrad.export.template import Holes
 from funcgrad.ir.program import Program
-from funcgrad.runtime.dispatch import JitFunction, ShapeDtypeStruct, jit, leaf_types
+from funcgrad.runtime.dispatch import JitFunction, ShapeDtypeStruct, jit
 from funcgrad.trace.frame import bind, type_of
 from funcgrad.trace.tracer import Tracer
 
 Json = Any
 MOST_KEPT = 64  # programs of a function with symbolic sizes
 MOST_ORDERS = 8
+_lock = forks.held(threading.Lock())  # of the programs that exported functions keep
 
 
 class Exported:
@@ -59,7 +58,6 @@ class Exported:
         self._source = source  # the function itself, in the process that has it
         self._derivative = derivative
         self._programs: dict[tuple[int, ...], Program] = {}
-        self._lock = threading.Lock()
         self._holes = Holes(list(content.holes), content.names)
         self.fun_name = content.name
         self.in_tree, self.out_tree = content.in_tree, content.out_tree
@@ -76,6 +74,20 @@ class Exported:
 
     def __repr__(self) -> str:
         return f"<Exported {self.fun_name}: {self.in_avals} -> {self.out_avals}>"
+
+    def __reduce__(self) -> Any:
+        """Pickled as a file's bytes, with the derivatives that it has, and at least one."""
+        return deserialize, (bytes(self.serialize(max(self._orders(), int(self.has_vjp())))),)
+
+    def _orders(self) -> int:
+        """How many pullbacks were made or read."""
+        return 0 if self._derivative is None else 1 + self._derivative._orders()
+
+    def __copy__(self) -> Exported:
+        return self  # nothing of it ever changes
+
+    def __deepcopy__(self, memo: Any) -> Exported:
+        return self
 
     def _named(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def named(*args: Any, **kwargs: Any) -> Any:
@@ -206,8 +218,7 @@ class Exported:
     def _program(self, sizes: Sizes) -> Program:
         """The program for given sizes, checked and kept."""
         key = tuple(sizes[name] for name in self._content.names)
-        with self._lock:
-            found = self._programs.get(key)
+        found = self._programs.get(key)
         if found is None:
             for guard in self._content.guards:
                 guard.check(sizes)
@@ -215,7 +226,7 @@ class Exported:
             found = read_body(body, self._content.arrays)
             _fits("argument", [spec.at(sizes) for spec in self._content.inputs], found.input_types)
             _fits("result", [spec.at(sizes) for spec in self._content.outputs], found.output_types)
-            with self._lock:
+            with _lock:
                 if len(self._programs) >= MOST_KEPT:
                     self._programs.pop(next(iter(self._programs)))
                 self._programs[key] = found
@@ -315,6 +326,11 @@ def deserialize(data: bytes | bytearray | memoryview) -> Exported:
     """The exported function that bytes hold.
 
     Nothing in them is executed, and all of it is checked before anything is returned.
+
+    Returns
+    -------
+    Exported
+        Its `call` computes what was exported, on arrays of the types that it names.
 
     Raises
     ------
@@ -427,38 +443,6 @@ def export(
     def make(*args: Any, **kwargs: Any) -> Exported:
         fun, moving, keywords, _ = fun_jit._without_statics(args, kwargs)
         leaves, structure = tree.flatten((moving, keywords))
-        return exported(_function(fun, leaves, structure), fun_jit._name)
+        return exported(function_of(fun, leaves, structure), fun_jit._name)
 
     return make
-
-
-def _function(fun: Callable[..., Any], leaves: Sequence[Any], structure: tree.TreeDef) -> Function:
-    """A function with the types of its arguments, some of them with symbolic sizes."""
-    plain = [ShapeDtypeStruct((), x.dtype) if isinstance(x, ShapeDtypeStruct) else x for x in leaves]
-    types = leaf_types("export", plain, structure)
-    pairs = list(zip(leaves, types, strict=True))
-    specs = tuple(Spec(x.shape if isinstance(x, ShapeDtypeStruct) else t.shape, t.dtype, t.weak) for x, t in pairs)
-    symbolic = [n for spec in specs for n in spec.shape if isinstance(n, Size)]
-    names = sorted({name for n in symbolic for name in n.names})
-    scopes: dict[int, SymbolicScope] = {id(n.scope): n.scope for n in symbolic if n.scope is not None}
-    if len(scopes) > 1:
-        raise ValueError(
-            "export: the symbolic sizes are of several scopes: make them by one symbolic_shape, or pass the same "
-            f"scope=funcgrad.export.SymbolicScope(){at_line()}"
-        )
-    if len(names) > MOST_SYMBOLS:
-        raise ExportError(f"export: there are {len(names)} symbolic sizes; {MOST_SYMBOLS} is the most{at_line()}")
-    missing = unsolvable([Extent(n, "") for n in symbolic], names)
-    if missing:
-        raise ValueError(
-            f"export: the extents {', '.join(map(str, symbolic))} do not tell {', '.join(sorted(missing))}: each "
-            f"symbol must stand in an extent that is linear in it{at_line()}"
-        )
-    constraints = tuple(c for scope in scopes.values() for c in scope.constraints)
-    for one in constraints:
-        if not one.names <= set(names):
-            raise ValueError(
-                f"export: the constraint {one} is of sizes that no argument has; there "
-                f"are {', '.join(names)}{at_line()}"
-            )
-    return Function(fun, structure, specs, tuple(names), constraints)

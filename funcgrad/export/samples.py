@@ -20,6 +20,9 @@ FIRST = 19  # larger than what kernels and Python code treat as small
 TRIED = 20_000
 SMALL = (1, 2, 3, 4, 5, 8, 16, 33)  # where the program is compared with the function's own
 LARGER = (100, 1000)  # and the first ones from there on
+LARGE = (4_000, 70_000, 1_100_000)  # where one size is, while the others are small
+EQUAL = (1, 3, 33)  # all of them
+BESIDE = (3, 2, 1, 8, 20)
 MOST_SYMBOLS = 6
 
 
@@ -72,9 +75,13 @@ def samples(
             found.append(sizes)
         if len(found) >= count and len(rows) == len(basis):
             return found
+    equal = next((c for c in constraints if c.op == "==" and not c.modulus and len(c.names) > 1), None)
+    advice = (
+        f"write the extents that {equal} tells as such polynomials" if equal else "export the function for each size"
+    )
     raise ExportError(
         f"export: the constraints ({'; '.join(map(str, constraints))}) leave too few sizes to tell a program for all "
-        f"of them: export the function for each size{at_line()}"
+        f"of them: {advice}{at_line()}"
     )
 
 
@@ -149,3 +156,18 @@ def small_samples(names: Sequence[str], constraints: Sequence[Constraint]) -> It
         sizes = {name: values[(k + 3 * i) % len(values)] for i, (name, values) in enumerate(choices.items()) if values}
         if len(sizes) == len(choices) and all(c.holds(sizes) for c in constraints):
             yield sizes
+    for n in EQUAL if len(names) > 1 else ():
+        sizes = dict.fromkeys(names, n)
+        if all(c.holds(sizes) for c in constraints):
+            yield sizes
+
+
+def large_samples(name: str, names: Sequence[str], constraints: Sequence[Constraint]) -> Iterator[Sizes]:
+    """Sizes of which one is larger and larger: library code may take other ways there too."""
+    own = [c for c in constraints if c.names == {name}]
+    for least in LARGE:
+        large = next((n for n in range(least, 2 * least) if all(c.holds({name: n}) for c in own)), None)
+        if large is None:
+            return
+        tried = (dict.fromkeys(names, n) | {name: large} for n in (*BESIDE, large))
+        yield from itertools.islice((sizes for sizes in tried if all(c.holds(sizes) for c in constraints)), 1)

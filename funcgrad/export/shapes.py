@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -28,8 +29,9 @@ def symbolic_shape(
         Extents separated by commas: integers, symbols, and sums, products and powers of these. ``_`` stands for the
         extent of `like`, ``...`` for as many of its extents as fit. None: all of `like`.
     constraints
-        What sizes must keep besides being at least 1: ``"b >= 2"``, ``"b <= 1024"``, ``"b % 8 == 0"`` (or
-        ``"mod(b, 8) == 0"``), ``"n == 2*m"``. They are checked at each call.
+        What sizes must keep besides being at least 1: ``"b >= 2"``, ``"b <= 1024"``, ``"n >= m"``, ``"b % 8 == 0"`` (or
+        ``"mod(b, 8) == 0"``). They are checked at each call. A size that follows from others is none of its own: write
+        the extents ``m`` and ``2*m``.
     scope
         What shapes belong together with; the same symbol is the same size there. Left out, one of its own, with the
         `constraints`.
@@ -56,7 +58,7 @@ def symbolic_shape(
     scope = SymbolicScope(constraints) if scope is None else scope
     if shape_spec is not None and not isinstance(shape_spec, str):
         raise ValueError(f"symbolic_shape: a text is needed, such as 'b, 784', not {shape_spec!r}{at_line()}")
-    text = "..." if shape_spec is None else shape_spec.strip().removeprefix("(").removesuffix(")")
+    text = "..." if shape_spec is None else _without_parentheses(shape_spec.strip())
     parts = [part.strip() for part in _split(text)]
     if parts and not parts[-1]:
         parts.pop()
@@ -78,6 +80,13 @@ def symbolic_shape(
         size = parsed(part, scope)
         found.append(size if size.constant is None else size.constant)
     return tuple(found)
+
+
+def _without_parentheses(text: str) -> str:
+    """A shape as Python prints it, without the parentheses around it; those of ``(a + b)*(a - b)`` stay."""
+    depths = list(itertools.accumulate((letter == "(") - (letter == ")") for letter in text))
+    around = text[:1] == "(" and 0 in depths and depths.index(0) == len(text) - 1
+    return text[1:-1] if around else text
 
 
 def _split(text: str) -> list[str]:
@@ -120,6 +129,11 @@ def symbolic_args_specs(
     -------
     pytree
         Like `args`, of `ShapeDtypeStruct`.
+
+    Raises
+    ------
+    ValueError
+        Both a scope and constraints are given.
 
     Examples
     --------

@@ -148,6 +148,13 @@ class Size:
 def is_symbolic_dim(extent: object) -> bool:
     """Whether an extent is a symbolic size.
 
+    Returns
+    -------
+    bool
+        False for integers.
+
+    Examples
+    --------
     >>> from funcgrad.export import symbolic_shape
     >>> [is_symbolic_dim(n) for n in symbolic_shape("b, 3")]
     [True, False]
@@ -249,8 +256,15 @@ class _Parser:
     def product(self) -> Size:
         total: Size = self.power()
         while self.take("*"):
-            total = total * self.power()
+            total = self.times(total, self.power())
         return total
+
+    def times(self, left: Size, right: Size) -> Size:
+        """A product, unless it has more terms than a file may have: powers of powers have millions."""
+        found: Size = left * right
+        if len(found.terms) > MOST_TERMS:
+            raise ValueError(f"{self.text!r:.80} has more than {MOST_TERMS} terms{at_line()}")
+        return found
 
     def power(self) -> Size:
         base = self.atom()
@@ -260,7 +274,7 @@ class _Parser:
                 raise self.error()
             total = base
             for _ in range(int(exponent) - 1):
-                total = total * base
+                total = self.times(total, base)
             return total
         return base
 
@@ -280,6 +294,8 @@ class _Parser:
 
 def parsed(text: str, scope: SymbolicScope | None = None) -> Size:
     """The polynomial that a text says."""
+    if text.count("(") > MOST_TERMS:
+        raise ValueError(f"{text!r:.80} has more than {MOST_TERMS} parentheses{at_line()}")
     return _Parser(text, scope).whole()
 
 

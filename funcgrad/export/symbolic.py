@@ -22,19 +22,30 @@ from funcgrad.export.container import ExportError
 from funcgrad.export.decode import read_body
 from funcgrad.export.encode import Rule, Writer, packed
 from funcgrad.export.guards import Guard
-from funcgrad.export.samples import FIRST, SPARE, Fitter, candidates, monomials, samples, small_samples
-from funcgrad.export.sizes import Constraint, Size, Sizes, text_of
+from funcgrad.export.samples import (
+    FIRST,
+    MOST_SYMBOLS,
+    SPARE,
+    Fitter,
+    candidates,
+    large_samples,
+    monomials,
+    samples,
+    small_samples,
+)
+from funcgrad.export.sizes import Constraint, Extent, Size, Sizes, SymbolicScope, text_of, unsolvable
 from funcgrad.export.template import Differs, Holes, Merger
 from funcgrad.export.watch import Watcher, watching
 from funcgrad.ir.interpret import interpret, patience
 from funcgrad.ir.program import Program
 from funcgrad.ir.types import ArrayType
-from funcgrad.runtime.dispatch import Traced, disable_jit, trace_function
+from funcgrad.runtime.dispatch import ShapeDtypeStruct, Traced, disable_jit, leaf_types, trace_function
 
 Json = Any
 DEGREES = (1, 2, 3)
 WATCHED = 256  # sizes of a symbol among which one is looked for that nothing else has
 MOST_ELEMENTS = 20_000_000  # that a comparison of results may compute
+MOST_AT_ONCE = 8_000_000  # of a program for large sizes: known arrays are made while it is traced
 STEPS = 100_000  # equations that a comparison of results may take
 TOLERANCES = {2: 1e-2, 4: 1e-4, 8: 1e-9, 16: 1e-9}  # by the bytes of a part of a number
 
@@ -70,6 +81,38 @@ class Function(NamedTuple):
                 f"arguments{at_line()}"
             )
         return traced
+
+
+def function_of(fun: Callable[..., Any], leaves: Sequence[Any], structure: tree.TreeDef) -> Function:
+    """A function with the types of its arguments, some of them with symbolic sizes."""
+    plain = [ShapeDtypeStruct((), x.dtype) if isinstance(x, ShapeDtypeStruct) else x for x in leaves]
+    types = leaf_types("export", plain, structure)
+    pairs = list(zip(leaves, types, strict=True))
+    specs = tuple(Spec(x.shape if isinstance(x, ShapeDtypeStruct) else t.shape, t.dtype, t.weak) for x, t in pairs)
+    symbolic = [n for spec in specs for n in spec.shape if isinstance(n, Size)]
+    names = sorted({name for n in symbolic for name in n.names})
+    scopes: dict[int, SymbolicScope] = {id(n.scope): n.scope for n in symbolic if n.scope is not None}
+    if len(scopes) > 1:
+        raise ValueError(
+            "export: the symbolic sizes are of several scopes: make them by one symbolic_shape, or pass the same "
+            f"scope=funcgrad.export.SymbolicScope(){at_line()}"
+        )
+    if len(names) > MOST_SYMBOLS:
+        raise ExportError(f"export: there are {len(names)} symbolic sizes; {MOST_SYMBOLS} is the most{at_line()}")
+    missing = unsolvable([Extent(n, "") for n in symbolic], names)
+    if missing:
+        raise ValueError(
+            f"export: the extents {', '.join(map(str, symbolic))} do not tell {', '.join(sorted(missing))}: each "
+            f"symbol must stand in an extent that is linear in it{at_line()}"
+        )
+    constraints = tuple(c for scope in scopes.values() for c in scope.constraints)
+    for one in constraints:
+        if not one.names <= set(names):
+            raise ValueError(
+                f"export: the constraint {one} is of sizes that no argument has; there "
+                f"are {', '.join(names)}{at_line()}"
+            )
+    return Function(fun, structure, specs, tuple(names), constraints)
 
 
 class Template(NamedTuple):
@@ -122,6 +165,10 @@ def template(function: Function) -> Template:
     found = found._replace(guards=guards)
     for sizes in small_samples(function.names, function.constraints):
         _compare(function, found, sizes)
+    for name in function.names:
+        for sizes in large_samples(name, function.names, function.constraints):
+            if not _compare(function, found, sizes, MOST_AT_ONCE):
+                break
     return found
 
 
@@ -243,15 +290,19 @@ def _integers(data: Json) -> set[int]:
 # Comparisons ----------------------------------------------------------------------------------------------------------
 
 
-def _compare(function: Function, found: Template, sizes: Sizes) -> None:
-    """Refuse a program that means something else than the function at given sizes."""
+def _compare(function: Function, found: Template, sizes: Sizes, most: int | None = None) -> bool:
+    """Refuse a program that means something else than the function at given sizes. False where nothing was compared,
+    as calls with these sizes are refused, or the program has more than `most` elements there.
+    """
     try:
         for guard in found.guards:
             guard.check(sizes)
         filled = Holes(found.holes, function.names).filled(found.body, sizes)
         program = read_body(filled, found.arrays)
     except (ExportError, ValueError):
-        return  # calls with these sizes are refused
+        return False
+    if most is not None and _elements(program) > most:
+        return False
     try:
         own = written(function, sizes, regular=True)
     except Exception as error:
@@ -260,13 +311,14 @@ def _compare(function: Function, found: Template, sizes: Sizes) -> None:
             f"exclude these sizes by a constraint. {error}"
         ) from error
     if packed(own.writer.body) == filled and _same_arrays(own.writer.arrays, found.arrays):
-        return
+        return True
     if not _agree(own.traced.program, program, [spec.at(sizes) for spec in function.specs]):
         raise ExportError(
             f"export: for {text_of(sizes)} the function computes something else than the program that was traced for "
-            "larger sizes. Choices by sizes belong into comparisons of x.shape, which are checked when the function is "
-            f"called; or exclude these sizes by a constraint{at_line()}"
+            f"sizes such as {text_of(found.example)}. Choices by sizes belong into comparisons of x.shape, which are "
+            f"checked when the function is called; or exclude these sizes by a constraint{at_line()}"
         )
+    return True
 
 
 def _agree(first: Program, second: Program, types: Sequence[ArrayType]) -> bool:
@@ -276,13 +328,17 @@ def _agree(first: Program, second: Program, types: Sequence[ArrayType]) -> bool:
         (t.shape, t.dtype) for t in second.output_types
     ]:
         return False
-    if sum(v.type.size for e in (*first.equations, *second.equations) for v in e.outputs) > MOST_ELEMENTS:
+    if _elements(first) + _elements(second) > MOST_ELEMENTS:
         return True
     arguments = [_drawn(rng, t) for t in types]
     left, right = _results(first, arguments), _results(second, arguments)
     if isinstance(left, type) or isinstance(right, type):
         return left is right
     return all(_close(x, y) for x, y in zip(left, right, strict=True))
+
+
+def _elements(program: Program) -> int:
+    return sum(v.type.size for e in program.equations for v in e.outputs)
 
 
 def _drawn(rng: np.random.Generator, t: ArrayType) -> np.ndarray:

@@ -58,6 +58,11 @@ def register_namedtuple_serialization(nodetype: type[T], *, serialized_name: str
     serialized_name
         Its name; the fields are checked when a file is read.
 
+    Returns
+    -------
+    type
+        The class itself.
+
     Raises
     ------
     ValueError
@@ -87,6 +92,11 @@ def register_pytree_node_serialization(
     serialize_auxdata, deserialize_auxdata
         Bytes from what its ``flatten`` returns besides the children, and back. Left out, that may hold numbers, texts,
         bytes, ``None``, dtypes and tuples of these.
+
+    Returns
+    -------
+    type
+        The class itself.
 
     Raises
     ------

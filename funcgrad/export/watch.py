@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import numbers
 import operator
 import sys
@@ -27,6 +28,7 @@ from funcgrad import tree, tree_util
 from funcgrad.arguments import owned
 from funcgrad.array import Array, as_array
 from funcgrad.errors import SourceLocation, at_line, is_internal, user_location
+from funcgrad.export.changes import changed
 from funcgrad.export.container import ExportError
 from funcgrad.export.encode import write_line
 from funcgrad.export.guards import OPERATORS, Formula, Guard, formula_text
@@ -356,20 +358,18 @@ _OWN: dict[type, Any] = {
 }
 
 
-_one_at_a_time = threading.RLock()  # classes are changed meanwhile
-
-
 @contextlib.contextmanager
 def watching(watcher: Watcher) -> Iterator[None]:
     """Meanwhile the user's code sees watched numbers in shapes (in this thread)."""
-    with _one_at_a_time, _changed(watcher):
+    thread = threading.get_ident()
+    with changed(itertools.chain(_shown(watcher, thread), _handing_out(watcher, thread))):
         yield
 
 
-def _handing_out(watcher: Watcher, thread: int) -> list[tuple[Any, str, Any]]:
-    """Have known arrays that the library hands out to the user staged; what was changed, module by module."""
+def _handing_out(watcher: Watcher, thread: int) -> Iterator[tuple[Any, str, Any]]:
+    """Functions by which the library hands known arrays out to the user, which stage them."""
 
-    def changed(function: Callable[..., Any]) -> Callable[..., Any]:
+    def staging(function: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
             found = function(*args, **kwargs)
             if threading.get_ident() != thread:
@@ -378,20 +378,16 @@ def _handing_out(watcher: Watcher, thread: int) -> list[tuple[Any, str, Any]]:
 
         return call
 
-    originals = (_common.wrap, as_array, owned)
-    before = []
+    replaced = {f: staging(f) for f in (_common.wrap, as_array, owned)}
     for module in list(sys.modules.values()):
         if getattr(module, "__name__", "").startswith("funcgrad."):
-            before += [(module, f.__name__, f) for f in originals if vars(module).get(f.__name__) is f]
-    replaced = {f: changed(f) for f in originals}
-    for module, name, function in before:
-        setattr(module, name, replaced[function])
-    return before
+            for function, by in replaced.items():
+                if vars(module).get(function.__name__) is function:
+                    yield module, function.__name__, by
 
 
-@contextlib.contextmanager
-def _changed(watcher: Watcher) -> Iterator[None]:
-    thread = threading.get_ident()
+def _shown(watcher: Watcher, thread: int) -> Iterator[tuple[Any, str, Any]]:
+    """The attributes by which the user's code reads extents."""
 
     def seen(of_extents: Callable[[Any, Any], Any]) -> property:
         def get(x: Any) -> Any:
@@ -414,27 +410,10 @@ def _changed(watcher: Watcher) -> Iterator[None]:
     def product(x: Any, extents: Any) -> Any:
         return functools.reduce(operator.mul, extents, 1)
 
-    changed = {
-        (Tracer, "shape"): seen(lambda x, extents: extents),
-        (Tracer, "size"): seen(product),
-        (Tracer, "nbytes"): seen(lambda x, extents: product(x, extents) * x.itemsize),
-        (Tracer, "__len__"): length,
-        (Array, "shape"): seen(lambda x, extents: extents),
-        (Array, "size"): seen(product),
-        (ShapeDtypeStruct, "shape"): seen(lambda x, extents: extents),
-        (Batch, "size"): seen(lambda x, extents: extents[0]),
-    }
-    before = {(owner, name): owner.__dict__.get(name) for owner, name in changed}
-    for (owner, name), value in changed.items():
-        setattr(owner, name, value)
-    handing = _handing_out(watcher, thread)
-    try:
-        yield
-    finally:
-        for module, name, function in handing:
-            setattr(module, name, function)
-        for (owner, name), value in before.items():
-            if value is None:
-                delattr(owner, name)
-            else:
-                setattr(owner, name, value)
+    for owner in (Tracer, Array, ShapeDtypeStruct):
+        yield owner, "shape", seen(lambda x, extents: extents)
+    for owner in (Tracer, Array):
+        yield owner, "size", seen(product)
+    yield Tracer, "nbytes", seen(lambda x, extents: product(x, extents) * x.itemsize)
+    yield Tracer, "__len__", length
+    yield Batch, "size", seen(lambda x, extents: extents[0])

@@ -133,12 +133,19 @@ def cfunc(fun: Callable[..., Any], example_args: Sequence[Any], *, form: str = "
             ``int f(double *x, intptr_t n, double *out, void *user)``: a vector to a number, for
             `scipy.ndimage.generic_filter`; 1 means success.
 
+    Returns
+    -------
+    NativeFunction
+        Its `ctypes` is what C, SciPy or Numba calls; it writes results into memory of the caller's.
+
     Raises
     ------
     NotImplementedError
         Some operation calls Python; the message has its name and line.
     TypeError
         The arguments or results do not fit `form`.
+    ValueError
+        `form` is no form of function.
 
     Examples
     --------
@@ -182,6 +189,15 @@ def logp_and_grad_cfunc(logp: Callable[[Any], Any], n: int) -> NativeFunction:
         ``int f(int64_t n, const double *x, double *grad, double *logp, void *user)``: 0, a positive status after a
         failure that another `x` may not have, a negative one otherwise (-1: no memory, -2: another `n`).
 
+    Raises
+    ------
+    NotImplementedError
+        Some operation calls Python; the message has its name and line.
+    TypeError
+        `logp` does not return a float64 number.
+    ValueError
+        `n` is no length.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -194,6 +210,11 @@ def logp_and_grad_cfunc(logp: Callable[[Any], Any], n: int) -> NativeFunction:
     (array(-5.), array([-1., -3.]))
     """
     check_callable(logp, "logp_and_grad_cfunc")
+    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 0:
+        raise ValueError(
+            f"logp_and_grad_cfunc: n must be the length of a vector, an integer >= 0, not {n!r}{at_line()}"
+        )
+    n = int(n)
     types = [ArrayType((n,), np.dtype(np.float64))]
     structure = tree.structure(((ShapeDtypeStruct((n,), np.float64),), {}))
     traced = traced_alone("logp_and_grad_cfunc", value_and_grad(logp), structure, types)
@@ -215,6 +236,7 @@ def traced_alone(name: str, fun: Callable[..., Any], structure: tree.TreeDef, ty
 
 def _check(name: str, parameters: Sequence[Parameter], results: Sequence[Parameter], form: Form) -> None:
     """Whether a function fits its form."""
+    caller = "logp_and_grad_cfunc" if form is Form.DENSITY else "cfunc"
     if form is Form.STATUS:
         return
     wanted = {
@@ -238,7 +260,7 @@ def _check(name: str, parameters: Sequence[Parameter], results: Sequence[Paramet
         given = ", ".join(map(_described, parameters)) or "nothing"
         returned = ", ".join(map(_described, results)) or "nothing"
         raise TypeError(
-            f"cfunc: the form {form.value!r} is that of a function with {wanted}; {name} takes {given} and returns "
+            f"{caller}: the form {form.value!r} is that of a function with {wanted}; {name} takes {given} and returns "
             f"{returned}{at_line()}"
         )
 

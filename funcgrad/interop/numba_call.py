@@ -41,11 +41,15 @@ class Callee:
         return f"{getattr(self.function, '__name__', 'function')}#{self._number}"  # no two share a listing
 
     def kernel(self, arguments: Kinds, results: Kinds) -> NumbaKernel:
-        """The kernel for operands and results of these ranks and dtypes."""
+        """The kernel for operands and results of these ranks and dtypes; of two that threads make at once, one is
+        kept, and nobody has the address of the other.
+        """
         key = (arguments, results)
-        if key not in self._kernels:
-            self._kernels[key] = NumbaKernel(self.function, self.arguments, arguments, self.results, results)
-        return self._kernels[key]
+        found = self._kernels.get(key)
+        if found is None:
+            made = NumbaKernel(self.function, self.arguments, arguments, self.results, results)
+            found = self._kernels.setdefault(key, made)
+        return found
 
 
 def _callee(function: Any, arguments: tree.TreeDef, results: tree.TreeDef) -> Callee:
@@ -53,7 +57,7 @@ def _callee(function: Any, arguments: tree.TreeDef, results: tree.TreeDef) -> Ca
     key = (id(function), arguments, results)
     found = _callees.get(key)
     if found is None:
-        found = _callees[key] = Callee(function, arguments, results)
+        found = _callees.setdefault(key, Callee(function, arguments, results))
     return found
 
 
@@ -68,13 +72,18 @@ def numba_call(function: Any, out_type: Any, *args: Any) -> Any:
     Parameters
     ----------
     function
-        What `numba.njit` returned. It gets arrays in C order, which it must not write to, numbers, and tuples of them;
-        it may be called any number of times, or never when nothing needs its results.
+        What `numba.njit` returned. It gets arrays in C order, numbers, and tuples of them; copies if it writes to
+        them. It may be called any number of times, or never when nothing needs its results.
     out_type
         What it returns: a `ShapeDtypeStruct` or array, a dtype for a number, or tuples of these; or a function of the
         arguments' `ShapeDtypeStruct` that returns that.
     *args
         Pytrees of arrays and numbers: tuples and named tuples.
+
+    Returns
+    -------
+    Array
+        Of the shape and dtype of `out_type` (several: a tuple).
 
     Raises
     ------
@@ -369,6 +378,11 @@ def numba_primitive(function: Any = None, *, out_type: Any) -> Any:
     -------
     NumbaPrimitive
         It is called like the function; `NumbaPrimitive.defvjp` and `NumbaPrimitive.defjvp` give it derivatives.
+
+    Raises
+    ------
+    TypeError
+        The function is not one of `numba.njit`.
 
     Examples
     --------

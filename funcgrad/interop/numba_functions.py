@@ -27,6 +27,7 @@ from funcgrad.interop.numba_intrinsics import invoke_of, lookup_of, size
 from funcgrad.interop.numba_runtime import Spec
 from funcgrad.ir.program import Program
 from funcgrad.ir.types import ArrayType
+from funcgrad.runtime.dispatch import JitFunction
 
 MOST_TRIALS = 256
 LARGEST = 1024
@@ -106,6 +107,11 @@ def name(function: Callable[..., Any]) -> str:
 
 def make_call(function: Callable[..., Any], args: tuple[Any, ...], names: tuple[str, ...] = ()) -> Any:
     """An `@njit` function of arguments of these types that calls `function`; the last arguments have names."""
+    if isinstance(function, JitFunction) and function._takes_statics(len(args) - len(names), names):
+        raise errors.TypingError(
+            f"{name(function)} is called inside @njit with a static argument, whose value is not known when Numba "
+            "compiles: jit a function that closes over it, or leave it at its default"
+        )
     leaves: list[tuple[str, Any]] = []
     examples = [_example(function, t, f"{_PLACE}{k}", leaves) for k, t in enumerate(args)]
     count = len(args) - len(names)
@@ -206,7 +212,7 @@ def _closed_over(value: Any, found: dict[int, None], seen: set[int], depth: int)
     elif inspect.isfunction(value):
         cells = [cell.cell_contents for cell in value.__closure__ or () if cell_is_full(cell)]
         names = (n for c in _codes(value.__code__) for n in c.co_names)
-        numbers = (n for c in _codes(value.__code__) for n in c.co_consts if type(n) is int and 0 < n < LARGEST)
+        numbers = (n for c in _codes(value.__code__) for n in _integers(c.co_consts))
         found.update((m, None) for n in numbers for m in (n, n + 1))
         parts = [*cells, *(value.__defaults__ or ()), *(value.__globals__.get(n) for n in names)]
     elif callable(value) and hasattr(value, "__wrapped__"):
@@ -220,6 +226,15 @@ def _codes(outer: Any) -> Iterator[Any]:
     for constant in outer.co_consts:
         if inspect.iscode(constant):
             yield from _codes(constant)
+
+
+def _integers(constants: tuple[Any, ...]) -> Iterator[int]:
+    """The sizes among constants, also in shapes."""
+    for constant in constants:
+        if type(constant) is tuple:
+            yield from _integers(constant)
+        elif type(constant) is int and 0 < constant < LARGEST:
+            yield constant
 
 
 def cell_is_full(cell: Any) -> bool:

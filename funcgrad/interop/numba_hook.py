@@ -51,12 +51,7 @@ def install() -> None:
 
 
 def register(typeof: ModuleType, dispatcher: ModuleType) -> None:
-    """Tell Numba what type our functions have, and what to do with tracers; code that it kept on the disk finds the
-    runtime by name.
-    """
-    from funcgrad.interop import numba_runtime
-
-    numba_runtime.publish()
+    """Tell Numba what type our functions have, and what to do with tracers."""
     before = typeof.typeof_impl.dispatch(FunctionType)
 
     def type_of(function: FunctionType, context: Any) -> Any:

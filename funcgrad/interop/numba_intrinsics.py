@@ -18,15 +18,21 @@ from funcgrad.interop.numba_runtime import (
     ADDRESS,
     ERROR,
     FACTOR,
+    FIND_SITE,
     NEXT,
-    NO_RECORD,
+    NOBODY,
     RECORD,
-    SITE,
+    ROUTINES,
     SIZES,
+    Failure,
     Spec,
     names_of,
 )
 
+_NOBODY = (
+    "a function that Numba kept on the disk calls funcgrad, which is not there, or of another version than the one "
+    "that it was compiled with: remove the files of Numba's cache (__pycache__/*.nbi)"
+)
 WORD, BYTE = ir.IntType(64), ir.IntType(8)
 POINTER = BYTE.as_pointer()
 
@@ -62,15 +68,16 @@ def lookup_of(function: Callable[..., Any], spec: Spec) -> Any:
             word.linkage, word.initializer = "internal", WORD(0)
             site = builder.load(word)
             with builder.if_then(builder.icmp_unsigned("==", site, WORD(0)), likely=False):
-                strings = [context.insert_const_string(module, s) for s in (label, text)]
-                ask = cgutils.get_or_insert_function(module, ir.FunctionType(WORD, [POINTER, POINTER]), SITE)
-                builder.store(builder.call(ask, strings), word)
+                answer = _asked(context, builder, label, text)
+                with builder.if_then(builder.icmp_unsigned("==", answer, WORD(NOBODY)), likely=False):
+                    context.call_conv.return_user_exc(builder, ImportError, (_NOBODY,))
+                builder.store(answer, word)
             site = builder.load(word)
             count = len(sizes)
             given = [builder.extract_value(args[0], k) for k in range(count)] if count else []
-            record = _found(builder, module, site, given)
+            record = _found(builder, site, given)
             with builder.if_then(builder.icmp_unsigned("==", record, WORD(0)), likely=False):
-                _raise(context, builder, site, record, WORD(NO_RECORD))
+                context.call_conv.return_user_exc(builder, Failure)
             return context.make_tuple(builder, sig.return_type, [site, record])
 
         return types.UniTuple(types.int64, 2)(sizes), generate
@@ -78,17 +85,52 @@ def lookup_of(function: Callable[..., Any], spec: Spec) -> Any:
     return lookup
 
 
-def _found(builder: Any, module: Any, site: Any, given: Sequence[Any]) -> Any:
+def _asked(context: Any, builder: Any, label: str, text: str) -> Any:
+    """Ask Python for a site by name, which imports what it needs: a symbol that is missing would end the process.
+    0 after a failure, `NOBODY` where there is no such function.
+    """
+    place = cgutils.alloca_once_value(builder, WORD(NOBODY))
+    api = context.get_python_api(builder)
+    state = api.gil_ensure()
+    home = api.import_module(context.insert_const_string(builder.module, FIND_SITE[0]))
+    with builder.if_then(cgutils.is_not_null(builder, home)):
+        ask = api.object_getattr_string(home, FIND_SITE[1])
+        with builder.if_then(cgutils.is_not_null(builder, ask)):
+            strings = [api.string_from_string(context.insert_const_string(builder.module, s)) for s in (label, text)]
+            answer = api.call_function_objargs(ask, strings)
+            with builder.if_then(cgutils.is_not_null(builder, answer)):
+                builder.store(api.long_as_longlong(answer), place)
+                api.decref(answer)
+            for value in (*strings, ask):
+                api.decref(value)
+        api.decref(home)
+    api.err_clear()
+    api.gil_release(state)
+    return builder.load(place)
+
+
+def _routine(builder: Any, site: Any, number: int, result: Any, arguments: Sequence[Any]) -> Any:
+    """A function of the runtime, whose addresses a site has."""
+    address = _word_at(builder, _word_at(builder, site, ROUTINES), 8 * number)
+    return builder.inttoptr(address, ir.FunctionType(result, arguments).as_pointer())
+
+
+def _found(builder: Any, site: Any, given: Sequence[Any]) -> Any:
     """Walk along the records of the sizes' bucket; ask Python for one that is not there. 0 after a failure."""
-    place = cgutils.alloca_once(builder, WORD)
-    builder.store(WORD(0), place)
+    place = cgutils.alloca_once_value(builder, WORD(0))
+    with builder.if_then(builder.icmp_unsigned("!=", site, WORD(0))):
+        _walk(builder, site, given, place)
+    return builder.load(place)
+
+
+def _walk(builder: Any, site: Any, given: Sequence[Any], place: Any) -> None:
+    """Leave the record for sizes in `place`."""
     hashed = WORD(0)
     for size in given:
         hashed = builder.mul(builder.add(hashed, size), WORD(FACTOR))
-    with builder.if_then(builder.icmp_unsigned("!=", site, WORD(0))):
-        table = _word_at(builder, site, 0)
-        bucket = builder.lshr(hashed, _word_at(builder, table, 0))
-        builder.store(_word_at(builder, builder.add(table, builder.mul(bucket, WORD(8))), 8), place)
+    table = _word_at(builder, site, 0)
+    bucket = builder.lshr(hashed, _word_at(builder, table, 0))
+    builder.store(_word_at(builder, builder.add(table, builder.mul(bucket, WORD(8))), 8), place)
     head, body, following, missing, end = (
         builder.append_basic_block(f"records.{part}") for part in ("head", "body", "next", "missing", "end")
     )
@@ -108,11 +150,10 @@ def _found(builder: Any, module: Any, site: Any, given: Sequence[Any]) -> Any:
     sizes = cgutils.alloca_once(builder, WORD, size=WORD(max(len(given), 1)))
     for k, size in enumerate(given):
         builder.store(size, builder.gep(sizes, [WORD(k)]))
-    ask = cgutils.get_or_insert_function(module, ir.FunctionType(WORD, [WORD, POINTER]), RECORD)
+    ask = _routine(builder, site, RECORD, WORD, [WORD, POINTER])
     builder.store(builder.call(ask, [site, builder.bitcast(sizes, POINTER)]), place)
     builder.branch(end)
     builder.position_at_end(end)
-    return builder.load(place)
 
 
 def invoke_of(spec: Spec, scalars: Sequence[Any]) -> Any:
@@ -158,15 +199,6 @@ def _data(context: Any, builder: Any, kind: Any, value: Any) -> Any:
 
 def _raise(context: Any, builder: Any, site: Any, record: Any, status: Any) -> None:
     """Leave with the exception behind a status."""
-    api = context.get_python_api(builder)
-    state = api.gil_ensure()
-    ask = cgutils.get_or_insert_function(builder.module, ir.FunctionType(POINTER, [WORD, WORD, WORD]), ERROR)
-    error = builder.call(ask, [site, record, status])
-    kind = builder.bitcast(
-        builder.load(builder.bitcast(builder.gep(error, [WORD(8)]), POINTER.as_pointer())), api.pyobj
-    )
-    error = builder.bitcast(error, api.pyobj)
-    api.err_set_object(kind, error)
-    api.decref(error)
-    api.gil_release(state)
-    context.call_conv.return_exc(builder)
+    note = _routine(builder, site, ERROR, ir.VoidType(), [WORD] * 3)
+    builder.call(note, [site, record, status])
+    context.call_conv.return_user_exc(builder, Failure)

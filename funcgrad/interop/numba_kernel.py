@@ -37,13 +37,19 @@ class NumbaKernel:
     ) -> None:
         name = getattr(function, "__name__", "function")
         given = [numba_type(name, rank, dtype) for rank, dtype in arguments]
-        args = tree.unflatten(structure, [_Place(f"a{k}") for k in range(len(given))])
-        _check(name, function, tree.unflatten(structure, given), out_structure, results)
+        frozen = [t.copy(readonly=True) if isinstance(t, types.Array) else t for t in given]
+        writes = not _compiles(function, _signature(structure, frozen))
+        given = given if writes else frozen
+        _check(name, function, _signature(structure, given), out_structure, results)
+        args = tree.unflatten(structure, [_Place(f"a{k}.copy()" if rank and writes else f"a{k}")
+                                          for k, (rank, _) in enumerate(arguments)])  # fmt: skip
         target = _target(name, function, args, out_structure, len(given), results)
         cells = [types.Array(from_dtype(dtype), max(rank, 1), "C") for rank, dtype in results]
-        target.compile(types.void(*given, *cells))
+        signature = types.void(*given, *cells)
+        target.compile(signature)
         source = "\n".join(_kernel_lines(arguments, results))
-        scope: dict[str, Any] = {"carray": numba.carray, "pointer": _pointer, "guarded": _guarded(target), "np": np}
+        guarded = _guarded(target, signature)
+        scope: dict[str, Any] = {"carray": numba.carray, "pointer": _pointer, "guarded": guarded, "np": np}
         scope |= {f"t{k}": dtype.type for k, (_, dtype) in enumerate((*arguments, *results))}
         exec(source, scope)
         self._compiled = numba.cfunc(_SIGNATURE)(scope["kernel"])  # kept: programs hold its address
@@ -75,18 +81,39 @@ def numba_type(name: str, rank: int, dtype: np.dtype) -> Any:
     try:
         scalar = from_dtype(dtype)
     except errors.NumbaError:
-        raise TypeError(f"numba_call: {name} cannot take or return {dtype.name}: Numba does not have it") from None
+        scalar = None
+    if scalar in (None, types.float16):  # the latter is one of Numba's types, but not on CPUs
+        raise TypeError(f"numba_call: {name} cannot take or return {dtype.name}: Numba does not have it")
     return types.Array(scalar, rank, "C") if rank else scalar
 
 
-def _check(name: str, function: Any, args: Any, out_structure: tree.TreeDef, results: Kinds) -> None:
-    """Whether the function, for these arguments, returns what was promised."""
-    signature = tuple(map(_as_numba, args))
+def _signature(structure: tree.TreeDef, kinds: Sequence[Any]) -> tuple[Any, ...]:
+    return tuple(map(_as_numba, tree.unflatten(structure, kinds)))
+
+
+def _resolved(function: Any, signature: tuple[Any, ...]) -> Any:
+    """Numba's signature of a function that is called with arguments of these types; None where none fits."""
+    template, _, folded, named = function.get_call_template(signature, {})
+    return template(function.targetdescr.typing_context).apply(folded, named)
+
+
+def _compiles(function: Any, signature: tuple[Any, ...]) -> bool:
+    """Whether Numba has code for a function of arguments of these types."""
     try:
-        function.compile(signature)
+        return _resolved(function, signature) is not None
+    except errors.NumbaError:
+        return False
+
+
+def _check(name: str, function: Any, signature: tuple[Any, ...], out_structure: tree.TreeDef, results: Kinds) -> None:
+    """Whether the function, for these arguments, returns what was promised."""
+    try:
+        resolved = _resolved(function, signature)
     except errors.NumbaError as error:
         raise TypeError(f"numba_call: Numba cannot compile {name}{signature}: {error}") from error
-    returned = function.overloads[signature].signature.return_type
+    if resolved is None:
+        raise TypeError(f"numba_call: Numba compiled {name} for {function.nopython_signatures}, not for {signature}")
+    returned = resolved.return_type
     leaves = [(path, leaf) for path, leaf in zip(out_structure.paths(), results, strict=True)]
     if not leaves and not isinstance(returned, types.NoneType):
         raise TypeError(f"numba_call: {name} returns {returned}, and out_type promises nothing")
@@ -194,17 +221,16 @@ def _pointer(typingctx: Any, address: Any) -> Any:
     return types.voidptr(types.int64), generate
 
 
-def _guarded(target: Any) -> Any:
+def _guarded(target: Any, signature: Any) -> Any:
     """The intrinsic that calls `target` and tells whether it raised something, which is kept."""
+    compiled = target.overloads[signature.args]
 
     @intrinsic
     def guarded(typingctx: Any, given: Any) -> Any:
-        signature = types.void(*given)
-        compiled = target.overloads[signature.args]
-
         def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
             context.active_code_library.add_linking_library(compiled.library)
-            values = cgutils.unpack_tuple(builder, args[0])
+            kinds = zip(cgutils.unpack_tuple(builder, args[0]), given, signature.args, strict=True)
+            values = [context.cast(builder, value, have, wanted) for value, have, wanted in kinds]
             status, _ = context.call_internal_no_propagate(builder, compiled.fndesc, signature, values)
             with builder.if_then(status.is_error, likely=False):
                 _keep(context, builder, status)

@@ -1,10 +1,10 @@
 """What does native code of Numba's ask for while it runs?  The program for shapes that it has not seen, and errors.
 
-A *site* is what a function is for arguments of given types: a word that points to a table, ``shift, first record of
-each bucket``. A *record* is there for each combination of shapes: ``next, address of the native function, sizes of the
-arguments, sizes of the results``, all in words of 64 bits. Its bucket is the hash of the arguments' sizes, shifted
-right. Records are added by Python, and a larger table has its own; nothing is freed, nothing changes but where buckets
-begin, so that native code needs no lock.
+A *site* is what a function is for arguments of given types: two words, the address of a table, ``shift, first record
+of each bucket``, and that of the routines below. A *record* is there for each combination of shapes: ``next, address of
+the native function, sizes of the arguments, sizes of the results``, all in words of 64 bits. Its bucket is the hash of
+the arguments' sizes, shifted right. Records are added by Python, and a larger table has its own; nothing is freed,
+nothing changes but where buckets begin, so that native code needs no lock.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from llvmlite import binding
 
 from funcgrad import forks, tree
 from funcgrad.compile.native.standalone import Form
 from funcgrad.interop.native_function import NativeFunction, traced_alone
 from funcgrad.ir.types import ArrayType
 
-NEXT, ADDRESS, SIZES = 0, 8, 16
-SITE, RECORD, ERROR = "funcgrad_numba_site_2", "funcgrad_numba_record_2", "funcgrad_numba_error_2"
-"""What native code calls. The number is that of the layout, since Numba keeps code on the disk."""
+NEXT, ADDRESS, SIZES = 0, 8, 16  # in a record
+ROUTINES = 8  # in a site
+RECORD, ERROR = 0, 1  # among the routines
+FIND_SITE = (__name__, "find_site_3")
+"""Where native code finds sites. The number is that of the layout, since Numba keeps code on the disk."""
+NOBODY = -1  # no address of a site
 FACTOR = 0x9E3779B97F4A7C15  # 2**64 over the golden ratio: multiplicative hashing (Knuth)
 FIRST_BITS, MOST_BITS = 3, 20  # of the number of buckets
-NO_RECORD = -3
-"""The status where there is no record: the error of its making waits for this thread."""
 
 
 class Spec(NamedTuple):
@@ -54,7 +54,7 @@ class Site:
         self.records: dict[tuple[int, ...], np.ndarray] = {}
         self.natives: dict[int, NativeFunction] = {}
         self._kept: list[Any] = []  # tables, and the records of former ones
-        self.head = np.zeros(1, np.int64)
+        self.head = np.array([0, _routines.ctypes.data], np.int64)
         self.address = int(self.head.ctypes.data)
         self._grow(FIRST_BITS)
 
@@ -120,7 +120,16 @@ _sites: dict[Any, Site] = {}  # never forgotten: native code has their addresses
 _by_address: dict[int, Site] = {}
 _objects: list[Any] = []  # functions and types that native code of this process refers to
 _SESSION = secrets.token_hex(8)
-_waiting = threading.local()
+
+
+class _Waiting(threading.local):
+    """What was raised in a thread; one of Numba's own, as under `prange`, forgets it from one call to the next."""
+
+    error: BaseException | None = None
+    seen = False
+
+
+_waiting = _Waiting()
 
 
 def site_for(function: Callable[..., Any], spec: Spec) -> Site:
@@ -206,17 +215,15 @@ def _types_named(text: str) -> Spec:
 # What native code calls; ctypes takes Python's lock ------------------------------------------------------------------
 
 
-def _find_site(name: bytes, text: bytes) -> int:
+def find_site_3(name: str, text: str) -> int:
     """The address of a site; 0 after a failure."""
     with _Noting():
-        return site_for(_function_named(name.decode()), _types_named(text.decode())).address
+        return site_for(_function_named(name), _types_named(text)).address
     return 0
 
 
 def _find_record(site: int, sizes: int) -> int:
     """The address of the record for sizes that lie at an address; 0 after a failure."""
-    if not site:
-        return 0
     with _Noting():
         found = _by_address[site]
         count = sum(rank for rank, _ in found.spec.arguments)
@@ -224,39 +231,49 @@ def _find_record(site: int, sizes: int) -> int:
     return 0
 
 
-def _find_error(site: int, record: int, status: int) -> int:
-    """A new reference to the exception behind a status."""
-    if status == NO_RECORD:
-        error, _waiting.error = _waiting.error, None
-    else:
-        with _Noting():
-            _by_address[site].natives[record].check(status)
-        error, _waiting.error = _waiting.error, None
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(error))
-    return id(error)
+def _note_error(site: int, record: int, status: int) -> None:
+    """Have the exception behind a status wait, as that of a site or record that cannot be made does."""
+    with _Noting():
+        _by_address[site].natives[record].check(status)
+
+
+class _AnyError(type):
+    """Of what Python takes any exception for an instance of, so that it believes the instance."""
+
+    def __subclasscheck__(cls, other: type) -> bool:
+        return True
+
+
+class Failure(Exception, metaclass=_AnyError):
+    """What native code says that it raises: as Python meets it, it is the exception that waits in this thread.
+
+    Numba knows what can be raised when it compiles; so `try` in its code works, as for its own errors. It makes the
+    exception twice when it raises one; behind that nobody keeps it, and the frames that it has seen.
+    """
+
+    def __new__(cls) -> Any:
+        error = _waiting.error or RuntimeError("a function of funcgrad's failed in a thread that is not Python's")
+        if _waiting.seen:
+            _waiting.error = None
+        _waiting.seen = True
+        return error
 
 
 class _Noting:
-    """A context that keeps what is raised in it for `_find_error`."""
+    """A context that keeps what is raised in it for `Failure`."""
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
         if error is not None:
-            _waiting.error = error
+            _waiting.error, _waiting.seen = error, False
         return error is not None
 
 
 _WORD = ctypes.c_int64
-_CALLBACKS = {
-    SITE: ctypes.CFUNCTYPE(_WORD, ctypes.c_char_p, ctypes.c_char_p)(_find_site),
-    RECORD: ctypes.CFUNCTYPE(_WORD, _WORD, ctypes.c_void_p)(_find_record),
-    ERROR: ctypes.CFUNCTYPE(ctypes.c_void_p, _WORD, _WORD, _WORD)(_find_error),
-}
-
-
-def publish() -> None:
-    """Give the callbacks the names by which native code refers to them."""
-    for name, callback in _CALLBACKS.items():
-        binding.add_symbol(name, ctypes.cast(callback, ctypes.c_void_p).value)
+_callbacks = (  # in the order of `RECORD` and `ERROR`
+    ctypes.CFUNCTYPE(_WORD, _WORD, ctypes.c_void_p)(_find_record),
+    ctypes.CFUNCTYPE(None, _WORD, _WORD, _WORD)(_note_error),
+)
+_routines = np.array([ctypes.cast(callback, ctypes.c_void_p).value for callback in _callbacks], np.int64)

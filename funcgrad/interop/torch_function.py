@@ -20,7 +20,7 @@ from funcgrad.arguments import check_callable, function_name
 from funcgrad.batching import vmap
 from funcgrad.dlpack import from_dlpack
 from funcgrad.dtypes import BFLOAT16, is_inexact
-from funcgrad.errors import at_line
+from funcgrad.errors import at_line, pass_over
 from funcgrad.runtime.dispatch import jit
 from funcgrad.trace.frame import type_of
 
@@ -132,6 +132,7 @@ def _bridge() -> Any:
         torch: Any = importlib.import_module("torch")
     except ImportError as error:
         raise ImportError(f"to_torch_function needs PyTorch: install torch{at_line()}") from error
+    pass_over(torch.autograd.function.__file__)
 
     def array(x: Any, native: Native) -> Any:
         if not isinstance(x, torch.Tensor):

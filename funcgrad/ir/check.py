@@ -12,10 +12,22 @@ from funcgrad.ir.types import ArrayType
 def check(program: Program) -> Program:
     """`program`, if it keeps the rules of the IR.
 
+    Returns
+    -------
+    Program
+        The argument itself.
+
     Raises
     ------
     ProgramError
         With the rule that is broken and the equation that breaks it.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> program = fg.make_jaxpr(lambda x: x * x + x)(2.0)
+    >>> check(program) is program
+    True
     """
     defined: set[Var] = set()
     for v in (*program.constants, *program.inputs):

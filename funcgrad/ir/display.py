@@ -136,7 +136,7 @@ def _html(listing: Listing, indent: str) -> Iterator[str]:
     column = _column(rows)
     yield from (_html_row(row, column, indent) for row in rows[:FOLDED_AT])
     if len(rows) > FOLDED_AT:
-        yield f"{indent}    <details><summary>{len(rows) - FOLDED_AT} more equations</summary>\n"
+        yield f"{indent}    <details><summary>{len(rows) - FOLDED_AT} more equations</summary>"
         yield from (_html_row(row, column, indent) for row in rows[FOLDED_AT:])
         yield f"{indent}    </details>\n"
     yield f"{indent}  {_tail(listing, _markup)}"
@@ -148,7 +148,8 @@ def _html_row(row: Row, column: int, indent: str) -> str:
     deeper = f"{indent}      "
     for name, inner in row.inner:
         folded = f"{_markup('key', name)} ({_counted(inner)})"
-        text += f"{deeper}<details><summary>{folded}</summary>\n{deeper}{''.join(_html(inner, deeper))}</details>\n"
+        inside = "".join(_html(inner, deeper))  # browsers begin a line for it
+        text += f"{deeper}<details><summary>{folded}</summary>{deeper}{inside}</details>\n"
     return text
 
 

@@ -40,10 +40,21 @@ def interpret(program: Program, arguments: Sequence[Any]) -> list[Any]:
 
     Every value is forgotten after its last use, so that memory stays near what the program needs.
 
+    Returns
+    -------
+    list
+        An array for each output, with its shape and dtype.
+
     Raises
     ------
     Abandoned
         When this thread's `patience` has ended.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> interpret(fg.make_jaxpr(lambda x, y: (x * y, x + y))(1.0, 1.0), [np.float64(2.0), np.float64(3.0)])
+    [np.float64(6.0), np.float64(5.0)]
     """
     env: dict[Var, Any] = dict(zip(program.inputs, arguments, strict=True)) | dict(program.constants)
     dying = last_uses(program)

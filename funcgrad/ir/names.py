@@ -1,20 +1,24 @@
-"""What do people call a program's inputs?  By the function's parameters, with the keys that lead to leaves."""
+"""What do people call a program's variables?  Inputs as the function's parameters, with the keys of leaves."""
 
 from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from funcgrad.ir.printer import DTYPES, RESERVED
-from funcgrad.ir.program import Program
+from funcgrad.ir.program import Program, Var
 
 
 def with_names(
-    program: Program, fun: Callable[..., Any], paths: Sequence[Sequence[Any]], fixed: Iterable[int] = ()
+    program: Program,
+    fun: Callable[..., Any],
+    paths: Sequence[Sequence[Any]],
+    fixed: Iterable[int] = (),
+    others: Mapping[Var, str] | None = None,
 ) -> Program:
-    """`program` with names for its last inputs, the leaves of ``(args, kwargs)`` at `paths`.
+    """`program` with names for its last inputs, the leaves of ``(args, kwargs)`` at `paths`, and for `others`.
 
     Positional arguments with the numbers `fixed` are none of these.
     """
@@ -32,17 +36,24 @@ def with_names(
             return key
         return moving[key] if key < len(moving) else f"{rest}_{key - len(moving)}"
 
-    taken = set(RESERVED | DTYPES.keys())
-    names = {}
     inputs = program.inputs[len(program.inputs) - len(paths) :]
-    for v, (_, key, *deeper) in zip(inputs, paths, strict=True):
-        own = name = _plain("_".join([first(key), *map(str, deeper)]))
-        number = 1
+    given = {v: "_".join([first(key), *map(str, deeper)]) for v, (_, key, *deeper) in zip(inputs, paths, strict=True)}
+    return program.replace(names=distinct(given | {v: x for v, x in (others or {}).items() if v not in given}))
+
+
+def distinct(given: Mapping[Var, str]) -> dict[Var, str]:
+    """Identifiers, with numbers where several are called the same."""
+    taken = set(RESERVED | DTYPES.keys())
+    last: dict[str, int] = {}  # the number that a name had the last time
+    names = {}
+    for v, text in given.items():
+        own = name = _plain(text)
         while name in taken:
-            name, number = f"{own}_{number}", number + 1
+            last[own] = last.get(own, 0) + 1
+            name = f"{own}_{last[own]}"
         taken.add(name)
         names[v] = name
-    return program.replace(names=names)
+    return names
 
 
 def _plain(name: str) -> str:

@@ -63,6 +63,11 @@ def parse_program(text: str, constants: Constants | None = None, objects: Mappin
     objects
         The Python objects (rules, callbacks) that the text names as ``@name``; see `python_objects`.
 
+    Returns
+    -------
+    Program
+        It is checked: types are those that the primitives infer.
+
     Raises
     ------
     SyntaxError

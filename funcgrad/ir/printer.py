@@ -1,8 +1,8 @@
-"""How does a program read?  Canonical text in JAX's notation: equal programs have equal listings.
+"""How does a program read?  Canonical text in JAX's notation: equal programs have equal listings::
 
-{ lambda ; a:f64[3]. let
-    b:f64[3] = sin a
-  in (b,) }
+    { lambda ; a:f64[3]. let
+        b:f64[3] = sin a
+      in (b,) }
 
 `ir.parser` reads it again. A program is taken apart into a `Listing` of spans, which `ir.display` draws for people too.
 """
@@ -87,6 +87,11 @@ def print_program(program: Program, source: bool = False, values: bool = False) 
     values
         Whether constants carry their elements, so that the text is all of the program.
 
+    Returns
+    -------
+    str
+        Several lines.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -102,6 +107,13 @@ def print_program(program: Program, source: bool = False, values: bool = False) 
 def python_objects(program: Program) -> dict[str, Any]:
     """What no text can hold, rules and callbacks of the user's, by the names that stand in the listing (behind ``@``).
 
+    Returns
+    -------
+    dict
+        From a name to an object; `parse_program` takes it.
+
+    Examples
+    --------
     >>> import funcgrad as fg
     >>> def shown(x):
     ...     print(x)
@@ -154,13 +166,16 @@ class Writer:
     source, values
         See `print_program`.
     named
-        Whether inputs have the names of the user's arguments, where those are known.
+        Whether variables have the names that the user gave them, where those are known.
+    names
+        These names; programs inside have the names that the whole one knows.
     objects
         Python objects with their names, by id.
     """
 
     def __init__(self, source: bool = False, values: bool = False, named: bool = False) -> None:
         self.source, self.values, self.named = source, values, named
+        self.names: Mapping[Var, str] = {}
         self.objects: dict[int, tuple[str, Any]] = {}
         self._taken: set[str] = set()
 
@@ -170,7 +185,9 @@ class Writer:
 
     def listing(self, program: Program) -> Listing:
         """A program, taken apart."""
-        given = (program.names or {}) if self.named else {}
+        if self.named and program.names:
+            self.names = program.names
+        given = self.names
         names: dict[Var, str] = {}
         fresh = _names(RESERVED.union(given.values()))
 

@@ -80,7 +80,7 @@ class Program:
     constants
         Known arrays that the program reads, by variable.
     names
-        What people call the inputs, where that is known; for `as_text`.
+        What people call inputs and other values, where that is known; for `as_text`.
     """
 
     inputs: tuple[Var, ...]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import operator
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from funcgrad.trace.frame import type_of
 from funcgrad.trace.tracer import Tracer
 
 __all__: list[str] = []
+F = TypeVar("F", bound=Callable[..., Any])
 Shape = tuple[int, ...]
 _PYTHON = (bool, int, float, complex)
 
@@ -46,6 +48,17 @@ def finished(x: Any) -> Any:
         return x
     x = np.asarray(x)
     return as_array(x if x.base is None and x.flags.owndata and x.flags.writeable else x.copy())
+
+
+def public(function: F) -> F:
+    """The function with results that are `finished`, one by one where there are several."""
+
+    @functools.wraps(function)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        out = function(*args, **kwargs)
+        return type(out)(map(finished, out)) if isinstance(out, tuple | list) else finished(out)
+
+    return wrapped  # type: ignore[return-value]
 
 
 def same_dtype(name: str, *xs: Any, tip: str = "") -> list[Any]:

@@ -32,6 +32,18 @@ def associative_scan(fn: Callable[[Any, Any], Any], elems: Any, reverse: bool = 
     axis
         Which axis counts the elements.
 
+    Returns
+    -------
+    pytree of Array
+        The structure, shapes and dtypes of `elems`.
+
+    Raises
+    ------
+    TypeError
+        `fn` is no function, or changes shapes or the structure.
+    ValueError
+        A leaf has no such axis, or extents along it differ.
+
     Examples
     --------
     >>> import operator

@@ -46,6 +46,11 @@ def cond(
     operand
         The only operand, by name. JAX's older form ``cond(pred, x, true_fun, y, false_fun)`` works too.
 
+    Returns
+    -------
+    pytree of Array
+        What the branch returns; all branches return the same structure, shapes and dtypes.
+
     Raises
     ------
     TypeError
@@ -77,6 +82,18 @@ def cond(
 
 def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:
     """``branches[index](*operands)``; only that one runs. The index is clamped to the branches there are, as in JAX.
+
+    Returns
+    -------
+    pytree of Array
+        What the branch returns; all branches return the same structure, shapes and dtypes.
+
+    Raises
+    ------
+    TypeError
+        The index is no integer scalar.
+    ValueError
+        There are no branches.
 
     Examples
     --------

@@ -89,6 +89,11 @@ def psum(x: Any, axis_name: Any, *, axis_index_groups: Groups = None) -> Any:
     axis_index_groups
         Lists of the examples' numbers, each of which is in one list: sums are taken list by list (of one axis).
 
+    Returns
+    -------
+    pytree of Array
+        The structure, shapes and dtypes of `x`, the same for every example.
+
     Raises
     ------
     NameError
@@ -138,6 +143,11 @@ def _is_number(x: Any) -> bool:
 def axis_size(axis_name: Any) -> int:
     """The number of examples of a named batch axis (of several: the product).
 
+    Returns
+    -------
+    int
+        A Python integer, known while tracing.
+
     Examples
     --------
     >>> import numpy as np
@@ -155,6 +165,11 @@ def axis_size(axis_name: Any) -> int:
 def axis_index(axis_name: Any) -> Any:
     """The number of the example at hand, along a named batch axis (along several: counted through).
 
+    Returns
+    -------
+    Array
+        An int64 scalar, of another value for each example.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -170,6 +185,11 @@ def axis_index(axis_name: Any) -> Any:
 
 def pmean(x: Any, axis_name: Any, *, axis_index_groups: Groups = None) -> Any:
     """The mean over the examples of named batch axes, leaf by leaf; see `psum`.
+
+    Returns
+    -------
+    pytree of Array
+        The structure and shapes of `x`, the same for every example; integers become float64.
 
     Examples
     --------
@@ -202,6 +222,11 @@ def _extreme(name: str, operation: Any, x: Any, axis_name: Any, axis_index_group
 def pmax(x: Any, axis_name: Any, *, axis_index_groups: Groups = None) -> Any:
     """The largest value over the examples of named batch axes, leaf by leaf; differentiable, as `numpy.max` is.
 
+    Returns
+    -------
+    pytree of Array
+        The structure, shapes and dtypes of `x`, the same for every example.
+
     Examples
     --------
     >>> import numpy as np
@@ -215,6 +240,11 @@ def pmax(x: Any, axis_name: Any, *, axis_index_groups: Groups = None) -> Any:
 
 def pmin(x: Any, axis_name: Any, *, axis_index_groups: Groups = None) -> Any:
     """The smallest value over the examples of named batch axes, leaf by leaf; differentiable, as `numpy.min` is.
+
+    Returns
+    -------
+    pytree of Array
+        The structure, shapes and dtypes of `x`, the same for every example.
 
     Examples
     --------
@@ -242,6 +272,12 @@ def all_gather(x: Any, axis_name: Any, *, axis_index_groups: Groups = None, axis
         Where they stand in the result.
     tiled
         Whether they are concatenated along `axis`; otherwise `axis` is a new one.
+
+    Returns
+    -------
+    pytree of Array
+        As `x`, each leaf with the axis `axis` more, along which the examples lie (`tiled`: that axis is as many times
+        as long).
 
     Examples
     --------
@@ -284,6 +320,16 @@ def ppermute(x: Any, axis_name: Any, perm: Sequence[tuple[int, int]]) -> Any:
     perm
         Pairs ``(source, destination)``; an example that is no destination gets zeros.
 
+    Returns
+    -------
+    pytree of Array
+        The structure, shapes and dtypes of `x`.
+
+    Raises
+    ------
+    ValueError
+        `perm` sends to, or takes from, an example twice, or one that there is not.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -308,6 +354,11 @@ def ppermute(x: Any, axis_name: Any, perm: Sequence[tuple[int, int]]) -> Any:
 
 def pshuffle(x: Any, axis_name: Any, perm: Sequence[int]) -> Any:
     """As `ppermute`, with `perm` a list: example k gets the value of example ``perm[k]``.
+
+    Returns
+    -------
+    pytree of Array
+        The structure, shapes and dtypes of `x`.
 
     Examples
     --------
@@ -344,6 +395,12 @@ def all_to_all(
         The axis along which the parts stand; a new one unless `tiled`.
     axis_index_groups
         Lists of the examples' numbers, of one length: only the examples of a list exchange parts.
+
+    Returns
+    -------
+    pytree of Array
+        As `x` with the extent of `split_axis` divided by the number of examples, and that of `concat_axis` multiplied
+        (not `tiled`: one axis goes, and one comes).
 
     Examples
     --------
@@ -382,6 +439,11 @@ def all_to_all(
 def pswapaxes(x: Any, axis_name: Any, axis: int, *, axis_index_groups: Groups = None) -> Any:
     """The batch axis exchanged with `axis` of every example.
 
+    Returns
+    -------
+    pytree of Array
+        The structure and dtypes of `x`, with the number of examples as the extent of `axis`.
+
     Examples
     --------
     >>> import numpy as np
@@ -398,6 +460,11 @@ def psum_scatter(
     x: Any, axis_name: Any, *, scatter_dimension: int = 0, axis_index_groups: Groups = None, tiled: bool = False
 ) -> Any:
     """The sum over all examples, of which each example gets its part along `scatter_dimension`.
+
+    Returns
+    -------
+    pytree of Array
+        As `x`, without `scatter_dimension` (`tiled`: with its extent divided by the number of examples).
 
     Examples
     --------

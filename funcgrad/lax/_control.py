@@ -233,6 +233,11 @@ def while_loop(
         What reverse mode keeps. None: the values of every iteration. ``"binomial"``: those of 32 iterations, however
         many there are; the loop is run a few times more (Griewank & Walther 2000).
 
+    Returns
+    -------
+    pytree of Array
+        The last value: the structure, shapes and dtypes of `init_val`.
+
     Raises
     ------
     TypeError
@@ -304,6 +309,16 @@ def fori_loop(
     checkpoint
         As in `scan`; with traced bounds, as in `while_loop`.
 
+    Returns
+    -------
+    pytree of Array
+        The last value: the structure, shapes and dtypes of `init_val`.
+
+    Raises
+    ------
+    TypeError
+        A bound is no integer scalar.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -338,6 +353,16 @@ def map(f: Callable[[Any], Any], xs: Any, *, batch_size: int | None = None) -> A
 
     With `batch_size`, so many slices at a time are computed together (by `vmap`), and those left over likewise;
     0 is as good as None.
+
+    Returns
+    -------
+    pytree of Array
+        The results of `f`, stacked along a new leading axis.
+
+    Raises
+    ------
+    ValueError
+        `batch_size` is negative.
 
     Examples
     --------

@@ -79,6 +79,11 @@ def conv_general_dilated(
     preferred_element_type
         The dtype to compute in, and of the result.
 
+    Returns
+    -------
+    Array
+        Batch, features and spatial axes in the output's order; in the operands' dtype, or in `preferred_element_type`.
+
     Raises
     ------
     TypeError, ValueError
@@ -206,6 +211,11 @@ def conv(
 ) -> Any:
     """`conv_general_dilated` of ``NCHW`` by ``OIHW``, without dilation.
 
+    Returns
+    -------
+    Array
+        Batch, features and spatial axes in the output's order; in the operands' dtype, or in `preferred_element_type`.
+
     Examples
     --------
     >>> import numpy as np
@@ -226,6 +236,11 @@ def conv_with_general_padding(
     preferred_element_type: Any = None,
 ) -> Any:
     """`conv_general_dilated` of ``NCHW`` by ``OIHW``, without groups.
+
+    Returns
+    -------
+    Array
+        Batch, features and spatial axes in the output's order; in the operands' dtype, or in `preferred_element_type`.
 
     Examples
     --------
@@ -272,6 +287,16 @@ def conv_transpose(
         with `use_consistent_padding` of the convolution to be undone.
     transpose_kernel
         Reverse the window and exchange its features: this is then the derivative of the convolution.
+
+    Returns
+    -------
+    Array
+        Batch, features and spatial axes in the output's order; in the operands' dtype, or in `preferred_element_type`.
+
+    Raises
+    ------
+    ValueError
+        `dimension_numbers` are missing where they have no default.
 
     Examples
     --------
@@ -334,6 +359,11 @@ def conv_general_dilated_patches(
     Parameters are those of `conv_general_dilated`, with the window's shape instead of a kernel. Each feature's window
     elements stand together, in C order.
 
+    Returns
+    -------
+    Array
+        Batch, features times window elements, and spatial axes, in the output's order and the operand's dtype.
+
     Examples
     --------
     >>> import numpy as np
@@ -382,6 +412,16 @@ def conv_general_dilated_local(
 
     The kernel has the result's spatial axes, and as its input features those of `conv_general_dilated_patches`;
     the other parameters are those of `conv_general_dilated`.
+
+    Returns
+    -------
+    Array
+        Batch, features and spatial axes in the output's order; in the operands' dtype, or in `preferred_element_type`.
+
+    Raises
+    ------
+    ValueError
+        The patches do not fit the kernel.
 
     Examples
     --------

@@ -9,18 +9,26 @@ import numpy as np
 from funcgrad.array import as_array
 from funcgrad.errors import at_line
 from funcgrad.ops import cumulative
+from funcgrad.ops.arithmetic import is_finite
+from funcgrad.ops.comparison import convert, eq, select, stop_gradient
+from funcgrad.ops.complex import real
+from funcgrad.ops.transcendental import exp, log
 from funcgrad.trace.frame import type_of
 from funcgrad.trace.tracer import Tracer
 
 __all__ = ["cumlogsumexp", "cummax", "cummin", "cumprod", "cumsum"]
 
 
-def _so_far(primitive: Any, operand: Any, axis: int, reverse: bool) -> Any:
+def _checked(name: str, operand: Any, axis: int, reverse: bool) -> dict[str, Any]:
     ndim = type_of(operand).ndim
     if not -ndim <= axis < ndim:
         shape = type_of(operand).shape
-        raise ValueError(f"lax.{primitive.name}: axis {axis} is out of bounds for shape {shape}{at_line()}")
-    params = {"axis": axis % ndim, "reverse": bool(reverse)}
+        raise ValueError(f"lax.{name}: axis {axis} is out of bounds for shape {shape}{at_line()}")
+    return {"axis": axis % ndim, "reverse": bool(reverse)}
+
+
+def _so_far(primitive: Any, operand: Any, axis: int, reverse: bool) -> Any:
+    params = _checked(primitive.name, operand, axis, reverse)
     primitive.infer(type_of(operand), **params)
     with np.errstate(all="ignore"):
         out = primitive(operand, **params)
@@ -31,6 +39,11 @@ def cumsum(operand: Any, axis: int = 0, reverse: bool = False) -> Any:
     """The sum up to and with each element along an axis (from the end, if `reverse`), in the operand's dtype.
 
     Compiled, floats are added up in float64 and rounded once per element.
+
+    Returns
+    -------
+    Array
+        Of the operand's shape and dtype.
 
     Examples
     --------
@@ -44,6 +57,11 @@ def cumsum(operand: Any, axis: int = 0, reverse: bool = False) -> Any:
 
 def cumprod(operand: Any, axis: int = 0, reverse: bool = False) -> Any:
     """The product up to and with each element along an axis; its derivative is right where elements are 0.
+
+    Returns
+    -------
+    Array
+        Of the operand's shape and dtype.
 
     Examples
     --------
@@ -60,6 +78,11 @@ def cummax(operand: Any, axis: int = 0, reverse: bool = False) -> Any:
 
     Equal largest elements so far share the derivative, as those of a maximum do.
 
+    Returns
+    -------
+    Array
+        Of the operand's shape and dtype.
+
     Examples
     --------
     >>> import numpy as np
@@ -72,6 +95,11 @@ def cummax(operand: Any, axis: int = 0, reverse: bool = False) -> Any:
 
 def cummin(operand: Any, axis: int = 0, reverse: bool = False) -> Any:
     """The smallest element so far along an axis; NaN counts as the smallest.
+
+    Returns
+    -------
+    Array
+        Of the operand's shape and dtype.
 
     Examples
     --------
@@ -86,6 +114,11 @@ def cummin(operand: Any, axis: int = 0, reverse: bool = False) -> Any:
 def cumlogsumexp(operand: Any, axis: int = 0, reverse: bool = False) -> Any:
     """The logarithm of the sum of the exponentials so far along an axis, without overflow.
 
+    Returns
+    -------
+    Array
+        Of the operand's shape and dtype.
+
     Examples
     --------
     >>> import numpy as np
@@ -93,4 +126,22 @@ def cumlogsumexp(operand: Any, axis: int = 0, reverse: bool = False) -> Any:
     >>> lax.cumlogsumexp(np.array([0., -1000., 1000.]))
     Array([   0.,    0., 1000.])
     """
+    if type_of(operand).dtype.kind == "c":
+        return _complex_logsumexp(operand, axis, reverse)
     return _so_far(cumulative.cumlogsumexp, operand, axis, reverse)
+
+
+def _complex_logsumexp(operand: Any, axis: int, reverse: bool) -> Any:
+    """log(s) + m with s[i] = exp(m[i-1] - m[i]) s[i-1] + exp(x[i] - m[i]), m being the largest real part so far."""
+    kind = type_of(operand)
+    so_far = _checked("cumlogsumexp", operand, axis, reverse)
+    with np.errstate(all="ignore"):
+        top = stop_gradient(cumulative.cummax(real(operand), **so_far))
+        top = select(is_finite(top), type_of(top).dtype.type(0), top)
+        before = cumulative.shifted(top, -np.inf, **so_far)
+        zero, one = (kind.dtype.type(k) for k in (0, 1))
+        fading, terms = convert(exp(before - top), dtype=kind.dtype), exp(operand - convert(top, dtype=kind.dtype))
+        total = cumulative.linear_recurrence(fading, terms, **so_far)
+        void = eq(total, zero)
+        out = select(void, log(select(void, total, one)) + convert(top, dtype=kind.dtype), kind.dtype.type(-np.inf))
+    return out if type(out) is Tracer else as_array(np.array(out))

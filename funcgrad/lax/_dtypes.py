@@ -23,6 +23,11 @@ __all__ = ["bitcast_convert_type", "convert_element_type", "dtype", "reduce_prec
 def convert_element_type(operand: Any, new_dtype: Any) -> Any:
     """The same numbers with another dtype.
 
+    Returns
+    -------
+    Array
+        Of the operand's shape, in `new_dtype`.
+
     Examples
     --------
     >>> convert_element_type(2.7, int)
@@ -34,6 +39,18 @@ def convert_element_type(operand: Any, new_dtype: Any) -> Any:
 
 def bitcast_convert_type(operand: Any, new_dtype: Any) -> Any:
     """The same bits as another dtype; where it is narrower there is a last axis more, where it is wider one less.
+
+    Returns
+    -------
+    Array
+        Of `new_dtype`.
+
+    Raises
+    ------
+    TypeError
+        Bools or complex numbers are asked for, or given.
+    ValueError
+        A wider dtype needs a last axis of the ratio's extent.
 
     Examples
     --------
@@ -88,6 +105,16 @@ def _widened(x: Any, dtype: DType) -> Any:
 def reduce_precision(operand: Any, exponent_bits: int, mantissa_bits: int) -> Any:
     """Floats rounded to the nearest ones of a format with fewer bits; beyond its range infinite, below it zero.
 
+    Returns
+    -------
+    Array
+        Of the operand's shape and dtype.
+
+    Raises
+    ------
+    ValueError
+        The format has no exponent, or a negative number of bits.
+
     Examples
     --------
     >>> reduce_precision(1.1, 5, 10)
@@ -110,6 +137,11 @@ def reduce_precision(operand: Any, exponent_bits: int, mantissa_bits: int) -> An
 def dtype(x: Any) -> np.dtype:
     """The dtype of an array or number.
 
+    Returns
+    -------
+    np.dtype
+        For Python numbers that of NumPy's default.
+
     Examples
     --------
     >>> dtype(1.0)
@@ -120,6 +152,11 @@ def dtype(x: Any) -> np.dtype:
 
 def stop_gradient(x: Any) -> Any:
     """The array, through which no derivative flows; pytrees likewise.
+
+    Returns
+    -------
+    pytree of Array
+        The structure, shapes and dtypes of `x`.
 
     Examples
     --------

@@ -128,6 +128,12 @@ BINARY: dict[str, tuple[Any, frozenset[DType], str, str]] = {
     "zeta": (special.zeta, FLOATS, "The Hurwitz zeta function.", ""),
 }
 KINDS[BITS | REALS] = "bools, integers and floats"
+RETURNS = {  # where it is not an array of the operands' shape and dtype
+    "complex": "Complex numbers, of the operands' shape.",
+    "imag": "The floats of the parts, of the operand's shape.",
+    "real": "The floats of the parts, of the operand's shape.",
+    **dict.fromkeys(("eq", "ge", "gt", "is_finite", "le", "lt", "ne"), "Bools, of the operands' shape."),
+}
 
 
 def _named(name: str, text: str, tip: str, function: Callable[..., Any], kinds: frozenset[DType]) -> Callable[..., Any]:
@@ -138,7 +144,11 @@ def _named(name: str, text: str, tip: str, function: Callable[..., Any], kinds: 
         else ""
     )
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"{text}\n\nTakes {KINDS[kinds]}; nothing is promoted.{also}{shown}"
+    words = RETURNS.get(name, "Of the operands' shape and dtype.")
+    function.__doc__ = (
+        f"{text}\n\nTakes {KINDS[kinds]}; nothing is promoted.{also}\n\nReturns\n-------\nArray\n    {words}\n\n"
+        f"Raises\n------\nTypeError\n    Dtypes are others, or differ; or shapes do not fit.{shown}"
+    )
     return function
 
 
@@ -177,6 +187,11 @@ class RoundingMethod(enum.IntEnum):
 def abs(x: Any) -> Any:
     """|x|, for signed integers, floats and complex numbers.
 
+    Returns
+    -------
+    Array
+        Of the shape and dtype of `x`; of complex numbers the floats of their parts.
+
     Examples
     --------
     >>> import numpy as np
@@ -190,6 +205,11 @@ def abs(x: Any) -> Any:
 
 def sign(x: Any) -> Any:
     """-1, 0 or 1; x / |x| for complex numbers; NaN for NaN.
+
+    Returns
+    -------
+    Array
+        Of the operand's shape and dtype.
 
     Examples
     --------
@@ -209,6 +229,11 @@ def sign(x: Any) -> Any:
 
 def round(x: Any, rounding_method: RoundingMethod = RoundingMethod.AWAY_FROM_ZERO) -> Any:
     """The nearest integer; halves go away from zero, or to even ones, as the method says.
+
+    Returns
+    -------
+    Array
+        Of the operand's shape and dtype.
 
     Examples
     --------
@@ -231,6 +256,11 @@ def round(x: Any, rounding_method: RoundingMethod = RoundingMethod.AWAY_FROM_ZER
 def reciprocal(x: Any) -> Any:
     """1 / x, for floats and complex numbers.
 
+    Returns
+    -------
+    Array
+        Of the operand's shape and dtype.
+
     Examples
     --------
     >>> reciprocal(4.0)
@@ -241,6 +271,16 @@ def reciprocal(x: Any) -> Any:
 
 def integer_pow(x: Any, y: int) -> Any:
     """x**y for a known integer y, by repeated squaring.
+
+    Returns
+    -------
+    Array
+        Of the operand's shape and dtype.
+
+    Raises
+    ------
+    TypeError
+        An integer is raised to a negative power.
 
     Examples
     --------
@@ -256,6 +296,11 @@ def integer_pow(x: Any, y: int) -> Any:
 
 def pow(x: Any, y: Any) -> Any:
     """x**y for floats and complex numbers; y may be integers too.
+
+    Returns
+    -------
+    Array
+        Of the operands' common shape and dtype.
 
     Examples
     --------
@@ -276,6 +321,11 @@ def pow(x: Any, y: Any) -> Any:
 def conj(x: Any) -> Any:
     """The complex conjugate, which is complex also for real x.
 
+    Returns
+    -------
+    Array
+        Complex, of the shape of `x`.
+
     Examples
     --------
     >>> conj(1 + 2j)
@@ -292,6 +342,11 @@ def conj(x: Any) -> Any:
 def betainc(a: Any, b: Any, x: Any) -> Any:
     """The regularized incomplete beta function.
 
+    Returns
+    -------
+    Array
+        Of the operands' common shape and dtype.
+
     Examples
     --------
     >>> betainc(1.0, 1.0, 0.25)
@@ -304,6 +359,11 @@ def betainc(a: Any, b: Any, x: Any) -> Any:
 
 def polygamma(m: Any, x: Any) -> Any:
     """The m-th derivative of `digamma`, for whole numbers m given as floats; NaN for others.
+
+    Returns
+    -------
+    Array
+        Of the operands' common shape and dtype.
 
     Examples
     --------
@@ -323,6 +383,11 @@ def polygamma(m: Any, x: Any) -> Any:
 def shift_right_logical(x: Any, y: Any) -> Any:
     """x >> y with zeros coming in, also for signed integers.
 
+    Returns
+    -------
+    Array
+        Of the operand's shape and dtype.
+
     Examples
     --------
     >>> import numpy as np
@@ -339,6 +404,11 @@ def shift_right_logical(x: Any, y: Any) -> Any:
 
 def mulhi(x: Any, y: Any) -> Any:
     """The upper half of the bits of the product of integers.
+
+    Returns
+    -------
+    Array
+        Of the operand's shape and dtype.
 
     Examples
     --------
@@ -376,6 +446,11 @@ def _high_half(x: Any, y: Any, dtype: DType) -> Any:
 def select(pred: Any, on_true: Any, on_false: Any) -> Any:
     """`on_true` where `pred` holds, else `on_false`; `pred` is one bool or one for each element.
 
+    Returns
+    -------
+    Array
+        Of the shape and dtype of the cases.
+
     Examples
     --------
     >>> import numpy as np
@@ -387,6 +462,16 @@ def select(pred: Any, on_true: Any, on_false: Any) -> Any:
 
 def select_n(which: Any, *cases: Any) -> Any:
     """For each element the case whose number stands in `which`: bools choose between two, int32 among any number.
+
+    Returns
+    -------
+    Array
+        Of the shape and dtype of the cases.
+
+    Raises
+    ------
+    TypeError
+        There is no case, cases differ, or `which` does not fit them.
 
     Examples
     --------
@@ -419,7 +504,17 @@ def select_n(which: Any, *cases: Any) -> Any:
 
 
 def clamp(min: Any, x: Any, max: Any) -> Any:
-    """x limited to an interval; the limits are numbers or arrays of its shape.
+    """x limited to an interval; the limits are numbers or arrays of its shape, complex ones ordered by real part first.
+
+    Returns
+    -------
+    Array
+        Of the operand's shape and dtype.
+
+    Raises
+    ------
+    TypeError
+        A limit has another shape than `x`, and is no scalar.
 
     Examples
     --------
@@ -428,7 +523,6 @@ def clamp(min: Any, x: Any, max: Any) -> Any:
     Array([0. , 0.5, 1. ])
     """
     low, x, high = same_dtype("clamp", min, x, max, tip="clip")
-    check_dtype("clamp", x, BITS | REALS, KINDS[BITS | REALS])
     shape = type_of(x).shape
     for which, limit in (("min", low), ("max", high)):
         if type_of(limit).shape not in ((), shape):

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Any
 
 from funcgrad.errors import at_line
+from funcgrad.lax._arguments import finished
 from funcgrad.ops.fft import fft as _transform
 from funcgrad.trace.frame import type_of
 
@@ -33,6 +34,11 @@ def fft(x: Any, fft_type: FftType | str, fft_lengths: Sequence[int]) -> Any:
     fft_lengths
         The extents of these axes; for `FftType.IRFFT` those of the result.
 
+    Returns
+    -------
+    Array
+        Complex (floats for `IRFFT`), of the operand's shape but for the lengths of the axes transformed.
+
     Raises
     ------
     TypeError
@@ -44,7 +50,7 @@ def fft(x: Any, fft_type: FftType | str, fft_lengths: Sequence[int]) -> Any:
     --------
     >>> import numpy as np
     >>> fft(np.array([1.0, 0.0, 0.0, 0.0]), "RFFT", (4,))
-    array([1.+0.j, 1.+0.j, 1.+0.j])
+    Array([1.+0.j, 1.+0.j, 1.+0.j])
     """
     kind = (FftType[fft_type.upper()] if isinstance(fft_type, str) else fft_type).value
     lengths, shape = tuple(map(int, fft_lengths)), type_of(x).shape
@@ -54,7 +60,7 @@ def fft(x: Any, fft_type: FftType | str, fft_lengths: Sequence[int]) -> Any:
         raise ValueError(f"fft: lengths {lengths} do not fit an array of shape {shape}{at_line()}")
     if not math.prod(shape):
         raise ValueError(f"fft: an array of shape {shape} has nothing to transform{at_line()}")
-    return _transform(x, kind=kind, axes=tuple(range(len(shape) - count, len(shape))), length=lengths[-1])
+    return finished(_transform(x, kind=kind, axes=tuple(range(len(shape) - count, len(shape))), length=lengths[-1]))
 
 
 __all__ = ["FftType", "fft"]

@@ -223,6 +223,12 @@ def gather(
     fill_value
         What mode ``"fill"`` reads: NaN, the smallest integer, the largest unsigned one or True by default.
 
+    Returns
+    -------
+    Array
+        The batch axes of `start_indices` and the windows' axes, at the places that `dimension_numbers` names; in the
+        operand's dtype.
+
     Examples
     --------
     >>> import numpy as np
@@ -308,6 +314,11 @@ _PARAMETERS = """
         What the caller knows; unique ones save work in derivatives.
     mode
         See `GatherScatterMode`; as in JAX, windows that are not within bounds are left out by default.
+
+    Returns
+    -------
+    Array
+        Of the operand's shape and dtype.
 """
 
 
@@ -348,6 +359,11 @@ def scatter_sub(
 ) -> Any:
     """The array with windows subtracted, as often as they meet; the parameters are those of `scatter_add`.
 
+    Returns
+    -------
+    Array
+        Of the operand's shape and dtype.
+
     Examples
     --------
     >>> import numpy as np
@@ -375,6 +391,16 @@ def scatter_apply(
     """The array with a function of elements applied to windows, once however often they meet.
 
     `update_shape` is the shape that updates would have; the other parameters are those of `scatter`.
+
+    Returns
+    -------
+    Array
+        Of the operand's shape and dtype.
+
+    Raises
+    ------
+    TypeError
+        `func` changes the shape.
 
     Examples
     --------

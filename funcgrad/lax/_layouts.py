@@ -93,6 +93,16 @@ def padtype_to_pads(
         ``"SAME"``: as many places as the stride leaves, the odd element behind; ``"SAME_LOWER"``: before;
         ``"VALID"``: none.
 
+    Returns
+    -------
+    list of tuple
+        ``(before, after)`` for each axis.
+
+    Raises
+    ------
+    ValueError
+        There is no such kind of padding.
+
     Examples
     --------
     >>> padtype_to_pads((5, 6), (2, 3), (1, 2), "SAME")
@@ -113,6 +123,18 @@ def padtype_to_pads(
 
 def conv_dimension_numbers(lhs_shape: Sequence[int], rhs_shape: Sequence[int], dimension_numbers: Any) -> Any:
     """Where each axis is, from strings such as ``("NHWC", "HWIO", "NHWC")``, from numbers, or by default (``NCHW``).
+
+    Returns
+    -------
+    ConvDimensionNumbers
+        For `lhs`, `rhs` and the output, the places of batch (or output features), features and spatial axes.
+
+    Raises
+    ------
+    TypeError
+        The numbers of axes differ, or are too small.
+    ValueError
+        The specs are not three that name every axis once.
 
     Examples
     --------

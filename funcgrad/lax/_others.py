@@ -27,6 +27,11 @@ class Precision(enum.Enum):
 def optimization_barrier(operand: Any) -> Any:
     """The same arrays (a pytree of them): exact simplification has nothing that a barrier would have to stop.
 
+    Returns
+    -------
+    pytree of Array
+        The structure, shapes and dtypes of `operand`.
+
     Examples
     --------
     >>> optimization_barrier(2.0)
@@ -37,6 +42,11 @@ def optimization_barrier(operand: Any) -> Any:
 
 def igamma_grad_a(a: Any, x: Any) -> Any:
     """The derivative of `igamma` by its first argument.
+
+    Returns
+    -------
+    Array
+        Of the operands' shape and dtype.
 
     Examples
     --------

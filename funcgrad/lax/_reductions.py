@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad import tree
-from funcgrad.dtypes import BOOL, INTEGERS, NUMBERS, REALS, DType, is_inexact
+from funcgrad.dtypes import ALL, BOOL, INTEGERS, NUMBERS, REALS, DType, is_inexact
 from funcgrad.errors import at_line
 from funcgrad.ir.types import ArrayType
 from funcgrad.lax._arguments import (
@@ -51,6 +51,11 @@ def _folded(name: str, operand: Any, axes: Sequence[int], allowed: frozenset[DTy
 def reduce_sum(operand: Any, axes: Sequence[int], *, out_sharding: None = None) -> Any:
     """The sum over axes, in the dtype of the array.
 
+    Returns
+    -------
+    Array
+        The operand's shape without `axes`, in its dtype.
+
     Examples
     --------
     >>> import numpy as np
@@ -63,6 +68,11 @@ def reduce_sum(operand: Any, axes: Sequence[int], *, out_sharding: None = None) 
 
 def reduce_prod(operand: Any, axes: Sequence[int]) -> Any:
     """The product over axes, in the dtype of the array.
+
+    Returns
+    -------
+    Array
+        The operand's shape without `axes`, in its dtype.
 
     Examples
     --------
@@ -89,7 +99,7 @@ def greatest(dtype: DType) -> Any:
 
 
 def _extremum(name: str, primitive: Any, operand: Any, axes: Sequence[int], neutral: Any) -> Any:
-    x, along = _folded(name, operand, axes, BOOL | REALS, "bools, integers and floats")
+    x, along = _folded(name, operand, axes, ALL, "any numbers")
     shape = type_of(x).shape
     if any(shape[k] == 0 for k in along):
         return finished(np.full(tuple(n for k, n in enumerate(shape) if k not in along), neutral(type_of(x).dtype)))
@@ -97,7 +107,12 @@ def _extremum(name: str, primitive: Any, operand: Any, axes: Sequence[int], neut
 
 
 def reduce_max(operand: Any, axes: Sequence[int]) -> Any:
-    """The largest element over axes; of none, the least number.
+    """The largest element over axes (complex numbers are ordered by real part first); of none, the least number.
+
+    Returns
+    -------
+    Array
+        The operand's shape without `axes`, in its dtype.
 
     Examples
     --------
@@ -111,6 +126,11 @@ def reduce_max(operand: Any, axes: Sequence[int]) -> Any:
 def reduce_min(operand: Any, axes: Sequence[int]) -> Any:
     """The smallest element over axes; of none, the greatest number.
 
+    Returns
+    -------
+    Array
+        The operand's shape without `axes`, in its dtype.
+
     Examples
     --------
     >>> import numpy as np
@@ -122,6 +142,11 @@ def reduce_min(operand: Any, axes: Sequence[int]) -> Any:
 
 def reduce_and(operand: Any, axes: Sequence[int]) -> Any:
     """All bits that are set in every element over axes; for bools, whether all are true.
+
+    Returns
+    -------
+    Array
+        The operand's shape without `axes`, in its dtype.
 
     Examples
     --------
@@ -138,6 +163,11 @@ def reduce_and(operand: Any, axes: Sequence[int]) -> Any:
 def reduce_or(operand: Any, axes: Sequence[int]) -> Any:
     """All bits that are set in some element over axes; for bools, whether some are true.
 
+    Returns
+    -------
+    Array
+        The operand's shape without `axes`, in its dtype.
+
     Examples
     --------
     >>> import numpy as np
@@ -152,6 +182,11 @@ def reduce_or(operand: Any, axes: Sequence[int]) -> Any:
 
 def reduce_xor(operand: Any, axes: Sequence[int]) -> Any:
     """The bits that are set an odd number of times over axes.
+
+    Returns
+    -------
+    Array
+        The operand's shape without `axes`, in its dtype.
 
     Examples
     --------
@@ -179,6 +214,11 @@ def _place(name: str, primitive: Any, operand: Any, axis: int, index_dtype: Any)
 def argmax(operand: Any, axis: int, index_dtype: Any) -> Any:
     """Where along an axis the first of the largest elements stands (or the first NaN).
 
+    Returns
+    -------
+    Array
+        The operand's shape without `axis`, in `index_dtype`.
+
     Examples
     --------
     >>> import numpy as np
@@ -190,6 +230,11 @@ def argmax(operand: Any, axis: int, index_dtype: Any) -> Any:
 
 def argmin(operand: Any, axis: int, index_dtype: Any) -> Any:
     """Where along an axis the first of the smallest elements stands (or the first NaN).
+
+    Returns
+    -------
+    Array
+        The operand's shape without `axis`, in `index_dtype`.
 
     Examples
     --------
@@ -234,6 +279,16 @@ def reduce(
         A function of two numbers (or of two pytrees of numbers), associative and commutative.
     dimensions
         The axes to fold.
+
+    Returns
+    -------
+    pytree of Array
+        As `operands`, without the given axes.
+
+    Raises
+    ------
+    ValueError
+        Operands differ in shape, or have not one initial value each.
 
     Examples
     --------
@@ -360,6 +415,17 @@ def dot_general(
     preferred_element_type
         The dtype of the result; where it is wider the operands are converted before.
 
+    Returns
+    -------
+    Array
+        The batch axes, then what is left of `lhs`, then of `rhs`; in the operands' dtype, or in
+        `preferred_element_type`.
+
+    Raises
+    ------
+    TypeError
+        The shapes do not fit along the axes named.
+
     Examples
     --------
     >>> import numpy as np
@@ -403,6 +469,16 @@ def dot(
 ) -> Any:
     """The product of vectors and matrices, or with `dimension_numbers` what `dot_general` does.
 
+    Returns
+    -------
+    Array
+        Without the axes that are summed over; in the operands' dtype, or in `preferred_element_type`.
+
+    Raises
+    ------
+    TypeError
+        The shapes do not fit.
+
     Examples
     --------
     >>> import numpy as np
@@ -420,6 +496,16 @@ def dot(
 
 def batch_matmul(lhs: Any, rhs: Any, precision: Any = None) -> Any:
     """The products of two stacks of matrices, one for one.
+
+    Returns
+    -------
+    Array
+        Of shape (..., n, m), in the operands' dtype.
+
+    Raises
+    ------
+    ValueError
+        The operands have fewer than 2 axes, or not equally many.
 
     Examples
     --------

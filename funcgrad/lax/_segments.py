@@ -91,6 +91,11 @@ def segment_sum(
     mode
         ``"drop"`` (default), ``"clip"``, ``"promise_in_bounds"`` or ``"raise"``.
 
+    Returns
+    -------
+    Array
+        Of shape ``(num_segments, *data.shape[1:])``, in the dtype of `data`.
+
     Examples
     --------
     >>> import numpy as np
@@ -111,6 +116,11 @@ def segment_prod(
     mode: Any = None,
 ) -> Any:
     """The product of the rows of each segment, 1 where there are none; the parameters are those of `segment_sum`.
+
+    Returns
+    -------
+    Array
+        Of shape ``(num_segments, *data.shape[1:])``, in the dtype of `data`.
 
     Examples
     --------
@@ -134,6 +144,11 @@ def segment_max(
     """The greatest of the rows of each segment, -inf (the smallest integer) where there are none; the parameters are
     those of `segment_sum`.
 
+    Returns
+    -------
+    Array
+        Of shape ``(num_segments, *data.shape[1:])``, in the dtype of `data`.
+
     Examples
     --------
     >>> import numpy as np
@@ -155,6 +170,11 @@ def segment_min(
 ) -> Any:
     """The least of the rows of each segment, inf (the largest integer) where there are none; the parameters are those
     of `segment_sum`.
+
+    Returns
+    -------
+    Array
+        Of shape ``(num_segments, *data.shape[1:])``, in the dtype of `data`.
 
     Examples
     --------

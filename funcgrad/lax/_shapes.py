@@ -51,6 +51,11 @@ def _axis(axis: Any, ndim: int, name: str) -> int:
 def iota(dtype: Any, size: int) -> Any:
     """0, 1, 2, ...
 
+    Returns
+    -------
+    Array
+        Of shape (size,) and the given dtype.
+
     Examples
     --------
     >>> iota(float, 3)
@@ -61,6 +66,18 @@ def iota(dtype: Any, size: int) -> Any:
 
 def broadcasted_iota(dtype: Any, shape: Sequence[int], dimension: int, *, out_sharding: None = None) -> Any:
     """0, 1, 2, ... along one axis, the same along all others.
+
+    Returns
+    -------
+    Array
+        Of the given shape and dtype.
+
+    Raises
+    ------
+    ValueError
+        The shape has no such axis.
+    TypeError
+        The dtype is not one of numbers.
 
     Examples
     --------
@@ -80,6 +97,16 @@ def broadcasted_iota(dtype: Any, shape: Sequence[int], dimension: int, *, out_sh
 def full(shape: Sequence[int], fill_value: Any, dtype: Any = None, *, sharding: None = None) -> Any:
     """An array filled with one number.
 
+    Returns
+    -------
+    Array
+        Of the given shape, and of `dtype` if it is given.
+
+    Raises
+    ------
+    TypeError
+        `fill_value` is no scalar.
+
     Examples
     --------
     >>> full((2,), 7.0)
@@ -95,6 +122,11 @@ def full(shape: Sequence[int], fill_value: Any, dtype: Any = None, *, sharding: 
 def full_like(x: Any, fill_value: Any, dtype: Any = None, shape: Any = None, sharding: None = None) -> Any:
     """An array like `x`, filled with one number.
 
+    Returns
+    -------
+    Array
+        Of the shape and dtype of `x`, unless others are given.
+
     Examples
     --------
     >>> import numpy as np
@@ -108,6 +140,11 @@ def full_like(x: Any, fill_value: Any, dtype: Any = None, shape: Any = None, sha
 def empty(shape: Sequence[int], dtype: Any, *, out_sharding: None = None) -> Any:
     """An array of zeros.
 
+    Returns
+    -------
+    Array
+        Of the given shape, and of `dtype` if it is given.
+
     Examples
     --------
     >>> empty((2,), float)
@@ -118,6 +155,11 @@ def empty(shape: Sequence[int], dtype: Any, *, out_sharding: None = None) -> Any
 
 def shape_as_value(shape: Sequence[int]) -> Any:
     """A shape as an array of integers.
+
+    Returns
+    -------
+    Array
+        int64, one element per axis.
 
     Examples
     --------
@@ -132,6 +174,11 @@ def shape_as_value(shape: Sequence[int]) -> Any:
 
 def broadcast(operand: Any, sizes: Sequence[int], *, out_sharding: None = None) -> Any:
     """The array repeated along new axes in front.
+
+    Returns
+    -------
+    Array
+        Of shape ``(*sizes, *operand.shape)``, in the operand's dtype.
 
     Examples
     --------
@@ -150,6 +197,16 @@ def broadcast_in_dim(
     operand: Any, shape: Sequence[int], broadcast_dimensions: Sequence[int], *, out_sharding: None = None
 ) -> Any:
     """The array in a larger shape: its axis k becomes axis ``broadcast_dimensions[k]``, extents of 1 are repeated.
+
+    Returns
+    -------
+    Array
+        Of the given shape, in the operand's dtype.
+
+    Raises
+    ------
+    TypeError
+        The array does not fit the shape.
 
     Examples
     --------
@@ -173,6 +230,11 @@ def broadcast_in_dim(
 def broadcast_like(arr: Any, like_arr: Any) -> Any:
     """An array repeated to the shape of another of the same rank.
 
+    Returns
+    -------
+    Array
+        Of the shape of `like_arr`, in the dtype of `arr`.
+
     Examples
     --------
     >>> import numpy as np
@@ -187,6 +249,11 @@ def broadcast_like(arr: Any, like_arr: Any) -> Any:
 def broadcast_shapes(*shapes: Sequence[int]) -> Shape:
     """The shape that shapes broadcast to, as NumPy says.
 
+    Returns
+    -------
+    tuple of int
+        The common shape.
+
     Examples
     --------
     >>> broadcast_shapes((2, 1), (3,))
@@ -197,6 +264,16 @@ def broadcast_shapes(*shapes: Sequence[int]) -> Shape:
 
 def broadcast_to_rank(x: Any, rank: int) -> Any:
     """The array with axes of extent 1 in front until it has `rank` axes.
+
+    Returns
+    -------
+    Array
+        Of `rank` axes, in the dtype of `x`.
+
+    Raises
+    ------
+    ValueError
+        The array has more axes.
 
     Examples
     --------
@@ -218,6 +295,16 @@ def reshape(
 ) -> Any:
     """The same elements in another shape of the same size (with `dimensions`: its axes put in that order before).
 
+    Returns
+    -------
+    Array
+        The operand's elements in the new shape, in its dtype.
+
+    Raises
+    ------
+    TypeError
+        The size would change.
+
     Examples
     --------
     >>> import numpy as np
@@ -237,6 +324,16 @@ def reshape(
 
 def expand_dims(array: Any, dimensions: Sequence[int]) -> Any:
     """The array with axes of extent 1 at the given places of the result.
+
+    Returns
+    -------
+    Array
+        The operand's elements in the new shape, in its dtype.
+
+    Raises
+    ------
+    ValueError
+        Dimensions repeat.
 
     Examples
     --------
@@ -259,6 +356,16 @@ def expand_dims(array: Any, dimensions: Sequence[int]) -> Any:
 def squeeze(array: Any, dimensions: Sequence[int]) -> Any:
     """The array without the given axes, which have extent 1.
 
+    Returns
+    -------
+    Array
+        The operand's elements in the new shape, in its dtype.
+
+    Raises
+    ------
+    ValueError
+        An axis has another extent than 1.
+
     Examples
     --------
     >>> import numpy as np
@@ -277,6 +384,16 @@ def squeeze(array: Any, dimensions: Sequence[int]) -> Any:
 
 def collapse(operand: Any, start_dimension: int, stop_dimension: int | None = None) -> Any:
     """The array with consecutive axes made one.
+
+    Returns
+    -------
+    Array
+        The operand's elements in the new shape, in its dtype.
+
+    Raises
+    ------
+    ValueError
+        The axes are none.
 
     Examples
     --------
@@ -302,6 +419,11 @@ def _range(start: int | None, stop: int | None, n: int) -> tuple[int, int]:
 def transpose(operand: Any, permutation: Sequence[int]) -> Any:
     """The array with its axes in another order.
 
+    Returns
+    -------
+    Array
+        The operand's elements in the new shape, in its dtype.
+
     Examples
     --------
     >>> import numpy as np
@@ -321,6 +443,11 @@ def _transposed(x: Any, order: Shape, name: str) -> Any:
 
 def rev(operand: Any, dimensions: Sequence[int]) -> Any:
     """The array with elements in reverse order along axes.
+
+    Returns
+    -------
+    Array
+        The operand's elements in the new shape, in its dtype.
 
     Examples
     --------
@@ -347,15 +474,28 @@ def _part(x: Any, start: int, stop: int, axis: int) -> Any:
 def concatenate(operands: Sequence[Any], dimension: int) -> Any:
     """Arrays of one dtype joined along an axis.
 
+    Returns
+    -------
+    Array
+        The parts along the axis, in their dtype.
+
+    Raises
+    ------
+    ValueError
+        There are no arrays.
+    TypeError
+        Shapes do not fit.
+
     Examples
     --------
     >>> import numpy as np
     >>> concatenate([np.zeros(1), np.ones(2)], 0)
     Array([0., 1., 1.])
     """
-    parts = same_dtype("concatenate", *operands, tip="concatenate")
-    if not parts:
+    operands = tuple(operands)
+    if not operands:
         raise ValueError(f"lax.concatenate requires a non-empty sequence of arrays{at_line()}")
+    parts = same_dtype("concatenate", *operands, tip="concatenate")
     shapes = [type_of(x).shape for x in parts]
     along, ndim = _operator.index(dimension), len(shapes[0])
     if len(set(map(len, shapes))) > 1 or not 0 <= along < ndim:
@@ -367,6 +507,18 @@ def concatenate(operands: Sequence[Any], dimension: int) -> Any:
 
 def stack(operands: Sequence[Any], axis: int = 0) -> Any:
     """Arrays of one dtype and shape joined along a new axis.
+
+    Returns
+    -------
+    Array
+        The parts along the axis, in their dtype.
+
+    Raises
+    ------
+    ValueError
+        There are no arrays.
+    TypeError
+        Shapes differ.
 
     Examples
     --------
@@ -387,6 +539,11 @@ def stack(operands: Sequence[Any], axis: int = 0) -> Any:
 def unstack(x: Any, axis: int = 0) -> tuple[Any, ...]:
     """The arrays that lie along an axis.
 
+    Returns
+    -------
+    tuple of Array
+        The slices, without the axis.
+
     Examples
     --------
     >>> import numpy as np
@@ -400,6 +557,16 @@ def unstack(x: Any, axis: int = 0) -> tuple[Any, ...]:
 
 def split(operand: Any, sizes: Sequence[int], axis: int = 0) -> list[Any]:
     """Parts of the given sizes, in order, which must add up to the extent of the axis.
+
+    Returns
+    -------
+    list of Array
+        The parts, in the dtype of the operand.
+
+    Raises
+    ------
+    ValueError
+        The sizes do not add up to the extent.
 
     Examples
     --------
@@ -418,6 +585,16 @@ def split(operand: Any, sizes: Sequence[int], axis: int = 0) -> list[Any]:
 
 def tile(operand: Any, reps: Sequence[int]) -> Any:
     """The array repeated as blocks, `reps` times along each axis.
+
+    Returns
+    -------
+    Array
+        The operand's elements in the new shape, in its dtype.
+
+    Raises
+    ------
+    ValueError
+        `reps` has another length than the shape.
 
     Examples
     --------
@@ -438,6 +615,16 @@ def pad(operand: Any, padding_value: Any, padding_config: Sequence[tuple[int, in
     """The array with a border, and with gaps between its elements: (low, high, interior) for each axis.
 
     Negative numbers at the ends cut off.
+
+    Returns
+    -------
+    Array
+        In the operand's dtype; each extent n becomes low + high + n + (n - 1) · interior.
+
+    Raises
+    ------
+    ValueError
+        The padding is no scalar, the configuration does not fit the axes, or less than nothing would be left.
 
     Examples
     --------

@@ -77,6 +77,16 @@ def slice(
     strides
         The steps, 1 by default.
 
+    Returns
+    -------
+    Array
+        The operand's shape but for the extents of the window, in its dtype.
+
+    Raises
+    ------
+    TypeError
+        The places do not lie in the array.
+
     Examples
     --------
     >>> import numpy as np
@@ -102,6 +112,11 @@ operator_index = operator.index
 def slice_in_dim(operand: Any, start_index: int | None, limit_index: int | None, stride: int = 1, axis: int = 0) -> Any:
     """`slice` along one axis; negative places count from the end, None is the first or last.
 
+    Returns
+    -------
+    Array
+        The operand's shape but for the extents of the window, in its dtype.
+
     Examples
     --------
     >>> import numpy as np
@@ -124,6 +139,16 @@ def slice_in_dim(operand: Any, start_index: int | None, limit_index: int | None,
 
 def index_in_dim(operand: Any, index: int, axis: int = 0, keepdims: bool = True) -> Any:
     """One known place along an axis, which stays with extent 1 if `keepdims`.
+
+    Returns
+    -------
+    Array
+        The operand's shape with the extent 1 along the axis, or without it, in the operand's dtype.
+
+    Raises
+    ------
+    IndexError
+        The index is out of bounds.
 
     Examples
     --------
@@ -178,6 +203,16 @@ def dynamic_slice(operand: Any, start_indices: Any, slice_sizes: Sequence[int]) 
     slice_sizes
         The extents of the window.
 
+    Returns
+    -------
+    Array
+        Of shape `slice_sizes`, in the operand's dtype.
+
+    Raises
+    ------
+    TypeError
+        The sizes do not fit the array.
+
     Examples
     --------
     >>> import numpy as np
@@ -202,6 +237,11 @@ def _one_axis(operand: Any, start: Any, axis: int) -> list[Any]:
 def dynamic_slice_in_dim(operand: Any, start_index: Any, slice_size: int, axis: int = 0) -> Any:
     """`dynamic_slice` along one axis.
 
+    Returns
+    -------
+    Array
+        The operand's shape but for the extents of the window, in its dtype.
+
     Examples
     --------
     >>> import numpy as np
@@ -217,6 +257,11 @@ def dynamic_slice_in_dim(operand: Any, start_index: Any, slice_size: int, axis: 
 
 def dynamic_index_in_dim(operand: Any, index: Any, axis: int = 0, keepdims: bool = True) -> Any:
     """One place along an axis, which may be traced; beyond an end, the last one before it.
+
+    Returns
+    -------
+    Array
+        The operand's shape with the extent 1 along the axis, or without it, in the operand's dtype.
 
     Examples
     --------
@@ -240,6 +285,16 @@ def dynamic_update_slice(operand: Any, update: Any, start_indices: Any) -> Any:
         Arrays of one dtype and as many axes; `update` is no larger along any.
     start_indices
         As in `dynamic_slice`: a window that would reach over an end is moved to where it fits.
+
+    Returns
+    -------
+    Array
+        Of the operand's shape and dtype.
+
+    Raises
+    ------
+    TypeError
+        The update does not fit the operand, or their dtypes differ.
 
     Notes
     -----
@@ -270,6 +325,11 @@ def dynamic_update_slice(operand: Any, update: Any, start_indices: Any) -> Any:
 def dynamic_update_slice_in_dim(operand: Any, update: Any, start_index: Any, axis: int) -> Any:
     """`dynamic_update_slice` along one axis.
 
+    Returns
+    -------
+    Array
+        Of the operand's shape and dtype.
+
     Examples
     --------
     >>> import numpy as np
@@ -285,6 +345,11 @@ def dynamic_update_slice_in_dim(operand: Any, update: Any, start_index: Any, axi
 
 def dynamic_update_index_in_dim(operand: Any, update: Any, index: Any, axis: int) -> Any:
     """One place along an axis replaced; `update` has that axis with extent 1, or not at all.
+
+    Returns
+    -------
+    Array
+        Of the operand's shape and dtype.
 
     Examples
     --------
@@ -304,6 +369,11 @@ def dynamic_update_index_in_dim(operand: Any, update: Any, index: Any, axis: int
 
 def index_take(src: Any, idxs: Sequence[Any], axes: Sequence[int]) -> Any:
     """Elements of several axes at once: index arrays of one shape, taken modulo the extents.
+
+    Returns
+    -------
+    Array
+        The index arrays' shape, then the axes that are left, in the dtype of `src`.
 
     Examples
     --------

@@ -82,6 +82,11 @@ def custom_linear_solve(
     has_aux
         Whether the solvers return ``(x, aux)``.
 
+    Returns
+    -------
+    pytree of Array
+        The structure, shapes and dtypes of `b`; with `has_aux` a pair of that and what `solve` hands out besides.
+
     Raises
     ------
     TypeError
@@ -194,6 +199,12 @@ def custom_root(
         ``lambda g, y: y / g(1.0)`` for numbers.
     has_aux
         Whether `solve` returns a pair.
+
+    Returns
+    -------
+    pytree of Array
+        The structure, shapes and dtypes of `initial_guess`; with `has_aux` a pair of that and what `solve` hands out
+        besides.
 
     Examples
     --------

@@ -77,6 +77,11 @@ def sort(operand: Any, dimension: int = -1, is_stable: bool = True, num_keys: in
 def sort_key_val(keys: Any, values: Any, dimension: int = -1, is_stable: bool = True) -> tuple[Any, Any]:
     """Sort keys along an axis, and put values in the same order.
 
+    Returns
+    -------
+    tuple of Array
+        Keys and values, with the shapes and dtypes they came with.
+
     Examples
     --------
     >>> import numpy as np
@@ -131,6 +136,11 @@ def approx_max_k(
 ) -> tuple[Any, Any]:
     """As `top_k` along `reduction_dimension`: exact, whatever the other arguments say.
 
+    Returns
+    -------
+    tuple of Array
+        Values in the dtype of `operand`, and int32 positions; both have the extent `k` along the axis.
+
     Examples
     --------
     >>> import numpy as np
@@ -150,6 +160,11 @@ def approx_min_k(
     aggregate_to_topk: bool = True,
 ) -> tuple[Any, Any]:
     """The `k` smallest elements, the smallest first, and where they stand: exact.
+
+    Returns
+    -------
+    tuple of Array
+        Values in the dtype of `operand`, and int32 positions; both have the extent `k` along the axis.
 
     Examples
     --------

@@ -60,6 +60,11 @@ def reduce_window(
     base_dilation, window_dilation
         Distances between neighbouring elements of the array and of the window.
 
+    Returns
+    -------
+    Array
+        The shape that `reduce_window_shape_tuple` gives, in the operand's dtype; for a tuple of operands a tuple.
+
     Raises
     ------
     TypeError, ValueError
@@ -103,6 +108,11 @@ def reduce_window_shape_tuple(
     window_dilation: Sequence[int] | None = None,
 ) -> Ints:
     """The shape of what `reduce_window` gives.
+
+    Returns
+    -------
+    tuple of int
+        The shape.
 
     Examples
     --------

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.errors import at_line
+from funcgrad.lax._arguments import public
 from funcgrad.ops import complex as cx
 from funcgrad.ops.linalg import factorizations, reflections, solves, spectral
 from funcgrad.ops.linalg.matrices import H, T, hermitian, rows_of
@@ -17,6 +18,7 @@ from funcgrad.ops.shape import pad, reshape
 from funcgrad.trace.frame import type_of
 
 
+@public
 def cholesky(x: Any, *, symmetrize_input: bool = True) -> Any:
     """The lower Cholesky factor.
 
@@ -27,6 +29,11 @@ def cholesky(x: Any, *, symmetrize_input: bool = True) -> Any:
     symmetrize_input
         Whether the Hermitian part is taken first; otherwise the lower triangle is read.
 
+    Returns
+    -------
+    Array
+        A triangle of the argument's shape and dtype.
+
     Raises
     ------
     numpy.linalg.LinAlgError
@@ -36,20 +43,26 @@ def cholesky(x: Any, *, symmetrize_input: bool = True) -> Any:
     --------
     >>> import numpy as np
     >>> cholesky(np.array([[4.0, 2.0], [2.0, 5.0]]))
-    array([[2., 0.],
+    Array([[2., 0.],
            [1., 2.]])
     """
     return factorizations.cholesky(hermitian(x) if symmetrize_input else x)
 
 
+@public
 def cholesky_update(r_matrix: Any, w_vector: Any) -> Any:
     """The upper factor of ``R.T @ R + w @ w.T`` from R: that of R with w as one more row.
+
+    Returns
+    -------
+    Array
+        A triangle of the argument's shape and dtype.
 
     Examples
     --------
     >>> import numpy as np
     >>> cholesky_update(np.array([[3.0]]), np.array([4.0]))
-    array([[5.]])
+    Array([[5.]])
     """
     shape = type_of(r_matrix).shape
     row = reshape(w_vector, shape=(*shape[:-2], 1, shape[-1]))
@@ -58,14 +71,20 @@ def cholesky_update(r_matrix: Any, w_vector: Any) -> Any:
     return T(T(r) * rows_of(signs, shape))
 
 
+@public
 def eig(x: Any, *, compute_left_eigenvectors: bool = True, compute_right_eigenvectors: bool = True) -> list[Any]:
     """Eigenvalues, left and right eigenvectors (those that are asked for) of general matrices; always complex.
+
+    Returns
+    -------
+    list of Array
+        Complex: eigenvalues of shape (..., n), and matrices (..., n, n) whose columns are vectors.
 
     Examples
     --------
     >>> import numpy as np
     >>> eig(np.diag([1.0, 2.0]), compute_left_eigenvectors=False)[0]
-    array([1.+0.j, 2.+0.j])
+    Array([1.+0.j, 2.+0.j])
     """
     if not (compute_left_eigenvectors or compute_right_eigenvectors):
         return list(spectral.eig(x, compute_vectors=False))
@@ -77,79 +96,115 @@ def eig(x: Any, *, compute_left_eigenvectors: bool = True, compute_right_eigenve
     return [*found, right] if compute_right_eigenvectors else found
 
 
+@public
 def eigh(
     x: Any, *, lower: bool = True, symmetrize_input: bool = True, sort_eigenvalues: bool = True
 ) -> tuple[Any, Any]:
     """Eigenvectors and eigenvalues (in this order) of Hermitian matrices.
 
+    Returns
+    -------
+    tuple of Array
+        Vectors as columns, (..., n, n), in the dtype of `x`, and eigenvalues, (..., n), floats in ascending order.
+
     Examples
     --------
     >>> import numpy as np
     >>> eigh(np.diag([2.0, 1.0]))[1]
-    array([1., 2.])
+    Array([1., 2.])
     """
     x = hermitian(x) if symmetrize_input else x if lower else H(x)
     w, v = spectral.eigh(x, compute_vectors=True)
     return v, w
 
 
+@public
 def hessenberg(a: Any) -> tuple[Any, Any]:
     """Similar matrices with one diagonal below the main one, in LAPACK's form: reflections below, and their factors.
+
+    Returns
+    -------
+    tuple of Array
+        Of shapes (..., n, n) and (..., n - 1), in the dtype of `a`.
 
     Examples
     --------
     >>> import numpy as np
     >>> hessenberg(np.eye(3))[1]
-    array([0., 0.])
+    Array([0., 0.])
     """
     return reflections.hessenberg(a)  # type: ignore[no-any-return]
 
 
+@public
 def householder_product(a: Any, taus: Any) -> Any:
     """The first columns of the product of the reflections that LAPACK keeps in `a` and `taus`.
+
+    Returns
+    -------
+    Array
+        Of the shape and dtype of `a`.
 
     Examples
     --------
     >>> import numpy as np
     >>> householder_product(np.zeros((2, 2)), np.array([2.0, 0.0]))
-    array([[-1.,  0.],
+    Array([[-1.,  0.],
            [-0.,  1.]])
     """
     return reflections.householder_product(a, taus)
 
 
+@public
 def lu(x: Any) -> tuple[Any, Any, Any]:
     """Both triangular factors in one matrix, LAPACK's pivots (from 0), and the permutation of rows.
+
+    Returns
+    -------
+    tuple of Array
+        Of the shape and dtype of `x`; int32 of shape (..., min(m, n)); int32 of shape (..., m).
 
     Examples
     --------
     >>> import numpy as np
     >>> lu(np.array([[1.0, 2.0], [2.0, 2.0]]))[2]
-    array([1, 0], dtype=int32)
+    Array([1, 0], dtype=int32)
     """
     return factorizations.lu(x)  # type: ignore[no-any-return]
 
 
+@public
 def lu_pivots_to_permutation(pivots: Any, permutation_size: int) -> Any:
     """The permutation that successive exchanges of rows make.
+
+    Returns
+    -------
+    Array
+        int32, of shape (..., permutation_size).
 
     Examples
     --------
     >>> import numpy as np
     >>> lu_pivots_to_permutation(np.array([2, 2], np.int32), 3)
-    array([2, 0, 1], dtype=int32)
+    Array([2, 0, 1], dtype=int32)
     """
     return factorizations.lu_pivots_to_permutation(pivots, size=permutation_size)
 
 
+@public
 def ormqr(a: Any, taus: Any, c: Any, *, left: bool = True, transpose: bool = False) -> Any:
     """The product of `c` and the square Q of reflections (``Q @ c``, ``c @ Q``, or with ``Q^H``).
+
+    Returns
+    -------
+    Array
+        Of the shape and dtype of `c`.
 
     Examples
     --------
     >>> import numpy as np
     >>> ormqr(np.zeros((2, 1)), np.array([2.0]), np.eye(2))
-    array([[-1.,  0.],
+    Array([[-1.,  0.],
            [ 0.,  1.]])
     """
     *lead, m, n = type_of(a).shape
@@ -161,61 +216,93 @@ def ormqr(a: Any, taus: Any, c: Any, *, left: bool = True, transpose: bool = Fal
     return q @ c if left else c @ q
 
 
+@public
 def qr(x: Any, *, pivoting: bool = False, full_matrices: bool = True) -> tuple[Any, Any]:
     """Orthonormal columns and a triangle.
+
+    Returns
+    -------
+    tuple of Array
+        Q and R in the dtype of `x`: of shapes (..., m, m) and (..., m, n), or with k = min(m, n) for m and m's place
+        unless `full_matrices`.
+
+    Raises
+    ------
+    TypeError
+        `pivoting` is asked for.
 
     Examples
     --------
     >>> import numpy as np
     >>> qr(np.array([[3.0], [4.0]]), full_matrices=False)[1]
-    array([[-5.]])
+    Array([[-5.]])
     """
     if pivoting:
         raise TypeError(f"qr: pivoting=True is not supported: use svd for the rank of a matrix{at_line()}")
     return factorizations.qr(x, full_matrices=full_matrices)  # type: ignore[no-any-return]
 
 
-def schur(x: Any, *, compute_schur_vectors: bool = True) -> tuple[Any, Any]:
+@public
+def schur(x: Any, *, compute_schur_vectors: bool = True) -> tuple[Any, ...]:
     """The (real, for real matrices) triangular form and its orthonormal basis; no derivative.
+
+    Returns
+    -------
+    tuple of Array
+        T and the vectors (T alone without `compute_schur_vectors`), of the shape and dtype of `x`.
 
     Examples
     --------
     >>> import numpy as np
     >>> schur(np.array([[1.0, 2.0], [0.0, 3.0]]))[0]
-    array([[1., 2.],
+    Array([[1., 2.],
            [0., 3.]])
     """
-    return spectral.schur(x)  # type: ignore[no-any-return]
+    form, vectors = spectral.schur(x)
+    return (form, vectors) if compute_schur_vectors else (form,)
 
 
+@public
 def svd(x: Any, *, full_matrices: bool = True, compute_uv: bool = True) -> Any:
     """The singular value decomposition, or only its values.
+
+    Returns
+    -------
+    tuple of Array
+        U, the singular values (floats, descending) and Vh; only the values without `compute_uv`.
 
     Examples
     --------
     >>> import numpy as np
     >>> svd(np.diag([1.0, 2.0]), compute_uv=False)
-    array([2., 1.])
+    Array([2., 1.])
     """
     out = spectral.svd(x, full_matrices=full_matrices, compute_uv=compute_uv)
     return out if compute_uv else out[0]
 
 
+@public
 def symmetric_product(
     a_matrix: Any, c_matrix: Any, *, alpha: float = 1.0, beta: float = 0.0, symmetrize_output: bool = False
 ) -> Any:
     """``alpha * a @ a.T + beta * c`` (all of it: it is symmetric whether or not `symmetrize_output` asks for it).
 
+    Returns
+    -------
+    Array
+        Of shape (..., n, n), in the dtype of `a_matrix`.
+
     Examples
     --------
     >>> import numpy as np
     >>> symmetric_product(np.array([[1.0], [2.0]]), np.zeros((2, 2)))
-    array([[1., 2.],
+    Array([[1., 2.],
            [2., 4.]])
     """
     return alpha * (a_matrix @ T(a_matrix)) + beta * c_matrix
 
 
+@public
 def triangular_solve(
     a: Any,
     b: Any,
@@ -228,11 +315,16 @@ def triangular_solve(
 ) -> Any:
     """x with ``op(a) @ x = b``, or ``x @ op(a) = b``; a zero on the diagonal gives infinities and NaN.
 
+    Returns
+    -------
+    Array
+        Of the shape and dtype of `b`.
+
     Examples
     --------
     >>> import numpy as np
     >>> triangular_solve(np.array([[2.0, 0.0], [1.0, 1.0]]), np.array([4.0, 3.0]), left_side=True, lower=True)
-    array([2., 1.])
+    Array([2., 1.])
     """
     shape = type_of(b).shape
     flat = len(shape) == type_of(a).ndim - 1
@@ -249,26 +341,38 @@ def triangular_solve(
     return reshape(x, shape=shape) if flat else x
 
 
+@public
 def tridiagonal(a: Any, *, lower: bool = True) -> tuple[Any, Any, Any, Any]:
     """A Hermitian matrix as a similar tridiagonal one: reflections, diagonal, off-diagonal, their factors.
+
+    Returns
+    -------
+    tuple of Array
+        Of shapes (..., n, n), (..., n), (..., n - 1) and (..., n - 1); diagonals are floats.
 
     Examples
     --------
     >>> import numpy as np
     >>> tridiagonal(np.array([[1.0, 2.0], [2.0, 3.0]]))[2]
-    array([2.])
+    Array([2.])
     """
     return reflections.tridiagonal(a, lower=lower)  # type: ignore[no-any-return]
 
 
+@public
 def tridiagonal_solve(dl: Any, d: Any, du: Any, b: Any) -> Any:
     """x with the tridiagonal matrix times x = b; ``dl[0]`` and ``du[-1]`` are not read.
+
+    Returns
+    -------
+    Array
+        Of the shape and dtype of `b`.
 
     Examples
     --------
     >>> import numpy as np
     >>> tridiagonal_solve(np.zeros(2), np.array([2.0, 4.0]), np.zeros(2), np.array([[2.0], [4.0]]))
-    array([[1.],
+    Array([[1.],
            [1.]])
     """
     return solves.tridiagonal_solve(dl, d, du, b)

@@ -70,6 +70,13 @@ def softmax_cross_entropy(
 def safe_softmax_cross_entropy(logits: Any, labels: Any) -> Any:
     """`softmax_cross_entropy` over the last axis, which is safe here too; optax's name.
 
+    Returns
+    -------
+    Array
+        The scores' shape without the last axis; floats.
+
+    Examples
+    --------
     >>> safe_softmax_cross_entropy([0.0, 0.0, -float("inf")], [1.0, 0.0, 0.0])
     Array(0.69314718)
     """
@@ -107,6 +114,11 @@ def smooth_labels(labels: Any, alpha: Any, *, axis: Any = -1, where: Any = None)
         The axis of the classes, several, or None for all.
     where
         Which classes count.
+
+    Returns
+    -------
+    Array
+        Of the shape and float dtype of the labels.
 
     Examples
     --------
@@ -220,6 +232,13 @@ def _classes_together(logits: Any, labels: Any, where: Any, axis: Any) -> tuple[
 def poly_loss_cross_entropy(logits: Any, labels: Any, *, epsilon: Any = 2.0, axis: Any = -1, where: Any = None) -> Any:
     """`softmax_cross_entropy` plus ε (1 - the probability of the right class) (Leng et al. 2022).
 
+    Returns
+    -------
+    Array
+        The logits' shape without the axis; floats.
+
+    Examples
+    --------
     >>> poly_loss_cross_entropy([0.0, 0.0], [1.0, 0.0])
     Array(1.69314718)
     """
@@ -243,6 +262,11 @@ def softmax_focal_loss(logits: Any, labels: Any, *, gamma: Any = 2.0, axis: int 
         How little examples count that are classified well; 0 is the cross-entropy.
     axis
         The axis of the classes.
+
+    Returns
+    -------
+    Array
+        The logits' shape without the axis; floats.
 
     Examples
     --------
@@ -275,6 +299,11 @@ def sigmoid_binary_cross_entropy(logits: Any, labels: Any) -> Any:
         x: floats.
     labels
         y: 0 and 1, or probabilities; they broadcast with the logits.
+
+    Returns
+    -------
+    Array
+        A loss for each element, in the float dtype of the logits.
 
     Examples
     --------
@@ -310,6 +339,11 @@ def sigmoid_focal_loss(logits: Any, labels: Any, *, alpha: Any = None, gamma: An
     gamma
         How little examples count that are classified well.
 
+    Returns
+    -------
+    Array
+        A loss for each element, in the float dtype of the logits.
+
     Examples
     --------
     >>> sigmoid_focal_loss([0.0], [1])
@@ -330,6 +364,13 @@ def sigmoid_focal_loss(logits: Any, labels: Any, *, alpha: Any = None, gamma: An
 def hinge_loss(predictor_outputs: Any, targets: Any) -> Any:
     """max(0, 1 - outputs · targets), for targets -1 and 1.
 
+    Returns
+    -------
+    Array
+        A loss for each element, in the float dtype of the predictions and targets.
+
+    Examples
+    --------
     >>> hinge_loss([0.5, -0.5], [1, 1])
     Array([0.5, 1.5])
     """
@@ -341,6 +382,13 @@ def hinge_loss(predictor_outputs: Any, targets: Any) -> Any:
 def perceptron_loss(predictor_outputs: Any, targets: Any) -> Any:
     """max(0, -outputs · targets), for targets -1 and 1 (Rosenblatt 1958).
 
+    Returns
+    -------
+    Array
+        A loss for each element, in the float dtype of the predictions and targets.
+
+    Examples
+    --------
     >>> perceptron_loss([0.5, -0.5], [1, 1])
     Array([0. , 0.5])
     """
@@ -355,6 +403,13 @@ def sparsemax_loss(logits: Any, labels: Any) -> Any:
     """``sparse_plus`` of -x for the label 1 and of x for 0: the loss whose prediction is `nn.sparse_sigmoid`
     (Blondel et al. 2020, section 4.4).
 
+    Returns
+    -------
+    Array
+        A loss for each element, in the float dtype of the logits.
+
+    Examples
+    --------
     >>> sparsemax_loss([0.0, 2.0], [1, 1])
     Array([0.25, 0.  ])
     """

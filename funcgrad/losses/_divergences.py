@@ -25,6 +25,11 @@ def kl_divergence(log_predictions: Any, targets: Any, axis: Any = -1, where: Any
     where
         Which elements count.
 
+    Returns
+    -------
+    Array
+        The predictions' shape without the axis; floats.
+
     Examples
     --------
     >>> import numpy as np
@@ -45,6 +50,13 @@ def _divergence(log_p: Any, q: Any, axis: Any, where: Any) -> Any:
 def kl_divergence_with_log_targets(log_predictions: Any, log_targets: Any, axis: Any = -1, where: Any = None) -> Any:
     """`kl_divergence` of targets that are logarithms too.
 
+    Returns
+    -------
+    Array
+        The predictions' shape without the axis; floats.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> kl_divergence_with_log_targets(np.log([0.5, 0.5]), [0.0, -float("inf")])
     Array(0.69314718)
@@ -60,6 +72,13 @@ def kl_divergence_with_log_targets(log_predictions: Any, log_targets: Any, axis:
 def generalized_kl_divergence(log_predictions: Any, targets: Any, axis: Any = -1, where: Any = None) -> Any:
     """`kl_divergence` for measures that do not add up to 1: plus Σ (predictions - targets) (Bregman 1967).
 
+    Returns
+    -------
+    Array
+        The predictions' shape without the axis; floats.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> generalized_kl_divergence(np.log([1.0, 1.0]), [1.0, 2.0])
     Array(0.38629436)

@@ -33,6 +33,13 @@ def multiclass_hinge_loss(scores: Any, labels: Any) -> Any:
     """max over classes of (score + 1, but + 0 for the right class), less the right class's score
     (Crammer and Singer 2001).
 
+    Returns
+    -------
+    Array
+        The scores' shape without the last axis; floats.
+
+    Examples
+    --------
     >>> multiclass_hinge_loss([[2.0, 1.5, 0.0]], [0])
     Array([0.5])
     """
@@ -45,6 +52,13 @@ def multiclass_hinge_loss(scores: Any, labels: Any) -> Any:
 def multiclass_perceptron_loss(scores: Any, labels: Any) -> Any:
     """The largest score less that of the right class (Collins 2002).
 
+    Returns
+    -------
+    Array
+        The scores' shape without the last axis; floats.
+
+    Examples
+    --------
     >>> multiclass_perceptron_loss([[2.0, 1.5, 0.0]], [1])
     Array([0.5])
     """
@@ -63,6 +77,11 @@ def multiclass_sparsemax_loss(scores: Any, labels: Any) -> Any:
         Floats, of shape (..., classes).
     labels
         The right classes: integers, of the shape of `scores` without its last axis.
+
+    Returns
+    -------
+    Array
+        The scores' shape without the last axis; floats.
 
     Examples
     --------
@@ -106,6 +125,11 @@ def ranking_softmax_loss(
     reduce_fn
         What makes one number of the lists' losses, with a keyword `where`; None for all of them. The mean of no
         list is 0.
+
+    Returns
+    -------
+    Array
+        One float, or with ``reduce_fn=None`` one for each list.
 
     Examples
     --------
@@ -155,6 +179,11 @@ def triplet_margin_loss(
     eps
         Keeps the root's derivative finite.
 
+    Returns
+    -------
+    Array
+        The anchors' shape without the axis; floats.
+
     Examples
     --------
     >>> triplet_margin_loss([[0.0, 0.0]], [[0.1, 0.1]], [[1.0, 0.0]])
@@ -179,6 +208,16 @@ def ntxent(embeddings: Any, labels: Any, temperature: Any = 0.07) -> Any:
         Integers, of shape (examples,).
     temperature
         Divides the similarities.
+
+    Returns
+    -------
+    Array
+        One float.
+
+    Raises
+    ------
+    ValueError
+        Embeddings and labels do not fit.
 
     Examples
     --------

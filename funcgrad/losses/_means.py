@@ -25,6 +25,11 @@ def weighted_mean(values: Any, weights: Any = None, where: Any = None, axis: Any
     axis
         An axis, several, or None for all.
 
+    Returns
+    -------
+    Array
+        One float, or the shape without `axis`.
+
     Examples
     --------
     >>> import numpy as np

@@ -29,6 +29,11 @@ def squared_error(predictions: Any, targets: Any = None) -> Any:
     predictions, targets
         Floats of one shape; no targets are zeros.
 
+    Returns
+    -------
+    Array
+        A loss for each element, in the float dtype of the predictions and targets.
+
     Examples
     --------
     >>> squared_error([1.0, 3.0], [1.0, 1.0])
@@ -42,6 +47,13 @@ def squared_error(predictions: Any, targets: Any = None) -> Any:
 def l2_loss(predictions: Any, targets: Any = None) -> Any:
     """Half of the `squared_error`, so that its derivative is the error.
 
+    Returns
+    -------
+    Array
+        A loss for each element, in the float dtype of the predictions and targets.
+
+    Examples
+    --------
     >>> l2_loss([1.0, 3.0], [1.0, 1.0])
     Array([0., 2.])
     """
@@ -53,6 +65,13 @@ def l2_loss(predictions: Any, targets: Any = None) -> Any:
 def absolute_error(predictions: Any, targets: Any = None) -> Any:
     """abs(predictions - targets), element by element; its mean is the mean absolute error. The derivative at 0 is 0.
 
+    Returns
+    -------
+    Array
+        A loss for each element, in the float dtype of the predictions and targets.
+
+    Examples
+    --------
     >>> absolute_error([1.0, 3.0], [1.0, 1.0])
     Array([0., 2.])
     """
@@ -71,6 +90,11 @@ def huber_loss(predictions: Any, targets: Any = None, *, delta: Any = 1.0) -> An
     delta
         Where the line begins; the derivative is the error clipped to [-delta, delta].
 
+    Returns
+    -------
+    Array
+        A loss for each element, in the float dtype of the predictions and targets.
+
     Examples
     --------
     >>> huber_loss([0.5, 3.0])
@@ -86,6 +110,13 @@ def huber_loss(predictions: Any, targets: Any = None, *, delta: Any = 1.0) -> An
 def log_cosh(predictions: Any, targets: Any = None) -> Any:
     """log(cosh(predictions - targets)): about half of the square for small errors, ``abs(error) - log(2)`` for large.
 
+    Returns
+    -------
+    Array
+        A loss for each element, in the float dtype of the predictions and targets.
+
+    Examples
+    --------
     >>> log_cosh([0.0, 1e-9, 1e9])
     Array([0.00000000e+00, 5.00000000e-19, 9.99999999e+08])
     """
@@ -103,6 +134,13 @@ def quantile_loss(predictions: Any, targets: Any = None, *, quantile: Any = 0.5)
     """The pinball loss: ``quantile * e`` for e = targets - predictions >= 0, ``(quantile - 1) * e`` else
     (Koenker and Bassett 1978). Its mean is least at the targets' quantile.
 
+    Returns
+    -------
+    Array
+        A loss for each element, in the float dtype of the predictions and targets.
+
+    Examples
+    --------
     >>> quantile_loss([0.0, 0.0], [1.0, -1.0], quantile=0.9)
     Array([0.9, 0.1])
     """
@@ -128,6 +166,11 @@ def poisson_nll_loss(
         Whether to add Stirling's approximation of log(targets!) for targets above 1.
     epsilon
         Keeps the logarithm of a rate from -inf.
+
+    Returns
+    -------
+    Array
+        A loss for each element, in the float dtype of the predictions and targets.
 
     Examples
     --------
@@ -162,6 +205,11 @@ def gaussian_nll_loss(
     full
         Whether to add the constant log(2π) / 2.
 
+    Returns
+    -------
+    Array
+        A loss for each element, in the float dtype of the predictions and targets.
+
     Examples
     --------
     >>> gaussian_nll_loss([0.0], [2.0], [1.0])
@@ -191,6 +239,11 @@ def cosine_similarity(predictions: Any, targets: Any, *, epsilon: Any = 0.0, axi
     where
         Which elements count.
 
+    Returns
+    -------
+    Array
+        The predictions' shape without the axis; floats.
+
     Examples
     --------
     >>> cosine_similarity([1.0, 0.0], [3.0, 4.0])
@@ -204,6 +257,13 @@ def cosine_similarity(predictions: Any, targets: Any, *, epsilon: Any = 0.0, axi
 def cosine_distance(predictions: Any, targets: Any, *, epsilon: Any = 0.0, axis: Any = -1, where: Any = None) -> Any:
     """One less the `cosine_similarity`.
 
+    Returns
+    -------
+    Array
+        The predictions' shape without the axis; floats.
+
+    Examples
+    --------
     >>> cosine_distance([1.0, 0.0], [0.0, 4.0])
     Array(1.)
     """

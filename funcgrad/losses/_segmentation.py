@@ -54,6 +54,16 @@ def dice_loss(
     axis
         The axes of places (default: all but the first and the last).
 
+    Returns
+    -------
+    Array
+        A loss for each example (`dice_loss` with ``reduction="none"``: and each class); floats.
+
+    Raises
+    ------
+    ValueError
+        `reduction` is something else.
+
     Examples
     --------
     >>> dice_loss([[[0.0], [0.0]]], [[[1.0], [0.0]]])  # 1 - (0.5 + 1) / (0.5 + 0.5 * (1 - 0.5) + 0.5 * (1 - 0.5) + 1)
@@ -92,6 +102,13 @@ def multiclass_generalized_dice_loss(
 ) -> Any:
     """The mean of `dice_loss`, each class weighted by the inverse square of its frequency (Sudre et al. 2017).
 
+    Returns
+    -------
+    Array
+        A loss for each example (`dice_loss` with ``reduction="none"``: and each class); floats.
+
+    Examples
+    --------
     >>> multiclass_generalized_dice_loss([[[0.0, 0.0], [0.0, 0.0]]], [[[1.0, 0.0], [0.0, 1.0]]])
     Array(0.25)
     """
@@ -117,6 +134,13 @@ def multiclass_generalized_dice_loss(
 def binary_dice_loss(predictions: Any, targets: Any, *, smooth: Any = 1.0, apply_sigmoid: bool = True) -> Any:
     """`dice_loss` of one class, with or without an axis of extent 1 for it.
 
+    Returns
+    -------
+    Array
+        A loss for each example (`dice_loss` with ``reduction="none"``: and each class); floats.
+
+    Examples
+    --------
     >>> binary_dice_loss([[0.0, 0.0]], [[1.0, 0.0]])  # 1 - (0.5 + 1) / (0.5 + 0.5 * (1 - 0.5) + 0.5 * (1 - 0.5) + 1)
     Array([0.25])
     """

@@ -72,6 +72,13 @@ def ctc_loss_with_forward_probs(
 
     The first are those of a blank after n labels, the second those of label n, at each time.
 
+    Returns
+    -------
+    tuple of Array
+        Losses of shape (B,), and the two arrays of logarithms; floats.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> parts = ctc_loss_with_forward_probs(np.zeros((1, 2, 2)), np.zeros((1, 2)), np.array([[1]]), np.zeros((1, 1)))
     >>> [part.shape for part in parts]

@@ -90,8 +90,12 @@ def split(program: Program) -> Program:
     variables = (*program.inputs, *program.constants, *(v for e in program.equations for v in e.outputs))
     if not any(a.type.dtype.kind in "cV" for a in (*variables, *program.outputs)):
         return program
-    with Builder() as builder:
-        return simplify(_Splitter(builder).run(program))
+    outer = running.builders, running.level
+    try:
+        with Builder() as builder:
+            return simplify(_Splitter(builder).run(program))
+    finally:  # as in `trace`
+        running.builders, running.level = outer
 
 
 def _is_complex(atom: Atom) -> bool:

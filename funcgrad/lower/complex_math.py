@@ -266,18 +266,28 @@ def hyperbolic(x: Any) -> tuple[Any, Any, Any]:
 
 
 def _product(x: Any, y: Any, factor: Any) -> Any:
-    """x y factor, where a zero (of a sine) wins over an infinity, as in C99."""
-    return when(is_zero(x), x, when(is_zero(y), y, ar.mul(ar.mul(x, y), factor)))
+    """x y factor, where a zero (of a sine) wins over an infinity and over NaN, as in C99."""
+    product = ar.mul(ar.mul(x, y), factor)
+    lost = is_nan(product)
+    by_x, by_y = (co.and_(lost, is_zero(v)) for v in (x, y))
+    zero = number(0, x)
+    left, right = when(co.lt(y, zero), ar.neg(x), x), when(co.lt(x, zero), ar.neg(y), y)
+    return when(by_x, left, when(by_y, right, product))
 
 
 def hyperbolic_sine(z: Complex) -> Complex:
     cosh, sinh, factor = hyperbolic(z[0])
-    return _product(tr.cos(z[1]), sinh, factor), _product(tr.sin(z[1]), cosh, factor)
+    return _endless(z[0], sinh, _product(tr.cos(z[1]), sinh, factor)), _product(tr.sin(z[1]), cosh, factor)
 
 
 def hyperbolic_cosine(z: Complex) -> Complex:
     cosh, sinh, factor = hyperbolic(z[0])
-    return _product(tr.cos(z[1]), cosh, factor), _product(tr.sin(z[1]), sinh, factor)
+    return _endless(z[0], cosh, _product(tr.cos(z[1]), cosh, factor)), _product(tr.sin(z[1]), sinh, factor)
+
+
+def _endless(a: Any, value: Any, re: Any) -> Any:
+    """An infinity instead of NaN, where the angle is not known but the size is infinite."""
+    return when(co.and_(is_nan(re), is_infinite(a)), value, re)
 
 
 def hyperbolic_tangent(z: Complex) -> Complex:
@@ -291,7 +301,9 @@ def hyperbolic_tangent(z: Complex) -> Complex:
     decay = tr.exp(ar.mul(ar.abs_(a), number(-2, a)))
     re = when(far, when(co.lt(a, zero), -one, one), ar.div(ar.mul(sinh, cosh), below))
     im = when(far, ar.mul(ar.mul(both, number(4, a)), decay), ar.div(both, below))
-    settled = co.and_(is_infinite(a), is_nan(im))
+    endless = is_infinite(a)
+    settled = co.and_(endless, is_nan(im))
+    re = when(co.or_(endless, co.eq(both, both)), re, both)
     re = when(is_zero(a), a, re)
     return re, when(is_zero(b), b, when(settled, zero, im))
 

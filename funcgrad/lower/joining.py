@@ -20,6 +20,7 @@ from funcgrad.lower.writer import Writer
 LOOK_BACK = 12  # groups that a root may join
 LARGE = 1 << 15  # elements from which a kernel is better off with few arrays than with many together
 HEAVIEST = 600  # instructions of one kernel
+PASSES = 4  # over the columns: beyond, a kernel with more of them takes fewer instructions
 STORING = 4  # operations that take as long as writing an element or reading it
 FEW_TO_SEARCH = 64  # elements: less than a kernel more would cost
 
@@ -78,7 +79,7 @@ class Groups:
             if group.position <= after:
                 return None
             fits, in_rows = _fits(root, group)
-            if not fits or group.survey.instructions > HEAVIEST or self._is_searched_after(root, group):
+            if not fits or _is_full(group) or self._is_searched_after(root, group):
                 continue
             before = group.rows
             if not in_rows and root.rows is not None:
@@ -162,6 +163,7 @@ class Groups:
         if root.target is not None:
             survey.positions.add(root.target.place())
         if root.kind in ("row", "arg"):
+            survey.folds += 1
             value: Operand = trial.writer.fresh(root.dtype, root.rows or 0)
             trial.row_values[root.var] = (natural_index(root.var.type.shape), value)
         self.checked |= trial.checked
@@ -208,6 +210,12 @@ class Groups:
             return False
         work = self.graph.works.get(var, 0)
         return len(self.graph.users[var]) > 1 and (kernels - 1) * work > STORING * (kernels + 2)
+
+
+def _is_full(group: Group) -> bool:
+    """Whether a kernel takes no more roots: a pass over the columns computes anew what it needs of earlier ones."""
+    instructions = group.survey.instructions + len(group.roots)  # the stores, which are not written yet
+    return instructions * max(group.survey.folds, PASSES) > HEAVIEST * PASSES
 
 
 def _fits(root: Root, group: Group) -> tuple[bool, bool]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad import config
 from funcgrad.errors import SourceLocation
 from funcgrad.ir.program import Program, Var
 from funcgrad.ir.types import ArrayType
@@ -36,6 +37,7 @@ from funcgrad.lower.updates import TRIALS, arranged
 from funcgrad.simplify import simplify
 
 ALIGNMENT = 64
+ZONE = 256  # bytes between buffers under `check_memory`
 Step = KernelStep | Product | Call | Structured | Chain
 
 
@@ -170,6 +172,8 @@ def _lifetimes(steps: Sequence[Step], given: set[Var]) -> dict[Var, tuple[int, i
 
 def _arena(lives: dict[Var, tuple[int, int]]) -> tuple[dict[Var, int], int]:
     """Places for temporaries, large ones first, each in the lowest gap that is free during its life."""
+    if config.check_memory.value:
+        return _apart(lives)
     placed: list[tuple[int, int, int, int]] = []  # offset, end, first, last
     offsets: dict[Var, int] = {}
     size = 0
@@ -184,3 +188,12 @@ def _arena(lives: dict[Var, tuple[int, int]]) -> tuple[dict[Var, int], int]:
         offsets[v] = offset
         size = max(size, offset + need)
     return offsets, size
+
+
+def _apart(lives: dict[Var, tuple[int, int]]) -> tuple[dict[Var, int], int]:
+    """Places for temporaries none of which serves twice, with a red zone before and behind each."""
+    offsets, end = {}, ZONE
+    for v in lives:
+        offsets[v] = end
+        end += math.ceil(v.type.nbytes / ALIGNMENT) * ALIGNMENT + ZONE
+    return offsets, end

@@ -81,8 +81,8 @@ class Survey:
         The index expressions of its loads and stores: they decide which loops are merged.
     reads
         The variables whose buffers it reads.
-    instructions, costly
-        How many instructions there are, and how many values take expensive ones.
+    instructions, costly, folds
+        How many instructions there are, how many values take expensive ones, and how many folds of rows.
     cuts, repeated
         Values of rows, and mathematics of several passes, that are worth keeping (see `lower.rowblocks`).
     costly_in_rows
@@ -95,6 +95,7 @@ class Survey:
     reads: set[Var] = field(default_factory=set)
     instructions: int = 0
     costly: int = 0
+    folds: int = 0
     cuts: tuple[tuple[Var, Index], ...] = ()
     repeated: tuple[tuple[Var, Index], ...] = ()
     costly_in_rows: bool = False

@@ -26,6 +26,13 @@ def _zero(x: Any) -> Any:
 def identity(x: Any) -> Any:
     """The argument, as an array of its own.
 
+    Returns
+    -------
+    Array
+        Of the shape and dtype of `x`.
+
+    Examples
+    --------
     >>> identity([1, 2])
     Array([1, 2])
     """
@@ -36,6 +43,13 @@ def identity(x: Any) -> Any:
 def relu(x: Any) -> Any:
     """max(x, 0); NaN stays NaN. The derivative at 0 is 0.
 
+    Returns
+    -------
+    Array
+        Of the shape and dtype of `x`.
+
+    Examples
+    --------
     >>> relu([-1.0, 0.0, 2.0])
     Array([0., 0., 2.])
     """
@@ -47,6 +61,13 @@ def relu(x: Any) -> Any:
 def relu6(x: Any) -> Any:
     """min(max(x, 0), 6); the derivative at 0 and 6 is 0.
 
+    Returns
+    -------
+    Array
+        Of the shape of `x`, in its dtype; integers become float64.
+
+    Examples
+    --------
     >>> relu6([-1.0, 3.0, 7.0])
     Array([0., 3., 6.])
     """
@@ -58,6 +79,13 @@ def relu6(x: Any) -> Any:
 def leaky_relu(x: Any, negative_slope: Any = 0.01) -> Any:
     """x where x >= 0, else ``negative_slope * x``.
 
+    Returns
+    -------
+    Array
+        Of the shape of `x`, in its dtype; integers become float64.
+
+    Examples
+    --------
     >>> leaky_relu([-1.0, 2.0])
     Array([-0.01,  2.  ])
     """
@@ -68,6 +96,13 @@ def leaky_relu(x: Any, negative_slope: Any = 0.01) -> Any:
 def elu(x: Any, alpha: Any = 1.0) -> Any:
     """x where x > 0, else ``alpha * (exp(x) - 1)`` (Clevert et al. 2015).
 
+    Returns
+    -------
+    Array
+        Of the shape of `x`, in its dtype; integers become float64.
+
+    Examples
+    --------
     >>> elu([-1.0, 2.0])
     Array([-0.63212056,  2.        ])
     """
@@ -79,6 +114,13 @@ def elu(x: Any, alpha: Any = 1.0) -> Any:
 def celu(x: Any, alpha: Any = 1.0) -> Any:
     """x where x > 0, else ``alpha * (exp(x / alpha) - 1)``: an `elu` with derivative 1 at 0 (Barron 2017).
 
+    Returns
+    -------
+    Array
+        Of the shape of `x`, in its dtype; integers become float64.
+
+    Examples
+    --------
     >>> celu([-1.0, 2.0], 2.0)
     Array([-0.78693868,  2.        ])
     """
@@ -90,6 +132,13 @@ def celu(x: Any, alpha: Any = 1.0) -> Any:
 def selu(x: Any) -> Any:
     """The self-normalising `elu` (Klambauer et al. 2017).
 
+    Returns
+    -------
+    Array
+        Of the shape of `x`, in its dtype; integers become float64.
+
+    Examples
+    --------
     >>> selu([-1.0, 2.0])
     Array([-1.11133074,  2.10140197])
     """
@@ -100,6 +149,13 @@ def selu(x: Any) -> Any:
 def sigmoid(x: Any) -> Any:
     """1 / (1 + exp(-x)), accurate at both ends.
 
+    Returns
+    -------
+    Array
+        Of the shape of `x`, in its dtype; integers become float64.
+
+    Examples
+    --------
     >>> sigmoid(0.0)
     Array(0.5)
     """
@@ -110,6 +166,13 @@ def sigmoid(x: Any) -> Any:
 def hard_sigmoid(x: Any) -> Any:
     """``relu6(x + 3) / 6``: a sigmoid of three straight lines (Howard et al. 2019).
 
+    Returns
+    -------
+    Array
+        Of the shape of `x`, in its dtype; integers become float64.
+
+    Examples
+    --------
     >>> hard_sigmoid([-4.0, 0.0, 1.5])
     Array([0.  , 0.5 , 0.75])
     """
@@ -120,6 +183,13 @@ def hard_sigmoid(x: Any) -> Any:
 def sparse_sigmoid(x: Any) -> Any:
     """(x + 1) / 2 between -1 and 1, 0 and 1 beyond: the derivative of `sparse_plus` (Blondel et al. 2020).
 
+    Returns
+    -------
+    Array
+        Of the shape of `x`, in its dtype; integers become float64.
+
+    Examples
+    --------
     >>> sparse_sigmoid([-2.0, 0.0, 2.0])
     Array([0. , 0.5, 1. ])
     """
@@ -130,6 +200,13 @@ def sparse_sigmoid(x: Any) -> Any:
 def log_sigmoid(x: Any) -> Any:
     """log(sigmoid(x)) = -softplus(-x).
 
+    Returns
+    -------
+    Array
+        Of the shape of `x`, in its dtype; integers become float64.
+
+    Examples
+    --------
     >>> log_sigmoid([0.0, -1000.0])
     Array([-6.93147181e-01, -1.00000000e+03])
     """
@@ -141,6 +218,13 @@ def softplus(x: Any) -> Any:
     """log(1 + exp(x)), as log1p(exp(x)) below 0 and x + log1p(exp(-x)) elsewhere: finite for every finite x, and with
     derivatives of any order that are right at 0.
 
+    Returns
+    -------
+    Array
+        Of the shape of `x`, in its dtype; integers become float64.
+
+    Examples
+    --------
     >>> softplus([0.0, 1000.0])
     Array([6.93147181e-01, 1.00000000e+03])
     """
@@ -152,6 +236,13 @@ def softplus(x: Any) -> Any:
 def sparse_plus(x: Any) -> Any:
     """(x + 1)² / 4 between -1 and 1, 0 below, x above: a `softplus` that reaches 0 (Blondel et al. 2020).
 
+    Returns
+    -------
+    Array
+        Of the shape of `x`, in its dtype; integers become float64.
+
+    Examples
+    --------
     >>> sparse_plus([-2.0, 0.0, 2.0])
     Array([0.  , 0.25, 2.  ])
     """
@@ -164,6 +255,13 @@ def sparse_plus(x: Any) -> Any:
 def squareplus(x: Any, b: Any = 4) -> Any:
     """(x + √(x² + b)) / 2: a softplus without exponentials (Barron 2021).
 
+    Returns
+    -------
+    Array
+        Of the shape of `x`, in its dtype; integers become float64.
+
+    Examples
+    --------
     >>> squareplus([-1.5, 0.0, 1.5])
     Array([0.5, 1. , 2. ])
     """
@@ -174,6 +272,13 @@ def squareplus(x: Any, b: Any = 4) -> Any:
 def silu(x: Any) -> Any:
     """x sigmoid(x) (Elfwing et al. 2017; Ramachandran et al. 2017).
 
+    Returns
+    -------
+    Array
+        Of the shape of `x`, in its dtype; integers become float64.
+
+    Examples
+    --------
     >>> silu([-1.0, 0.0, 1.0])
     Array([-0.26894142,  0.        ,  0.73105858])
     """
@@ -187,6 +292,13 @@ swish = silu
 def hard_silu(x: Any) -> Any:
     """x hard_sigmoid(x) (Howard et al. 2019).
 
+    Returns
+    -------
+    Array
+        Of the shape of `x`, in its dtype; integers become float64.
+
+    Examples
+    --------
     >>> hard_silu([-4.0, 1.0, 4.0])
     Array([-0.        ,  0.66666667,  4.        ])
     """
@@ -200,6 +312,13 @@ hard_swish = hard_silu
 def mish(x: Any) -> Any:
     """x tanh(softplus(x)) (Misra 2019).
 
+    Returns
+    -------
+    Array
+        Of the shape of `x`, in its dtype; integers become float64.
+
+    Examples
+    --------
     >>> mish([-1.0, 0.0, 1.0])
     Array([-0.30340146,  0.        ,  0.86509839])
     """
@@ -210,6 +329,13 @@ def mish(x: Any) -> Any:
 def soft_sign(x: Any) -> Any:
     """x / (1 + |x|).
 
+    Returns
+    -------
+    Array
+        Of the shape of `x`, in its dtype; integers become float64.
+
+    Examples
+    --------
     >>> soft_sign([-1.0, 3.0])
     Array([-0.5 ,  0.75])
     """
@@ -220,6 +346,13 @@ def soft_sign(x: Any) -> Any:
 def tanh(x: Any) -> Any:
     """The hyperbolic tangent, as `funcgrad.numpy.tanh`.
 
+    Returns
+    -------
+    Array
+        Of the shape of `x`, in its dtype; integers become float64.
+
+    Examples
+    --------
     >>> tanh(0.0)
     Array(0.)
     """
@@ -230,6 +363,13 @@ def tanh(x: Any) -> Any:
 def hard_tanh(x: Any) -> Any:
     """x, but -1 below -1 and 1 above 1; the derivative at -1 and 1 is 1.
 
+    Returns
+    -------
+    Array
+        Of the shape and dtype of `x`.
+
+    Examples
+    --------
     >>> hard_tanh([-2.0, 0.5, 2.0])
     Array([-1. ,  0.5,  1. ])
     """
@@ -243,6 +383,13 @@ def gelu(x: Any, approximate: bool = True) -> Any:
     """x Φ(x) with the normal distribution function Φ (Hendrycks and Gimpel 2016),
     or its usual approximation by tanh.
 
+    Returns
+    -------
+    Array
+        Of the shape of `x`, in its dtype; integers become float64.
+
+    Examples
+    --------
     >>> gelu([-1.0, 1.0])
     Array([-0.15880801,  0.84119199])
     >>> gelu([-1.0, 1.0], approximate=False)
@@ -256,6 +403,11 @@ def gelu(x: Any, approximate: bool = True) -> Any:
 @activation
 def glu(x: Any, axis: int = -1) -> Any:
     """The first half of `x` along an axis times the sigmoid of the second half (Dauphin et al. 2017).
+
+    Returns
+    -------
+    Array
+        Of the shape of `x` with half the extent along the axis, in its dtype; integers become float64.
 
     Raises
     ------
@@ -279,6 +431,13 @@ def glu(x: Any, axis: int = -1) -> Any:
 def log1mexp(x: Any) -> Any:
     """log(1 - exp(-x)) for x >= 0, accurate where x is small and where it is large (Mächler 2012).
 
+    Returns
+    -------
+    Array
+        Of the shape of `x`, in its dtype; integers become float64.
+
+    Examples
+    --------
     >>> log1mexp([0.0, 1e-20, 50.0])
     Array([           -inf, -4.60517019e+01, -1.92874985e-22])
     """

@@ -45,6 +45,16 @@ def conv(
     feature_group_count
         In how many groups the features are convolved.
 
+    Returns
+    -------
+    Array
+        ``(*batch, *space, outputs)``, in the promoted dtype.
+
+    Raises
+    ------
+    ValueError
+        The inputs do not fit the kernel.
+
     Examples
     --------
     >>> import numpy as np
@@ -111,6 +121,11 @@ def pool(
     padding
         ``"VALID"``, ``"SAME"``, ``"SAME_LOWER"``, or pairs for each spatial axis.
 
+    Returns
+    -------
+    Array
+        ``(*batch, *space, features)`` with one place for each window, in the dtype of the inputs (`avg_pool`: floats).
+
     Examples
     --------
     >>> import numpy as np
@@ -144,6 +159,11 @@ def max_pool(
 
     Parameters are those of `pool`.
 
+    Returns
+    -------
+    Array
+        ``(*batch, *space, features)`` with one place for each window, in the dtype of the inputs (`avg_pool`: floats).
+
     Examples
     --------
     >>> import numpy as np
@@ -159,6 +179,11 @@ def min_pool(
     inputs: Any, window_shape: Sequence[int], strides: Sequence[int] | None = None, padding: Any = "VALID"
 ) -> Any:
     """The minimum of each window; see `max_pool`.
+
+    Returns
+    -------
+    Array
+        ``(*batch, *space, features)`` with one place for each window, in the dtype of the inputs (`avg_pool`: floats).
 
     Examples
     --------
@@ -186,6 +211,11 @@ def avg_pool(
         As in `pool`.
     count_include_pad
         Whether what padding adds counts, as zeros.
+
+    Returns
+    -------
+    Array
+        ``(*batch, *space, features)`` with one place for each window, in the dtype of the inputs (`avg_pool`: floats).
 
     Examples
     --------

@@ -76,6 +76,20 @@ def scaled_dot_general(
 ) -> Any:
     """The sum product `lax.dot_general`; quantised products (`configs`) are for accelerators and refused.
 
+    Returns
+    -------
+    Array
+        The batch axes, then what is left of `lhs`, then of `rhs`.
+
+    Raises
+    ------
+    NotImplementedError
+        `configs` is given.
+    ValueError
+        `implementation` is given.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> scaled_dot_general(np.ones((2, 3), "f4"), np.ones((3, 4), "f4"), (((1,), (0,)), ((), ()))).shape
     (2, 4)

@@ -89,6 +89,13 @@ def _logsumexp(a: Any, axis: Any, b: Any, keepdims: bool, return_sign: bool, whe
 def logmeanexp(x: Any, axis: Any = None, where: Any = None, keepdims: bool = False) -> Any:
     """log of the mean of exp(x) over axes: `logsumexp` less the logarithm of the number of elements that count.
 
+    Returns
+    -------
+    Array
+        Of the shape of `x` without the axes, in its dtype; integers become float64.
+
+    Examples
+    --------
     >>> logmeanexp([1000.0, 1000.0])
     Array(1000.)
     """
@@ -115,6 +122,11 @@ def log_softmax(x: Any, axis: Any = -1, where: Any = None) -> Any:
     where
         Which elements count; the others are -inf.
 
+    Returns
+    -------
+    Array
+        Of the shape of `x`, in its dtype; integers become float64.
+
     Examples
     --------
     >>> log_softmax([1000.0, 0.0])
@@ -137,6 +149,11 @@ def softmax(x: Any, axis: Any = -1, where: Any = None) -> Any:
         An axis, several, or None for all.
     where
         Which elements count; the others are 0, and so is everything where none counts.
+
+    Returns
+    -------
+    Array
+        Of the shape of `x`, in its dtype; integers become float64.
 
     Examples
     --------
@@ -166,6 +183,18 @@ def one_hot(x: Any, num_classes: int, *, dtype: Any = None, axis: Any = -1) -> A
     axis
         Where the new axis stands, or the name of an axis of `vmap` with this extent, of which each example gets its
         own element.
+
+    Returns
+    -------
+    Array
+        Of the shape of `x` and the axis of classes, in `dtype`.
+
+    Raises
+    ------
+    TypeError
+        `num_classes` is no integer.
+    ValueError
+        A named axis has another number of examples.
 
     Examples
     --------
@@ -223,6 +252,16 @@ def standardize(
         Which elements count for mean and variance.
     algorithm
         ``"stable"``: the variance is the mean of (x - mean)²; ``"fast"``: mean of x² less mean², at least 0.
+
+    Returns
+    -------
+    Array
+        Of the shape of `x`, in its dtype; integers become float64.
+
+    Raises
+    ------
+    ValueError
+        There is no such algorithm.
 
     Examples
     --------

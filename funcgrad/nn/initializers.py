@@ -48,6 +48,13 @@ def _kind(dtype: Any, fallback: Any = None) -> _np.dtype:
 def zeros(key: Any, shape: Sequence[int], dtype: Any = None) -> Any:
     """Zeros; the key is not used.
 
+    Returns
+    -------
+    Array
+        Of the given shape and dtype (default: float64).
+
+    Examples
+    --------
     >>> zeros(None, (2,))
     Array([0., 0.])
     """
@@ -57,6 +64,13 @@ def zeros(key: Any, shape: Sequence[int], dtype: Any = None) -> Any:
 def ones(key: Any, shape: Sequence[int], dtype: Any = None) -> Any:
     """Ones; the key is not used.
 
+    Returns
+    -------
+    Array
+        Of the given shape and dtype (default: float64).
+
+    Examples
+    --------
     >>> ones(None, (2,))
     Array([1., 1.])
     """
@@ -66,6 +80,13 @@ def ones(key: Any, shape: Sequence[int], dtype: Any = None) -> Any:
 def constant(value: Any, dtype: Any = None) -> Initializer:
     """One value everywhere (or an array that broadcasts to the shape).
 
+    Returns
+    -------
+    callable
+        ``init(key, shape, dtype=...)``, which returns an array of that shape and dtype (float64 by default).
+
+    Examples
+    --------
     >>> constant(-7.0)(None, (2,))
     Array([-7., -7.])
     """
@@ -80,6 +101,13 @@ def constant(value: Any, dtype: Any = None) -> Initializer:
 def uniform(scale: Any = 1e-2, dtype: Any = None) -> Initializer:
     """Uniform numbers in [0, scale).
 
+    Returns
+    -------
+    callable
+        ``init(key, shape, dtype=...)``, which returns an array of that shape and dtype (float64 by default).
+
+    Examples
+    --------
     >>> import funcgrad as fg
     >>> uniform(0.5)(fg.random.key(0), (3,)).dtype
     dtype('float64')
@@ -90,6 +118,13 @@ def uniform(scale: Any = 1e-2, dtype: Any = None) -> Initializer:
 def normal(stddev: Any = 1e-2, dtype: Any = None) -> Initializer:
     """Normal numbers with mean 0 and a standard deviation.
 
+    Returns
+    -------
+    callable
+        ``init(key, shape, dtype=...)``, which returns an array of that shape and dtype (float64 by default).
+
+    Examples
+    --------
     >>> import funcgrad as fg
     >>> normal(0.5)(fg.random.key(0), (10,)).shape
     (10,)
@@ -102,6 +137,13 @@ def truncated_normal(stddev: Any = 1e-2, dtype: Any = None, lower: Any = -2.0, u
 
     The standard deviation of the results is smaller than `stddev`, as nothing makes up for the tails.
 
+    Returns
+    -------
+    callable
+        ``init(key, shape, dtype=...)``, which returns an array of that shape and dtype (float64 by default).
+
+    Examples
+    --------
     >>> import funcgrad as fg
     >>> truncated_normal(0.5, "float32")(fg.random.key(0), (1000,)).dtype
     dtype('float32')
@@ -145,6 +187,11 @@ def variance_scaling(
     dtype
         Of the results.
 
+    Returns
+    -------
+    callable
+        ``init(key, shape, dtype=...)``, which returns an array of that shape and dtype (float64 by default).
+
     Raises
     ------
     ValueError
@@ -175,6 +222,16 @@ def variance_scaling(
 
 def fans(shape: Sequence[int], in_axis: Axes, out_axis: Axes, batch_axis: Axes) -> tuple[float, float]:
     """The numbers of inputs and of outputs, each with the places of the window.
+
+    Returns
+    -------
+    tuple of float
+        Fan-in and fan-out.
+
+    Raises
+    ------
+    ValueError
+        The shape has one axis, and the axes are not given.
 
     Examples
     --------
@@ -251,7 +308,9 @@ def _family(scale: float, mode: str, distribution: str, name: str, why: str) -> 
     make.__name__ = make.__qualname__ = name
     make.__doc__ = (
         f"``variance_scaling({scale}, {mode!r}, {distribution!r})``: {why}.\n\n"
-        "The parameters are those of `variance_scaling`.\n\nExamples\n--------\n>>> import funcgrad as fg\n"
+        "The parameters are those of `variance_scaling`.\n\nReturns\n-------\ncallable\n"
+        "    ``init(key, shape, dtype=...)``, which returns an array of that shape and dtype (float64 by default).\n\n"
+        "Examples\n--------\n>>> import funcgrad as fg\n"
         f">>> fg.nn.initializers.{name}()(fg.random.key(0), (784, 128)).shape\n(784, 128)\n"
     )
     return make
@@ -273,6 +332,11 @@ def orthogonal(scale: Any = 1.0, column_axis: int = -1, dtype: Any = None) -> In
 
     All axes but `column_axis` together count as rows; where there are fewer rows than columns, the rows are
     orthonormal, else the columns.
+
+    Returns
+    -------
+    callable
+        ``init(key, shape, dtype=...)``, which returns an array of that shape and dtype (float64 by default).
 
     Examples
     --------
@@ -302,6 +366,11 @@ def delta_orthogonal(scale: Any = 1.0, column_axis: int = -1, dtype: Any = None)
     """Kernels of convolutions that are 0 but in the middle of the window, and `orthogonal` there (Xiao et al. 2018).
 
     The shape has one, two or three axes of space, then features in and features out, the latter no fewer.
+
+    Returns
+    -------
+    callable
+        ``init(key, shape, dtype=...)``, which returns an array of that shape and dtype (float64 by default).
 
     Examples
     --------

@@ -23,7 +23,6 @@ from numpy import (
     double,
     dtype,
     errstate,
-    finfo,
     flexible,
     float16,
     float32,
@@ -38,7 +37,6 @@ from numpy import (
     get_printoptions,
     geterr,
     half,
-    iinfo,
     inexact,
     int8,
     int16,
@@ -167,6 +165,7 @@ from funcgrad.numpy._known import (
     fromiter,
     fromstring,
 )
+from funcgrad.numpy._limits import finfo, iinfo
 from funcgrad.numpy._nan_reductions import (
     nanargmax,
     nanargmin,

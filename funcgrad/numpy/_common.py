@@ -15,7 +15,7 @@ from funcgrad import dtypes
 from funcgrad.array import Array, as_array
 from funcgrad.errors import TracerIntegerConversionError, at_line
 from funcgrad.ir.types import ArrayType
-from funcgrad.numpy import _examples
+from funcgrad.numpy import _examples, _results
 from funcgrad.ops.comparison import convert
 from funcgrad.ops.shape import broadcast_in_dim
 from funcgrad.trace.frame import type_of
@@ -72,12 +72,15 @@ def document(reference: Any) -> str:
     """The docstring of a function that means what NumPy's does."""
     name = f"{module_of(reference)}.{reference.__name__}"
     example = _EXAMPLES[module_of(reference)].get(reference.__name__)
+    known = _results.RESULTS[module_of(reference)].get(reference.__name__)
+    returned = _results.section(*known or _results.of_ufunc(reference))
     shown = f"\n\nExamples\n--------\n>>> import funcgrad.numpy as np\n>>> {example}\n" if example else ""
     return (
         f"NumPy's `{name}`, differentiable and traceable.\n\n"
         "Takes arrays, scalars and traced arrays, and promotes dtypes as NumPy 2 does; "
         f"see :func:`{name}` for the parameters.\n"
-        f"Results are arrays of their own (`funcgrad.Array`), never views of an argument.{shown}"
+        "Results are arrays of their own (`funcgrad.Array`), never views of an argument. What NumPy refuses is refused "
+        f"with the same exception, by compiled programs too.{returned}{shown}"
     )
 
 
@@ -195,7 +198,15 @@ def broadcast_shape(name: str, *shapes: Shape) -> Shape:
         raise ValueError(message) from None
 
 
-_broadcast_shapes = functools.lru_cache(maxsize=4096)(np.broadcast_shapes)
+@functools.lru_cache(maxsize=4096)
+def _broadcast_shapes(*shapes: Shape) -> Shape:
+    """The common shape of any number of axes (`np.broadcast_shapes` ends at 32, arrays at 64)."""
+    rank = max(map(len, shapes), default=0)
+    padded = ((1,) * (rank - len(shape)) + shape for shape in shapes)
+    extents = [set(column) - {1} for column in zip(*padded, strict=True)]
+    if any(len(extent) > 1 for extent in extents):
+        raise ValueError
+    return tuple(next(iter(extent), 1) for extent in extents)
 
 
 def broadcast_to(x: Any, shape: Shape) -> Any:

@@ -9,6 +9,7 @@ import numpy as np
 
 from funcgrad.errors import at_line
 from funcgrad.numpy._common import cast, document, dtype_of, has_tracer, implements, operand, static_shape, wrap
+from funcgrad.numpy._extended import sharing
 from funcgrad.numpy._shapes import stack
 from funcgrad.ops.comparison import convert
 from funcgrad.ops.shape import broadcast_in_dim
@@ -39,6 +40,7 @@ def _assemble(x: Any) -> Any:
     return stack([_assemble(item) for item in x]) if isinstance(x, (list, tuple)) else operand(x, "array")
 
 
+@sharing(np.asarray)
 @implements(np.asarray)
 def asarray(
     a: Any,

@@ -31,12 +31,15 @@ def where(condition: Any, x: Any = None, y: Any = None, /) -> Any:
     return co.select(*broadcast("where", _truth(operand(condition, "where")), y, x))
 
 
-def _no_upper_limit(count: int, named: dict[str, Any]) -> dict[str, Any]:
-    """``clip(x, low)`` has none, though NumPy wants it said."""
-    return named if count != 2 or named.keys() & {"a_max", "min", "max"} else named | {"a_max": None}
+def _upper_limit(count: int, named: dict[str, Any]) -> dict[str, Any]:
+    """``clip(x, low)`` has none, though NumPy wants it said; ``clip(x, low, max=high)`` mixes NumPy's names."""
+    if count != 2 or named.keys() & {"a_max", "min"}:
+        return named
+    others = {name: value for name, value in named.items() if name != "max"}
+    return others | {"a_max": named.get("max")}
 
 
-@completed(_no_upper_limit)
+@completed(_upper_limit)
 @implements(np.clip)
 def clip(a: Any, a_min: Any = None, a_max: Any = None, out: None = None, *, min: Any = None, max: Any = None) -> Any:
     """Limit the elements to an interval."""

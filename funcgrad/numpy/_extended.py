@@ -11,8 +11,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from funcgrad.array import Array
 from funcgrad.errors import ConcretizationTypeError, at_line
-from funcgrad.numpy._common import concrete, implements, wrap
+from funcgrad.numpy._common import concrete, has_tracer, implements, wrap
+from funcgrad.tracebacks import boundary
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -31,7 +33,8 @@ def extends(reference: Callable[..., Any], **extra: Any) -> Callable[[F], F]:
             return numpys(*args, **{name: value for name, value in kwargs.items() if name not in extra})
 
         del function.__wrapped__
-        function.__doc__ = f"{numpys.__doc__}\n\nHas JAX's `{'`, `'.join(extra)}` as well."
+        more = f"\n\nHas JAX's `{'`, `'.join(extra)}` as well."
+        function.__doc__ = (numpys.__doc__ or "").replace("\n\nReturns\n", f"{more}\n\nReturns\n", 1)
         return function  # type: ignore[return-value]
 
     return decorate
@@ -49,6 +52,23 @@ def completed(complete: Callable[[int, dict[str, Any]], dict[str, Any]]) -> Call
             return function(*args, **complete(len(args), kwargs))
 
         return with_defaults  # type: ignore[return-value]
+
+    return decorate
+
+
+def sharing(reference: Callable[..., Any]) -> Callable[[F], F]:
+    """With ``copy=False`` the decorated function gives known arrays NumPy's result, in the argument's memory."""
+
+    def decorate(function: F) -> F:
+        @boundary
+        @functools.wraps(function)
+        def shared(*args: Any, **kwargs: Any) -> Any:
+            if kwargs.get("copy") is not False or has_tracer(args):
+                return function(*args, **kwargs)
+            result = reference(*args, **kwargs)
+            return result if isinstance(result, Array) else np.asarray(result).view(Array)
+
+        return shared  # type: ignore[return-value]
 
     return decorate
 

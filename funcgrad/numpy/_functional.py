@@ -145,6 +145,11 @@ def frompyfunc(func: Callable[..., Any], /, nin: int, nout: int, *, identity: An
 
     `identity` has no meaning here. Results have the dtypes that `func` gives them (NumPy's are arrays of objects).
 
+    Returns
+    -------
+    callable
+        It takes arrays, and returns arrays of objects.
+
     Examples
     --------
     >>> import funcgrad as fg

@@ -173,7 +173,7 @@ class Places:
         lines = {axis: spread(line) for axis, (line, _) in found.items()}
         for number, (axis, r) in enumerate(self.partial.items(), len(front)):
             count = iota(dtype=INT64, shape=full, dimension=number)
-            lines[axis] = count * np.int64(r.step) + np.int64(r.start)
+            lines[axis] = count * np.int64(r.step if len(r) > 1 else 1) + np.int64(r.start)
         self.axes = tuple(sorted(lines))
         self.lines = [lines[axis] for axis in self.axes]
         self.inside = _all([spread(valid) for _, valid in found.values() if valid is not None])
@@ -231,7 +231,7 @@ def positions(i: Any, size: int) -> Any:
     """Checked, non-negative positions along an axis."""
     _check_integers(i)
     if type(i) is not Tracer:
-        i = np.asarray(i, INT64)
+        i = as_int64(i)
         outside = (i < -size) | (i >= size)
         if outside.any():
             raise IndexError(f"index {i[outside].flat[0]} is out of bounds for axis with size {size}{at_line()}")
@@ -258,7 +258,12 @@ def placed(i: Any, size: int, mode: str) -> tuple[Any, Any]:
 
 def as_int64(i: Any) -> Any:
     """An index as the primitives take it."""
-    return np.asarray(i, INT64) if type(i) is not Tracer else i if i.dtype == INT64 else convert(i, dtype=INT64)
+    if type(i) is Tracer:
+        return i if i.dtype == INT64 else convert(i, dtype=INT64)
+    try:
+        return np.asarray(i, INT64)
+    except OverflowError:
+        raise IndexError(f"index {i} is out of bounds for every array{at_line()}") from None
 
 
 def _check_integers(i: Any) -> None:

@@ -11,12 +11,14 @@ from funcgrad.array import Array
 from funcgrad.dtypes import BFLOAT16
 from funcgrad.numpy._common import implements, kind_of, operand
 from funcgrad.numpy._creation import eager
+from funcgrad.numpy._extended import sharing
+from funcgrad.numpy._limits import finfo, iinfo
 
 TYPES = (
     "bool bool_ int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64 complex64 complex128 "
     "byte ubyte short ushort intc uintc int_ uint intp uintp long ulong longlong ulonglong half single double csingle "
     "cdouble generic number integer signedinteger unsignedinteger inexact floating complexfloating flexible character "
-    "object_ dtype ndarray finfo iinfo"
+    "object_ dtype ndarray"
 )
 CONSTANTS = "e euler_gamma inf nan newaxis pi True_ False_ little_endian"
 QUESTIONS = (
@@ -32,13 +34,20 @@ LOOPS = "ndindex ndenumerate errstate geterr seterr"
 
 
 def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = None) -> Array:
-    """The array of another library in the same memory; see `funcgrad.dlpack.from_dlpack` for the parameters."""
+    """The array of another library in the same memory; see `funcgrad.dlpack.from_dlpack` for the parameters.
+
+    Returns
+    -------
+    Array
+        The memory of the other library's array, with its shape and dtype.
+    """
     return dlpack.from_dlpack(x, device, copy)
 
 
 ComplexWarning = np.exceptions.ComplexWarning
 names = {name: getattr(np, name) for name in " ".join((TYPES, CONSTANTS, QUESTIONS, TEXT, FILES, LOOPS)).split()}
 names["ComplexWarning"] = ComplexWarning
+names["finfo"], names["iinfo"] = finfo, iinfo
 names["bfloat16"] = BFLOAT16.type
 names["from_dlpack"] = from_dlpack
 
@@ -60,6 +69,7 @@ def common_type(*arrays: Any) -> Any:
     return np.common_type(*(np.empty(0, kind) for kind in kinds))
 
 
+@sharing(np.astype)
 @implements(np.astype)
 def astype(x: Any, dtype: Any, /, *, copy: bool = True, device: str | None = None) -> Any:
     """The array with another dtype."""

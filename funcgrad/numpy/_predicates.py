@@ -103,6 +103,11 @@ def isposinf(x: Any, out: None = None) -> Any:
 def isscalar(element: Any) -> bool:
     """Whether `element` is one number: a Python or NumPy scalar, or a traced one.
 
+    Returns
+    -------
+    bool
+        A Python bool.
+
     Examples
     --------
     >>> import funcgrad as fg

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import builtins
+import functools
 import itertools
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from funcgrad.numpy._common import (
     static_shape,
 )
 from funcgrad.numpy._common import broadcast_to as _broadcast_to
-from funcgrad.numpy._extended import completed
+from funcgrad.numpy._extended import completed, sharing
 from funcgrad.ops import shape as sh
 from funcgrad.ops.comparison import convert, ge, select
 from funcgrad.ops.indexing import gather
@@ -36,6 +37,7 @@ def _reshaped(x: Any, shape: Shape) -> Any:
     return x if type_of(x).shape == shape else sh.reshape(x, shape=shape)
 
 
+@sharing(np.reshape)
 @implements(np.reshape)
 def reshape(a: Any, /, shape: Any = None, order: str = "C", *, copy: bool | None = None) -> Any:
     """The same elements in another shape; one extent may be -1."""
@@ -310,6 +312,18 @@ def tile(A: Any, reps: Any) -> Any:
     return _reshaped(placed, tuple(c * n for c, n in zip(counts, full, strict=True)))
 
 
+def _signed_counts(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, with counts of uint64 as int64, which NumPy wants."""
+
+    @functools.wraps(function)
+    def with_counts(a: Any, repeats: Any, *args: Any, **kwargs: Any) -> Any:
+        signed = isinstance(repeats, np.ndarray) and repeats.dtype == np.uint64
+        return function(a, repeats.astype(np.int64) if signed else repeats, *args, **kwargs)
+
+    return with_counts
+
+
+@_signed_counts
 @implements(np.repeat)
 def repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
     """Each element repeated along an axis (by one known count, or one for each element)."""

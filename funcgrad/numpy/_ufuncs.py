@@ -15,7 +15,7 @@ from funcgrad.ops import arithmetic as ar
 from funcgrad.ops import comparison as co
 from funcgrad.ops import complex as cx
 from funcgrad.ops import transcendental as tr
-from funcgrad.ops.bits import integer_power
+from funcgrad.ops.bits import bitcast, integer_power
 from funcgrad.trace.frame import type_of
 from funcgrad.trace.tracer import Tracer, ufuncs
 
@@ -169,11 +169,14 @@ def _divmod_parts(name: str, x: Any, y: Any) -> tuple[Any, Any]:
     wrong = co.and_(co.ne(r, zero), co.ne(co.lt(r, zero), co.lt(y, zero)))
     void = co.eq(y, zero)
     if dtypes.kind_of(dtype) == "f":
+        below = co.lt(y, zero)
         quotient = (x - r) / y
         down = co.select(wrong, quotient, quotient - one)
         floor = ar.floor(down)
         nearest = co.select(co.gt(down - floor, half), floor, floor + one)
-        return co.select(void, nearest, x / y), co.select(wrong, r, r + y)
+        q = co.select(co.eq(down, zero), nearest, co.select(co.ne(_sign_bit(x), below), zero, -zero))
+        r = co.select(wrong, r, r + y)
+        return co.select(void, q, x / y), co.select(below, r + zero, -(zero - r))  # zeros get the divisor's sign
     q = co.select(wrong, ar.div(x, y), ar.div(x, y) - one)
     return co.select(void, q, zero), co.select(void, co.select(wrong, r, r + y), zero)
 
@@ -259,9 +262,7 @@ def _hypot(x: Any, y: Any) -> Any:
 
 
 def _copysign(x: Any, y: Any) -> Any:
-    one = type_of(x).dtype.type(1)
-    negative = co.or_(co.lt(y, one * 0), co.lt(one / y, one * 0))
-    return co.select(co.ne(negative, co.lt(x, one * 0)), x, -x)
+    return co.select(co.ne(_sign_bit(x), _sign_bit(y)), x, -x)
 
 
 def _rounding(name: str, primitive: Any) -> Traced:
@@ -294,9 +295,11 @@ def _logical(name: str, primitive: Any) -> Traced:
 
 
 def _sign_bit(x: Any) -> Any:
-    zero = type_of(x).dtype.type(0)
-    inexact = dtypes.is_inexact(type_of(x).dtype)
-    return co.or_(co.lt(x, zero), co.lt((zero + 1) / x, zero)) if inexact else co.lt(x, zero)
+    dtype = type_of(x).dtype
+    if not dtypes.is_inexact(dtype):
+        return co.lt(x, dtype.type(0))
+    bits = bitcast(cast(x, dtype), new_dtype=np.dtype(f"i{dtype.itemsize}"))
+    return co.lt(bits, type_of(bits).dtype.type(0))
 
 
 def _scaled(factor: float) -> Callable[[Any], Any]:
@@ -333,14 +336,18 @@ def _parts_test(combine: Any, test: Callable[[Any], Any]) -> Callable[[Any], Any
 
 
 def _sign(x: Any) -> Any:
-    """z / |z| for complex numbers, with the derivative of that; 0 at 0."""
+    """z / |z| for complex numbers, with the derivative of that; 0 at 0; the direction of one infinite part."""
     x = operand(x, "sign")
     if not cx.is_complex(x):
         return ar.sign(x)
-    zero = type_of(x).dtype.type(0)
-    void = co.eq(x, zero)
-    size = ar.abs_(co.select(void, x, zero + 1))
-    return co.select(void, cx.complex_(cx.real(x) / size, cx.imag(x) / size), zero)
+    parts = cx.real(x), cx.imag(x)
+    zero, nan = (type_of(parts[0]).dtype.type(k) for k in (0, np.nan))
+    endless = [_is_infinite(part) for part in parts]
+    any_, all_ = co.or_(*endless), co.and_(*endless)
+    re, im = (co.select(any_, p, co.select(e, zero, ar.sign(p))) for p, e in zip(parts, endless, strict=True))
+    void = co.eq(x, type_of(x).dtype.type(0))
+    size = co.select(all_, ar.abs_(co.select(void, cx.complex_(re, im), type_of(x).dtype.type(1))), nan)
+    return cx.complex_(co.select(void, re / size, zero), co.select(void, im / size, zero))
 
 
 FLOATING: dict[np.ufunc, Any] = {

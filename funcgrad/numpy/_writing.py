@@ -60,6 +60,16 @@ def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> Any:
     inplace
         Must be False: nothing is written into `a`.
 
+    Returns
+    -------
+    Array or None
+        With ``inplace=False`` the changed array, in its shape and dtype; else nothing.
+
+    Raises
+    ------
+    ValueError
+        The array has fewer than 2 axes, or more of different extents.
+
     Examples
     --------
     >>> import numpy as np
@@ -102,6 +112,18 @@ def place(arr: Any, mask: Any, vals: Any) -> Any:
     inplace
         Must be False: nothing is written into `arr`.
 
+    Returns
+    -------
+    Array or None
+        With ``inplace=False`` the changed array, in its shape and dtype; else nothing.
+
+    Raises
+    ------
+    ValueError
+        Mask and array differ in size, or there are no values to place.
+    TypeError
+        The values' dtype does not fit the array's.
+
     Examples
     --------
     >>> import numpy as np
@@ -143,6 +165,11 @@ def put(a: Any, ind: Any, v: Any, mode: str = "raise") -> Any:
     inplace
         Must be False: nothing is written into `a`.
 
+    Returns
+    -------
+    Array or None
+        With ``inplace=False`` the changed array, in its shape and dtype; else nothing.
+
     Examples
     --------
     >>> import numpy as np
@@ -171,6 +198,16 @@ def put_along_axis(arr: Any, indices: Any, values: Any, axis: int | None) -> Any
         The axis, or None: `arr` as if it had one.
     inplace
         Must be False: nothing is written into `arr`.
+
+    Returns
+    -------
+    Array or None
+        With ``inplace=False`` the changed array, in its shape and dtype; else nothing.
+
+    Raises
+    ------
+    ValueError
+        The numbers of axes differ.
 
     Examples
     --------

@@ -18,7 +18,7 @@ from numpy.linalg import LinAlgError
 
 from funcgrad.array import as_array
 from funcgrad.errors import at_line
-from funcgrad.numpy import _examples
+from funcgrad.numpy import _examples, _results
 from funcgrad.numpy._common import broadcast_shape, broadcast_to, cast, has_tracer, implements, operand
 from funcgrad.numpy._linalg_products import (
     cross,
@@ -167,7 +167,8 @@ def _always_complex(reference: Callable[..., Any]) -> Callable[[Callable[..., An
         function.__doc__ = (
             f"NumPy's `numpy.linalg.{traced.__name__}`, differentiable and traceable; its results are always complex."
             "\n\n"
-            f"See :func:`numpy.linalg.{traced.__name__}` for the parameters.\n\n"
+            f"See :func:`numpy.linalg.{traced.__name__}` for the parameters."
+            f"{_results.section(*_results.RESULTS['numpy.linalg'][traced.__name__])}\n\n"
             f"Examples\n--------\n>>> import funcgrad.numpy as np\n>>> {example}\n"
         )
         replacements[reference] = function

@@ -92,6 +92,11 @@ def elementwise(
         The dtype of the result, from the operands' (default: the same).
     operands
         Their number, where `partials` does not tell.
+
+    Returns
+    -------
+    Operation
+        The primitive, registered under its name; calling it applies it.
     """
 
     def infer(*types: ArrayType, **params: Any) -> ArrayType:
@@ -237,6 +242,11 @@ def linear(
     batch
         ``batch(size, x, **params) -> array``, x with the batch axis in front (for several operands: all of them
         batched).
+
+    Returns
+    -------
+    Operation
+        The primitive, registered under its name; calling it applies it.
     """
 
     def jvp(inputs: Values, tangents: Values, params: dict[str, Any]) -> tuple[Values, Values]:
@@ -302,7 +312,17 @@ def bilinear(
 ) -> Operation:
     """Declare a product: linear in each of two operands.
 
-    ``transposes[k](ct, other, types, **params)`` is the cotangent of operand k; `batch` is as in `Primitive`.
+    Parameters
+    ----------
+    name, reference, infer, batch
+        See `Primitive`.
+    transposes
+        ``transposes[k](ct, other, types, **params)`` is the cotangent of operand k.
+
+    Returns
+    -------
+    Operation
+        The primitive, registered under its name; calling it applies it.
     """
 
     def jvp(inputs: Values, tangents: Values, params: dict[str, Any]) -> tuple[Values, Values]:
@@ -336,7 +356,20 @@ def nondifferentiable(
     *,
     multiple: bool = False,
 ) -> Operation:
-    """Declare an operation through which no derivative flows."""
+    """Declare an operation through which no derivative flows.
+
+    Parameters
+    ----------
+    name, reference, infer, multiple
+        See `Primitive`.
+    batch
+        ``batch(size, *operands, **params) -> outputs``, all operands with the batch axis in front.
+
+    Returns
+    -------
+    Operation
+        The primitive, registered under its name; calling it applies it.
+    """
     return Operation(
         name=name,
         family="nondifferentiable",

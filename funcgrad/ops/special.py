@@ -7,6 +7,8 @@ Others are in `error_functions` and `bessel`.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,11 +16,12 @@ import numpy as np
 from funcgrad.dtypes import COMPLEX, FLOATS, INEXACT
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops import special_series
-from funcgrad.ops.comparison import select
+from funcgrad.ops.arithmetic import abs_, floor, round_
+from funcgrad.ops.comparison import and_, not_, select
 from funcgrad.ops.families import Operation, Partial, elementwise
 from funcgrad.ops.references import Reference, from_scipy, from_series, in_double, scipy_special
 from funcgrad.ops.taylor import Orders
-from funcgrad.ops.transcendental import exp, log, log1p
+from funcgrad.ops.transcendental import cos, exp, log, log1p
 from funcgrad.trace.frame import type_of
 
 
@@ -134,23 +137,92 @@ zeta: Operation = elementwise(
     ),
     None,
 )
+
+# Quotients of gamma functions ----------------------------------------------------------------------------------------
+#
+# Their derivatives are differences of digamma functions, which have poles where the quotient is finite: where 1/Γ(y) is
+# 0, the quotient is written as Γ(1 - y) sin(πy) / π times the rest (DLMF 5.5.3), whose derivative is that of the sine.
+
+
+def _is_pole(x: Any) -> Any:
+    """Where Γ(x) is infinite."""
+    return and_(x <= 0, x == floor(x))
+
+
+def _is_by_pole(x: Any) -> Any:
+    """Where a sum `x` is so near to a pole of Γ that its rounding counts."""
+    width = float(np.finfo(type_of(x).dtype).eps) ** (1 / 3)
+    return and_(x < 0.5, abs_(x - round_(x)) < width)
+
+
+def _difference(x: Any, y: Any) -> Any:
+    """ψ(x) - ψ(y); by ψ(1 - x) - ψ(1 - y) where both are poles, with a whole number between them."""
+    both = and_(_is_pole(x), _is_pole(y))
+    return digamma(select(both, x, 1 - x)) - digamma(select(both, y, 1 - y))
+
+
+def _at_zeros(pole: Callable[..., Any], rest: Callable[..., Any], usual: Partial, turned: Partial) -> Partial:
+    """A partial derivative: `turned` where `pole` of the operands is by a pole of Γ below the line, `rest` is none."""
+
+    def partial(t: Any, out: Any, *operands: Any) -> Any:
+        zero = and_(_is_by_pole(pole(*operands)), not_(_is_pole(rest(*operands))))
+        tame = [number((k + 1) / 4, x) for k, x in enumerate(operands)]  # no poles anywhere
+        others = [select(zero, x, y) for x, y in zip(operands, tame, strict=True)]
+        zeros = [select(zero, y, x) for x, y in zip(operands, tame, strict=True)]
+        return select(zero, usual(t, out, *others), turned(t, out, *zeros))
+
+    return partial
+
+
+def _turn(y: Any) -> Any:
+    """The derivative of sin(πy) / π."""
+    return cos(math.pi * y)
+
+
 poch = elementwise(
     "poch",
     from_scipy("poch"),
     FLOATS,
     (
-        lambda t, out, z, m: t * (out * (digamma(z + m) - digamma(z))),
+        _at_zeros(
+            lambda z, m: z,
+            lambda z, m: z + m,
+            lambda t, out, z, m: t * (out * _difference(z + m, z)),
+            lambda t, out, z, m: t * (gamma(z + m) * gamma(1 - z) * _turn(z) + out * (digamma(z + m) - digamma(1 - z))),
+        ),
         lambda t, out, z, m: t * (out * digamma(z + m)),
     ),
     None,
 )
+
+
+def _binom_turned(n: Any, k: Any) -> Any:
+    """What the derivative has in addition where Γ(n - k + 1) is infinite."""
+    return beta(n + 1, k - n) * _turn(n - k + 1)
+
+
 binom = elementwise(
     "binom",
     from_scipy("binom"),
     FLOATS,
     (
-        lambda t, out, n, k: t * (out * (digamma(n + 1) - digamma(n - k + 1))),
-        lambda t, out, n, k: t * (out * (digamma(n - k + 1) - digamma(k + 1))),
+        _at_zeros(
+            lambda n, k: n - k + 1,
+            lambda n, k: n + 1,
+            lambda t, out, n, k: t * (out * _difference(n + 1, n - k + 1)),
+            lambda t, out, n, k: t * (_binom_turned(n, k) + out * (digamma(n + 1) - digamma(k - n))),
+        ),
+        _at_zeros(
+            lambda n, k: k + 1,
+            lambda n, k: n - k + 1,
+            _at_zeros(
+                lambda n, k: n - k + 1,
+                lambda n, k: k + 1,
+                lambda t, out, n, k: t * (out * _difference(n - k + 1, k + 1)),
+                lambda t, out, n, k: t * (out * (digamma(k - n) - digamma(k + 1)) - _binom_turned(n, k)),
+            ),
+            lambda t, out, n, k: t * (beta(n + 1, -k) * _turn(k + 1) + out * (digamma(n - k + 1) - digamma(-k))),
+        ),
     ),
     None,
 )
@@ -192,18 +264,36 @@ lbeta = elementwise(
     from_series(log_beta),
     FLOATS,
     (
-        lambda t, out, a, b: t * (digamma(a) - digamma(a + b)),
-        lambda t, out, a, b: t * (digamma(b) - digamma(a + b)),
+        lambda t, out, a, b: t * _difference(a, a + b),
+        lambda t, out, a, b: t * _difference(b, a + b),
     ),
     None,
 )
-beta = elementwise(
+
+
+def _beta_turned(out: Any, a: Any, b: Any) -> Any:
+    """The derivative of B(a, b) by `a` where Γ(a + b) is infinite, and Γ(a) is not."""
+    rest = 1 - a - b
+    return gamma(a) * gamma(b) * gamma(rest) * _turn(a + b) + out * (digamma(a) - digamma(rest))
+
+
+beta: Operation = elementwise(
     "beta",
     from_scipy("beta"),
     FLOATS,
     (
-        lambda t, out, a, b: t * (out * (digamma(a) - digamma(a + b))),
-        lambda t, out, a, b: t * (out * (digamma(b) - digamma(a + b))),
+        _at_zeros(
+            lambda a, b: a + b,
+            lambda a, b: a,
+            lambda t, out, a, b: t * (out * _difference(a, a + b)),
+            lambda t, out, a, b: t * _beta_turned(out, a, b),
+        ),
+        _at_zeros(
+            lambda a, b: a + b,
+            lambda a, b: b,
+            lambda t, out, a, b: t * (out * _difference(b, a + b)),
+            lambda t, out, a, b: t * _beta_turned(out, b, a),
+        ),
     ),
     None,
 )

@@ -52,6 +52,11 @@ def trace(decay: Any, nesterov: bool = False, accumulator_dtype: Any = None) -> 
     accumulator_dtype
         Of the trace; by default the parameters'.
 
+    Returns
+    -------
+    GradientTransformation
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -80,6 +85,13 @@ def trace(decay: Any, nesterov: bool = False, accumulator_dtype: Any = None) -> 
 def ema(decay: Any, debias: bool = True, accumulator_dtype: Any = None) -> GradientTransformation:
     """The exponential moving average of the updates; with `debias`, without the weight of its first zero.
 
+    Returns
+    -------
+    GradientTransformation
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> from funcgrad import optim
     >>> tx = optim.ema(0.9)
@@ -103,6 +115,11 @@ def apply_every(k: Any = 1) -> GradientTransformation:
     """The sum of the last `k` updates every `k` steps, zeros in between.
 
     In a chain the states of what follows change at every step all the same: see `MultiSteps` for batches in parts.
+
+    Returns
+    -------
+    GradientTransformation
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
 
     Examples
     --------

@@ -101,6 +101,11 @@ def scale_by_adam(
 ) -> GradientTransformation:
     """Adam's scaling (Kingma and Ba 2014, arXiv:1412.6980); see `adam`.
 
+    Returns
+    -------
+    GradientTransformation
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -134,6 +139,11 @@ def scale_by_amsgrad(
 ) -> GradientTransformation:
     """AMSGrad's scaling, by the largest average of squares so far (Reddi et al. 2018); see `amsgrad`.
 
+    Returns
+    -------
+    GradientTransformation
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -163,6 +173,11 @@ def scale_by_amsgrad(
 
 def scale_by_adamax(b1: Any = 0.9, b2: Any = 0.999, eps: Any = 1e-8) -> GradientTransformation:
     """Adam's scaling with a decaying maximum in the place of the root (Kingma and Ba 2014); see `adamax`.
+
+    Returns
+    -------
+    GradientTransformation
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
 
     Examples
     --------
@@ -215,6 +230,16 @@ def scale_by_lion(
     smooth_beta
         The slope of ``"smooth"``.
 
+    Returns
+    -------
+    GradientTransformation
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
+
+    Raises
+    ------
+    ValueError
+        `mode` is something else.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -243,6 +268,11 @@ def scale_by_belief(
     b1: Any = 0.9, b2: Any = 0.999, eps: Any = 1e-16, eps_root: Any = 1e-16, *, nesterov: bool = False
 ) -> GradientTransformation:
     """AdaBelief's scaling, by squared distances from the average (Zhuang et al. 2020, arXiv:2010.07468).
+
+    Returns
+    -------
+    GradientTransformation
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
 
     Examples
     --------
@@ -281,6 +311,11 @@ def scale_by_yogi(
     initial_accumulator_value: Any = 1e-6,
 ) -> GradientTransformation:
     """Yogi's scaling, whose `nu` changes by steps of bounded size (Zaheer et al. 2018); see `yogi`.
+
+    Returns
+    -------
+    GradientTransformation
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
 
     Examples
     --------
@@ -322,6 +357,11 @@ def scale_by_radam(
 ) -> GradientTransformation:
     """Adam's scaling, rectified while there are few gradients (Liu et al. 2019, arXiv:1908.03265); see `radam`.
 
+    Returns
+    -------
+    GradientTransformation
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -359,6 +399,11 @@ def scale_by_adan(
     b1: Any = 0.98, b2: Any = 0.92, b3: Any = 0.99, eps: Any = 1e-8, eps_root: Any = 1e-8
 ) -> GradientTransformation:
     """Adan's scaling, which looks ahead by differences of gradients (Xie et al. 2022, arXiv:2208.06677).
+
+    Returns
+    -------
+    GradientTransformation
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
 
     Examples
     --------

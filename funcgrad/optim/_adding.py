@@ -50,6 +50,11 @@ def add_decayed_weights(weight_decay: ScalarOrSchedule = 0.0, mask: MaskOrFn | N
     mask
         A tree of booleans (or a prefix of one), or a function from parameters to it: which leaves decay.
 
+    Returns
+    -------
+    GradientTransformation
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
+
     Examples
     --------
     >>> import numpy as np
@@ -85,6 +90,11 @@ def add_noise(eta: Any, gamma: Any, key: Any) -> GradientTransformation:
         The first variance, and how fast it falls.
     key
         A key of `funcgrad.random`, or the integer to make one of.
+
+    Returns
+    -------
+    GradientTransformation
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
 
     Examples
     --------

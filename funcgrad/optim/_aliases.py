@@ -44,6 +44,11 @@ def sgd(
     accumulator_dtype
         Of the momentum; by default the parameters'.
 
+    Returns
+    -------
+    GradientTransformationExtraArgs
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -90,6 +95,11 @@ def adam(
     nesterov
         Whether to look one step ahead: see `nadam`.
 
+    Returns
+    -------
+    GradientTransformationExtraArgs
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -116,6 +126,11 @@ def nadam(
     nesterov: bool = True,
 ) -> GradientTransformationExtraArgs:
     """Adam with Nesterov's momentum (Dozat 2016); the parameters are those of `adam`.
+
+    Returns
+    -------
+    GradientTransformationExtraArgs
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
 
     Examples
     --------
@@ -146,6 +161,11 @@ def adamw(
 
     The further parameters are those of `adam` and of `add_decayed_weights`; the decay is multiplied by the learning
     rate, as in PyTorch.
+
+    Returns
+    -------
+    GradientTransformationExtraArgs
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
 
     Examples
     --------
@@ -178,6 +198,11 @@ def nadamw(
 ) -> GradientTransformationExtraArgs:
     """`nadam` with weight decay; the parameters are those of `adamw`.
 
+    Returns
+    -------
+    GradientTransformationExtraArgs
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -195,6 +220,11 @@ def adamax(
     learning_rate: ScalarOrSchedule, b1: Any = 0.9, b2: Any = 0.999, eps: Any = 1e-8
 ) -> GradientTransformationExtraArgs:
     """Adam by the largest gradients instead of the root of their squares (Kingma and Ba 2014).
+
+    Returns
+    -------
+    GradientTransformationExtraArgs
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
 
     Examples
     --------
@@ -218,6 +248,11 @@ def adamaxw(
     mask: MaskOrFn | None = None,
 ) -> GradientTransformationExtraArgs:
     """`adamax` with weight decay, as in `adamw`.
+
+    Returns
+    -------
+    GradientTransformationExtraArgs
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
 
     Examples
     --------
@@ -247,6 +282,11 @@ def amsgrad(
     """Adam by the largest average of squares so far (Reddi et al. 2018).
 
     The parameters are those of `adam`; with both bias corrections False it is the paper's form.
+
+    Returns
+    -------
+    GradientTransformationExtraArgs
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
 
     Examples
     --------
@@ -279,6 +319,11 @@ def radam(
     As `adam`, but without scaling until the average of squares is as good as `threshold` independent gradients, and
     with a correction from then on.
 
+    Returns
+    -------
+    GradientTransformationExtraArgs
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -305,6 +350,11 @@ def adabelief(
 ) -> GradientTransformationExtraArgs:
     """Adam by squared distances from the average gradient (Zhuang et al. 2020, arXiv:2010.07468).
 
+    Returns
+    -------
+    GradientTransformationExtraArgs
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -322,6 +372,11 @@ def yogi(
     learning_rate: ScalarOrSchedule, b1: Any = 0.9, b2: Any = 0.999, eps: Any = 1e-3
 ) -> GradientTransformationExtraArgs:
     """Adam whose average of squares changes by bounded steps (Zaheer et al. 2018).
+
+    Returns
+    -------
+    GradientTransformationExtraArgs
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
 
     Examples
     --------
@@ -349,6 +404,11 @@ def adan(
     """Adaptive Nesterov momentum (Xie et al. 2022, arXiv:2208.06677).
 
     `b1`, `b2` and `b3` say how much remains of the averages of gradients, of their differences, and of squares.
+
+    Returns
+    -------
+    GradientTransformationExtraArgs
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
 
     Examples
     --------
@@ -379,6 +439,11 @@ def lion(
 
     `b1` and `b2` say how much of the average enters the sign, and remains. Learning rates are 3 to 10 times smaller
     than Adam's, weight decays as much larger.
+
+    Returns
+    -------
+    GradientTransformationExtraArgs
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
 
     Examples
     --------

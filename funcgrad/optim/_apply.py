@@ -21,6 +21,11 @@ def apply_updates(params: Params, updates: Updates) -> Params:
     updates
         What an optimiser's `update` returned: a tree of the same structure and shapes.
 
+    Returns
+    -------
+    pytree of Array
+        The structure, shapes and dtypes of the parameters.
+
     Raises
     ------
     ValueError
@@ -41,6 +46,13 @@ def apply_updates(params: Params, updates: Updates) -> Params:
 def incremental_update(new_tensors: Params, old_tensors: Params, step_size: Any) -> Params:
     """``step_size * new + (1 - step_size) * old``: a slowly moving copy (Polyak averaging).
 
+    Returns
+    -------
+    pytree of Array
+        The structure, shapes and dtypes of the parameters.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> incremental_update(np.array([1.0]), np.array([0.0]), 0.25)
     Array([0.25])
@@ -56,6 +68,11 @@ def incremental_update(new_tensors: Params, old_tensors: Params, step_size: Any)
 
 def periodic_update(new_tensors: Params, old_tensors: Params, steps: Any, update_period: Any) -> Params:
     """The new tensors every `update_period` steps, else the old ones.
+
+    Returns
+    -------
+    pytree of Array
+        The structure, shapes and dtypes of the parameters.
 
     Examples
     --------

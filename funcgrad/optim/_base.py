@@ -73,6 +73,11 @@ class EmptyState(NamedTuple):
 def init_empty_state(params: Params) -> EmptyState:
     """The `init` of what keeps no state.
 
+    Returns
+    -------
+    EmptyState
+        A state without leaves.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -140,6 +145,11 @@ def transformation_with_args(
 def with_extra_args_support(tx: Any) -> GradientTransformationExtraArgs:
     """The transformation as one that ignores keyword arguments that it does not know.
 
+    Returns
+    -------
+    GradientTransformationExtraArgs
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -170,6 +180,11 @@ def check_transformation(name: str, argument: str, tx: Any) -> None:
 def identity() -> GradientTransformation:
     """What leaves the updates as they are.
 
+    Returns
+    -------
+    GradientTransformation
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -185,6 +200,11 @@ def identity() -> GradientTransformation:
 
 def set_to_zero() -> GradientTransformation:
     """What makes all updates zero: the parameters stay as they are.
+
+    Returns
+    -------
+    GradientTransformation
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
 
     Examples
     --------
@@ -206,6 +226,13 @@ def set_to_zero() -> GradientTransformation:
 def stateless(f: Callable[[Updates, Params | None], Updates]) -> GradientTransformation:
     """The transformation without a state that computes ``f(updates, params)``.
 
+    Returns
+    -------
+    GradientTransformation
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> from funcgrad import optim
     >>> half = optim.stateless(lambda updates, params: updates / 2)
@@ -217,6 +244,11 @@ def stateless(f: Callable[[Updates, Params | None], Updates]) -> GradientTransfo
 
 def stateless_with_tree_map(f: Callable[[Any, Any], Any]) -> GradientTransformation:
     """As `stateless`, for a function of each leaf: ``f(update, param)`` (``None`` where there are no parameters).
+
+    Returns
+    -------
+    GradientTransformation
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
 
     Examples
     --------
@@ -359,6 +391,18 @@ def at_least(name: str, argument: str, value: Any, bound: float, *, above: bool 
 def safe_increment(count: Any) -> Any:
     """The count plus 1, or the largest of its dtype for good.
 
+    Returns
+    -------
+    Array
+        Of the dtype of `count`.
+
+    Raises
+    ------
+    ValueError
+        The count is neither an integer nor a float.
+
+    Examples
+    --------
     >>> safe_increment(0)
     Array(1)
     """

@@ -27,6 +27,13 @@ from funcgrad.optim._base import (
 def global_norm(updates: Updates) -> Any:
     """The Euclidean norm of all elements of all leaves.
 
+    Returns
+    -------
+    Array
+        One float.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> global_norm({"a": np.array([3.0]), "b": np.array([4.0])})
     Array(5.)
@@ -36,6 +43,11 @@ def global_norm(updates: Updates) -> Any:
 
 def clip(max_delta: Any) -> GradientTransformation:
     """Keep every element between ``-max_delta`` and ``max_delta``.
+
+    Returns
+    -------
+    GradientTransformation
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
 
     Examples
     --------
@@ -57,6 +69,11 @@ def clip(max_delta: Any) -> GradientTransformation:
 
 def clip_by_block_rms(threshold: Any) -> GradientTransformation:
     """Scale each leaf down until its root mean square is at most `threshold`.
+
+    Returns
+    -------
+    GradientTransformation
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
 
     Examples
     --------
@@ -84,6 +101,11 @@ def clip_by_global_norm(max_norm: Any) -> GradientTransformation:
     arXiv:1211.5063).
 
     The gradients are read once for the norm and once for the scaling, which joins what comes after it.
+
+    Returns
+    -------
+    GradientTransformation
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
 
     Examples
     --------
@@ -115,6 +137,11 @@ def adaptive_grad_clip(clipping: Any, eps: Any = 1e-3, axis: Any = None) -> Grad
     axis
         Over which axes a norm is taken; by default all of a vector, and all but the last of larger arrays (the first
         of arrays with three axes), which have their inputs in front.
+
+    Returns
+    -------
+    GradientTransformation
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
 
     Examples
     --------
@@ -161,6 +188,11 @@ def per_example_global_norm_clip(grads: Updates, l2_norm_clip: Any) -> tuple[Upd
 
     For differentially private training (Abadi et al. 2016, arXiv:1607.00133).
 
+    Returns
+    -------
+    tuple
+        A pytree without the examples' axis, and the number of gradients that were clipped.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -181,6 +213,11 @@ def per_example_layer_norm_clip(grads: Updates, global_l2_norm_clip: Any, unifor
     """As `per_example_global_norm_clip`, leaf by leaf, with bounds that add up to the whole one.
 
     With `uniform` every leaf has the same bound, else in proportion to the root of its size.
+
+    Returns
+    -------
+    tuple
+        A pytree without the examples' axis, and for each leaf the number of gradients that were clipped.
 
     Examples
     --------

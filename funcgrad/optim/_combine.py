@@ -33,6 +33,13 @@ MultiTransformState = PartitionState
 def chain(*args: GradientTransformation) -> GradientTransformationExtraArgs:
     """Apply transformations one after the other; the state is the tuple of theirs.
 
+    Returns
+    -------
+    GradientTransformationExtraArgs
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> from funcgrad import optim
     >>> optimizer = optim.chain(optim.clip(1.0), optim.scale(-0.5))
@@ -68,6 +75,16 @@ def chain(*args: GradientTransformation) -> GradientTransformationExtraArgs:
 
 def named_chain(*args: tuple[str, GradientTransformation]) -> GradientTransformationExtraArgs:
     """As `chain`, of pairs ``(name, transformation)``: the state is a dictionary.
+
+    Returns
+    -------
+    GradientTransformationExtraArgs
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
+
+    Raises
+    ------
+    ValueError
+        Names repeat.
 
     Examples
     --------
@@ -125,6 +142,11 @@ def partition(
         A tree of labels (or a prefix of one), or a function from parameters to it.
     mask_compatible_extra_args
         See `masked`.
+
+    Returns
+    -------
+    GradientTransformationExtraArgs
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
 
     Raises
     ------
@@ -187,6 +209,11 @@ def _labels_for(param_labels: Any, values: Any, transforms: Mapping[Hashable, An
 
 def selective_transform(optimizer: GradientTransformation, *, freeze_mask: Any) -> GradientTransformationExtraArgs:
     """The optimiser for the leaves where `freeze_mask` is False; the others stay as they are.
+
+    Returns
+    -------
+    GradientTransformationExtraArgs
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
 
     Examples
     --------

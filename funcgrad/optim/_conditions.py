@@ -84,6 +84,11 @@ def apply_if_finite(inner: GradientTransformation, max_consecutive_errors: int) 
     max_consecutive_errors
         After so many updates in a row that are not finite, the next one is applied all the same.
 
+    Returns
+    -------
+    GradientTransformationExtraArgs
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
+
     Examples
     --------
     >>> import numpy as np
@@ -121,6 +126,11 @@ def conditionally_transform(
 
     With `forward_extra_args` the function gets further keyword arguments of `update`.
 
+    Returns
+    -------
+    GradientTransformationExtraArgs
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -155,6 +165,11 @@ def conditionally_mask(
 ) -> GradientTransformationExtraArgs:
     """Apply `inner` where ``should_transform_fn(step)`` holds; else the updates are zero.
 
+    Returns
+    -------
+    GradientTransformationExtraArgs
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -187,6 +202,11 @@ def conditionally_mask(
 def zero_nans() -> GradientTransformation:
     """Replace NaN by 0; the state tells in which leaves there were any.
 
+    Returns
+    -------
+    GradientTransformation
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -210,6 +230,11 @@ def zero_nans() -> GradientTransformation:
 
 def keep_params_nonnegative() -> GradientTransformation:
     """Shorten updates so that no parameter falls below 0.
+
+    Returns
+    -------
+    GradientTransformation
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
 
     Examples
     --------

@@ -61,6 +61,11 @@ def scale_by_factored_rms(
     See `adafactor` for the parameters (Shazeer and Stern 2018, arXiv:1804.04235); ``decay_rate_fn(step, decay_rate)``
     says how much of the averages remains.
 
+    Returns
+    -------
+    GradientTransformation
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
+
     Examples
     --------
     >>> import funcgrad as fg

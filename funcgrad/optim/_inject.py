@@ -90,6 +90,11 @@ def inject_hyperparams(
         With `inner_factory`'s arguments. Numbers and arrays become ``state.hyperparams[name]``; schedules are asked at
         every step.
 
+    Raises
+    ------
+    ValueError
+        `static_args` names what the function does not take.
+
     Examples
     --------
     >>> import numpy as np

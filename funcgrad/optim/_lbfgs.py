@@ -58,6 +58,11 @@ def scale_by_lbfgs(memory_size: int = 10, scale_init_precond: bool = True) -> Gr
         Whether the approximation starts from the identity times the last curvature (and, at the first update, from
         a step of length 1 at most), else from the identity.
 
+    Returns
+    -------
+    GradientTransformation
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
+
     Examples
     --------
     >>> import funcgrad as fg

@@ -72,6 +72,11 @@ def scale_by_backtracking_linesearch(
     store_grad
         Whether the state keeps the gradient at the new point: see `value_and_grad_from_state`.
 
+    Returns
+    -------
+    GradientTransformationExtraArgs
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
+
     Examples
     --------
     >>> import numpy as np

@@ -43,6 +43,11 @@ def masked(
     mask_compatible_extra_args
         Whether further arguments that are trees like the updates are masked too.
 
+    Returns
+    -------
+    GradientTransformationExtraArgs
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
+
     Examples
     --------
     >>> import numpy as np
@@ -96,6 +101,13 @@ def _hidden(mask: Any, values: Any) -> Any:
 def freeze(mask: Any) -> GradientTransformation:
     """Set the updates of some leaves to zero: True means frozen.
 
+    Returns
+    -------
+    GradientTransformation
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> from funcgrad import optim
     >>> tx = optim.freeze({"w": False, "b": True})

@@ -50,6 +50,11 @@ def adagrad(
 
     `initial_accumulator_value` is where the sum begins; `eps` stands under the root.
 
+    Returns
+    -------
+    GradientTransformationExtraArgs
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -82,6 +87,11 @@ def adadelta(
         Under both roots.
     weight_decay, weight_decay_mask
         See `add_decayed_weights`; the decay is added to the gradients.
+
+    Returns
+    -------
+    GradientTransformationExtraArgs
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
 
     Examples
     --------
@@ -130,6 +140,11 @@ def rmsprop(
     bias_correction
         Whether to correct averages for their beginning.
 
+    Returns
+    -------
+    GradientTransformationExtraArgs
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -165,6 +180,11 @@ def rprop(
         What a step size is multiplied by when its gradient changes sign, and when it does not.
     min_step_size, max_step_size
         Bounds of step sizes.
+
+    Returns
+    -------
+    GradientTransformationExtraArgs
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
 
     Examples
     --------
@@ -216,6 +236,11 @@ def adafactor(
     factored
         False keeps all squares of everything.
 
+    Returns
+    -------
+    GradientTransformationExtraArgs
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -265,6 +290,11 @@ def lars(
     momentum, nesterov
         See `sgd`; they act on the scaled updates.
 
+    Returns
+    -------
+    GradientTransformationExtraArgs
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -294,6 +324,11 @@ def lamb(
 ) -> GradientTransformationExtraArgs:
     """Adam with layer-wise rates for large batches (You et al. 2019, arXiv:1904.00962).
 
+    Returns
+    -------
+    GradientTransformationExtraArgs
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -314,6 +349,11 @@ def lamb(
 
 def fromage(learning_rate: ScalarOrSchedule, min_norm: Any = 1e-6) -> GradientTransformationExtraArgs:
     """Steps in proportion to weights, which are then shrunk (Bernstein et al. 2020, arXiv:2002.03432).
+
+    Returns
+    -------
+    GradientTransformationExtraArgs
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
 
     Examples
     --------
@@ -348,6 +388,11 @@ def novograd(
 ) -> GradientTransformationExtraArgs:
     """Momentum over gradients divided by averages of their leaf's norm (Ginsburg et al. 2019, arXiv:1905.11286).
 
+    Returns
+    -------
+    GradientTransformationExtraArgs
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -363,6 +408,11 @@ def novograd(
 
 def sm3(learning_rate: Any, momentum: Any = 0.9) -> GradientTransformationExtraArgs:
     """AdaGrad with as much memory as rows and columns need (Anil et al. 2019, arXiv:1901.11150).
+
+    Returns
+    -------
+    GradientTransformationExtraArgs
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
 
     Examples
     --------
@@ -382,6 +432,11 @@ def noisy_sgd(
 ) -> GradientTransformationExtraArgs:
     """Gradient descent with noise that fades (Neelakantan et al. 2015, arXiv:1511.06807); see `add_noise`.
 
+    Returns
+    -------
+    GradientTransformationExtraArgs
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -397,6 +452,11 @@ def noisy_sgd(
 
 def sign_sgd(learning_rate: ScalarOrSchedule) -> GradientTransformationExtraArgs:
     """Steps of one size by the signs of gradients (Bernstein et al. 2018, arXiv:1802.04434).
+
+    Returns
+    -------
+    GradientTransformationExtraArgs
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
 
     Examples
     --------
@@ -416,6 +476,11 @@ def signum(
 ) -> GradientTransformationExtraArgs:
     """`sign_sgd` of a moving average of gradients.
 
+    Returns
+    -------
+    GradientTransformationExtraArgs
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -434,6 +499,11 @@ def optimistic_gradient_descent(
     learning_rate: ScalarOrSchedule, alpha: Any = 1.0, beta: Any = 1.0
 ) -> GradientTransformationExtraArgs:
     """Gradient descent with negative momentum, for games (Mokhtari et al. 2019, arXiv:1901.08511).
+
+    Returns
+    -------
+    GradientTransformationExtraArgs
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
 
     Examples
     --------
@@ -462,6 +532,11 @@ def optimistic_adam_v2(
 ) -> GradientTransformationExtraArgs:
     """Adam with negative momentum, for games (Daskalakis et al. 2017, arXiv:1711.00141).
 
+    Returns
+    -------
+    GradientTransformationExtraArgs
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -487,6 +562,11 @@ def polyak_sgd(
     variant: str = "sps",
 ) -> GradientTransformationExtraArgs:
     """Gradient descent with Polyak's step size; `update` takes the loss as ``value=``: see `scale_by_polyak`.
+
+    Returns
+    -------
+    GradientTransformationExtraArgs
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
 
     Examples
     --------
@@ -521,6 +601,11 @@ def lbfgs(
         See `scale_by_lbfgs`.
     linesearch
         `scale_by_zoom_linesearch` or `scale_by_backtracking_linesearch`; None takes the whole step.
+
+    Returns
+    -------
+    GradientTransformationExtraArgs
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
 
     Examples
     --------

@@ -45,6 +45,11 @@ class MultiStepsState(NamedTuple):
 def skip_not_finite(updates: Updates, gradient_step: Any, params: Params | None) -> tuple[Any, Any]:
     """For `MultiSteps`: skip gradients with elements that are not finite.
 
+    Returns
+    -------
+    tuple
+        Whether to skip, a bool, and a dictionary of what was found.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -62,6 +67,11 @@ def skip_large_updates(
     updates: Updates, gradient_step: Any, params: Params | None, max_squared_norm: Any
 ) -> tuple[Any, Any]:
     """For `MultiSteps` (with `functools.partial`): skip gradients whose squared norm is not below a bound.
+
+    Returns
+    -------
+    tuple
+        Whether to skip, a bool, and a dictionary of what was found.
 
     Examples
     --------

@@ -105,6 +105,11 @@ def _inverse_root(square: Any, eps: Any) -> Any:
 def scale_by_rss(initial_accumulator_value: Any = 0.1, eps: Any = 1e-7) -> GradientTransformation:
     """AdaGrad's scaling, by the root of the sum of all squares (Duchi et al. 2011); see `adagrad`.
 
+    Returns
+    -------
+    GradientTransformation
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -139,6 +144,11 @@ def scale_by_rms(
     bias_correction: bool = False,
 ) -> GradientTransformation:
     """RMSProp's scaling, by the root of the average of squares (Tieleman and Hinton 2012); see `rmsprop`.
+
+    Returns
+    -------
+    GradientTransformation
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
 
     Examples
     --------
@@ -175,6 +185,11 @@ def scale_by_stddev(
 ) -> GradientTransformation:
     """Centred RMSProp's scaling, by the standard deviation of gradients (Graves 2013, arXiv:1308.0850).
 
+    Returns
+    -------
+    GradientTransformation
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -206,6 +221,11 @@ def scale_by_stddev(
 
 def scale_by_adadelta(rho: Any = 0.9, eps: Any = 1e-6) -> GradientTransformation:
     """AdaDelta's scaling (Zeiler 2012, arXiv:1212.5701); see `adadelta`.
+
+    Returns
+    -------
+    GradientTransformation
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
 
     Examples
     --------
@@ -241,6 +261,11 @@ def scale_by_rprop(
 ) -> GradientTransformation:
     """Rprop's steps: each element's size grows while its gradient keeps its sign (Riedmiller and Braun 1993).
 
+    Returns
+    -------
+    GradientTransformation
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -274,6 +299,11 @@ def scale_by_rprop(
 def scale_by_optimistic_gradient(alpha: Any = 1.0, beta: Any = 1.0) -> GradientTransformation:
     """``(alpha + beta) * g - beta * last g`` (Mokhtari et al. 2019, arXiv:1901.08511).
 
+    Returns
+    -------
+    GradientTransformation
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -301,6 +331,11 @@ def scale_by_optimistic_gradient(alpha: Any = 1.0, beta: Any = 1.0) -> GradientT
 
 def scale_by_sm3(b1: Any = 0.9, b2: Any = 1.0, eps: Any = 1e-8) -> GradientTransformation:
     """SM3's scaling: of squares only the maxima along axes are kept (Anil et al. 2019, arXiv:1901.11150).
+
+    Returns
+    -------
+    GradientTransformation
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
 
     Examples
     --------
@@ -349,6 +384,11 @@ def scale_by_novograd(
     mu_dtype: Any = None,
 ) -> GradientTransformation:
     """NovoGrad's scaling, by an average of squared norms per leaf (Ginsburg et al. 2019, arXiv:1905.11286).
+
+    Returns
+    -------
+    GradientTransformation
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
 
     Examples
     --------

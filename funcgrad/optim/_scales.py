@@ -38,6 +38,13 @@ class ScaleByScheduleState(NamedTuple):
 def scale(step_size: Any) -> GradientTransformation:
     """Multiply the updates by a number.
 
+    Returns
+    -------
+    GradientTransformation
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> from funcgrad import optim
     >>> tx = optim.scale(-0.1)
@@ -53,6 +60,11 @@ def scale_by_learning_rate(
     learning_rate: ScalarOrSchedule | None = None, *, flip_sign: bool = True
 ) -> GradientTransformation:
     """Multiply the updates by minus the learning rate: a number, a schedule, or None for no scaling at all.
+
+    Returns
+    -------
+    GradientTransformation
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
 
     Examples
     --------
@@ -74,6 +86,11 @@ def scale_by_learning_rate(
 
 def scale_by_schedule(step_size_fn: Schedule) -> GradientTransformation:
     """Multiply the updates by ``step_size_fn(count)``, where `count` is the number of updates so far.
+
+    Returns
+    -------
+    GradientTransformation
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
 
     Examples
     --------
@@ -99,6 +116,11 @@ def scale_by_schedule(step_size_fn: Schedule) -> GradientTransformation:
 def scale_by_sign() -> GradientTransformation:
     """Only the signs of the updates.
 
+    Returns
+    -------
+    GradientTransformation
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -120,6 +142,13 @@ def scale_by_sign() -> GradientTransformation:
 def safe_norm(x: Any, min_norm: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """max(norm of `x`, `min_norm`), whose derivative is 0 where the norm is `min_norm` or less.
 
+    Returns
+    -------
+    Array
+        The shape of `x` without the axes (0-d for all), in its float dtype.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> safe_norm(np.zeros(3), 0.5)
     Array(0.5)
@@ -129,6 +158,11 @@ def safe_norm(x: Any, min_norm: Any, axis: Any = None, keepdims: bool = False) -
 
 def safe_root_mean_squares(x: Any, min_rms: Any) -> Any:
     """max(root of the mean of squares of `x`, `min_rms`), with derivative 0 below.
+
+    Returns
+    -------
+    Array
+        One number in the float dtype of `x`.
 
     Examples
     --------
@@ -151,6 +185,11 @@ def _safe_root(x: Any, least: Any, measure: Any) -> Any:
 def scale_by_param_block_norm(min_scale: Any = 1e-3) -> GradientTransformation:
     """Multiply each leaf by the norm of its parameters, at least `min_scale`.
 
+    Returns
+    -------
+    GradientTransformation
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -170,6 +209,11 @@ def scale_by_param_block_norm(min_scale: Any = 1e-3) -> GradientTransformation:
 
 def scale_by_param_block_rms(min_scale: Any = 1e-3) -> GradientTransformation:
     """Multiply each leaf by the root mean square of its parameters, at least `min_scale`.
+
+    Returns
+    -------
+    GradientTransformation
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
 
     Examples
     --------
@@ -192,6 +236,11 @@ def scale_by_trust_ratio(min_norm: Any = 0.0, trust_coefficient: Any = 1.0, eps:
     """Multiply each leaf by ``trust_coefficient * |params| / (|updates| + eps)``: updates in proportion to weights.
 
     Where one of both norms is 0, the factor is 1 (You et al. 2017, arXiv:1708.03888).
+
+    Returns
+    -------
+    GradientTransformation
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
 
     Examples
     --------
@@ -220,6 +269,11 @@ def scale_by_trust_ratio(min_norm: Any = 0.0, trust_coefficient: Any = 1.0, eps:
 def normalize_by_update_norm(scale_factor: Any = 1.0, eps: Any = 1e-6) -> GradientTransformation:
     """``scale_factor * updates / (|updates| + eps)``, with the norm of all leaves together.
 
+    Returns
+    -------
+    GradientTransformation
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -240,6 +294,11 @@ def normalize_by_update_norm(scale_factor: Any = 1.0, eps: Any = 1e-6) -> Gradie
 def centralize() -> GradientTransformation:
     """Subtract the mean over all axes but the first from matrices and larger arrays (Yong et al. 2020,
     arXiv:2004.01461).
+
+    Returns
+    -------
+    GradientTransformation
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
 
     Examples
     --------
@@ -268,6 +327,16 @@ def scale_by_polyak(
 
     `update` takes the loss as ``value=``. With ``variant="sps+"`` a gap below zero counts as zero
     (Loizou et al. 2021, arXiv:2002.10542; Garrigos et al. 2023, arXiv:2307.14528).
+
+    Returns
+    -------
+    GradientTransformationExtraArgs
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
+
+    Raises
+    ------
+    ValueError
+        `variant` is something else.
 
     Examples
     --------
@@ -320,6 +389,11 @@ def scale_by_distance_over_gradients(
         Of the copy of the first parameters; by default their own.
     global_scale
         A factor for all steps; -1 to descend.
+
+    Returns
+    -------
+    GradientTransformation
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
 
     Examples
     --------

@@ -14,6 +14,11 @@ from funcgrad.optim._base import Schedule, at_least
 def constant_schedule(value: Any) -> Schedule:
     """Always `value`.
 
+    Returns
+    -------
+    callable
+        From the number of steps so far to `value`.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -41,6 +46,11 @@ def polynomial_schedule(
     transition_begin
         The count at which it begins.
 
+    Returns
+    -------
+    callable
+        From the number of steps so far, an integer or an array of them, to the value: float64 of that shape.
+
     Examples
     --------
     >>> schedule = polynomial_schedule(1.0, 0.0, 2, 10)
@@ -60,6 +70,13 @@ def polynomial_schedule(
 def linear_schedule(init_value: Any, end_value: Any, transition_steps: int, transition_begin: int = 0) -> Schedule:
     """From `init_value` to `end_value` in a straight line.
 
+    Returns
+    -------
+    callable
+        From the number of steps so far, an integer or an array of them, to the value: float64 of that shape.
+
+    Examples
+    --------
     >>> linear_schedule(0.0, 1.0, 4)(1)
     Array(0.25)
     """
@@ -71,6 +88,13 @@ def linear_schedule(init_value: Any, end_value: Any, transition_steps: int, tran
 def piecewise_constant_schedule(init_value: Any, boundaries_and_scales: Mapping[int, float] | None = None) -> Schedule:
     """`init_value`, multiplied by a factor at each boundary.
 
+    Returns
+    -------
+    callable
+        From the number of steps so far, an integer or an array of them, to the value: float64 of that shape.
+
+    Examples
+    --------
     >>> schedule = piecewise_constant_schedule(1.0, {10: 0.1, 20: 0.1})
     >>> schedule(9), schedule(10), schedule(20)
     (Array(1.), Array(0.1), Array(0.01))
@@ -97,6 +121,13 @@ def _pieces(name: str, boundaries_and_scales: Mapping[int, float] | None) -> lis
 def step_schedule(init_value: Any, step_size: int, decay_rate: Any = 0.1) -> Schedule:
     """`init_value`, multiplied by `decay_rate` every `step_size` steps (PyTorch's ``StepLR``).
 
+    Returns
+    -------
+    callable
+        From the number of steps so far, an integer or an array of them, to the value: float64 of that shape.
+
+    Examples
+    --------
     >>> schedule = step_schedule(1.0, 30)
     >>> schedule(29), schedule(30)
     (Array(1.), Array(0.1))
@@ -130,6 +161,11 @@ def exponential_decay(
     end_value
         Where the decay stops: a lower bound for rates below 1, else an upper one.
 
+    Returns
+    -------
+    callable
+        From the number of steps so far, an integer or an array of them, to the value: float64 of that shape.
+
     Examples
     --------
     >>> exponential_decay(1.0, 10, 0.5)(20)
@@ -161,6 +197,11 @@ def cosine_decay_schedule(init_value: Any, decay_steps: int, alpha: Any = 0.0, e
         The last value, as a share of the first.
     exponent
         Of the cosine.
+
+    Returns
+    -------
+    callable
+        From the number of steps so far, an integer or an array of them, to the value: float64 of that shape.
 
     Examples
     --------
@@ -202,6 +243,16 @@ def piecewise_interpolate_schedule(
         The value at 0.
     boundaries_and_scales
         Boundaries, and the factor by which the value has changed there.
+
+    Returns
+    -------
+    callable
+        From the number of steps so far, an integer or an array of them, to the value: float64 of that shape.
+
+    Raises
+    ------
+    ValueError
+        There is no such interpolation.
 
     Examples
     --------
@@ -256,6 +307,11 @@ def linear_onecycle_schedule(
     final_div_factor
         The last value is the first one divided by it.
 
+    Returns
+    -------
+    callable
+        From the number of steps so far, an integer or an array of them, to the value: float64 of that shape.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -282,6 +338,11 @@ def cosine_onecycle_schedule(
 ) -> Schedule:
     """As `linear_onecycle_schedule`, along half cosines and in two parts: PyTorch's ``OneCycleLR``.
 
+    Returns
+    -------
+    callable
+        From the number of steps so far, an integer or an array of them, to the value: float64 of that shape.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -304,6 +365,18 @@ def cosine_onecycle_schedule(
 def join_schedules(schedules: Sequence[Schedule], boundaries: Sequence[int]) -> Schedule:
     """One schedule after the other; each counts from its own boundary.
 
+    Returns
+    -------
+    callable
+        From the number of steps so far, an integer or an array of them, to the value: float64 of that shape.
+
+    Raises
+    ------
+    ValueError
+        There is not one boundary less than schedules, or they do not ascend.
+
+    Examples
+    --------
     >>> schedule = join_schedules([constant_schedule(1.0), linear_schedule(0.0, 1.0, 4)], [10])
     >>> schedule(9), schedule(11)
     (Array(1.), Array(0.25))
@@ -334,6 +407,11 @@ def _warmup(name: str, init_value: Any, peak_value: Any, warmup_steps: int) -> S
 
 def warmup_constant_schedule(init_value: Any, peak_value: Any, warmup_steps: int) -> Schedule:
     """Up in a straight line, then constant.
+
+    Returns
+    -------
+    callable
+        From the number of steps so far, an integer or an array of them, to the value: float64 of that shape.
 
     Examples
     --------
@@ -368,6 +446,11 @@ def warmup_cosine_decay_schedule(
     exponent
         Of the cosine.
 
+    Returns
+    -------
+    callable
+        From the number of steps so far, an integer or an array of them, to the value: float64 of that shape.
+
     Examples
     --------
     >>> schedule = warmup_cosine_decay_schedule(0.0, 1.0, 10, 110)
@@ -394,6 +477,11 @@ def warmup_exponential_decay_schedule(
 ) -> Schedule:
     """Up in a straight line, then `exponential_decay`.
 
+    Returns
+    -------
+    callable
+        From the number of steps so far, an integer or an array of them, to the value: float64 of that shape.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -411,6 +499,16 @@ def sgdr_schedule(cosine_kwargs: Iterable[Mapping[str, Any]]) -> Schedule:
     """Several `warmup_cosine_decay_schedule`s in a row: descent with warm restarts (Loshchilov and Hutter 2016).
 
     `cosine_kwargs` has the arguments of each.
+
+    Returns
+    -------
+    callable
+        From the number of steps so far, an integer or an array of them, to the value: float64 of that shape.
+
+    Raises
+    ------
+    ValueError
+        There are no cycles.
 
     Examples
     --------

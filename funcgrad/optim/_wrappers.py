@@ -110,6 +110,11 @@ def lookahead(
 def flatten(inner: GradientTransformation) -> GradientTransformationExtraArgs:
     """Let `inner` see all leaves as one vector: fewer operations for many small leaves.
 
+    Returns
+    -------
+    GradientTransformationExtraArgs
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -170,6 +175,16 @@ def reduce_on_plateau(
         How many values are averaged to one loss.
     min_scale
         The least scale.
+
+    Returns
+    -------
+    GradientTransformationExtraArgs
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
+
+    Raises
+    ------
+    ValueError
+        `factor` or a tolerance is out of its range.
 
     Examples
     --------

@@ -150,6 +150,16 @@ def scale_by_zoom_linesearch(
     initial_guess_strategy
         ``"keep"``: begin with the last step size; ``"one"``: with 1.
 
+    Returns
+    -------
+    GradientTransformationExtraArgs
+        `update` gives updates of the shapes and dtypes that it gets, and the next state.
+
+    Raises
+    ------
+    ValueError
+        There is no such strategy.
+
     Examples
     --------
     >>> import funcgrad as fg

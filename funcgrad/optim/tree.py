@@ -16,6 +16,11 @@ from funcgrad.optim._base import abs_sq, check_match, dtype_of, like, map_trees
 def add(tree_x: Any, tree_y: Any, *other_trees: Any) -> Any:
     """The sum of trees, leaf by leaf.
 
+    Returns
+    -------
+    pytree
+        Of the structure of the (first) tree.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -31,6 +36,11 @@ def add(tree_x: Any, tree_y: Any, *other_trees: Any) -> Any:
 def sub(tree_x: Any, tree_y: Any) -> Any:
     """The difference of two trees.
 
+    Returns
+    -------
+    pytree
+        Of the structure of the (first) tree.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -43,6 +53,11 @@ def sub(tree_x: Any, tree_y: Any) -> Any:
 
 def mul(tree_x: Any, tree_y: Any) -> Any:
     """The product of two trees, element by element.
+
+    Returns
+    -------
+    pytree
+        Of the structure of the (first) tree.
 
     Examples
     --------
@@ -57,6 +72,11 @@ def mul(tree_x: Any, tree_y: Any) -> Any:
 def div(tree_x: Any, tree_y: Any) -> Any:
     """The quotient of two trees, element by element.
 
+    Returns
+    -------
+    pytree
+        Of the structure of the (first) tree.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -69,6 +89,11 @@ def div(tree_x: Any, tree_y: Any) -> Any:
 
 def scale(scalar: Any, tree: Any) -> Any:
     """`scalar` times every leaf, in the leaf's dtype.
+
+    Returns
+    -------
+    pytree
+        Of the structure of the (first) tree.
 
     Examples
     --------
@@ -83,6 +108,11 @@ def scale(scalar: Any, tree: Any) -> Any:
 def add_scale(tree_x: Any, scalar: Any, tree_y: Any) -> Any:
     """``tree_x + scalar * tree_y``.
 
+    Returns
+    -------
+    pytree
+        Of the structure of the (first) tree.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -95,6 +125,11 @@ def add_scale(tree_x: Any, scalar: Any, tree_y: Any) -> Any:
 
 def where(condition: Any, tree_x: Any, tree_y: Any) -> Any:
     """``tree_x`` where the condition (one for all) holds, else ``tree_y``.
+
+    Returns
+    -------
+    pytree
+        Of the structure of the (first) tree.
 
     Examples
     --------
@@ -109,6 +144,11 @@ def where(condition: Any, tree_x: Any, tree_y: Any) -> Any:
 def zeros_like(tree: Any, dtype: Any = None) -> Any:
     """Zeros with the shapes (and dtypes, unless `dtype` is given) of a tree.
 
+    Returns
+    -------
+    pytree
+        Of the structure of the (first) tree.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -121,6 +161,11 @@ def zeros_like(tree: Any, dtype: Any = None) -> Any:
 
 def ones_like(tree: Any, dtype: Any = None) -> Any:
     """Ones with the shapes (and dtypes) of a tree.
+
+    Returns
+    -------
+    pytree
+        Of the structure of the (first) tree.
 
     Examples
     --------
@@ -135,6 +180,11 @@ def ones_like(tree: Any, dtype: Any = None) -> Any:
 def full_like(tree: Any, fill_value: Any, dtype: Any = None) -> Any:
     """One value everywhere, with the shapes (and dtypes) of a tree.
 
+    Returns
+    -------
+    pytree
+        Of the structure of the (first) tree.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -148,6 +198,11 @@ def full_like(tree: Any, fill_value: Any, dtype: Any = None) -> Any:
 def real_zeros_like(tree: Any, fill_value: Any = 0.0) -> Any:
     """As `full_like`; real for complex leaves, as squares of absolute values are.
 
+    Returns
+    -------
+    pytree
+        Of the structure of the (first) tree.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -160,6 +215,11 @@ def real_zeros_like(tree: Any, fill_value: Any = 0.0) -> Any:
 
 def real_dtype(x: Any) -> _np.dtype:
     """The dtype of |x|.
+
+    Returns
+    -------
+    np.dtype
+        The float dtype of the parts for complex `x`, else the dtype of `x`.
 
     Examples
     --------
@@ -175,6 +235,11 @@ def real_dtype(x: Any) -> _np.dtype:
 def cast(tree: Any, dtype: Any) -> Any:
     """The tree in another dtype, or as it is for None.
 
+    Returns
+    -------
+    pytree
+        Of the structure of the (first) tree.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -187,6 +252,11 @@ def cast(tree: Any, dtype: Any) -> Any:
 
 def cast_like(tree: Any, other_tree: Any) -> Any:
     """The tree in the dtypes of another one.
+
+    Returns
+    -------
+    pytree
+        Of the structure of the (first) tree.
 
     Examples
     --------
@@ -201,6 +271,11 @@ def cast_like(tree: Any, other_tree: Any) -> Any:
 def conj(tree: Any) -> Any:
     """The complex conjugate.
 
+    Returns
+    -------
+    pytree
+        Of the structure of the (first) tree.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -214,6 +289,11 @@ def conj(tree: Any) -> Any:
 def real(tree: Any) -> Any:
     """The real part.
 
+    Returns
+    -------
+    pytree
+        Of the structure of the (first) tree.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -226,6 +306,11 @@ def real(tree: Any) -> Any:
 
 def clip(tree: Any, min_value: Any = None, max_value: Any = None) -> Any:
     """Every element between two bounds.
+
+    Returns
+    -------
+    pytree
+        Of the structure of the (first) tree.
 
     Examples
     --------
@@ -246,6 +331,11 @@ def clip(tree: Any, min_value: Any = None, max_value: Any = None) -> Any:
 def sum(tree: Any) -> Any:
     """The sum of all elements of all leaves.
 
+    Returns
+    -------
+    Array
+        One number.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -258,6 +348,11 @@ def sum(tree: Any) -> Any:
 
 def max(tree: Any) -> Any:
     """The largest element of all leaves.
+
+    Returns
+    -------
+    Array
+        One number.
 
     Examples
     --------
@@ -272,6 +367,11 @@ def max(tree: Any) -> Any:
 def min(tree: Any) -> Any:
     """The smallest element of all leaves.
 
+    Returns
+    -------
+    Array
+        One number.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -285,6 +385,11 @@ def min(tree: Any) -> Any:
 def size(tree: Any) -> int:
     """How many elements there are.
 
+    Returns
+    -------
+    int
+        The sum of the leaves' sizes.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -297,6 +402,11 @@ def size(tree: Any) -> int:
 
 def vdot(tree_x: Any, tree_y: Any) -> Any:
     """The inner product (of complex trees: with the conjugate of the first).
+
+    Returns
+    -------
+    Array
+        One number.
 
     Examples
     --------
@@ -323,6 +433,16 @@ def norm(tree: Any, ord: Any = None, squared: bool = False) -> Any:
         2 or None: Euclidean; 1: the sum of absolute values; inf: the largest one.
     squared
         Return the square.
+
+    Returns
+    -------
+    Array
+        One number.
+
+    Raises
+    ------
+    ValueError
+        `ord` is something else.
 
     Examples
     --------
@@ -359,6 +479,18 @@ def _folded(operation: Callable[[Any, Any], Any], numbers: list[Any], name: str)
 def dtype(tree: Any, mixed_dtype_handler: str | None = None) -> _np.dtype | None:
     """The dtype of all leaves; of different ones the ``"highest"`` or ``"lowest"``.
 
+    Returns
+    -------
+    np.dtype or None
+        None for a tree without leaves.
+
+    Raises
+    ------
+    ValueError
+        Dtypes differ, and `mixed_dtype_handler` does not say which one is meant.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> dtype([np.float32(1), np.float64(1)], "highest")
     dtype('float64')
@@ -376,6 +508,11 @@ def dtype(tree: Any, mixed_dtype_handler: str | None = None) -> _np.dtype | None
 
 def allclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
     """Whether all elements of two trees are close.
+
+    Returns
+    -------
+    Array
+        A bool.
 
     Examples
     --------
@@ -395,6 +532,11 @@ def allclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: 
 def update_moment(updates: Any, moments: Any, decay: Any, order: int) -> Any:
     """``decay * moments + (1 - decay) * updates ** order``.
 
+    Returns
+    -------
+    pytree
+        Of the structure of the (first) tree.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -407,6 +549,11 @@ def update_moment(updates: Any, moments: Any, decay: Any, order: int) -> Any:
 
 def update_moment_per_elem_norm(updates: Any, moments: Any, decay: Any, order: int) -> Any:
     """As `update_moment`, of absolute values.
+
+    Returns
+    -------
+    pytree
+        Of the structure of the (first) tree.
 
     Examples
     --------
@@ -425,6 +572,11 @@ def update_moment_per_elem_norm(updates: Any, moments: Any, decay: Any, order: i
 def update_infinity_moment(updates: Any, moments: Any, decay: Any, eps: Any) -> Any:
     """``max(decay * moments, |updates| + eps)``.
 
+    Returns
+    -------
+    pytree
+        Of the structure of the (first) tree.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -437,6 +589,11 @@ def update_infinity_moment(updates: Any, moments: Any, decay: Any, eps: Any) -> 
 
 def bias_correction(moment: Any, decay: Any, count: Any) -> Any:
     """``moment / (1 - decay ** count)``: what a moving average that began at zero would be without that.
+
+    Returns
+    -------
+    pytree
+        Of the structure of the (first) tree.
 
     Examples
     --------
@@ -452,6 +609,11 @@ def bias_correction(moment: Any, decay: Any, count: Any) -> Any:
 def mixed(old: Any, new: Any, decay: Any) -> Any:
     """``decay * old + (1 - decay) * new``.
 
+    Returns
+    -------
+    pytree
+        Of the structure of the (first) tree.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -464,6 +626,11 @@ def mixed(old: Any, new: Any, decay: Any) -> Any:
 
 def correction(decay: Any, count: Any) -> Any:
     """``1 / (1 - decay ** count)`` in float64: one number for all elements, which multiply by it.
+
+    Returns
+    -------
+    Array
+        float64.
 
     Examples
     --------
@@ -481,6 +648,11 @@ def correction(decay: Any, count: Any) -> Any:
 
 def get_all_with_path(tree: Any, key: Any) -> list[tuple[tuple[Any, ...], Any]]:
     """Every value that a named tuple or a dictionary anywhere in the tree has under `key`, with its path.
+
+    Returns
+    -------
+    list of tuple
+        Pairs of a key path and a value.
 
     Examples
     --------
@@ -514,17 +686,22 @@ def _children(node: Any) -> list[tuple[Any, Any, Any]]:
 def get(tree: Any, key: Any, default: Any = None) -> Any:
     """The one value under `key` in a state.
 
+    Returns
+    -------
+    object
+        The value, or `default`.
+
+    Raises
+    ------
+    KeyError
+        If there are several.
+
     Examples
     --------
     >>> import numpy as np
     >>> from funcgrad import optim
     >>> get(optim.adam(1e-3).init(np.zeros(2)), "count")
     Array(0, dtype=int32)
-
-    Raises
-    ------
-    KeyError
-        If there are several.
     """
     found = get_all_with_path(tree, key)
     if len(found) > 1:
@@ -536,6 +713,16 @@ def get(tree: Any, key: Any, default: Any = None) -> Any:
 def set(tree: Any, **values: Any) -> Any:
     """The state with other values under the given names, wherever they occur.
 
+    Returns
+    -------
+    pytree
+        A tree of the same structure.
+
+    Raises
+    ------
+    KeyError
+        For a name that does not occur.
+
     Examples
     --------
     >>> import numpy as np
@@ -543,11 +730,6 @@ def set(tree: Any, **values: Any) -> Any:
     >>> state = optim.inject_hyperparams(optim.sgd)(learning_rate=0.1).init(np.zeros(2))
     >>> set(state, learning_rate=np.float64(0.5)).hyperparams["learning_rate"]
     np.float64(0.5)
-
-    Raises
-    ------
-    KeyError
-        For a name that does not occur.
     """
     for key in values:
         if not get_all_with_path(tree, key):

@@ -14,6 +14,8 @@ from funcgrad import tree
 from funcgrad.api import vjp
 from funcgrad.dtypes import is_inexact
 from funcgrad.errors import at_line
+from funcgrad.ir.names import distinct
+from funcgrad.ir.program import Program
 from funcgrad.ir.types import ArrayType
 from funcgrad.pictures import page, png, svg
 from funcgrad.pictures.draw import Section, View, view
@@ -270,9 +272,18 @@ def _gradient(subject: Subject, fun: Callable[..., Any], args: tuple[Any, ...], 
         return pull(tree.unflatten(lowered._out_structure, seeds))
 
     found = jit(gradient).lower(args, kwargs, cotangents)
+    found.program = _called_alike(found.program, lowered.program)
     inputs = [*subject.inputs, *(f"cotangent of {name}" for name in subject.outputs if cotangents)]
     outputs = [f"gradient of {name}" for k in smooth for name, _ in named[k]]
     return Subject(f"{'gradient' if scalar else 'pullback'} of {subject.title}", found, inputs, outputs)
+
+
+def _called_alike(program: Program, other: Program) -> Program:
+    """`program` with the names of `other` for its first inputs, which are those of `other`."""
+    arguments = zip(program.inputs, other.inputs, strict=False)
+    names = {mine: other.names[theirs] for mine, theirs in arguments if other.names and theirs in other.names}
+    rest = {v: name for v, name in (program.names or {}).items() if v not in names}
+    return program.replace(names=distinct(names | rest))
 
 
 def _type_of(leaf: Any) -> ArrayType:

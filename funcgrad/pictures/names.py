@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from funcgrad import tree
@@ -25,10 +25,13 @@ def letters() -> Iterator[str]:
                 yield name
 
 
-def names_of(program: Program) -> dict[Var, str]:
-    """The name of each variable in the listing of a program."""
+def names_of(program: Program, given: Mapping[Var, str] | None = None) -> dict[Var, str]:
+    """The name of each variable in the listing of a program; `given` are those that a program around it knows."""
+    given = program.names or {} if given is None else given
+    taken = set(given.values())
+    free = (name for name in letters() if name not in taken)
     outputs = (v for equation in program.equations for v in equation.outputs)
-    return dict(zip((*program.constants, *program.inputs, *outputs), letters(), strict=False))
+    return {v: given.get(v) or next(free) for v in (*program.constants, *program.inputs, *outputs)}
 
 
 def read(atom: Atom, names: dict[Var, str]) -> str:

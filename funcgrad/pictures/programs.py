@@ -7,7 +7,7 @@ from without to within as long as there is room.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,7 +63,8 @@ def graph_of(
         The names of its variables, where these are not those of its listing.
     """
     budget = Budget(max(limit, 1))
-    graph = _Drawer(budget, kernels).graph(program, inputs, outputs, names or names_of(program))
+    drawer = _Drawer(budget, kernels, program.names or {})
+    graph = drawer.graph(program, inputs, outputs, names or names_of(program))
     if budget.closed:
         budget.messages.append(f"{budget.closed} inner programs are not shown")
     if budget.messages:
@@ -77,9 +78,10 @@ def total(program: Program) -> int:
 
 
 class _Drawer:
-    def __init__(self, budget: Budget, kernels: Kernels) -> None:
+    def __init__(self, budget: Budget, kernels: Kernels, given: Mapping[Var, str]) -> None:
         self.budget = budget
         self.kernels = kernels
+        self.given = given  # the names of values in programs at any depth
 
     def graph(self, program: Program, inputs: Sequence[str], outputs: Sequence[str], names: dict[Var, str]) -> Graph:
         """The graph; inner programs are opened, from the first to the last, once there is room for all of this one."""
@@ -146,7 +148,7 @@ class _Drawer:
         inner = []
         for title, (key, _, program) in zip(titles, found, strict=True):
             inputs, outputs = roles(equation, key, len(program.inputs), len(program.outputs))
-            inner.append(Inner(title, self.graph(program, inputs, outputs, names_of(program))))
+            inner.append(Inner(title, self.graph(program, inputs, outputs, names_of(program, self.given))))
         return tuple(inner)
 
     def _blocks(self, equations: Sequence[Equation]) -> list[list[Equation]]:

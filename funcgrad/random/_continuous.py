@@ -38,6 +38,11 @@ def exponential(key: Any, shape: Any = (), dtype: Any = None) -> Any:
     dtype
         A float dtype (default: float64).
 
+    Returns
+    -------
+    Array
+        Of the given shape and dtype.
+
     Examples
     --------
     >>> from funcgrad import random
@@ -70,6 +75,11 @@ def laplace(key: Any, shape: Any = (), dtype: Any = None) -> Any:
     dtype
         A float dtype (default: float64).
 
+    Returns
+    -------
+    Array
+        Of the given shape and dtype.
+
     Examples
     --------
     >>> from funcgrad import random
@@ -99,6 +109,11 @@ def logistic(key: Any, shape: Any = (), dtype: Any = None) -> Any:
     dtype
         A float dtype (default: float64).
 
+    Returns
+    -------
+    Array
+        Of the given shape and dtype.
+
     Examples
     --------
     >>> from funcgrad import random
@@ -126,6 +141,11 @@ def cauchy(key: Any, shape: Any = (), dtype: Any = None) -> Any:
         Of the result.
     dtype
         A float dtype (default: float64).
+
+    Returns
+    -------
+    Array
+        Of the given shape and dtype.
 
     Examples
     --------
@@ -158,6 +178,11 @@ def pareto(key: Any, b: Any, shape: Any = None, dtype: Any = None) -> Any:
     dtype
         A float dtype (default: float64).
 
+    Returns
+    -------
+    Array
+        Of the given shape (default: that of the parameters, broadcast) and dtype.
+
     Examples
     --------
     >>> from funcgrad import random
@@ -187,6 +212,11 @@ def weibull_min(key: Any, scale: Any, concentration: Any, shape: Any = (), dtype
         Of the uniform numbers that are drawn; the result has the shape that this one and the parameters' broadcast to.
     dtype
         A float dtype (default: float64).
+
+    Returns
+    -------
+    Array
+        Of the given shape (default: that of the parameters, broadcast) and dtype.
 
     Examples
     --------
@@ -218,6 +248,11 @@ def rayleigh(key: Any, scale: Any, shape: Any = None, dtype: Any = None) -> Any:
     dtype
         A float dtype (default: float64).
 
+    Returns
+    -------
+    Array
+        Of the given shape (default: that of the parameters, broadcast) and dtype.
+
     Examples
     --------
     >>> from funcgrad import random
@@ -248,6 +283,11 @@ def triangular(key: Any, left: Any, mode: Any, right: Any, shape: Any = None, dt
         Of the result (default: what the parameters broadcast to).
     dtype
         A float dtype (default: float64).
+
+    Returns
+    -------
+    Array
+        Of the given shape (default: that of the parameters, broadcast) and dtype.
 
     Examples
     --------
@@ -282,6 +322,11 @@ def geometric(key: Any, p: Any, shape: Any = None, dtype: Any = None) -> Any:
         Of the result (default: that of `p`).
     dtype
         An int dtype (default: int64).
+
+    Returns
+    -------
+    Array
+        Of the given shape (default: that of the parameters, broadcast) and dtype.
 
     Examples
     --------

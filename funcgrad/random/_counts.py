@@ -52,6 +52,11 @@ def poisson(key: Any, lam: Any, shape: Any = None, dtype: Any = None) -> Any:
     dtype
         An int dtype (default: int64).
 
+    Returns
+    -------
+    Array
+        Of the given shape (default: that of the parameters, broadcast) and dtype.
+
     Examples
     --------
     >>> from funcgrad import random
@@ -149,6 +154,11 @@ def binomial(key: Any, n: Any, p: Any, shape: Any = None, dtype: Any = None) -> 
         Of the result (default: what `n` and `p` broadcast to).
     dtype
         A float dtype (default: float64).
+
+    Returns
+    -------
+    Array
+        Of the given shape (default: that of the parameters, broadcast) and dtype.
 
     Examples
     --------
@@ -278,6 +288,16 @@ def multinomial(key: Any, n: Any, p: Any, *, shape: Any = None, dtype: Any = Non
         Of the result (default: that of `p`).
     dtype
         Of the result (default: float64).
+
+    Returns
+    -------
+    Array
+        Of the given shape (default: that of `p`), in the dtype asked for.
+
+    Raises
+    ------
+    ValueError
+        `p` has no axis of outcomes.
 
     Examples
     --------

@@ -48,6 +48,18 @@ def bernoulli(key: Any, p: Any = 0.5, shape: Any = None, mode: str = "low") -> A
     mode
         ``"high"`` draws twice as many bits, for probabilities that differ little from 0.
 
+    Returns
+    -------
+    Array
+        Bools of the given shape (default: that of `p`).
+
+    Raises
+    ------
+    ValueError
+        `mode` is something else.
+    TypeError
+        `p` has no float dtype.
+
     Examples
     --------
     >>> from funcgrad import random
@@ -92,6 +104,16 @@ def rademacher(key: Any, shape: Any = (), dtype: Any = None) -> Any:
     dtype
         Any dtype that has these numbers (default: int64).
 
+    Returns
+    -------
+    Array
+        Integers of the given shape and dtype.
+
+    Raises
+    ------
+    ValueError
+        The dtype is not one of numbers.
+
     Examples
     --------
     >>> from funcgrad import random
@@ -130,6 +152,18 @@ def categorical(
         Whether a category may be drawn more than once along the axes that `shape` has in front.
     mode
         See `gumbel`.
+
+    Returns
+    -------
+    Array
+        Integers, of the given shape (default: that of `logits` without `axis`).
+
+    Raises
+    ------
+    ValueError
+        `mode` is something else, or there are fewer categories than are drawn without replacement.
+    IndexError
+        `logits` has no such axis.
 
     Examples
     --------
@@ -195,6 +229,18 @@ def permutation(key: Any, x: Any, axis: int = 0, independent: bool = False) -> A
         Along which the order is random.
     independent
         Whether every line along `axis` gets an order of its own.
+
+    Returns
+    -------
+    Array
+        Of the shape and dtype of `x` (int64 of shape (x,) for an integer).
+
+    Raises
+    ------
+    ValueError
+        There is no such axis.
+    TypeError
+        `x` is a number, but no integer.
 
     Examples
     --------
@@ -268,6 +314,18 @@ def choice(
         Along which elements are drawn.
     mode
         See `gumbel`; it matters with `p`, without replacement.
+
+    Returns
+    -------
+    Array
+        Of the given shape, in the dtype of `a` (int64 for an integer); with other axes, these around it.
+
+    Raises
+    ------
+    ValueError
+        `mode` is something else, there is no such axis, too little to draw from, or `p` does not fit.
+    TypeError
+        `shape` is no sequence.
 
     Examples
     --------

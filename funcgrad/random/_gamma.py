@@ -125,6 +125,11 @@ def gamma(key: Any, a: Any, shape: Any = None, dtype: Any = None) -> Any:
     dtype
         A float dtype (default: float64).
 
+    Returns
+    -------
+    Array
+        Of the given shape (default: that of the parameters, broadcast) and dtype.
+
     Examples
     --------
     >>> from funcgrad import random
@@ -154,6 +159,11 @@ def loggamma(key: Any, a: Any, shape: Any = None, dtype: Any = None) -> Any:
         Of the result (default: that of `a`).
     dtype
         A float dtype (default: float64).
+
+    Returns
+    -------
+    Array
+        Of the given shape (default: that of the parameters, broadcast) and dtype.
 
     Examples
     --------
@@ -185,6 +195,11 @@ def beta(key: Any, a: Any, b: Any, shape: Any = None, dtype: Any = None) -> Any:
         Of the result (default: what `a` and `b` broadcast to).
     dtype
         A float dtype (default: float64).
+
+    Returns
+    -------
+    Array
+        Of the given shape (default: that of the parameters, broadcast) and dtype.
 
     Examples
     --------
@@ -220,6 +235,16 @@ def dirichlet(key: Any, alpha: Any, shape: Any = None, dtype: Any = None) -> Any
         Of the result without its last axis (default: that of `alpha` without its last axis).
     dtype
         A float dtype (default: float64).
+
+    Returns
+    -------
+    Array
+        Of the given shape (default: the batch axes of `alpha`) and as many numbers as `alpha` has more.
+
+    Raises
+    ------
+    ValueError
+        `alpha` is a scalar.
 
     Examples
     --------
@@ -259,6 +284,11 @@ def t(key: Any, df: Any, shape: Any = None, dtype: Any = None) -> Any:
     dtype
         A float dtype (default: float64).
 
+    Returns
+    -------
+    Array
+        Of the given shape (default: that of the parameters, broadcast) and dtype.
+
     Examples
     --------
     >>> from funcgrad import random
@@ -290,6 +320,11 @@ def chisquare(key: Any, df: Any, shape: Any = None, dtype: Any = None) -> Any:
         Of the result (default: that of `df`).
     dtype
         A float dtype (default: float64).
+
+    Returns
+    -------
+    Array
+        Of the given shape (default: that of the parameters, broadcast) and dtype.
 
     Examples
     --------
@@ -326,6 +361,11 @@ def f(key: Any, dfnum: Any, dfden: Any, shape: Any = None, dtype: Any = None) ->
     dtype
         A float dtype (default: float64).
 
+    Returns
+    -------
+    Array
+        Of the given shape (default: that of the parameters, broadcast) and dtype.
+
     Examples
     --------
     >>> from funcgrad import random
@@ -357,6 +397,11 @@ def generalized_normal(key: Any, p: Any, shape: Any = (), dtype: Any = None) -> 
         Of the result.
     dtype
         A float dtype (default: float64).
+
+    Returns
+    -------
+    Array
+        Of the given shape (default: that of the parameters, broadcast) and dtype.
 
     Examples
     --------
@@ -399,6 +444,11 @@ def ball(key: Any, d: int, p: Any = 2, shape: Any = (), dtype: Any = None) -> An
         Of the result without its last axis, which has extent d.
     dtype
         A float dtype (default: float64).
+
+    Returns
+    -------
+    Array
+        Of shape ``(*shape, d)`` and the dtype asked for.
 
     Examples
     --------

@@ -33,6 +33,16 @@ def gumbel(key: Any, shape: Any = (), dtype: Any = None, mode: str | None = None
         ``"low"`` (the default) draws one number u; ``"high"`` draws two, for more values near the ends;
         ``"highest"`` uses all bits of both (float32; as ``"high"`` for other dtypes).
 
+    Returns
+    -------
+    Array
+        Of the given shape and dtype.
+
+    Raises
+    ------
+    ValueError
+        `mode` is something else.
+
     Examples
     --------
     >>> import numpy as np

@@ -43,6 +43,11 @@ def key(seed: Any, *, impl: Any = None, dtype: Any = None) -> Any:
     impl, dtype
         None, or ``"threefry2x32"``.
 
+    Returns
+    -------
+    Array
+        uint32, of shape (2,).
+
     Examples
     --------
     >>> key(42)
@@ -53,6 +58,11 @@ def key(seed: Any, *, impl: Any = None, dtype: Any = None) -> Any:
 
 def PRNGKey(seed: Any, *, impl: Any = None) -> Any:
     """A key from a number: the same as `key`.
+
+    Returns
+    -------
+    Array
+        uint32, of shape (2,).
 
     Examples
     --------
@@ -121,6 +131,18 @@ def fold_in(key: Any, data: Any) -> Any:
     data
         An integer of 32 bits.
 
+    Returns
+    -------
+    Array
+        uint32: a key of shape (2,).
+
+    Raises
+    ------
+    TypeError
+        `data` is not one integer.
+    OverflowError
+        It does not fit 32 bits.
+
     Examples
     --------
     >>> from funcgrad import random
@@ -147,6 +169,11 @@ def _fold_in(key: Any, data: Any) -> Any:
 def clone(key: Any) -> Any:
     """A copy of keys, for using them once more knowingly.
 
+    Returns
+    -------
+    Array
+        uint32: keys of the same shape.
+
     Examples
     --------
     >>> clone(key(1))
@@ -158,6 +185,11 @@ def clone(key: Any) -> Any:
 def key_data(keys: Any) -> Any:
     """The words of keys, which are the keys themselves: a copy.
 
+    Returns
+    -------
+    Array
+        uint32, of shape (..., 2).
+
     Examples
     --------
     >>> key_data(key(1))
@@ -168,6 +200,11 @@ def key_data(keys: Any) -> Any:
 
 def wrap_key_data(key_bits_array: Any, *, impl: Any = None, dtype: Any = None) -> Any:
     """Keys from their words: a copy, checked.
+
+    Returns
+    -------
+    Array
+        uint32: keys of the same shape.
 
     Examples
     --------
@@ -182,6 +219,11 @@ def wrap_key_data(key_bits_array: Any, *, impl: Any = None, dtype: Any = None) -
 def key_impl(keys: Any) -> str:
     """The name of the generator that keys belong to.
 
+    Returns
+    -------
+    str
+        ``"threefry2x32"``.
+
     Examples
     --------
     >>> key_impl(key(1))
@@ -193,6 +235,11 @@ def key_impl(keys: Any) -> str:
 
 def key_dtype(impl_spec: Any = None) -> np.dtype:
     """The dtype of keys.
+
+    Returns
+    -------
+    np.dtype
+        uint32.
 
     Examples
     --------

@@ -46,6 +46,11 @@ def normal(key: Any, shape: Any = (), dtype: Any = None) -> Any:
     dtype
         A float or complex dtype (default: float64). Complex numbers have a variance of 1, half of it in each part.
 
+    Returns
+    -------
+    Array
+        Of the given shape and dtype.
+
     Examples
     --------
     >>> from funcgrad import random
@@ -74,6 +79,11 @@ def truncated_normal(key: Any, lower: Any, upper: Any, shape: Any = None, dtype:
         Of the result (default: that of the limits).
     dtype
         A float dtype (default: float64).
+
+    Returns
+    -------
+    Array
+        Of the given shape and dtype.
 
     Examples
     --------
@@ -123,6 +133,11 @@ def lognormal(key: Any, sigma: Any = 1.0, shape: Any = None, dtype: Any = None) 
     dtype
         A float or complex dtype (default: float64).
 
+    Returns
+    -------
+    Array
+        Of the given shape (default: that of the parameters, broadcast) and dtype.
+
     Examples
     --------
     >>> from funcgrad import random
@@ -151,6 +166,11 @@ def maxwell(key: Any, shape: Any = (), dtype: Any = None) -> Any:
         Of the result.
     dtype
         A float dtype (default: float64).
+
+    Returns
+    -------
+    Array
+        Of the given shape and dtype.
 
     Examples
     --------
@@ -187,6 +207,11 @@ def double_sided_maxwell(key: Any, loc: Any, scale: Any, shape: Any = (), dtype:
     dtype
         A float dtype (default: float64).
 
+    Returns
+    -------
+    Array
+        Of the given shape (default: that of the parameters, broadcast) and dtype.
+
     Examples
     --------
     >>> from funcgrad import random
@@ -220,6 +245,11 @@ def wald(key: Any, mean: Any, shape: Any = None, dtype: Any = None) -> Any:
         Of the result (default: that of `mean`).
     dtype
         A float dtype (default: float64).
+
+    Returns
+    -------
+    Array
+        Of the given shape (default: that of the parameters, broadcast) and dtype.
 
     Examples
     --------
@@ -266,6 +296,16 @@ def multivariate_normal(
         A float dtype (default: that of `mean` and `cov`).
     method
         How a root of `cov` is found: ``"cholesky"``, ``"eigh"`` or ``"svd"``.
+
+    Returns
+    -------
+    Array
+        Of the given shape (default: that of the broadcast batch axes) and an axis of n more.
+
+    Raises
+    ------
+    ValueError
+        `method` is something else, or the shapes of mean and covariance do not fit.
 
     Examples
     --------
@@ -323,6 +363,16 @@ def orthogonal(key: Any, n: int, shape: Any = (), dtype: Any = None, m: int | No
         Of the axes in front.
     dtype
         A float or complex dtype (default: float64).
+
+    Returns
+    -------
+    Array
+        Of shape ``(*shape, n, m)`` and the dtype asked for.
+
+    Raises
+    ------
+    ValueError
+        `n` or `m` is negative.
 
     Examples
     --------

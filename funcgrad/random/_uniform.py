@@ -44,6 +44,11 @@ def bits(key: Any, shape: Any = (), dtype: Any = None) -> Any:
     dtype
         An unsigned int dtype (default: uint64).
 
+    Returns
+    -------
+    Array
+        Of the given shape, in an unsigned dtype.
+
     Examples
     --------
     >>> import numpy as np
@@ -73,6 +78,11 @@ def uniform(key: Any, shape: Any = (), dtype: Any = None, minval: Any = 0.0, max
         A float dtype (default: float64).
     minval, maxval
         The ends of the interval, of shapes that broadcast to `shape`.
+
+    Returns
+    -------
+    Array
+        Of the given shape and dtype.
 
     Examples
     --------
@@ -121,6 +131,11 @@ def randint(key: Any, shape: Any, minval: Any, maxval: Any, dtype: Any = None) -
         Integers, of shapes that broadcast to `shape`.
     dtype
         An int dtype (default: int64).
+
+    Returns
+    -------
+    Array
+        Integers of the given shape and dtype.
 
     Examples
     --------

@@ -34,6 +34,19 @@ KEYWORDS = frozenset(
 )
 """Words of C's and C++'s."""
 
+_MATHS = """
+    acos acosh asin asinh atan atan2 atanh cbrt ceil copysign cos cosh erf erfc exp exp2 expm1 fabs fdim floor fma
+    fmax fmin fmod frexp hypot ilogb ldexp lgamma llrint llround log log10 log1p log2 logb lrint lround modf nan
+    nearbyint nextafter pow remainder remquo rint round scalbln scalbn sin sinh sqrt tan tanh tgamma trunc""".split()
+LIBRARY = frozenset(
+    """abort abs atexit atof atoi bcmp bsearch calloc clock div exit fclose fopen fprintf fputs fread free fscanf
+    fwrite getchar getenv index j0 j1 jn labs main malloc memchr memcmp memcpy memmove memset printf putchar puts
+    qsort raise rand realloc remove rename rindex scanf signal snprintf sprintf srand sscanf strcat strchr strcmp
+    strcpy strcspn strlen strncat strncmp strncpy strspn strstr strtod strtok strtol system time tolower toupper y0
+    y1 yn""".split()
+).union(_MATHS, (f"{name}f" for name in _MATHS), (f"{name}l" for name in _MATHS))
+"""Functions of C's library, which compilers know and programs call."""
+
 
 class Parameter(NamedTuple):
     """A parameter of a native function, or a result that it writes.
@@ -57,9 +70,9 @@ class Parameter(NamedTuple):
 
 
 def positional_names(fun: Callable[..., Any]) -> list[str]:
-    """The names of a function's parameters, as far as they are known."""
+    """The names of a function's positional parameters, as far as they are known."""
     try:
-        return [p.name for p in inspect.signature(fun).parameters.values() if p.kind is not p.VAR_POSITIONAL]
+        return [p.name for p in inspect.signature(fun).parameters.values() if p.kind <= p.POSITIONAL_OR_KEYWORD]
     except (TypeError, ValueError):
         return []
 
@@ -99,6 +112,15 @@ def _distinct(names: Iterator[str], taken: Sequence[str] = ()) -> list[str]:
         while name in found or name in taken:
             name += "_"
         found.append(name)
+    return found
+
+
+def numbered(names: Sequence[str]) -> list[str]:
+    """Names of macros, which are upper case; where two would be one, the later one gets a number."""
+    found: list[str] = []
+    for name in map(str.upper, names):
+        tried = (name, *(f"{name}_{k}" for k in range(2, len(names) + 2)))
+        found.append(next(one for one in tried if one not in found))
     return found
 
 

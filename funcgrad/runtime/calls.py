@@ -73,8 +73,8 @@ class HostCall:
         self.address = ctypes.cast(self._callback, ctypes.c_void_p).value or 0
 
     def _run(self, bufs: int, done: int, first: int, last: int) -> None:
-        addresses = ctypes.cast(bufs, ctypes.POINTER(ctypes.c_int64))
         try:
+            addresses = ctypes.cast(bufs, ctypes.POINTER(ctypes.c_int64))
             primitive = self.equation.primitive
             inputs = [a.value if isinstance(a, Literal) else _view(addresses[k], a) for k, a in self._inputs]
             for x in inputs:

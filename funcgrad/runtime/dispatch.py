@@ -9,6 +9,7 @@ import functools
 import gc
 import inspect
 import operator
+import sys
 import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, NamedTuple, ParamSpec, TypeVar, overload
@@ -29,13 +30,20 @@ from funcgrad.runtime.misses import executable_of, missed
 from funcgrad.runtime.pickling import reduced
 from funcgrad.runtime.stages import Lowered, lower_program
 from funcgrad.trace.builder import trace
-from funcgrad.trace.frame import bind, type_of
+from funcgrad.trace.frame import bind, running, type_of
+from funcgrad.trace.locals import Locals
 from funcgrad.trace.outputs import RETURNS, checked_leaves
 from funcgrad.trace.tracer import Tracer
 from funcgrad.tracebacks import boundary, shorten
 
 if TYPE_CHECKING:
     from funcgrad.runtime.background import Compilation
+
+P = ParamSpec("P")
+Rest = ParamSpec("Rest")
+R = TypeVar("R")
+T = TypeVar("T")
+Owner = TypeVar("Owner")
 
 _lock = forks.held(threading.RLock())  # of what jitted functions remember
 
@@ -83,8 +91,8 @@ def trace_function(fun: Callable[..., Any], structure: tree.TreeDef, types: Sequ
         out.append(out_structure)
         return leaves
 
-    with np.errstate(all="ignore"), collection_paused():
-        program, captures = trace(flat, types)
+    with np.errstate(all="ignore"):
+        program, captures = uncollected(trace, flat, types)
     return Traced(program, out[0], captures)
 
 
@@ -107,22 +115,32 @@ def leaf_types(name: str, leaves: Sequence[Any], structure: tree.TreeDef) -> lis
     return types
 
 
-@contextlib.contextmanager
-def collection_paused() -> Iterator[None]:
-    """No garbage collection meanwhile: a program under construction is many objects, all of them alive, and most of
-    them stay. So they count as old afterwards, by way of the permanent generation (if nobody else uses it).
+def uncollected(function: Callable[..., T], *args: Any) -> T:
+    """What a function gives, without garbage collection meanwhile: a program under construction is many objects, all of
+    them alive, and most of them stay. So they count as old afterwards, by way of the permanent generation (if nobody
+    else uses it), until there are a quarter more objects than after the last collection.
     """
     if not gc.isenabled():
-        yield
-        return
-    gc.disable()
+        return function(*args)
     try:
-        yield
+        gc.disable()
+        return function(*args)
     finally:
-        if not gc.get_freeze_count():
-            gc.freeze()
-            gc.unfreeze()
-        gc.enable()
+        gc.enable()  # the first call here: Ctrl-C may raise after each
+        if sys.getallocatedblocks() > _enough[0]:
+            if _enough[0]:
+                gc.collect()
+            _enough[0] = sys.getallocatedblocks() * 5 // 4 + SPARE_BLOCKS
+        elif not gc.get_freeze_count():
+            try:
+                gc.freeze()
+            finally:
+                gc.unfreeze()
+
+
+SPARE_BLOCKS = 1 << 18  # of Python's memory: some 20 MB
+MOST_PROGRAMS = 1 << 10  # that one function remembers
+_enough = [0]  # blocks at which garbage is collected next; nobody knows before the first program
 
 
 Ready = tuple[
@@ -167,12 +185,6 @@ class _Gift:
             for leaf in tree.leaves(self.arguments):
                 if type(leaf) is Array:
                     leaf.__class__ = DonatedArray  # type: ignore[assignment]
-
-
-P = ParamSpec("P")
-Rest = ParamSpec("Rest")
-R = TypeVar("R")
-Owner = TypeVar("Owner")
 
 
 class JitFunction(Generic[P, R]):
@@ -263,6 +275,12 @@ class JitFunction(Generic[P, R]):
                 fail(results)
         return self._call_any(fun, leaves, structure, full_key, given=given)
 
+    def call_slowly(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The same value without native entries: the executable is asked for, each time."""
+        fun, moving, named, key = self._without_statics(args, kwargs)
+        leaves, structure = tree.flatten((moving, named))
+        return self._call_any(fun, leaves, structure, structure if self._plain else (structure, key), given=args)
+
     def _giving_away(self, args: tuple[Any, ...]) -> _Gift:
         return _Gift([args[number] for number in self._donated if -len(args) <= number < len(args)])
 
@@ -277,6 +295,10 @@ class JitFunction(Generic[P, R]):
             found += range(first, first + count) if number in donated else ()
             first += count
         return tuple(found)
+
+    def _takes_statics(self, count: int, names: Sequence[str]) -> bool:
+        """Whether some of `count` positional arguments, or of those with `names`, are static."""
+        return any(-count <= k < count for k in self._static_numbers) or not self._static_names.isdisjoint(names)
 
     def _without_statics(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The function of the arguments that are not static, those arguments, and what the static ones are."""
@@ -313,8 +335,7 @@ class JitFunction(Generic[P, R]):
         """The slow path: tracers among the arguments, types not seen before, arrays that must be copied first."""
         types = leaf_types(f"jit of {getattr(fun, '__name__', 'a function')}", leaves, structure)
         start_runtime()
-        with collection_paused():
-            traced = self._trace(fun, structure, types, key)
+        traced = uncollected(self._trace, fun, structure, types, key)
         if traced.captures or any(type(x) is Tracer for x in leaves):
             outputs = bind(call, *traced.captures, *leaves, program=traced.program, name=self._name)
             return tree.unflatten(traced.out_structure, outputs)
@@ -324,8 +345,7 @@ class JitFunction(Generic[P, R]):
             if found is not None:
                 with self._giving_away(given):
                     return tree.unflatten(traced.out_structure, found)
-        with collection_paused():
-            executable = executable_of(self._name, types, traced.program, donated)
+        executable = uncollected(executable_of, self._name, types, traced.program, donated)
         with self._giving_away(given):
             try:
                 results, entry = executable(leaves)
@@ -351,20 +371,24 @@ class JitFunction(Generic[P, R]):
         return getattr(self._fun, "__name__", "function")
 
     def _trace(self, fun: Callable[..., Any], structure: tree.TreeDef, types: list[ArrayType], key: Hashable) -> Traced:
-        """The program for these types, traced on their first appearance.
+        """The program for these types, traced on their first appearance; for a listing, once more for its names.
 
         No lock is held while the user's code runs: two threads may trace the same function; the first one's
         program is kept.
         """
         full_key = (key, tuple(types))
-        found = self._traced.get(full_key)
+        known = self._traced if running.locals is None else running.locals.programs_of(self)
+        found = known.get(full_key)
         if found is None:
-            noticed = missed(self, full_key, structure, types)
+            noticed = None if full_key in self._traced else missed(self, full_key, structure, types)
             found = trace_function(fun, structure, types)
             if noticed is not None:
                 noticed(found)
             if not found.captures:
-                found = self._traced.setdefault(full_key, found)
+                with self._lock:
+                    found = known.setdefault(full_key, found)
+                    self._traced.setdefault(full_key, found)
+                    _forget_oldest(self._traced)
         return found
 
     def _remember(self, key: Hashable, pair: Ready, leaves: list[Any], args: tuple[Any, ...], kwargs: Any) -> None:
@@ -375,6 +399,7 @@ class JitFunction(Generic[P, R]):
                 return
             quick = tree.structure(args) if args and not kwargs else key
             self._ready[quick] = _in_front(pair, self._ready.get(quick, ()))
+            _forget_oldest(self._ready)
 
     @boundary
     def trace(self, *args: Any, **kwargs: Any) -> Traced:
@@ -401,10 +426,11 @@ class JitFunction(Generic[P, R]):
         given = args
         fun, args, kwargs, _ = self._without_statics(args, kwargs)
         leaves, structure = tree.flatten((args, kwargs))
-        traced = trace_function(fun, structure, leaf_types(f"jit of {self._name}", leaves, structure))
+        with Locals() as seen:
+            traced = trace_function(fun, structure, leaf_types(f"jit of {self._name}", leaves, structure))
         static = {number % len(given) for number in self._static_numbers if -len(given) <= number < len(given)}
         names = [name for k, name in enumerate(positional_names(self._fun)) if k not in static]
-        program = with_names(traced.program, self._fun, structure.paths(), static)
+        program = with_names(traced.program, self._fun, structure.paths(), static, seen.names)
         return lower_program(program, structure, traced.out_structure, names)
 
     def clear_cache(self) -> None:
@@ -420,7 +446,7 @@ Watch = Callable[..., Any]  # watch(call, jitted, args, kwargs): a call of a jit
 
 _compiled_call = JitFunction.__call__
 _watches: dict[config.Switch, Watch | None] = {config.disable_jit: None}
-_switched_on, _switch = [0], threading.Lock()
+_switched_on, _switch = [0], forks.held(threading.Lock())
 
 
 @boundary
@@ -458,6 +484,11 @@ def disable_jit(disable: bool = True) -> Iterator[None]:
     For debuggers, ``print`` and profilers. ``lax.scan``, ``while_loop``, ``cond`` and their like are Python's loops and
     branches then, whose functions see values.
 
+    Returns
+    -------
+    context manager
+        For a ``with`` block.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -468,6 +499,11 @@ def disable_jit(disable: bool = True) -> Iterator[None]:
     """
     with config.disable_jit(bool(disable)):
         yield
+
+
+def _forget_oldest(remembered: dict[Hashable, Any]) -> None:
+    while len(remembered) > MOST_PROGRAMS:
+        del remembered[next(iter(remembered))]
 
 
 def _in_front(pair: Ready, pairs: Sequence[Ready]) -> tuple[Ready, ...]:

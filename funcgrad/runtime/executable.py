@@ -14,11 +14,11 @@ from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
-from funcgrad import forks
+from funcgrad import config, forks
 from funcgrad.array import Array
 from funcgrad.compile import native
 from funcgrad.compile.compiler import Code, compile_kernels, printed
-from funcgrad.compile.engine import Address
+from funcgrad.compile.engine import Address, target
 from funcgrad.compile.native import (
     ArrayInput,
     Entry,
@@ -88,7 +88,7 @@ class Executable:
         convolution.start(self.plan.steps)
         self._slots, self._template = _slots(self.plan)
         add_slots(self.plan, self._slots, self._template)
-        self._codes = _compiled(self.plan)
+        self._codes = _compiled(self.plan, self._lowered)
         self._polls = True
         self._regions = Regions(self._slots, self._native_steps)
         self._steps = self._native_steps(self.plan)
@@ -219,7 +219,12 @@ class Executable:
                 steps.append(_product_step(step, self._slots))
         return steps
 
-    def _integers(self, step: KernelStep) -> list[int]:
+    def _lowered(self, step: KernelStep) -> KernelStep:
+        """A kernel call as it is compiled."""
+        return step
+
+    def _integers(self, planned: KernelStep) -> list[int]:
+        step = self._lowered(planned)
         sizes = step.sizes if self._polls else [NO_POLL if size == POLL else size for size in step.sizes]
         return [*(self._slots[v] for v in step.buffers), *map(_word, sizes)]
 
@@ -239,6 +244,7 @@ class Executable:
 @functools.cache
 def start_runtime() -> None:
     """Have the native runtime compiled (or read) on another thread while the first program is traced and lowered."""
+    target()  # which may be one that there is not
     threading.Thread(target=native.runtime, name="funcgrad-runtime", daemon=True).start()
 
 
@@ -264,10 +270,10 @@ def _slots(plan: Plan) -> tuple[dict[Var, int], list[Any]]:
     return slots, template
 
 
-def _compiled(plan: Plan) -> dict[int, Code]:
+def _compiled(plan: Plan, lowered: Callable[[KernelStep], KernelStep]) -> dict[int, Code]:
     """The code of every kernel of a plan and of its bodies, by the id of its step."""
     steps = [step for inner in everywhere(plan) for step in apart(inner.steps) if isinstance(step, KernelStep)]
-    return dict(zip(map(id, steps), compile_kernels([step.kernel for step in steps]), strict=True))
+    return dict(zip(map(id, steps), compile_kernels([lowered(step).kernel for step in steps]), strict=True))
 
 
 class _Text(NamedTuple):
@@ -322,15 +328,23 @@ def _product_step(product: Product, slots: dict[Var, int]) -> Step:
     return Step(gemm_address(product.dtype, over), integers, lines, -(-chunk // LINES) * LINES)
 
 
-@functools.lru_cache(maxsize=1024)
+EXECUTABLES: dict[bool, Callable[..., Executable]] = {False: Executable}  # by whether `check_memory` is on
+
+
 def executable_for(program: Program, donated: tuple[int, ...] = ()) -> Executable:
     """The executable of a program, kept; results may take over the memory of `donated` arguments."""
-    return Executable(program, donated)
+    return executables(program, donated, config.check_memory.value)
+
+
+@functools.lru_cache(maxsize=1024)
+def executables(program: Program, donated: tuple[int, ...], checked: bool) -> Executable:
+    """The executables that are kept."""
+    return EXECUTABLES[checked](program, donated)
 
 
 def clear() -> None:
     """Forget the executables, and the programs of loops and branches that ran outside of any trace."""
-    executable_for.cache_clear()
+    executables.cache_clear()
     _regions.clear()
 
 

@@ -15,7 +15,7 @@ from funcgrad import config, tree
 from funcgrad.errors import at_line
 from funcgrad.ir.program import Program
 from funcgrad.ir.types import ArrayType
-from funcgrad.runtime.executable import Executable, executable_for
+from funcgrad.runtime.executable import Executable, executable_for, executables
 
 if TYPE_CHECKING:
     from funcgrad.runtime.dispatch import JitFunction, Traced
@@ -54,9 +54,9 @@ def executable_of(name: str, types: Sequence[ArrayType], program: Program, donat
     """The executable of a program, kept; its making is logged if somebody asks."""
     if not config.log_compiles.value:
         return executable_for(program, donated)
-    before, begin = executable_for.cache_info().misses, time.perf_counter()
+    before, begin = executables.cache_info().misses, time.perf_counter()
     made = executable_for(program, donated)
-    if executable_for.cache_info().misses != before:
+    if executables.cache_info().misses != before:
         spent = 1e3 * (time.perf_counter() - begin)
         _log(f"Compiled {name} for {_shown(types)} in {spent:.1f} ms: {len(made.plan.steps)} steps{at_line()}")
     return made

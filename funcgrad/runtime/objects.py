@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-import functools
+import contextlib
+import math
 import os
 import shlex
 import shutil
 import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from funcgrad import tree
 from funcgrad.compile import engine
+from funcgrad.compile.cpus import is_cpu
+from funcgrad.compile.engine import NameTaken
 from funcgrad.compile.native.objects import BLAS, object_code
 from funcgrad.compile.native.standalone import OUT_OF_MEMORY, STACK_BYTES
 from funcgrad.errors import at_line
 from funcgrad.ir.program import Program
 from funcgrad.lower.structured import TapeTooLong
-from funcgrad.runtime.c_names import Parameter, identifier, parameter_names, parameters_of, results_of
+from funcgrad.runtime.c_names import (
+    LIBRARY,
+    Parameter,
+    identifier,
+    numbered,
+    parameter_names,
+    parameters_of,
+    results_of,
+)
 from funcgrad.runtime.executable import Executable
 
 OBJECTS, LIBRARIES = (".o", ".obj"), (".so", ".dylib")
@@ -62,7 +72,7 @@ def export(
         )
     if blas not in BLAS:
         raise ValueError(f"export_object: blas must be one of {', '.join(map(repr, BLAS))}, not {blas!r}{at_line()}")
-    if not isinstance(cpu, str) or not cpu or "\0" in cpu or not _is_cpu(cpu):
+    if not isinstance(cpu, str) or not cpu or "\0" in cpu or not (cpu == "host" or is_cpu(cpu)):
         raise ValueError(
             f"export_object: cpu must be 'generic', 'host', or a CPU that LLVM knows of the family of "
             f"{engine.platform()}, not {cpu!r}{at_line()}"
@@ -72,7 +82,7 @@ def export(
     messages = dict(_messages(executable))
     with engine.compiling_for(cpu):
         layout = executable.layout("export_object", portable=True)
-        code = object_code(layout, name, messages, blas)
+        code = _named(name, lambda: object_code(layout, name, messages, blas))
         machine = f"{engine.platform()}, CPU {engine.target()[0]}"
     if target.suffix in LIBRARIES:
         _link_library(code, target, blas)
@@ -92,23 +102,15 @@ def _function_name(target: Path, name: str | None) -> str:
     return name
 
 
-_TRY = """
-import sys
-from llvmlite import binding
-binding.initialize_native_target()
-binding.initialize_native_asmprinter()
-target = binding.Target.from_triple(binding.get_process_triple())
-target.create_target_machine(sys.argv[1]).emit_object(binding.parse_assembly("define void @f() { ret void }"))
-"""
-
-
-@functools.cache
-def _is_cpu(name: str) -> bool:
-    """Whether code can be made for a CPU of this name; another process asks LLVM, which ends it if there is no way."""
-    if name in ("generic", "host", engine.target()[0]):
-        return True
-    done = subprocess.run([sys.executable, "-c", _TRY, name], capture_output=True, text=True, check=False)
-    return not done.returncode and "not a recognized" not in done.stderr
+def _named(name: str, code: Callable[[], bytes]) -> bytes:
+    """The code, if no other function has its name."""
+    if name not in LIBRARY:
+        with contextlib.suppress(NameTaken):
+            return code()
+    raise ValueError(
+        f"export_object: {name} is the name of another function, of C's library or of the code itself: pass "
+        f"another name, as in name={name + '_of_mine'!r}{at_line()}"
+    )
 
 
 def _face(program: Program, parts: tuple[Sequence[str], tree.TreeDef, tree.TreeDef], name: str) -> Face:
@@ -155,9 +157,9 @@ def _header(
     ]
     yield "/* " + "\n * ".join(line.replace("*/", "* /") for line in about).replace("\n * \n", "\n *\n")
     yield f" */\n#ifndef {guard}\n#define {guard}\n\n#include <stdint.h>\n"
-    for p in (*face.parameters, *face.results):
-        if not p.by_value:
-            yield f"#define {face.name.upper()}_{p.name.upper()}_SIZE {_size(p)}"
+    arrays = [p for p in (*face.parameters, *face.results) if not p.by_value]
+    for p, macro in zip(arrays, numbered([f"{face.name}_{p.name}" for p in arrays]), strict=True):
+        yield f"#define {macro}_SIZE {math.prod(p.shape)}"
     yield '\n#ifdef __cplusplus\nextern "C" {\n#endif\n'
     yield f"{face.declaration};"
     yield f"const char *{face.name}_message(int64_t status);"
@@ -193,13 +195,6 @@ def _needs(face: Face, memory: int, blas: str) -> Iterator[str]:
         yield f"Its temporaries are {memory:,} bytes on the stack."
     library = " and of a CBLAS with 32-bit integers" if blas == "cblas" else ""
     yield f"It needs functions of C's library (link with -lm){library}, and nothing of Python's."
-
-
-def _size(p: Parameter) -> int:
-    count = 1
-    for n in p.shape:
-        count *= n
-    return count
 
 
 # Shared libraries -----------------------------------------------------------------------------------------------------

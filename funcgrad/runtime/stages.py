@@ -10,7 +10,6 @@ from typing import Any
 
 from funcgrad import tree
 from funcgrad.compile import engine
-from funcgrad.compile.compiler import compiling
 from funcgrad.compile.llvm import print_kernel
 from funcgrad.errors import at_line
 from funcgrad.ir.display import signature
@@ -70,8 +69,8 @@ class Lowered:
             "simplified": lambda: str(simplify(self.program)),
             "python": lambda: print_plan(self.plan),
             "llvm": lambda: self._kernels(lambda text: text),
-            "optimized": lambda: self._kernels(compiling(engine.optimised)),
-            "assembly": lambda: self._kernels(compiling(engine.assembly)),
+            "optimized": lambda: self._kernels(engine.optimised),
+            "assembly": lambda: self._kernels(engine.assembly),
         }
         if dialect not in printers:
             raise ValueError(

@@ -26,6 +26,8 @@ def set_num_threads(n: int) -> None:
     ------
     ValueError
         If `n` is less than 1.
+    TypeError
+        `n` is no integer.
 
     Examples
     --------
@@ -47,6 +49,11 @@ def set_num_threads(n: int) -> None:
 
 def get_num_threads() -> int:
     """The most threads that compiled programs use now.
+
+    Returns
+    -------
+    int
+        At least 1.
 
     Examples
     --------

@@ -23,6 +23,11 @@ def _complexified(x: Any) -> Any:
 def expm(A: Any) -> Any:
     """The exponential of matrices (Al-Mohy and Higham 2009); differentiable at every matrix.
 
+    Returns
+    -------
+    Array
+        Of the shape of `a`; floats or complex numbers, integers count as float64.
+
     Examples
     --------
     >>> expm([[0.0, 1.0], [0.0, 0.0]])
@@ -37,6 +42,16 @@ def expm_frechet(
     A: Any, E: Any, method: str | None = None, compute_expm: bool = True, check_finite: bool = True
 ) -> Any:
     """The exponential of `A` and its derivative in the direction `E` (or the derivative alone).
+
+    Returns
+    -------
+    tuple of Array or Array
+        Both of the shape of `A`; floats or complex numbers.
+
+    Raises
+    ------
+    ValueError
+        The shapes differ.
 
     Examples
     --------
@@ -55,6 +70,11 @@ def expm_frechet(
 def sqrtm(A: Any) -> Any:
     """The principal square root of matrices, always complex.
 
+    Returns
+    -------
+    Array
+        Complex, of the shape of `A`.
+
     Examples
     --------
     >>> sqrtm([[4.0, 0.0], [0.0, -1.0]])
@@ -69,6 +89,11 @@ def funm(A: Any, func: Callable[[Any], Any], disp: bool = True) -> Any:
     """A function of diagonalizable matrices, from `func` of the eigenvalues: ``V @ diag(func(w)) @ inv(V)``; complex.
 
     With ``disp=False`` also an estimate of the relative error, as in SciPy.
+
+    Returns
+    -------
+    Array
+        Complex, of the shape of `A`; with ``disp=False`` a pair of it and an estimate of its error.
 
     Examples
     --------
@@ -92,6 +117,16 @@ def polar(a: Any, side: str = "right") -> tuple[Any, Any]:
 
     Derivatives go through the singular value decomposition: singular values must differ.
 
+    Returns
+    -------
+    tuple of Array
+        U of the shape of `a`, and P square.
+
+    Raises
+    ------
+    ValueError
+        `side` is something else.
+
     Examples
     --------
     >>> polar([[0.0, 2.0], [3.0, 0.0]])[1]
@@ -109,6 +144,16 @@ def polar(a: Any, side: str = "right") -> tuple[Any, Any]:
 @public
 def solve_sylvester(a: Any, b: Any, q: Any) -> Any:
     """x with ``a @ x + x @ b = q``.
+
+    Returns
+    -------
+    Array
+        x, of the shape of `q`.
+
+    Raises
+    ------
+    ValueError
+        `q` does not fit the matrices.
 
     Examples
     --------

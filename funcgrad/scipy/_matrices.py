@@ -22,7 +22,8 @@ def _constant(name: str) -> Any:
     example = f"linalg.{name}(2).shape\n({1 if name == 'helmert' else 2}, 2)"
     shown = f"\n\nExamples\n--------\n>>> from funcgrad.scipy import linalg\n>>> {example}\n"
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"SciPy's `scipy.linalg.{name}`: a constant matrix.{shown}"
+    returned = "Returns\n-------\nArray\n    A matrix in SciPy's dtype."
+    function.__doc__ = f"SciPy's `scipy.linalg.{name}`: a constant matrix.\n\n{returned}{shown}"
     return public(function)
 
 
@@ -52,6 +53,11 @@ def _chosen(values: Any, index: np.ndarray) -> Any:
 def toeplitz(c: Any, r: Any = None) -> Any:
     """Constant diagonals: first column `c`, first row `r` (the conjugate of `c` by default).
 
+    Returns
+    -------
+    Array
+        A matrix (of a stack of arguments a stack), in the arguments' dtype or the float that arithmetic makes of it.
+
     Examples
     --------
     >>> toeplitz([1, 2], [1, 3])
@@ -70,6 +76,11 @@ def toeplitz(c: Any, r: Any = None) -> Any:
 def hankel(c: Any, r: Any = None) -> Any:
     """Constant anti-diagonals: first column `c`, last row `r` (zeros by default).
 
+    Returns
+    -------
+    Array
+        A matrix (of a stack of arguments a stack), in the arguments' dtype or the float that arithmetic makes of it.
+
     Examples
     --------
     >>> hankel([1, 2])
@@ -86,6 +97,11 @@ def hankel(c: Any, r: Any = None) -> Any:
 def circulant(c: Any) -> Any:
     """Each column is the one before, turned by one.
 
+    Returns
+    -------
+    Array
+        A matrix (of a stack of arguments a stack), in the arguments' dtype or the float that arithmetic makes of it.
+
     Examples
     --------
     >>> circulant([1, 2])
@@ -100,6 +116,16 @@ def circulant(c: Any) -> Any:
 @public
 def companion(a: Any) -> Any:
     """The matrix whose characteristic polynomial has the coefficients `a`.
+
+    Returns
+    -------
+    Array
+        A matrix (of a stack of arguments a stack), in the arguments' dtype or the float that arithmetic makes of it.
+
+    Raises
+    ------
+    ValueError
+        There are fewer than two coefficients.
 
     Examples
     --------
@@ -120,6 +146,11 @@ def companion(a: Any) -> Any:
 def fiedler(a: Any) -> Any:
     """Differences of all pairs, in magnitude.
 
+    Returns
+    -------
+    Array
+        A matrix (of a stack of arguments a stack), in the arguments' dtype or the float that arithmetic makes of it.
+
     Examples
     --------
     >>> fiedler([1, 4])
@@ -133,6 +164,11 @@ def fiedler(a: Any) -> Any:
 @public
 def fiedler_companion(a: Any) -> Any:
     """A pentadiagonal matrix with the characteristic polynomial `a`.
+
+    Returns
+    -------
+    Array
+        A matrix (of a stack of arguments a stack), in the arguments' dtype or the float that arithmetic makes of it.
 
     Examples
     --------
@@ -168,6 +204,16 @@ def _fiedler_places(n: int) -> tuple[list[int], list[int], list[int]]:
 def leslie(f: Any, s: Any) -> Any:
     """Fecundities in the first row, survivals below the diagonal.
 
+    Returns
+    -------
+    Array
+        A matrix (of a stack of arguments a stack), in the arguments' dtype or the float that arithmetic makes of it.
+
+    Raises
+    ------
+    ValueError
+        There is not one survival less than fecundities.
+
     Examples
     --------
     >>> leslie([0.5, 2.0], [0.1])
@@ -187,6 +233,16 @@ def leslie(f: Any, s: Any) -> Any:
 @public
 def convolution_matrix(a: Any, n: int, mode: str = "full") -> Any:
     """The matrix that convolves a vector of `n` elements with `a`.
+
+    Returns
+    -------
+    Array
+        A matrix (of a stack of arguments a stack), in the arguments' dtype or the float that arithmetic makes of it.
+
+    Raises
+    ------
+    ValueError
+        `n` is not positive, `a` is empty, or there is no such mode.
 
     Examples
     --------
@@ -214,6 +270,16 @@ def convolution_matrix(a: Any, n: int, mode: str = "full") -> Any:
 @public
 def block_diag(*arrs: Any) -> Any:
     """The matrices along the diagonal, zeros beside them.
+
+    Returns
+    -------
+    Array
+        A matrix with as many rows and columns as all of them together, in their promoted dtype.
+
+    Raises
+    ------
+    ValueError
+        An array has more than 2 axes.
 
     Examples
     --------

@@ -11,7 +11,7 @@ from scipy.signal import get_window as _get_window
 from funcgrad import numpy as np
 from funcgrad.errors import at_line
 from funcgrad.numpy import fft as _fft
-from funcgrad.numpy._common import cast, operand
+from funcgrad.numpy._common import cast, concrete, operand
 from funcgrad.scipy._values import public
 from funcgrad.trace.frame import type_of
 
@@ -35,6 +35,20 @@ def detrend(data: Any, axis: int = -1, type: str = "linear", bp: Any = 0, overwr
     overwrite_data
         Must be None or False.
 
+    Returns
+    -------
+    Array
+        Of the shape of `data`; floats or complex numbers.
+
+    Raises
+    ------
+    ValueError
+        `type` is something else, or a break point lies outside.
+    TypeError
+        A break point is no integer.
+    NotImplementedError
+        `overwrite_data` is asked for.
+
     Examples
     --------
     >>> _np.abs(_np.round(detrend(_np.array([1.0, 2.0, 3.0])), 12)).tolist()
@@ -45,13 +59,16 @@ def detrend(data: Any, axis: int = -1, type: str = "linear", bp: Any = 0, overwr
     if type not in ("constant", "linear", "c", "l"):
         raise ValueError(f"detrend: type must be 'constant' or 'linear', not {type!r}{at_line()}")
     x = operand(data, "detrend")
-    if type_of(x).dtype.kind not in "fc":
-        x = cast(x, _np.dtype(_np.float64))
+    if type_of(x).dtype.kind not in "fc" or (type_of(x).dtype.itemsize == 2 and type[0] == "l"):
+        x = cast(x, _np.dtype(_np.float64))  # as in SciPy
     if type[0] == "c":
         return x - np.mean(x, axis, keepdims=True)
     moved = np.moveaxis(x, axis, -1)
     n = type_of(moved).shape[-1]
-    breaks = sorted({0, n, *(int(b) for b in _np.atleast_1d(bp))})
+    points = _np.atleast_1d(bp)
+    if points.ndim > 1 or points.dtype.kind not in "iu":
+        raise TypeError(f"detrend: break points must be integers, not {bp!r}{at_line()}")
+    breaks = sorted({0, n, *points.tolist()})
     if breaks[0] < 0 or breaks[-1] > n:
         raise ValueError(f"detrend: break points {bp} lie outside of {n} samples{at_line()}")
     parts = [_without_line(moved[..., a:b]) for a, b in itertools.pairwise(breaks)]
@@ -116,12 +133,23 @@ def _frequencies(s: _Setting, fs: float, onesided: bool) -> Any:
     return (_np.fft.rfftfreq if onesided else _np.fft.fftfreq)(s.nfft, 1 / fs)
 
 
+def _floats(x: Any, name: str) -> Any:
+    """A signal whose dtype has a transform: float32 for float16 and the smallest integers, as in SciPy."""
+    x = operand(x, name)
+    dtype = type_of(x).dtype
+    wide = _np.result_type(dtype, _np.complex64)
+    return cast(x, wide if dtype.kind == "c" else wide.type().real.dtype)
+
+
 def _signal(x: Any, name: str, axis: int) -> Any:
     """A signal of floats with time last."""
-    x = operand(x, name)
-    if type_of(x).dtype.kind not in "fc" or type_of(x).dtype == _np.float16:
-        x = cast(x, _np.dtype(_np.float64))
-    return np.moveaxis(x, axis, -1)
+    return np.moveaxis(_floats(x, name), axis, -1)
+
+
+def _frequency(name: str, fs: Any) -> None:
+    known = concrete(fs)
+    if known is not None and not known > 0:
+        raise ValueError(f"{name}: the sampling frequency fs must be positive, not {fs}{at_line()}")
 
 
 def _extended(x: Any, boundary: Any, s: _Setting, padded: bool) -> Any:
@@ -173,7 +201,11 @@ def stft(
     >>> z.shape
     (51, 21)
     """
+    _frequency("stft", fs)
     x = _signal(x, "stft", axis)
+    if not type_of(x).size:
+        empty = _np.zeros(type_of(np.moveaxis(x, -1, axis)).shape)
+        return empty, empty, empty
     s = _Setting("stft", window, nperseg, noverlap, nfft, type_of(x).shape[-1])
     x = _extended(x, boundary, s, padded)
     onesided = return_onesided and type_of(x).dtype.kind == "f"
@@ -207,6 +239,11 @@ def istft(
     times, signal
         One time for each sample (SciPy counts the wrong axis where there are several signals).
 
+    Raises
+    ------
+    ValueError
+        The spectra have no two such axes.
+
     Examples
     --------
     >>> x = _np.cos(_np.arange(300.0))
@@ -214,10 +251,15 @@ def istft(
     >>> bool(_np.allclose(back[:300], x))
     True
     """
+    _frequency("istft", fs)
     z = operand(Zxx, "istft")
+    if type_of(z).dtype == _np.float16:
+        z = cast(z, _np.dtype(_np.float32))
     ndim = type_of(z).ndim
     if ndim < 2 or time_axis % ndim == freq_axis % ndim:
         raise ValueError(f"istft: spectra of shape {type_of(z).shape} have no two such axes{at_line()}")
+    if not type_of(z).size:
+        return _np.zeros(0), _np.zeros(0)
     z = np.moveaxis(z, (time_axis, freq_axis), (-2, -1))
     *front, count, bins = type_of(z).shape
     natural = 2 * (bins - 1) if input_onesided else bins
@@ -275,14 +317,25 @@ def csd(
     -------
     frequencies, density
 
+    Raises
+    ------
+    ValueError
+        `scaling` is something else.
+
     Examples
     --------
     >>> f, p = csd(_np.ones(64), _np.ones(64), nperseg=16)
     >>> p.shape
     (9,)
     """
+    _frequency("csd", fs)
     first, second = _signal(x, "csd", axis), (None if y is None or y is x else _signal(y, "csd", axis))
     samples = type_of(first).shape[-1]
+    shapes = [type_of(v).shape for v in (first, second) if v is not None]
+    if any(0 in shape for shape in shapes):
+        joint = (*_np.broadcast_shapes(*(shape[:-1] for shape in shapes)), min(shape[-1] for shape in shapes))
+        empty = _np.moveaxis(_np.zeros(joint), -1, axis)
+        return empty, empty
     if second is not None and type_of(second).shape[-1] != samples:
         longest = max(samples, type_of(second).shape[-1])
         first, second = (_lengthened(v, longest) for v in (first, second))
@@ -292,6 +345,8 @@ def csd(
         raise ValueError(f"csd: scaling must be 'density' or 'spectrum', not {scaling!r}{at_line()}")
     complex_ = any(v is not None and type_of(v).dtype.kind == "c" for v in (first, second))
     onesided = return_onesided and not complex_
+    if onesided and s.window.dtype.kind == "c":
+        raise ValueError(f"csd: spectra under a complex window are not one-sided: return_onesided=False{at_line()}")
     left = _spectra(first, s, detrend, onesided)
     right = left if second is None else _spectra(second, s, detrend, onesided)
     power = np.conjugate(left) * right

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from funcgrad.dtypes import to_inexact
+from funcgrad.dtypes import is_inexact
 from funcgrad.errors import at_line
 from funcgrad.numpy._common import cast, has_tracer, operand, promoted, wrap
 from funcgrad.trace.frame import type_of
@@ -32,7 +32,7 @@ def public(function: F) -> F:
 
 
 def floating(name: str, *xs: Any) -> list[Any]:
-    """Operands in their common dtype, integers and bools among them as floats; complex numbers are refused.
+    """Operands in their common dtype, float64 if that is of integers or bools; complex numbers are refused.
 
     Raises
     ------
@@ -40,7 +40,12 @@ def floating(name: str, *xs: Any) -> list[Any]:
         For what is no array of real numbers.
     """
     xs = tuple(promoted(name, *(operand(x, name) for x in xs)))
-    dtype = to_inexact(type_of(xs[0]).dtype)
-    if dtype.kind == "c":
+    if type_of(xs[0]).dtype.kind == "c":
         raise TypeError(f"{name} does not accept complex numbers{at_line()}")
-    return [cast(x, dtype) for x in xs]
+    return inexact(*xs)
+
+
+def inexact(*xs: Any) -> list[Any]:
+    """Operands of one dtype, as float64 if that is of integers or bools."""
+    dtype = type_of(xs[0]).dtype
+    return [cast(x, dtype if is_inexact(dtype) else np.dtype(np.float64)) for x in xs]

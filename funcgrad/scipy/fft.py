@@ -110,6 +110,11 @@ def _transform(name: str, x: Any, kind: int, n: Any, axis: int, norm: str | None
 def dct(x: Any, type: int = 2, n: int | None = None, axis: int = -1, norm: str | None = None) -> Any:
     """The discrete cosine transform along an axis.
 
+    Returns
+    -------
+    Array
+        Floats, of the shape of `x` but for the lengths asked for.
+
     Examples
     --------
     >>> dct([1.0, 1.0])
@@ -121,6 +126,16 @@ def dct(x: Any, type: int = 2, n: int | None = None, axis: int = -1, norm: str |
 @public
 def idct(x: Any, type: int = 2, n: int | None = None, axis: int = -1, norm: str | None = None) -> Any:
     """The inverse of `dct`.
+
+    Returns
+    -------
+    Array
+        Floats, of the shape of `x` but for the lengths asked for.
+
+    Raises
+    ------
+    ValueError
+        There is no such type.
 
     Examples
     --------
@@ -150,6 +165,11 @@ def _several(one: Callable[..., Any], x: Any, kind: int, s: Sequence[int] | None
 def dctn(x: Any, type: int = 2, s: Sequence[int] | None = None, axes: Any = None, norm: str | None = None) -> Any:
     """The discrete cosine transform along several axes.
 
+    Returns
+    -------
+    Array
+        Floats, of the shape of `x` but for the lengths asked for.
+
     Examples
     --------
     >>> dctn([[1.0, 1.0]])
@@ -161,6 +181,11 @@ def dctn(x: Any, type: int = 2, s: Sequence[int] | None = None, axes: Any = None
 @public
 def idctn(x: Any, type: int = 2, s: Sequence[int] | None = None, axes: Any = None, norm: str | None = None) -> Any:
     """The inverse of `dctn`.
+
+    Returns
+    -------
+    Array
+        Floats, of the shape of `x` but for the lengths asked for.
 
     Examples
     --------

@@ -25,6 +25,11 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
     axis
         Along which to integrate.
 
+    Returns
+    -------
+    Array
+        The shape of `y` without the axis; floats or complex numbers, integers count as float64.
+
     Examples
     --------
     >>> trapezoid([1.0, 2.0, 3.0])

@@ -83,6 +83,16 @@ def solve(
 ) -> Any:
     """x with ``a @ x = b``; with ``assume_a="pos"`` by Cholesky factors of one triangle.
 
+    Returns
+    -------
+    Array
+        x, of the shape of `b`; floats or complex numbers.
+
+    Raises
+    ------
+    ValueError
+        `assume_a` is something else.
+
     Examples
     --------
     >>> solve([[2.0, 0.0], [0.0, 4.0]], [2.0, 4.0])
@@ -109,10 +119,17 @@ def solve_triangular(
 ) -> Any:
     """x with ``op(a) @ x = b`` for a triangle of `a`; `trans`: 0 or ``"N"``, 1 or ``"T"``, 2 or ``"C"``.
 
+    Returns
+    -------
+    Array
+        x, of the shape of `b`; floats or complex numbers.
+
     Raises
     ------
     numpy.linalg.LinAlgError
         The diagonal has a zero.
+    ValueError
+        `trans` is something else.
 
     Examples
     --------
@@ -131,6 +148,11 @@ def solve_triangular(
 def inv(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> Any:
     """The inverse.
 
+    Returns
+    -------
+    Array
+        Of the shape of `a`; floats or complex numbers, integers count as float64.
+
     Examples
     --------
     >>> inv([[2.0, 0.0], [0.0, 4.0]])
@@ -143,6 +165,11 @@ def inv(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> Any:
 @public
 def det(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> Any:
     """The determinant.
+
+    Returns
+    -------
+    Array
+        Of the stack's shape; floats or complex numbers.
 
     Examples
     --------
@@ -159,6 +186,11 @@ def det(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> Any:
 def cholesky(a: Any, lower: bool = False, overwrite_a: bool = False, check_finite: bool = True) -> Any:
     """The upper (or lower) Cholesky factor, from the same triangle of `a`.
 
+    Returns
+    -------
+    Array
+        Of the shape of `a`; floats or complex numbers, integers count as float64.
+
     Examples
     --------
     >>> cholesky([[4.0, 2.0], [2.0, 5.0]])
@@ -172,6 +204,11 @@ def cholesky(a: Any, lower: bool = False, overwrite_a: bool = False, check_finit
 def cho_factor(a: Any, lower: bool = False, overwrite_a: bool = False, check_finite: bool = True) -> tuple[Any, bool]:
     """A Cholesky factor for `cho_solve`, and whether it is the lower one.
 
+    Returns
+    -------
+    tuple
+        A matrix of the shape and dtype of `a` (its other triangle is not meant), and `lower`.
+
     Examples
     --------
     >>> cho_solve(cho_factor([[4.0]]), [8.0])
@@ -183,6 +220,11 @@ def cho_factor(a: Any, lower: bool = False, overwrite_a: bool = False, check_fin
 @public
 def cho_solve(c_and_lower: tuple[Any, bool], b: Any, overwrite_b: bool = False, check_finite: bool = True) -> Any:
     """x with ``a @ x = b`` from the factor of `a` that `cho_factor` gives.
+
+    Returns
+    -------
+    Array
+        x, of the shape of `b`; floats or complex numbers.
 
     Examples
     --------
@@ -201,6 +243,11 @@ def cho_solve(c_and_lower: tuple[Any, bool], b: Any, overwrite_b: bool = False, 
 def lu_factor(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> tuple[Any, Any]:
     """Both triangular factors in one matrix, and LAPACK's exchanges of rows (from 0).
 
+    Returns
+    -------
+    tuple of Array
+        Of the shape of `a`, floats or complex numbers, and int32 of shape (..., min(m, n)).
+
     Examples
     --------
     >>> lu_factor([[1.0, 2.0], [2.0, 2.0]])[1]
@@ -215,6 +262,11 @@ def lu_solve(
     lu_and_piv: tuple[Any, Any], b: Any, trans: int = 0, overwrite_b: bool = False, check_finite: bool = True
 ) -> Any:
     """x with ``op(a) @ x = b`` from what `lu_factor` gives.
+
+    Returns
+    -------
+    Array
+        x, of the shape of `b`; floats or complex numbers.
 
     Examples
     --------
@@ -235,6 +287,11 @@ def lu_solve(
 @public
 def lu(a: Any, permute_l: bool = False, overwrite_a: bool = False, check_finite: bool = True) -> tuple[Any, ...]:
     """``a = P @ L @ U``: three matrices, or ``P @ L`` and U.
+
+    Returns
+    -------
+    tuple of Array
+        Floats or complex numbers; for an m × n matrix with k = min(m, n) of shapes (m, m), (m, k) and (k, n).
 
     Examples
     --------
@@ -264,6 +321,18 @@ def qr(
 ) -> tuple[Any, ...]:
     """Orthonormal columns and a triangle; `mode`: ``"full"``, ``"economic"``, ``"r"``.
 
+    Returns
+    -------
+    tuple of Array
+        Q and R (``"r"``: R alone), floats or complex numbers.
+
+    Raises
+    ------
+    ValueError
+        There is no such mode.
+    TypeError
+        `pivoting` is asked for.
+
     Examples
     --------
     >>> qr([[3.0], [4.0]], mode="economic")[1]
@@ -280,6 +349,11 @@ def qr(
 @public
 def hessenberg(a: Any, calc_q: bool = False, overwrite_a: bool = False, check_finite: bool = True) -> Any:
     """H with ``a = Q @ H @ Q^H`` and nothing below its first subdiagonal; with `calc_q` Q too. No derivative.
+
+    Returns
+    -------
+    Array or tuple of Array
+        Of the shape of `a`; floats or complex numbers.
 
     Examples
     --------
@@ -308,6 +382,16 @@ def hessenberg(a: Any, calc_q: bool = False, overwrite_a: bool = False, check_fi
 def schur(a: Any, output: str = "real", overwrite_a: bool = False, check_finite: bool = True) -> tuple[Any, Any]:
     """T and Z with ``a = Z @ T @ Z^H`` and T triangular (``output="real"``: with blocks of 2). No derivative.
 
+    Returns
+    -------
+    tuple of Array
+        T and Z, of the matrices' shape; complex unless `schur` is asked for the real form.
+
+    Raises
+    ------
+    ValueError
+        `output` is something else.
+
     Examples
     --------
     >>> import numpy as np
@@ -329,6 +413,11 @@ def _complexified(x: Any) -> Any:
 @public
 def rsf2csf(T: Any, Z: Any, check_finite: bool = True) -> tuple[Any, Any]:
     """A real Schur pair as a complex one. No derivative.
+
+    Returns
+    -------
+    tuple of Array
+        T and Z, of the matrices' shape; complex unless `schur` is asked for the real form.
 
     Examples
     --------
@@ -352,6 +441,11 @@ def svd(
     lapack_driver: str = "gesdd",
 ) -> Any:
     """The singular value decomposition.
+
+    Returns
+    -------
+    tuple of Array or Array
+        U, the singular values (floats, descending) and Vh; only the values without `compute_uv`.
 
     Examples
     --------
@@ -378,6 +472,16 @@ def eigh(
 ) -> Any:
     """Eigenvalues (and vectors) of Hermitian `a`, or of the pair with positive `b`: ``a @ v = w * (b @ v)`` for
     `type` 1, ``a @ b @ v = w * v`` for 2, ``b @ a @ v = w * v`` for 3.
+
+    Returns
+    -------
+    tuple of Array or Array
+        Eigenvalues, ascending floats of shape (..., n), and vectors as columns; only the values with `eigvals_only`.
+
+    Raises
+    ------
+    ValueError
+        `type` is none of 1, 2 and 3.
 
     Examples
     --------
@@ -416,6 +520,16 @@ def eigh_tridiagonal(
     d: Any, e: Any, eigvals_only: bool = False, select: str = "a", select_range: tuple[int, int] | None = None
 ) -> Any:
     """Eigenvalues (and vectors) of a tridiagonal Hermitian matrix; ``select="i"`` takes those in a range of numbers.
+
+    Returns
+    -------
+    tuple of Array or Array
+        Eigenvalues, ascending floats, and vectors as columns; only the values with `eigvals_only`.
+
+    Raises
+    ------
+    ValueError
+        `select` is something else, `select_range` is missing, or the lengths do not fit.
 
     Examples
     --------

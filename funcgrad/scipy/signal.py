@@ -56,7 +56,8 @@ def _operands(name: str, in1: Any, in2: Any, mode: Any, ndim: int | None = None)
 
 def _reversed(x: Any) -> Any:
     """An array from its end, conjugated: a convolution with it is a correlation."""
-    return np.conjugate(np.flip(x))
+    flipped = np.flip(x)
+    return np.conjugate(flipped) if type_of(x).dtype.kind == "c" else flipped
 
 
 def _direct(a: Any, b: Any, mode: str) -> Any:
@@ -113,6 +114,11 @@ def convolve(in1: Any, in2: Any, mode: str = "full", method: str = "auto", preci
     precision
         Ignored, as is JAX's parameter.
 
+    Returns
+    -------
+    Array
+        The shape that `mode` says, in the operands' promoted dtype.
+
     Examples
     --------
     >>> convolve(_np.array([1.0, 2.0, 3.0]), _np.array([0.0, 1.0, 0.5]))
@@ -141,36 +147,47 @@ def _by_fft(a: Any, b: Any, mode: str, axes: Shape) -> Any:
     left, right = type_of(a).shape, type_of(b).shape
     if 0 in (*left, *right):
         return _direct(a, b, mode)
-    if not axes:
-        return a * b
     full = tuple(left[k] + right[k] - 1 for k in axes)
-    if type_of(a).dtype.kind == "c":
+    if not axes:
+        out = a * b
+    elif type_of(a).dtype.kind == "c":
         out = _fft.ifftn(_fft.fftn(a, full, axes) * _fft.fftn(b, full, axes), full, axes)
     else:
         out = _fft.irfftn(_fft.rfftn(a, full, axes) * _fft.rfftn(b, full, axes), full, axes)
     if mode == "full":
         return out
-    wanted = left if mode == "same" else tuple(n - m + 1 for n, m in zip(left, right, strict=True))
-    return _middle(out, wanted, axes)
+    if mode == "same":
+        return _middle(out, left, tuple(range(len(left))))
+    return _middle(out, tuple(n - m + 1 for n, m in zip(left, right, strict=True)), axes)
 
 
 @public
 def fftconvolve(in1: Any, in2: Any, mode: str = "full", axes: Any = None) -> Any:
-    """`convolve` by fast Fourier transforms, along all axes or some (the others broadcast).
+    """`convolve` by fast Fourier transforms, along all axes or some (the others broadcast, and axes of extent 1).
+
+    Returns
+    -------
+    Array
+        The shape that `mode` says, in the operands' promoted dtype.
+
+    Raises
+    ------
+    ValueError
+        `mode` is something else, or the shapes do not fit.
 
     Examples
     --------
     >>> _np.round(fftconvolve(_np.ones(3), _np.array([1.0, 2.0])), 12).tolist()
     [1.0, 3.0, 3.0, 2.0]
     """
-    a, b = _operands("fftconvolve", in1, in2, mode) if axes is None else _operands("fftconvolve", in1, in2, "full")
+    a, b = _operands("fftconvolve", in1, in2, "full")
     if mode not in MODES:
         raise ValueError(f"fftconvolve: mode must be 'full', 'same' or 'valid', not {mode!r}{at_line()}")
     kind = type_of(a)
     if kind.dtype.kind not in "fc":
         a, b = (cast(x, _np.dtype(_np.float64)) for x in (a, b))
-    along = axis_numbers(axes, kind.ndim, "fftconvolve")
     left, right = kind.shape, type_of(b).shape
+    along = tuple(k for k in axis_numbers(axes, kind.ndim, "fftconvolve") if 1 not in (left[k], right[k]))
     if any(n != m and 1 not in (n, m) for k, (n, m) in enumerate(zip(left, right, strict=True)) if k not in along):
         raise ValueError(f"fftconvolve: shapes {left} and {right} do not broadcast beside axes {along}{at_line()}")
     if mode == "valid" and any(left[k] < right[k] for k in along):
@@ -183,6 +200,11 @@ def fftconvolve(in1: Any, in2: Any, mode: str = "full", axes: Any = None) -> Any
 @public
 def correlate(in1: Any, in2: Any, mode: str = "full", method: str = "auto", precision: Any = None) -> Any:
     """The correlation of two arrays: `convolve` with `in2` reversed and conjugated; the same parameters.
+
+    Returns
+    -------
+    Array
+        The shape that `mode` says, in the operands' promoted dtype.
 
     Examples
     --------
@@ -203,13 +225,24 @@ def _plane(name: str, in1: Any, in2: Any, mode: str, boundary: str, fillvalue: A
     a, b = _operands(name, in1, in2, mode, 2)
     if boundary not in BOUNDARIES:
         raise ValueError(f"{name}: boundary must be 'fill', 'wrap' or 'symm', not {boundary!r}{at_line()}")
-    pads = [_pads(m, mode) for m in type_of(b).shape]
+    left, right = type_of(a).shape, type_of(b).shape
+    if 0 in right or (0 in left and boundary != "fill"):
+        raise ValueError(f"{name}: arrays of shapes {left} and {right} must not be empty{at_line()}")
+    pads = [_pads(m, mode) for m in right]
     if name == "correlate2d" and mode == "same":
         pads = [(high, low) for low, high in pads]
     if not any(map(any, pads)):
         return _direct(a, b, "valid")
-    options = {"constant_values": fillvalue} if boundary == "fill" else {}
+    options = {"constant_values": _filling(name, fillvalue, type_of(a).dtype)} if boundary == "fill" else {}
     return _direct(np.pad(a, pads, BOUNDARIES[boundary], **options), b, "valid")
+
+
+def _filling(name: str, value: Any, dtype: _np.dtype) -> Any:
+    """One number around a matrix of some dtype."""
+    kind = type_of(operand(value, name))
+    if kind.size != 1 or (kind.dtype.kind == "c" and dtype.kind != "c"):
+        raise ValueError(f"{name}: fillvalue must be one number that fits {dtype.name}, not {kind}{at_line()}")
+    return np.reshape(value, ())
 
 
 @public
@@ -225,6 +258,11 @@ def convolve2d(
     boundary
         What is around `in1`: ``"fill"``: `fillvalue`; ``"wrap"``: the other side; ``"symm"``: its mirror image.
 
+    Returns
+    -------
+    Array
+        The shape that `mode` says, in the operands' promoted dtype.
+
     Examples
     --------
     >>> convolve2d(_np.eye(2), _np.ones((2, 2)), "same")
@@ -239,6 +277,11 @@ def correlate2d(
     in1: Any, in2: Any, mode: str = "full", boundary: str = "fill", fillvalue: Any = 0, precision: Any = None
 ) -> Any:
     """The correlation of two matrices: `convolve2d` with `in2` reversed and conjugated, places counted as SciPy does.
+
+    Returns
+    -------
+    Array
+        The shape that `mode` says, in the operands' promoted dtype.
 
     Examples
     --------

@@ -52,8 +52,8 @@ def _constant(r: Rewriter, v: Var, value: np.ndarray) -> Atom:
     """A known array that one number or the count along an axis describes."""
     if not 0 < value.size <= COUNTED:
         return v
-    first = value.flat[0]
-    if first.tobytes() * 2 == value.flat[-1].tobytes() + first.tobytes() and (value == first).all():
+    first, last = value[(0,) * value.ndim], value[(-1,) * value.ndim]  # `flat` ends at 32 axes
+    if first.tobytes() * 2 == last.tobytes() + first.tobytes() and (value == first).all():
         if (
             not first and value.dtype.kind == "f" and np.signbit(value).any() != np.signbit(value).all()
         ):  # 0 and -0 are equal

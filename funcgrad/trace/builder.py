@@ -31,21 +31,22 @@ class Builder(Frame):
     whole = True  # whether everything that the function does becomes part of the program
 
     def __enter__(self) -> Self:
+        super().__enter__()
         if self.whole:
-            running.builders.append(self)
-        return super().__enter__()
+            running.builders = (*running.builders, self)
+        return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         super().__exit__(kind, error, tb)
         if self.whole:
-            running.builders.pop()
+            running.builders = running.builders[:-1]
 
     def __init__(self) -> None:
         super().__init__()
         self.equations: list[Equation] = []
         self.captures: dict[int, tuple[Tracer, Var]] = {}
         self.constants: dict[Var, np.ndarray] = {}
-        self._known: dict[int, tuple[Any, Var]] = {}  # by id; the array is kept so that its id stays its own
+        self._known: dict[int, tuple[Any, Atom]] = {}  # by id; the array is kept so that its id stays its own
 
     def process(self, primitive: Primitive, inputs: Values, params: dict[str, Any]) -> Values:
         """Append an equation."""
@@ -54,6 +55,8 @@ class Builder(Frame):
             mine = type(x) is Tracer and x.frame is self and type(x.payload) is Var
             atoms.append(x.payload if mine else self.atom(x))
         line = running.source or user_location()
+        if running.locals is not None:
+            running.locals.look()
         if primitive.multiple:
             types = primitive.output_types(tuple([a.type for a in atoms]), params)
             outputs = tuple([Var(t) for t in types])
@@ -97,20 +100,23 @@ class Builder(Frame):
         return self._constant(x, kind)
 
     def _constant(self, x: np.ndarray, kind: ArrayType) -> Atom:
-        if x.size and not any(x.strides):  # a broadcast scalar, as absent cotangents are
-            spread = registry["broadcast_in_dim"]
-            return bind(spread, self._scalar(x.flat[0]), shape=kind.shape, broadcast_dimensions=())[0].payload  # type: ignore[no-any-return]
         entry = self._known.get(id(x))
         if entry is None:
-            entry = self._known[id(x)] = (x, Var(kind))
-            self.constants[entry[1]] = np.array(
-                x, dtype=kind.dtype, order="C"
-            )  # a copy: the caller may write to `x` later
+            entry = self._known[id(x)] = (x, self._copied(x, kind))
         return entry[1]
 
-    def _scalar(self, x: np.generic) -> Tracer:
-        kind = type_of(x)
-        return Tracer(self, kind, Literal(x, kind))
+    def _copied(self, x: np.ndarray, kind: ArrayType) -> Any:
+        """The variable of a copy, which the caller cannot write to; what is repeated along axes is spread there."""
+        wide = [axis for axis, n in enumerate(x.shape) if n > 1]
+        own = tuple([axis for axis in wide if x.strides[axis]])
+        if x.size and len(own) < len(wide):
+            part = x[tuple([slice(None) if axis in own else 0 for axis in range(x.ndim)])]
+            inner = self._copied(part, type_of(part)) if own else Literal(x[(0,) * x.ndim], kind.with_shape(()))
+            small = Tracer(self, inner.type, inner)
+            return bind(registry["broadcast_in_dim"], small, shape=kind.shape, broadcast_dimensions=own)[0].payload
+        var = Var(kind)
+        self.constants[var] = np.array(x, dtype=kind.dtype, order="C")
+        return var
 
     def program(self, inputs: Sequence[Tracer], outputs: Sequence[Any]) -> Program:
         """The program from `inputs` to `outputs`; captured outer values become its first inputs,
@@ -126,10 +132,14 @@ def trace(function: Callable[..., Sequence[Any]], types: Sequence[ArrayType]) ->
 
     The captured values are the first inputs of the program, the function's own arguments follow.
     """
-    with Builder() as builder:
-        parameters = [builder.parameter(t) for t in types]
-        program = builder.program(parameters, function(*parameters))
-        return program, tuple(x for x, _ in builder.captures.values())
+    outer = running.builders, running.level
+    try:
+        with Builder() as builder:
+            parameters = [builder.parameter(t) for t in types]
+            program = builder.program(parameters, function(*parameters))
+            return program, tuple(x for x, _ in builder.captures.values())
+    finally:  # Ctrl-C may raise before the first line of `__exit__`, but not in a line that calls nothing
+        running.builders, running.level = outer
 
 
 def evaluate(program: Program, arguments: Sequence[Any], apply: Callable[..., Values]) -> list[Any]:

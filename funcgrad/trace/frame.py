@@ -11,13 +11,16 @@ from __future__ import annotations
 
 import threading
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from funcgrad.dtypes import WEAK
 from funcgrad.errors import SourceLocation, UnexpectedTracerError
 from funcgrad.ir.primitive import Primitive, Values
 from funcgrad.ir.types import ArrayType, type_of_value
 from funcgrad.trace.tracer import Tracer, leak_message
+
+if TYPE_CHECKING:
+    from funcgrad.trace.locals import Locals
 
 
 class Running(threading.local):
@@ -32,13 +35,16 @@ class Running(threading.local):
         stack tells.
     builders
         The frames that make whole programs, innermost last: what has side effects belongs into the last one's.
+    locals
+        Who looks at the names of the user's variables, if anybody does.
     """
 
     level = 0
     source: SourceLocation | None = None
+    locals: Locals | None = None
 
     def __init__(self) -> None:
-        self.builders: list[Frame] = []
+        self.builders: tuple[Frame, ...] = ()
 
 
 running = Running()
@@ -70,6 +76,10 @@ class Frame:
     def below(self, tracer: Tracer) -> Any:
         """The value of the frame below that `tracer` stands for, or None when it is not known."""
         raise NotImplementedError
+
+    def differentiates(self, tracer: Tracer) -> bool:
+        """Whether `tracer` carries a derivative beside its value."""
+        return False
 
     def explain(self) -> str:
         """What to do instead, when a known value was needed; ends an error message."""

@@ -7,6 +7,7 @@ The meaning of the operators is NumPy's and lives in `funcgrad.numpy`, which fil
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from opcode import opmap
 from types import FrameType
@@ -14,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from funcgrad.dtypes import INEXACT
 from funcgrad.errors import (
     ConcretizationTypeError,
+    LostDerivativeWarning,
     TracerArrayConversionError,
     TracerBoolConversionError,
     TracerIntegerConversionError,
@@ -173,16 +176,16 @@ class Tracer:
     def __float__(self) -> float:
         use = "float() (as math.sin(x) and out[i] = x do: write np.sin(x), and np.stack, np.concatenate or np.where)"
         _check_not_written(self)
-        return float(_need(self, ConcretizationTypeError, use))
+        return float(_number(self, use, "float()"))
 
     @boundary
-    def __int__(self) -> int:
+    def __int__(self) -> int:  # no warning: the derivative of a truncated number is 0
         return int(_need(self, ConcretizationTypeError, "int()"))
 
     @boundary
     def __complex__(self) -> complex:
         _check_not_written(self)
-        return complex(_need(self, ConcretizationTypeError, "complex()"))
+        return complex(_number(self, "complex()"))
 
     @boundary
     def __index__(self) -> int:
@@ -272,13 +275,15 @@ class Tracer:
     def __deepcopy__(self, memo: Any) -> Any:
         return self
 
+    @boundary
     def item(self, *args: int) -> Any:
         """The Python number, where the value is known."""
-        return _need(self, ConcretizationTypeError, ".item()").item(*args)
+        return _number(self, ".item()").item(*args)
 
+    @boundary
     def tolist(self) -> Any:
         """Nested lists of Python numbers, where the value is known."""
-        return _need(self, ConcretizationTypeError, ".tolist()").tolist()
+        return _number(self, ".tolist()").tolist()
 
 
 def _of_value(name: str) -> Callable[..., Any]:
@@ -427,18 +432,49 @@ def known(value: Any) -> Any:
 
 def _check_not_written(tracer: Tracer) -> None:
     """An error where the user's line is ``out[i] = x``: NumPy asks x for a number, and its derivative would be lost."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None and is_internal(frame.f_code.co_filename):
-        frame = frame.f_back
+    frame = _users_frame()
     if frame is not None and frame.f_lasti >= 0 and frame.f_code.co_code[frame.f_lasti] == _STORE:
         raise TracerArrayConversionError(
             f"A traced value of type {tracer.type} is written into a NumPy array, which keeps its number and forgets "
             "its derivative. Build the array with np.stack, np.concatenate or np.where, or begin with a traced one, "
-            f"x.at[i].set(y). Where only the number is wanted, write float(x).{at_line()}"
+            f"x.at[i].set(y). Where only the number is wanted, write float(lax.stop_gradient(x)).{at_line()}"
         )
 
 
 _STORE = opmap["STORE_SUBSCR"]
+
+
+def _users_frame() -> FrameType | None:
+    """The innermost frame on the call stack that is the user's."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and is_internal(frame.f_code.co_filename):
+        frame = frame.f_back
+    return frame
+
+
+def _number(tracer: Tracer, use: str, short: str = "") -> Any:
+    """The known value of `tracer` for Python, which does not carry derivatives: where there is one, a warning."""
+    value = _need(tracer, ConcretizationTypeError, use)
+    frame = _users_frame()
+    if frame is not None and tracer.type.dtype in INEXACT and _differentiated(tracer):
+        message = (
+            f"{short or use} gives a plain number: what is computed from it counts as a constant, and its derivative "
+            "is lost. Use the value as it is (np.sin(x) for math.sin(x)); where the number is all that is wanted, "
+            f"write float(lax.stop_gradient(x)).{at_line()}"
+        )
+        registry = frame.f_globals.setdefault("__warningregistry__", {})
+        category, where = LostDerivativeWarning, frame.f_code.co_filename
+        warnings.warn_explicit(message, category, where, frame.f_lineno, frame.f_globals.get("__name__"), registry)
+    return value
+
+
+def _differentiated(value: Any) -> bool:
+    """Whether a derivative is taken by what `value` stands for, in any of the frames that know it."""
+    while type(value) is Tracer:
+        if value.frame.differentiates(value):
+            return True
+        value = value.frame.below(value)
+    return False
 
 
 def _need(tracer: Tracer, error: type[TypeError], use: str) -> Any:

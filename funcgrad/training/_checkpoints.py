@@ -178,6 +178,11 @@ def load_checkpoint(path: str | os.PathLike[str], like: Any) -> Any:
 def checkpoint_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
     """The texts that `save_checkpoint` was given with the tree; no array is read. See `save_checkpoint` for an example.
 
+    Returns
+    -------
+    dict
+        Of strings.
+
     Raises
     ------
     CheckpointError

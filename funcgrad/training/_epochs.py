@@ -135,6 +135,8 @@ def fit_epoch(
     ValueError
         If there are no examples, lengths differ (the message names the leaf), every batch would be dropped, or the
         loss needs a key and there is none.
+    TypeError
+        The optimiser has no `init` or `update`.
 
     Examples
     --------

@@ -97,6 +97,11 @@ def accuracy(logits: Any, labels: Any, *, where: Any = None) -> Any:
     where
         Booleans of shape (...): which rows count, by default all. The share of no rows is NaN.
 
+    Returns
+    -------
+    Array
+        One float between 0 and 1.
+
     Raises
     ------
     ValueError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -17,7 +18,8 @@ def prefetch(iterable: Iterable[T], size: int = 2) -> Iterator[T]:
     """The elements of `iterable`, made in a background thread, up to `size` of them ahead of the consumer.
 
     The thread starts with the first element that is asked for, and ends with the last one, with an exception (which
-    the consumer gets in its place), or when the iterator is closed or forgotten, as by ``break`` in a ``for`` loop.
+    the consumer gets in its place), or when the iterator is closed or forgotten, as by ``break`` in a ``for`` loop. A
+    forked process has no such thread: an iterator that began before the fork raises a `RuntimeError` there.
 
     Parameters
     ----------
@@ -26,6 +28,11 @@ def prefetch(iterable: Iterable[T], size: int = 2) -> Iterator[T]:
         generator.
     size
         How many elements to keep ready, at least 1.
+
+    Returns
+    -------
+    iterator
+        Over the same elements in the same order; what the iterable raises is raised where its element is due.
 
     Raises
     ------
@@ -91,6 +98,7 @@ class Shelf:
         self.items: deque[tuple[Any, BaseException | None]] = deque()
         self.closed = False
         self.changed = threading.Condition()
+        self.process = os.getpid()
 
     def put(self, item: tuple[Any, BaseException | None]) -> bool:
         """Add an item when there is room; False if nobody wants it any more."""
@@ -104,6 +112,11 @@ class Shelf:
 
     def take(self) -> tuple[Any, BaseException | None]:
         """The oldest item, when there is one."""
+        if os.getpid() != self.process:
+            raise RuntimeError(
+                "prefetch: the thread that makes the elements is in the process that this one was forked from: call "
+                f"prefetch in the process that takes them{at_line()}"
+            )
         with self.changed:
             self.changed.wait_for(lambda: bool(self.items))
             item = self.items.popleft()
@@ -111,7 +124,9 @@ class Shelf:
             return item
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Let go of everything; in a forked process nobody waits, and a thread that is not there may hold the lock."""
+        if os.getpid() != self.process:
+            return
         with self.changed:
             self.closed = True
             self.items.clear()

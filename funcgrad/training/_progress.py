@@ -86,6 +86,11 @@ def progress(
     file
         Where to draw, instead of standard error.
 
+    Returns
+    -------
+    Progress
+        An iterable over the same elements, and a context manager.
+
     Raises
     ------
     ModuleNotFoundError

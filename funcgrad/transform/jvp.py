@@ -33,6 +33,10 @@ class Forward(Frame):
         """The primal."""
         return tracer.payload[0]
 
+    def differentiates(self, tracer: Tracer) -> bool:
+        """All of them do."""
+        return True
+
     def process(self, primitive: Primitive, inputs: Values, params: dict[str, Any]) -> Values:
         """Apply the primitive's JVP rule below."""
         pairs = [x.payload if type(x) is Tracer and x.frame is self else (x, None) for x in inputs]

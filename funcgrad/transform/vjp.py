@@ -60,6 +60,10 @@ class Tape(Frame):
         """The value."""
         return tracer.payload
 
+    def differentiates(self, tracer: Tracer) -> bool:
+        """All of them do."""
+        return True
+
     def process(self, primitive: Primitive, inputs: Values, params: dict[str, Any]) -> Values:
         """Apply the primitive below and note its pullback."""
         values: list[Any] = []

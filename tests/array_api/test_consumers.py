@@ -101,6 +101,7 @@ print("traced", len(TRACED))
 LEARN = (
     COMMON
     + """
+import warnings
 from sklearn import config_context, decomposition, metrics, preprocessing
 
 TRACED = {
@@ -116,6 +117,10 @@ with config_context(array_api_dispatch=True, assume_finite=True):
     known = fg.numpy.asarray(x)
     for estimator in (preprocessing.StandardScaler, preprocessing.MinMaxScaler, preprocessing.Normalizer):
         np.testing.assert_allclose(estimator().fit_transform(known), estimator().fit_transform(x))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        fg.grad(lambda x: metrics.mean_squared_error(x[0], x[1]) + np.sum(x))(x)
+    assert any(issubclass(one.category, fg.errors.LostDerivativeWarning) for one in caught)
     for message, function in {
         "written to": metrics.pairwise.euclidean_distances,
         "used as float": lambda x: metrics.mean_squared_error(x[0], x[1]),

@@ -275,10 +275,11 @@ def test_data_type_functions() -> None:
         if dtype.kind in "fc":
             info = fnp.finfo(dtype)
             assert (info.bits, info.dtype) == (np.finfo(dtype).bits, np.finfo(dtype).dtype)
-            assert all(isinstance(getattr(info, k).item(), float) for k in ("eps", "max", "min", "smallest_normal"))
+            assert all(type(getattr(info, k)) is float for k in ("eps", "max", "min", "smallest_normal"))
+            assert fnp.finfo(np.ones(2, dtype)).max == np.finfo(dtype).max
         if dtype.kind in "iu":
             assert (fnp.iinfo(dtype).bits, fnp.iinfo(dtype).dtype) == (8 * dtype.itemsize, dtype)
-            assert fnp.iinfo(dtype).min <= 0 < fnp.iinfo(dtype).max
+            assert fnp.iinfo(dtype).min <= 0 < fnp.iinfo(np.ones(2, dtype)).max
 
 
 @pytest.mark.parametrize("kind", ["bool", "signed integer", "unsigned integer", "integral", "real floating"])

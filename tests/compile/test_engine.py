@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -139,3 +140,14 @@ def test_half_precision_needs_no_instructions_for_it(cpu: str, monkeypatch: pyte
         run(library.address("kernel"), [source, out], [], 0, source.size)
         with np.errstate(all="ignore"):
             np.testing.assert_array_equal(out, source.astype(result))
+
+
+def test_what_a_failure_leaves_is_collected_in_any_order() -> None:
+    """A module must go before its context: on Python 3.13 the process ended in `gc.collect`."""
+    text = "define void @f() { ret void }\ndefine void @g() { call void @f()\n ret void }"
+    for _ in range(3):
+        try:
+            engine.to_linked_object([(text, {"f": "other"})], ["f"])
+        except engine.NameTaken as error:
+            error.itself = error  # type: ignore[attr-defined]  # a cycle, with the traceback in it
+    gc.collect()

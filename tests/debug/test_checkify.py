@@ -71,6 +71,23 @@ def test_derivatives_pass_through() -> None:
     np.testing.assert_allclose(gradient, 1 / GOOD)
 
 
+@pytest.mark.parametrize("compiled", [lambda f: f, fg.jit], ids=["", "jit"])
+def test_checks_in_a_custom_rule_are_collected_around_the_derivative_and_raise_inside_of_it(compiled: Any) -> None:
+    square = fg.custom_jvp(lambda x: x * x)
+
+    @square.defjvp
+    def rule(primals: Any, tangents: Any) -> Any:
+        (x,), (t,) = primals, tangents
+        checkify.check(x > 0, "the rule got {}", x)
+        return x * x, 2 * x * t
+
+    err, slope = compiled(checkify.checkify(fg.grad(square)))(-3.0)
+    assert "the rule got -3.0" in err.get()
+    assert slope == -6
+    with pytest.raises(CheckError, match=r"the rule got -3\.0"):
+        compiled(fg.grad(lambda x: checkify.checkify(square)(x)[1]))(-3.0)
+
+
 def test_a_custom_rule_is_kept() -> None:
     g = fg.custom_jvp(f)
     g.defjvps(lambda t, out, x: np.sum(7 * t))

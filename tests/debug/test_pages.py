@@ -18,7 +18,13 @@ from funcgrad import errors
 
 DOCS = Path(__file__).parents[2] / "docs"
 ERRORS, DEBUGGING = DOCS / "errors.md", DOCS / "debugging.md"
-NOT_IN_PYTHON = {"CacheWarning": "a shell", "CompilationWarning": "a compiler that fails", "MemoryError": "all memory"}
+NOT_IN_PYTHON = {
+    "CacheWarning": "a shell",
+    "CompilationWarning": "a compiler that fails",
+    "MemoryCheckError": "a mistake in funcgrad",
+    "MemoryError": "all memory",
+    "RecursionError": "hundreds of levels",
+}
 OWN = [c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, errors.Documented)]
 
 
@@ -45,8 +51,8 @@ def test_the_examples_raise_what_they_say(name: str) -> None:
     raised = []
     for block in blocks:
         code = compile(block, "page", "exec")
-        if block.startswith("# raises "):
-            expected = block.splitlines()[0].removeprefix("# raises ")
+        if found := re.match("# (?:raises|warns) (.*)", block):  # in tests, warnings are errors
+            expected = found[1]
             kind = getattr(errors, expected, None) or getattr(builtins, expected)
             with pytest.raises(kind) as caught:
                 exec(code, space)

@@ -8,6 +8,7 @@ import tracemalloc
 import pytest
 
 from funcgrad.export import ExportError, deserialize
+from tests import fuzz_export
 from tests.effort import EFFORT
 from tests.export import files, mutations
 
@@ -46,3 +47,24 @@ def test_damaged_files_are_refused_or_whole():
 @pytest.mark.parametrize("seed", range(10))
 def test_many_damaged_files_are_refused_or_whole(seed):
     attack(seed + 1, 10_000)
+
+
+def test_a_campaign_is_led_by_the_ways_that_the_reader_takes():
+    outcomes, edges, kept = fuzz_export.campaign(seed=0, minutes=5, most=round(40 * EFFORT))
+    assert outcomes["found"] == 0
+    assert outcomes["refused"] > outcomes["read"] >= len(files.data())
+    assert edges > 500
+    assert kept > len(files.data())
+
+
+def test_a_campaign_finds_what_should_be_refused(monkeypatch, capsys):
+    def careless(data):
+        try:
+            return deserialize(data)
+        except ExportError as error:
+            raise KeyError("a part of the header") from error
+
+    monkeypatch.setattr(fuzz_export, "deserialize", careless)
+    outcomes, _, _ = fuzz_export.campaign(seed=2, minutes=5, most=15)
+    assert outcomes["found"] > 0
+    assert "KeyError" in capsys.readouterr().out

@@ -83,6 +83,20 @@ def test_texts_that_say_no_size_are_refused(text):
         parsed(text)
 
 
+def test_parentheses_around_a_shape_and_in_it():
+    assert symbolic_shape("(a + b)*(a - b)") == (parsed("a^2 - b^2"),)
+    assert symbolic_shape("(a + 1)^2, (2)") == (parsed("a^2 + 2*a + 1"), 2)
+    assert symbolic_shape("((a + 1)*2, 3,)") == (parsed("2*a + 2"), 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("((a+b+c+d)^8)^8", "64 terms"), ("(" * 500 + "a" + ")" * 500, "64 parentheses")]
+)
+def test_texts_that_would_take_for_ever_are_refused(text, message):
+    with pytest.raises(ValueError, match=f"has more than {message}"):
+        symbolic_shape(text)
+
+
 def test_shapes_take_extents_from_others():
     assert repr(symbolic_shape("b, ...", like=(7, 3, 4))) == "(b, 3, 4)"
     assert repr(symbolic_shape("(b, _, 2*b)", like=(7, 3, 4))) == "(b, 3, 2*b)"
@@ -444,6 +458,21 @@ def test_what_is_not_watched_is_compared_at_small_sizes():
     agree(other, [files.sizes("b", "b > 4")], (np.ones(5),))
 
 
+def test_what_is_not_watched_is_compared_at_large_and_equal_sizes():
+    shuffled = fg.jit(fg.random.permutation)
+    key, example = fg.random.key(0), np.arange(1625.0)
+    with pytest.raises(ExportError, match=r"for b = 4000 the function computes something else.*such as b = \d\d\."):
+        export(shuffled)(key, files.sizes("b"))
+    agree(shuffled, [key, files.sizes("b", "b <= 1625")], (key, example), (key, example[:7]))
+
+    def other(x, y):
+        return np.sum(x) + np.sum(y) * (2 if type_of(x).shape == type_of(y).shape else 1)
+
+    specs = symbolic_args_specs((np.ones(3), np.ones(3)), ("b", "c"))
+    with pytest.raises(ExportError, match="for b = 1, c = 1 the function computes something else"):
+        export(fg.jit(other))(*specs)
+
+
 # Calls ----------------------------------------------------------------------------------------------------------------
 
 
@@ -457,8 +486,11 @@ def test_symbols_must_be_told_by_the_arguments():
         export(fg.jit(np.sin))(files.sizes("b", "c >= 2"))
     with pytest.raises(ExportError, match="7 symbolic sizes; 6 is the most"):
         export(fg.jit(np.sin))(files.sizes("a, b, c, d, e, f, g"))
-    with pytest.raises(ExportError, match="leave too few sizes"):
+    with pytest.raises(ExportError, match=r"leave too few sizes.*for each size"):
         export(fg.jit(np.sin))(files.sizes("b", "b <= 2"))
+    specs = symbolic_args_specs((np.ones(4), np.ones(2)), ("n", "m"), constraints=["n == 2*m"])
+    with pytest.raises(ExportError, match=r"write the extents that n == 2\*m tells as such polynomials"):
+        export(fg.jit(lambda x, y: (x, y)))(*specs)
 
 
 def test_arguments_must_fit_the_symbols():

@@ -17,8 +17,8 @@ from funcgrad.ir.program import Program as Traced
 from funcgrad.lower.python import print_plan
 from funcgrad.runtime import executable
 from funcgrad.runtime.executable import Executable
+from funcgrad.runtime.guarded import GuardedExecutable
 from funcgrad.simplify import simplify
-from tests.fuzz import memory
 from tests.fuzz.conditioning import Yardstick, yardsticks
 from tests.fuzz.generator import interpreted
 from tests.fuzz.programs import Case
@@ -124,8 +124,8 @@ class Subject:
         if way[0] == "printed":
             return self._printed(way[1:])
         if way[0] == "guarded":
-            with variant(way[1:]), memory.red_zones():
-                return list(memory.run(Executable(self.traced), [plain(v) for v in values]))
+            with variant(way[1:]), fg.config.check_memory():
+                return GuardedExecutable(self.traced)([plain(v) for v in values])[0]
         given, donated = values, ()
         if "donation" in way:
             given = tuple(fg.numpy.array(v) if isinstance(v, np.ndarray) else v for v in values)

@@ -135,6 +135,17 @@ MISTAKES = {
     "vector of ints": (lambda: fg.cfunc(lambda x: x, (1,), form="vector"), TypeError, "takes int64_t and returns"),
     "filter of numbers": (lambda: fg.cfunc(lambda x: x, (1.0,), form="filter"), TypeError, "one float64 vector"),
     "no number": (lambda: fg.logp_and_grad_cfunc(lambda x: x, 2), TypeError, "scalar"),
+    "no length": (
+        lambda: fg.logp_and_grad_cfunc(np.sum, 3.0),
+        ValueError,
+        "an integer >= 0, not 3.0",
+    ),
+    "a negative length": (lambda: fg.logp_and_grad_cfunc(np.sum, -1), ValueError, "an integer >= 0, not -1"),
+    "float32": (
+        lambda: fg.logp_and_grad_cfunc(lambda x: np.sum(x).astype(np.float32), 2),
+        TypeError,
+        "logp_and_grad_cfunc: the form 'density' is that of a function with a log-density",
+    ),
 }
 
 
@@ -143,6 +154,11 @@ def test_a_mistake_is_told(name):
     run, kind, message = MISTAKES[name]
     with pytest.raises(kind, match=message):
         run()
+
+
+def test_parameters_are_named_by_position():
+    native = fg.cfunc(lambda x, *rest, scale=2.0, **more: x * rest[0] * scale, (1.0, 2.0))
+    assert native.signature == "int64_t f(double x, double x1, double *out)"
 
 
 def test_quad_integrates_a_function_of_one_number():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 import funcgrad as fg
+from funcgrad.interop import numba_call
 
 
 @numba.njit
@@ -54,6 +56,29 @@ def test_a_call_outside_of_traces_is_numbas():
     found = fg.numba_call(cube, F8, 3.0)
     assert found == 27
     assert isinstance(found, fg.Array)
+
+
+def test_a_function_that_writes_gets_copies():
+    @numba.njit
+    def first(x, pair):
+        x[0] = pair[0][1]
+        return x
+
+    x = np.arange(3.0)
+    f = fg.jit(lambda x: fg.numba_call(first, x, x, (x, 1.0)) + x)
+    for function in (f, fg.vmap(f)):
+        given = np.stack([x, x]) if function is not f else x
+        np.testing.assert_array_equal(function(given), given * 2 + [1, 0, 0])
+        np.testing.assert_array_equal(given[..., 0], 0)
+
+
+def test_a_function_with_given_signatures():
+    twice = numba.njit("f8[:](f8[:])")(lambda x: 2 * x)
+    np.testing.assert_array_equal(fg.jit(lambda x: fg.numba_call(twice, x, x))(X[0]), 2 * X[0])
+    with pytest.raises(TypeError, match=r"Numba compiled <lambda> for .*1, 'A'.*, not for"):
+        fg.jit(lambda x: fg.numba_call(twice, x, x))(X)
+    with pytest.raises(TypeError, match="cannot take or return float16: Numba does not have it"):
+        fg.numba_call(twice, np.float16(1), np.float16(1))
 
 
 @pytest.mark.parametrize("out_type", [X[0], fg.ShapeDtypeStruct((5,), F8), lambda x: x])
@@ -340,3 +365,18 @@ def test_numba_calls_a_program_that_calls_numba():
     for _ in range(5):
         x -= 0.1 * np.cos(x**3) * 3 * x * x
     assert descend(0.7) == pytest.approx(x, rel=1e-13)
+
+
+def test_threads_that_make_a_kernel_at_once_get_the_same_one(monkeypatch):
+    """A kernel that nobody keeps would be unloaded, while a program has its address."""
+    both = threading.Barrier(2, timeout=20)
+
+    class Kernel:
+        def __init__(self, *args: Any) -> None:
+            both.wait()
+
+    monkeypatch.setattr(numba_call, "NumbaKernel", Kernel)
+    callee = numba_call.Callee(cube, fg.tree.structure((0.0,)), fg.tree.structure(0.0))
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda _: callee.kernel((), ()), range(2))
+    assert first is second

@@ -15,6 +15,7 @@ import pytest
 from numba.core import errors
 
 import funcgrad as fg
+from funcgrad.interop import numba_intrinsics
 
 
 class State(NamedTuple):
@@ -190,6 +191,36 @@ def test_errors_reach_the_caller_with_their_line():
     assert picked(np.arange(3.0), 0) == 0  # nothing is left behind
 
 
+def test_errors_are_caught_inside_njit():
+    """Native, and while new shapes are traced; the function names its sizes in a shape."""
+    entry = fg.jit(lambda x, i: (x @ np.ones((4, 4)))[i])
+
+    @numba.njit
+    def entry_or(x, i, other):
+        try:
+            return entry(x, i)
+        except Exception:
+            return other
+
+    assert entry_or(W, 1, 7.0) == entry(W, 1)
+    assert entry_or(W, 5, 7.0) == 7.0
+    assert entry_or(np.ones(3), 1, 8.0) == 8.0
+    assert entry_or(W, 2, 7.0) == entry(W, 2)
+
+
+def test_code_that_another_version_left_on_the_disk_says_so(monkeypatch):
+    monkeypatch.setattr(numba_intrinsics, "FIND_SITE", (numba_intrinsics.FIND_SITE[0], "find_site_0"))
+    double = fg.jit(lambda x: 2 * x)
+
+    @numba.njit
+    def call(x):
+        return double(x)
+
+    for _ in range(2):
+        with pytest.raises(ImportError, match=r"of another version.*remove the files of Numba's cache"):
+            call(W)
+
+
 def test_python_in_a_program_is_refused():
     f = fg.jit(lambda x: fg.pure_callback(np.sort, x, x))
 
@@ -206,11 +237,16 @@ class Thing:
 
 
 REFUSED = {
+    "static arguments": (
+        lambda: numba.njit(lambda x: _powers(x, 3))(1.0),
+        "called inside @njit with a static argument",
+    ),
     "strings": (lambda: numba.njit(lambda: slope("a"))(), "it takes numbers, arrays, and tuples"),
     "dictionaries": (lambda: numba.njit(lambda x: _as_dict(x))(W), "returns a dict: inside @njit"),
     "float16": (lambda: numba.njit(lambda x: _as_bfloat16(x))(W), "bfloat16, a dtype that Numba does not have"),
     "what cannot be traced": (lambda: numba.njit(lambda x: _branches(x))(1.0), "cannot be traced for.*float64.*Bool"),
 }
+_powers = fg.jit(lambda x, n=2: x**n, static_argnums=1)
 _as_dict = fg.jit(lambda x: {"a": x})
 _as_bfloat16 = fg.jit(lambda x: x.astype(fg.numpy.bfloat16))
 _branches = fg.jit(lambda x: x if x > 0 else -x)

@@ -189,6 +189,31 @@ def test_the_header_tells_what_lies_where(tmp_path):
     assert "int64_t x2_goto(double x, double p, double *out);" in (tmp_path / "c.h").read_text()
 
 
+def test_sizes_of_parameters_that_differ_by_case_have_macros_of_their_own(tmp_path):
+    compiled = fg.jit(lambda X, x, x_2: X @ x + x_2).lower(np.zeros((2, 3)), np.zeros(3), np.zeros(2)).compile()
+    compiled.export_object(tmp_path / "f.o", header=tmp_path / "f.h")
+    defined = re.findall(r"#define (F_\w+_SIZE) (\d+)", (tmp_path / "f.h").read_text())
+    assert dict(defined) == {"F_X_SIZE": "6", "F_X_2_SIZE": "3", "F_X_2_2_SIZE": "2", "F_OUT_SIZE": "2"}
+
+
+@pytest.mark.parametrize("name", ["exp", "malloc", "memcpy", "main", "sinf", "fg_run", "integers"])
+def test_names_that_belong_to_others_are_refused(name, tmp_path):
+    compiled = fg.jit(lambda x: np.exp(x)).lower(np.zeros(3)).compile()
+    with pytest.raises(ValueError, match=f"{name} is the name of another function.*as in name='{name}_of_mine'"):
+        compiled.export_object(tmp_path / f"{name}.o")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_codes_own_tables_take_no_names(tmp_path):
+    compiled = fg.jit(lambda x: np.exp(x)).lower(np.zeros(3)).compile()
+    compiled.export_object(tmp_path / "constant_0.o")
+    x, out = np.arange(3.0), np.empty(3)
+    library = engine.load((tmp_path / "constant_0.o").read_bytes())
+    call = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)(library.address("constant_0"))
+    assert call(x.ctypes.data, out.ctypes.data) == 0
+    np.testing.assert_allclose(out, np.exp(x))
+
+
 def test_threads_share_nothing(tmp_path):
     x = normal(100, 100)
     exported = Exported(lambda a: np.sort(np.sin(a) @ a) @ a, (x,), tmp_path)

@@ -213,9 +213,9 @@ def test_a_loop_called_with_new_lambdas_compiles_once() -> None:
 
     for k in range(3):
         assert int(lax.fori_loop(0, 3, lambda i, x: x + 7, k)) == k + 21
-    before = executable.executable_for.cache_info().misses
+    before = executable.executables.cache_info().misses
     lax.fori_loop(0, 3, lambda i, x: x + 7, 5)
-    assert executable.executable_for.cache_info().misses == before
+    assert executable.executables.cache_info().misses == before
 
 
 def test_an_index_out_of_bounds_ends_the_loop() -> None:

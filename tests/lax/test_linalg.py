@@ -117,3 +117,15 @@ def test_refusals() -> None:
         linalg.qr(TALL, pivoting=True)
     with pytest.raises(np.linalg.LinAlgError, match="positive definite"):
         fg.jit(linalg.cholesky)(-S)
+
+
+def test_schur_without_vectors() -> None:
+    (form,) = linalg.schur(S[0], compute_schur_vectors=False)
+    np.testing.assert_array_equal(form, linalg.schur(S[0])[0])
+
+
+def test_results_are_arrays_of_the_callers_own() -> None:
+    for found in (linalg.cholesky(S), *linalg.qr(TALL), *linalg.eigh(S), fg.lax.fft(S, "FFT", S.shape[-1:])):
+        assert type(found) is fg.Array
+        assert found.flags.writeable
+        assert not np.shares_memory(found, S)

@@ -157,3 +157,12 @@ def test_scaled_bessel_functions_scaled_back_are_smooth_at_zero() -> None:
         for run in (lambda f: f, fg.jit):
             assert run(fg.grad(function))(0.0) == slopes[0]
             assert run(fg.grad(fg.grad(function)))(0.0) == slopes[1]
+
+
+def test_arrays_of_as_many_axes_as_numpy_has() -> None:
+    x = np.random.default_rng(0).random((1, 2) * 4 + (1,) * 56)
+    weights = np.full_like(x, 2.0)
+    weights[0, 1] = 3.0
+    got = fg.jit(fg.grad(lambda x: np.sum(np.sin(x.T) * x.T * np.flip(weights).T + np.float64(0.5))))(x)
+    assert got.shape == x.shape
+    np.testing.assert_allclose(got, (np.cos(x) * x + np.sin(x)) * np.flip(weights), rtol=1e-12)

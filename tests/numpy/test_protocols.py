@@ -241,7 +241,7 @@ def test_values_that_are_known() -> None:
     seen: list[Any] = []
 
     def look(x: Any) -> Any:
-        seen.append((x.tobytes(), 1.0 in x, x.tolist()))
+        seen.append((x.tobytes(), 1.0 in x, fg.lax.stop_gradient(x).tolist()))
         return np.sum(x)
 
     fg.grad(look)(np.array([1.0, 2.0]))

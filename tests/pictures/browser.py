@@ -125,10 +125,10 @@ class Browser:
             self.problems.append(params["entry"]["text"])
         self._events.append(event)
 
-    def open(self, path: Path) -> None:
+    def open(self, path: Path, query: str = "") -> None:
         """Load a page, until it is there."""
         self._events.clear()
-        self.send("Page.navigate", url=path.as_uri())
+        self.send("Page.navigate", url=f"{path.as_uri()}?{query}" if query else path.as_uri())
         while not any(e.get("method") == "Page.loadEventFired" for e in self._events):
             self._note(self._receive())
 

@@ -11,11 +11,9 @@ from typing import Any
 import pytest
 
 import funcgrad as fg
-from tests.pictures.browser import Browser, found
-from tests.pictures.test_page import node, search
 
 PAGE = Path(__file__).parents[2] / "docs" / "pictures.md"
-PICTURES = PAGE.with_suffix("")
+PICTURES, SCREENSHOTS = PAGE.with_suffix(""), PAGE.with_name("screenshots")
 LARGEST = 200_000  # bytes of a file
 
 
@@ -51,21 +49,15 @@ def test_the_drawings_on_the_page(drawn: dict[str, Any], view: str) -> None:
     assert path.stat().st_size < LARGEST
 
 
-def test_the_photograph_of_the_page(drawn: dict[str, Any]) -> None:
-    """A browser's letters differ from machine to machine: only that there is one, and that it is small."""
-    path = PICTURES / "page.png"
-    if os.environ.get("FUNCGRAD_UPDATE_DOCS") and found():
-        with Browser(1200, 760) as browser:
-            arguments = (drawn["params"], drawn["x"], drawn["y"])
-            fg.visualize(drawn["loss"], gradient=True, layout="builtin")(*arguments).save(drawn["page"])
-            browser.open(drawn["page"])
-            search(browser, "tanh(x")
-            at = node(browser, "tanh")
-            browser.move(at["x"] + 20, at["y"] + 14)
-            browser.picture(path)
-    assert path.stat().st_size < LARGEST
+def test_every_picture_is_on_a_page() -> None:
+    pages = (*PAGE.parent.glob("*.md"), PAGE.parents[1] / "CONTRIBUTING.md")
+    pattern = r"\]\((?:docs/)?((?:pictures|screenshots)/[^)]*)\)"
+    shown = {link for page in pages for link in re.findall(pattern, page.read_text(encoding="utf-8"))}
+    there = [*PICTURES.iterdir(), *SCREENSHOTS.iterdir()]
+    assert shown == {f"{path.parent.name}/{path.name}" for path in there}
 
 
-def test_every_picture_is_on_the_page() -> None:
-    shown = re.findall(r"\]\(pictures/([^)]*)\)", PAGE.read_text(encoding="utf-8"))
-    assert sorted(shown) == sorted(path.name for path in PICTURES.iterdir())
+def test_screenshots_are_small() -> None:
+    """``python -m docs.screenshots`` takes them; a browser's letters differ from machine to machine."""
+    sizes = {path.name: path.stat().st_size for path in SCREENSHOTS.iterdir()}
+    assert max(sizes.values()) <= 100_000, sizes

@@ -28,11 +28,11 @@ def test_every_operation_is_there_under_its_name() -> None:
     graph = graph_of(program, 1000, kept("mlp")._subjects[0].inputs)
     operations = [node for node in graph.nodes if node.family != "value"]
     assert Counter(node.title for node in operations) == Counter(e.primitive.name for e in program.equations)
-    listing = str(program)
+    listing = program.as_text()
     for node in operations:
         (equation,) = [text for heading, text in node.details if heading == "Equation"]
         name, rest = equation.split(" = ")
-        assert re.search(rf"^ +{re.escape(name.replace(': ', ':'))} = {rest.split()[0]}\b", listing, re.MULTILINE)
+        assert re.search(rf"^ +{re.escape(name.replace(': ', ':'))} += {rest.split()[0]}\b", listing, re.MULTILINE)
         assert node.note == name
     reads = sum(1 for e in program.equations for a in e.inputs if not hasattr(a, "value"))
     assert len(graph.edges) == reads + len(program.outputs)

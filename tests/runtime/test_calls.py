@@ -12,7 +12,7 @@ import funcgrad as fg
 from funcgrad.dtypes import ALL
 from funcgrad.ir.primitive import registry
 from funcgrad.ops.families import elementwise
-from funcgrad.runtime.executable import executable_for
+from funcgrad.runtime.executable import executables
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_a_compiled_function_outlives_its_executable(fussy):
     function = fg.jit(lambda x: fussy(x) + 1)
     assert function(np.ones(2)).tolist() == [2, 2]
     entries = [entry for entry, *_ in function._direct]
-    executable_for.cache_clear()
+    executables.cache_clear()
     function.clear_cache()
     gc.collect()
     assert [entry([np.full(2, 9.0)])[0].tolist() for entry in entries] == [[4, 4]]

@@ -20,7 +20,7 @@ import pytest
 
 import funcgrad as fg
 from funcgrad import forks
-from funcgrad.compile import compiler, engine
+from funcgrad.compile import aside, engine
 from funcgrad.runtime import pickling
 
 forking = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot fork here")
@@ -139,7 +139,7 @@ def test_a_fork_waits_for_what_is_being_compiled(monkeypatch: pytest.MonkeyPatch
     releasing.append(go_on)
     in_child(lambda: function(x))
     compiling.join()
-    assert compiler.compiling._inside == {}
+    assert aside.working._inside == {}
 
 
 releasing: list[threading.Event] = []
@@ -188,8 +188,8 @@ def test_a_fork_before_the_first_compilation_and_an_end_in_the_middle_of_one() -
         if child:
             print(os.waitpid(child, 0)[1])
         begun = threading.Event()
-        again = fg.jit(lambda x: begun.set() or np.sum(np.cumsum(np.tanh(x) ** 3)))
-        threading.Thread(target=again, args=(np.ones((3, 4)),), daemon=True).start()
+        lowered = fg.jit(lambda x: np.sum(np.cumsum(np.tanh(x) ** 3))).lower(np.ones((3, 4)))
+        threading.Thread(target=lambda: (begun.set(), lowered.compile()), daemon=True).start()
         begun.wait()  # the process ends while that is compiled
     """
     command = [sys.executable, "-W", "error", "-c", textwrap.dedent(script)]

@@ -87,6 +87,37 @@ def test_at_a_minimum_there_is_nothing_to_do() -> None:
     assert (bool(found.success), int(found.nit), int(found.nfev)) == (True, 0, 1)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_scales_that_lie_far_apart(method: str) -> None:
+    scaled = minimize(lambda x: 1e8 * (x[0] - 1) ** 2 + 1e-4 * (x[1] - 3) ** 2, np.zeros(2), method=method, tol=1e-8)
+    np.testing.assert_allclose(scaled.x, [1, 3], rtol=1e-4)
+    steep = minimize(lambda x: np.sum(np.exp(x) - x), np.array([30.0, -30.0]), method=method)
+    assert bool(steep.success)
+    np.testing.assert_allclose(steep.x, 0, atol=1e-4)
+
+
+@pytest.mark.parametrize("start", [np.array([np.nan, 1.0]), np.array([np.inf, 1.0])], ids=str)
+def test_a_start_without_a_value_stays(start: np.ndarray) -> None:
+    found = minimize(lambda x: np.sum((x - 1) ** 2), start, method="BFGS")
+    assert (bool(found.success), int(found.status), int(found.nit)) == (False, 3, 0)
+    np.testing.assert_array_equal(found.x, start)
+
+
+def test_steps_out_of_the_domain_are_taken_back() -> None:
+    found = minimize(lambda x: np.sum(x - np.log(x)), np.array([0.01, 50.0]), method="BFGS")
+    np.testing.assert_allclose(found.x, 1, rtol=1e-4)
+
+
+def test_a_function_in_another_precision_and_results_as_arrays() -> None:
+    centre = np.array([0.5, 2.0])  # float64
+    found = minimize(lambda x: np.sum((x - centre) ** 2), np.zeros(2, np.float32), method="BFGS")
+    np.testing.assert_allclose(found.x, centre, rtol=1e-5)
+    assert (found.x.dtype, found.fun.dtype, found.hess_inv.dtype) == ("f4", "f4", "f4")
+    assert all(isinstance(value, fg.Array) for value in found)
+    nothing = minimize(lambda x: np.sum(x * x), np.zeros(0), method="L-BFGS")
+    assert bool(nothing.success)
+
+
 def test_against_jax() -> None:
     jax = pytest.importorskip("jax")
     from jax.scipy.optimize import minimize as theirs

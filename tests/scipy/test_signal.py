@@ -92,6 +92,20 @@ def test_planes(mode: str, shapes: Any) -> None:
             hold(function, pair, mode=mode, boundary=boundary, fillvalue=fill)
 
 
+def test_booleans_stay_booleans() -> None:
+    x, w = normal(7) > 0, normal(3) > 0
+    for function in ("convolve", "correlate"):
+        hold(function, (x, w), method="direct")
+
+
+@pytest.mark.parametrize("axes", [0, None, (1, 0)])
+@pytest.mark.parametrize("mode", ["full", "same", "valid"])
+def test_transforms_broadcast_axes_of_extent_one(mode: str, axes: Any) -> None:
+    hold("fftconvolve", (normal(4, 1), normal(2, 3)), mode=mode, axes=axes)
+    hold("fftconvolve", (normal(4, 3), normal(2, 1)), mode=mode, axes=axes)
+    hold("fftconvolve", (normal(1), normal(1)), mode=mode)
+
+
 def test_complex_planes() -> None:
     hold("correlate2d", (complex_normal(5, 4), complex_normal(2, 3)), mode="same")
 
@@ -135,6 +149,26 @@ def test_borders_of_spectra(boundary: str | None) -> None:
 def test_spectra_of_complex_and_short_signals() -> None:
     hold("csd", (normal(100), normal(80)), nperseg=32)
     hold("welch", (normal(100).astype("f4"),), 1e-5, nperseg=32)
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "b1", "i1", "i2", "i4", "c8"])
+def test_dtypes_of_spectra(dtype: str) -> None:
+    x = (10 * normal(60)).astype(dtype)
+    onesided, tolerance = dtype != "c8", 1e-3 if dtype == "f2" else 1e-4  # SciPy takes the mean in float16
+    for function in ("stft", "welch"):
+        hold(function, (x,), tolerance, nperseg=16, return_onesided=onesided)
+    hold("csd", (x, x[::-1]), tolerance, nperseg=16, return_onesided=onesided)
+    hold("detrend", (x,), 1e-5)
+    hold_inverse(x.reshape(5, 12), 1e-4)
+
+
+def test_empty_signals() -> None:
+    for x in (np.zeros((2, 0)), np.zeros((0, 4)), np.zeros(0)):
+        hold("stft", (x,))
+        hold("welch", (x,))
+        hold("csd", (x, np.zeros(3)))
+    hold("istft", (np.zeros((2, 0), complex),))
+    assert signal.convolve2d(np.zeros((0, 3)), np.ones((2, 2)), "same").shape == (0, 3)  # SciPy ends the process
 
 
 def hold_inverse(z: np.ndarray, tolerance: float = 1e-12, **options: Any) -> None:
@@ -196,8 +230,20 @@ MISTAKES: dict[str, tuple[Callable[..., Any], str]] = {
     "type": (lambda x: signal.detrend(x, type="cubic"), "'cubic'"),
     "breaks": (lambda x: signal.detrend(x, bp=7), "outside"),
     "overlap": (lambda x: signal.welch(x, nperseg=4, noverlap=4), "noverlap"),
+    "fill": (lambda x: signal.convolve2d(x, x, fillvalue=np.ones(2)), r"one number that fits float64, not f64\[2\]"),
+    "complex fill": (lambda x: signal.correlate2d(x, x, fillvalue=1j), "one number that fits float64"),
+    "empty": (lambda x: signal.convolve2d(x, x[:0]), r"shapes \(4, 5\) and \(0, 5\) must not be empty"),
+    "empty, wrapped": (lambda x: signal.convolve2d(x[:0], x, boundary="wrap"), "must not be empty"),
+    "window": (lambda x: signal.welch(x[0], window=1j * np.ones(4)), "complex window"),
+    "frequency": (lambda x: signal.welch(x, 0.0), "fs must be positive, not 0.0"),
     "segments": (lambda x: signal.stft(x, nperseg=4, boundary="wrap"), "'wrap'"),
 }
+
+
+@pytest.mark.parametrize("bp", [3.5, [[1, 2]]])
+def test_break_points_are_integers(bp: Any) -> None:
+    with pytest.raises(TypeError, match="break points must be integers"):
+        signal.detrend(np.ones(5), bp=bp)
 
 
 @pytest.mark.parametrize("name", MISTAKES)

@@ -373,8 +373,6 @@ def test_logsumexp_at_the_edges() -> None:
     assert special.logsumexp(np.zeros(0)) == -np.inf
     np.testing.assert_array_equal(special.logsumexp(np.zeros((2, 0)), axis=1), [-np.inf, -np.inf])
     assert special.logsumexp(np.float32([1, 2])).dtype == np.float32
-    with pytest.raises(TypeError, match="complex"):
-        special.logsumexp([1j])
 
 
 def test_softmax() -> None:
@@ -391,8 +389,8 @@ def test_polygamma() -> None:
     assert special.polygamma(1, np.float32(2)).dtype == np.float32
     assert np.isnan(special.polygamma(-1, 2.0))
     np.testing.assert_allclose(fg.grad(fg.grad(special.digamma))(2.5), sp.polygamma(2, 2.5), rtol=1e-14)
-    with pytest.raises(TypeError, match="orders must be integers, not float64"):
-        special.polygamma(1.0, 2.0)
+    with pytest.raises(TypeError, match="orders must be integers, not complex128"):
+        special.polygamma(1j, 2.0)
 
 
 def test_factorials_and_combinations() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import operator
+import re
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 import funcgrad as fg
 from funcgrad.errors import (
     ConcretizationTypeError,
+    LostDerivativeWarning,
     NonConcreteBooleanIndexError,
     TracerArrayConversionError,
     TracerBoolConversionError,
@@ -400,7 +403,7 @@ def test_known_values_under_grad() -> None:
     def f(x: Any) -> Any:
         printed.append(f"{x:.1f}")
         total = 0.0
-        while float(total) < 3:
+        while total < 3:
             total = total + x
         for _ in range(int(x)):
             total = total * x
@@ -409,6 +412,52 @@ def test_known_values_under_grad() -> None:
 
     assert fg.grad(f)(2.0) == 24  # of 2x * x**2
     assert printed == ["2.0"]
+
+
+NUMBERS = {
+    "float()": lambda x: float(x[0]) * np.sum(x),
+    "float() in math": lambda x: math.sin(x[0]) * np.sum(x),
+    "complex()": lambda x: np.real(complex(x[0]) * np.sum(x)),
+    ".item()": lambda x: x[0].item() * np.sum(x),
+    ".tolist()": lambda x: np.sum(x * np.array(x.tolist())),
+}
+DERIVATIVES = {
+    "grad": lambda f, x: fg.grad(f)(x),
+    "vjp": lambda f, x: fg.vjp(f, x),
+    "jvp": lambda f, x: fg.jvp(f, (x,), (x,)),
+    "linearize": lambda f, x: fg.linearize(f, x),
+    "grad of grad": lambda f, x: fg.grad(lambda x: np.sum(fg.grad(f)(x)))(x),
+    "grad of checkpoint": lambda f, x: fg.grad(fg.checkpoint(f))(x),
+}
+
+
+@pytest.mark.parametrize("use", NUMBERS)
+@pytest.mark.parametrize("derivative", DERIVATIVES)
+def test_numbers_that_lose_their_derivative_are_reported_at_their_line(use: str, derivative: str) -> None:
+    with pytest.warns(LostDerivativeWarning, match=re.escape(use.split(maxsplit=1)[0])) as caught:
+        DERIVATIVES[derivative](NUMBERS[use], np.array([1.0, 2.0]))
+    line = NUMBERS[use].__code__.co_firstlineno
+    assert {(warning.filename, warning.lineno) for warning in caught} == {(__file__, line)}
+    assert f"{HERE}:{line} " in str(caught[0].message)
+
+
+def test_a_line_is_reported_once() -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        for _ in range(3):
+            fg.grad(lambda x: float(x) * x)(2.0)
+    assert len(caught) == 1
+
+
+def test_numbers_that_lose_nothing_are_not_reported() -> None:
+    def f(x: Any) -> Any:
+        kept = fg.lax.stop_gradient(x)
+        scale = float(kept) + kept.item() + float(np.round(x).astype(np.int64))
+        count = int(x)  # its derivative is 0
+        return x * (scale if x > 0 else count)
+
+    assert fg.grad(f)(2.0) == 6.0
+    assert fg.grad(fg.checkpoint(f))(2.0) == 6.0
 
 
 def test_vmap_explains_itself() -> None:
@@ -457,7 +506,7 @@ def test_a_value_written_into_an_array_would_lose_its_derivative():
     seen = np.zeros(2)
 
     def g(x):
-        seen[0] = float(x)
+        seen[0] = float(fg.lax.stop_gradient(x))
         return x * x
 
     assert fg.grad(g)(3.0) == 6

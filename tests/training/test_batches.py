@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
+import signal
 import threading
 import traceback
 from collections.abc import Iterator
@@ -215,3 +217,49 @@ def test_bad_prefetch() -> None:
         prefetch([1], 0)
     with pytest.raises(TypeError, match="takes an iterable, not 3 of type int"):
         prefetch(3)  # type: ignore[type-var]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot fork here")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_process_says_that_it_has_no_thread_to_wait_for() -> None:
+    ahead = prefetch(range(100), 1)
+    assert next(ahead) == 0
+    child = os.fork()
+    if not child:
+        signal.alarm(20)
+        try:
+            next(ahead)
+        except RuntimeError as error:
+            os._exit("call prefetch in the process" not in str(error))
+        os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert next(ahead) == 1
+    ahead.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot fork here")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_process_forgets_an_iterator_whose_lock_is_held() -> None:
+    ahead = prefetch(range(100), 1)
+    next(ahead)
+    assert ahead.gi_frame is not None
+    shelf = ahead.gi_frame.f_locals["shelf"]
+    held, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with shelf.changed:
+            held.set()
+            done.wait(20)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait(20)
+    child = os.fork()
+    if not child:
+        signal.alarm(20)
+        ahead.close()
+        os._exit(0)
+    done.set()
+    thread.join()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    ahead.close()

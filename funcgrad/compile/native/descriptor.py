@@ -244,7 +244,9 @@ def _template_words(
 
 def _place_steps(words: np.ndarray, table: int, integers: int, steps: Sequence[Step]) -> None:
     """Fill the steps in; the words do not move any more, so addresses into them are good."""
-    base, rows, numbers = words.ctypes.data, [], []
+    base: int = words.ctypes.data
+    rows: list[int] = []
+    numbers: list[int] = []
     for step in steps:
         rows += [step.kernel, base + 8 * (integers + len(numbers)), step.total, step.chunk]
         numbers += step.ints

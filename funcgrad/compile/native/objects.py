@@ -29,15 +29,15 @@ def object_code(layout: Layout, name: str, messages: Mapping[int, str], blas: st
     layout
         A portable one.
     name
-        An identifier of C's.
+        An identifier of C's; `NameTaken` is raised where the code has another function of that name.
     messages
         What ``name_message`` says, by status.
     blas
         Where products come from: ``"own"`` loops, or ``"cblas"``, the functions of that name.
     """
     image = _Image()
-    text = "\n".join([*image.main(layout, name), *_messages(name, messages)])
-    parts = [(text, {name: name, f"{name}_message": f"{name}_message"}), *image.parts.items()]
+    text = "\n".join([*image.main(layout), *_messages(messages)])
+    parts = [(text, {"fg_call": name, "fg_message": f"{name}_message"}), *image.parts.items()]
     for module in _support(image.needed, blas):
         parts.append((str(module), {n: n for n in module.defined()}))
     return engine.to_linked_object(parts, (name, f"{name}_message"))
@@ -60,7 +60,7 @@ class _Image:
         self._tables: dict[int, str] = {}
         self._lines: list[str] = []
 
-    def main(self, layout: Layout, name: str) -> Iterator[str]:
+    def main(self, layout: Layout) -> Iterator[str]:
         """The text of the program's function."""
         words, starts = integers_of(layout.steps)
         kernels = {step.kernel: self.symbol(step.kernel) for step in layout.steps}
@@ -75,7 +75,7 @@ class _Image:
                 yield f'@constant_{k} = internal constant [{value.nbytes} x i8] c"{_bytes(value)}", align 64'
         yield from self._lines
         yield from core(layout, kernels, starts)
-        yield from status_form(layout, name)
+        yield from status_form(layout)
         yield from declarations(["fg_share", "fg_run", "fg_alloc", "fg_free"])
         for symbol in dict.fromkeys([*kernels.values(), *self._symbols()]):
             if symbol not in self._tables.values():
@@ -122,15 +122,15 @@ def _bytes(value: np.ndarray) -> str:
     return "".join(map("\\{:02X}".format, value.tobytes()))
 
 
-def _messages(name: str, messages: Mapping[int, str]) -> Iterator[str]:
-    """``const char *name_message(int64_t status)``."""
+def _messages(messages: Mapping[int, str]) -> Iterator[str]:
+    """``const char *fg_message(int64_t status)``."""
     cases = []
     for k, (status, message) in enumerate({**messages, 1 << 63: "an unknown status"}.items()):
         text = message.encode()
         shown = "".join(chr(b) if 32 <= b < 127 and b not in b'"\\' else f"\\{b:02X}" for b in text)
         yield f'@text_{k} = internal constant [{len(text) + 1} x i8] c"{shown}\\00"'
         cases.append((k, status))
-    yield f"define ptr @{name}_message(i64 %status) nounwind {{"
+    yield "define ptr @fg_message(i64 %status) nounwind {"
     yield f"  %mine = icmp slt i64 %status, 0\n  %low = and i64 %status, {(1 << loops.COUNT_BITS) - 1}"
     yield "  %code = select i1 %mine, i64 %status, i64 %low"
     *known, (other, _) = cases

@@ -197,10 +197,10 @@ def _given(layout: Layout, results: Sequence[str]) -> str:
     return ", ".join([*given, *(f"ptr {r}" for r in results)])
 
 
-def status_form(layout: Layout, name: str = "fg_call") -> Iterator[str]:
-    """The function `name` of the form ``"status"``."""
+def status_form(layout: Layout) -> Iterator[str]:
+    """The function of the form ``"status"``."""
     given = _given(layout, [f"%r{k}" for k in range(len(layout.results))])
-    yield f"define i64 @{name}({given}) nounwind {{"
+    yield f"define i64 @fg_call({given}) nounwind {{"
     yield f"  %code = call i64 @fg_core({given})"
     yield "  ret i64 %code"
     yield "}"

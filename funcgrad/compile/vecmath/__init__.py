@@ -7,7 +7,10 @@ those of C99's Annex F.  Half precision is computed in float.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
+from types import MappingProxyType
+from typing import NamedTuple
 
 from funcgrad.compile.vecmath import (
     bessel,
@@ -22,6 +25,7 @@ from funcgrad.compile.vecmath import (
     trigonometric,
 )
 from funcgrad.compile.vecmath.builder import FORMATS, Builder, Value
+from funcgrad.compile.vecmath.lanes import vector, widened
 
 FUNCTIONS: dict[str, Callable[..., Value]] = {
     **exponential.FUNCTIONS,
@@ -37,8 +41,39 @@ SPECIAL: dict[str, Callable[..., Value]] = {  # these stay below 8 units where t
     **inverse_error.FUNCTIONS,
     **bessel.FUNCTIONS,
 }
+PAIRS: dict[str, Callable[..., tuple[Value, ...]]] = trigonometric.PAIRS  # two results that share most of their work
 BINARY = frozenset({"pow", "arctan2"})
-_ATTRIBUTES = "alwaysinline nounwind willreturn memory(none)"
+KEPT = "llvm.compiler.used"  # what LLVM keeps though nothing seems to use it
+_PURE = "nounwind willreturn memory(none)"
+_COPIED = ("internal", f"alwaysinline {_PURE}")
+_APART = ("linkonce_odr hidden", f"noinline {_PURE}")  # of what is internal LLVM may change the parameters
+
+
+class Variant(NamedTuple):
+    """A function for several numbers at a time.
+
+    Attributes
+    ----------
+    name, dtype
+        The function.
+    lanes
+        How many numbers.
+    """
+
+    name: str
+    dtype: str
+    lanes: int
+
+    @property
+    def symbol(self) -> str:
+        """Its name in LLVM IR, such as ``@fg.exp.f4.v8``."""
+        return f"{symbol(self.name, self.dtype)}.v{self.lanes}"
+
+    @property
+    def mangled(self) -> str:
+        """LLVM's name for what it stands for: as many calls of the function for one number."""
+        one, operands = symbol(self.name, self.dtype)[1:], "v" * len(_parameters(self.name))
+        return f"_ZGV_LLVM_N{self.lanes}{operands}_{one}({self.symbol[1:]})"
 
 
 def symbol(name: str, dtype: str) -> str:
@@ -46,15 +81,37 @@ def symbol(name: str, dtype: str) -> str:
     return f"@fg.{name}.{dtype}"
 
 
-def definitions(names: Iterable[tuple[str, str]], fma: bool = True) -> str:
+def result_type(name: str, type: str) -> str:
+    """What a function of operands of `type` returns."""
+    return f"{{{type}, {type}}}" if name in PAIRS else type
+
+
+def length(name: str, dtype: str) -> int:
+    """The number of instructions of a function, ``f4`` or ``f8``."""
+    return len(_formula(name, dtype, fma=True)[0].lines)
+
+
+def promise(variants: Iterable[Variant]) -> str:
+    """The attributes of a call that functions for several numbers may stand for, and that stays a call."""
+    names = ",".join(variant.mangled for variant in variants)
+    return f'{{ noinline "vector-function-abi-variant"="{names}" }}'
+
+
+def definitions(
+    names: Iterable[tuple[str, str]],
+    fma: bool = True,
+    apart: Mapping[tuple[str, str], Sequence[Variant]] = MappingProxyType({}),
+) -> str:
     """The text that defines the functions asked for, and declares the intrinsics they use, each once.
 
     Parameters
     ----------
     names
-        Pairs of a function's name (a key of `FUNCTIONS` or `SPECIAL`) and a dtype, ``f2``, ``f4`` or ``f8``.
+        Pairs of a function's name (a key of `FUNCTIONS`, `SPECIAL` or `PAIRS`) and a dtype, ``f2``, ``f4`` or ``f8``.
     fma
         Whether the target has a fused multiply-add; without it LLVM would call a library function.
+    apart
+        The functions that loops call where they stand, and for how many numbers at a time; the others are copied.
 
     Returns
     -------
@@ -71,35 +128,68 @@ def definitions(names: Iterable[tuple[str, str]], fma: bool = True) -> str:
         if dtype == "f2":
             wanted[name, "f4"] = None
         wanted[name, dtype] = None
-    declarations: set[str] = set()
-    bodies = []
-    for name, dtype in wanted:
-        text, used = _half(name) if dtype == "f2" else _definition(name, dtype, fma)
-        bodies.append(text)
-        declarations |= used
-    return "\n".join([*sorted(declarations), *bodies])
+    variants = [variant for of_one in apart.values() for variant in of_one]
+    parts = [
+        _half(name) if dtype == "f2" else _definition(name, dtype, fma, _APART if (name, dtype) in apart else _COPIED)
+        for name, dtype in wanted
+    ]
+    parts += [_for_lanes(variant, fma) for variant in variants]
+    bodies = [text for text, _ in parts]
+    if variants:  # before a loop has become vector code nothing calls them
+        kept = ", ".join(f"ptr {variant.symbol}" for variant in variants)
+        bodies.append(f'@{KEPT} = appending global [{len(variants)} x ptr] [{kept}], section "llvm.metadata"')
+    return "\n".join([*sorted({line for _, declarations in parts for line in declarations}), *bodies])
 
 
 def _parameters(name: str) -> list[str]:
     return ["%x", "%y"] if name in BINARY else ["%x"]
 
 
-def _definition(name: str, dtype: str, fma: bool) -> tuple[str, set[str]]:
+@cache
+def _formula(name: str, dtype: str, fma: bool) -> tuple[Builder, tuple[Value, ...]]:
+    """What computes a function, and its results."""
     f = Builder(FORMATS[dtype], fma)
-    type, parameters = f.format.type, _parameters(name)
-    formula = FUNCTIONS[name] if name in FUNCTIONS else SPECIAL[name]
-    result = formula(f, *(Value(f, type, p) for p in parameters))
-    return _function(name, dtype, type, [*f.lines, f"  ret {type} {result.text}"]), f.declarations
+    formulas: Mapping[str, Callable[..., Value | tuple[Value, ...]]] = {**FUNCTIONS, **SPECIAL, **PAIRS}
+    results = formulas[name](f, *(Value(f, f.format.type, p) for p in _parameters(name)))
+    return f, results if isinstance(results, tuple) else (results,)
+
+
+def _definition(name: str, dtype: str, fma: bool, manner: tuple[str, str]) -> tuple[str, set[str]]:
+    f, results = _formula(name, dtype, fma)
+    return _function(symbol(name, dtype), manner, f.format.type, _parameters(name), f.lines, results), f.declarations
+
+
+def _for_lanes(variant: Variant, fma: bool) -> tuple[str, set[str]]:
+    name, dtype, lanes = variant
+    f, results = _formula(name, dtype, fma)
+    lines = [widened(line, lanes) for line in f.lines]
+    text = _function(variant.symbol, _APART, vector(f.format.type, lanes), _parameters(name), lines, results)
+    return text, {widened(line, lanes) for line in f.declarations}
 
 
 def _half(name: str) -> tuple[str, set[str]]:
-    parameters = _parameters(name)
-    lines = [f"  {p}.wide = fpext half {p} to float" for p in parameters]
-    operands = ", ".join(f"float {p}.wide" for p in parameters)
-    lines += [f"  %wide = call float {symbol(name, 'f4')}({operands})", "  %result = fptrunc float %wide to half"]
-    return _function(name, "f2", "half", [*lines, "  ret half %result"]), set()
+    f, parameters = Builder(FORMATS["f4"]), _parameters(name)
+    operands = [f"float {f.emit(f'fpext half {p} to float', 'float').text}" for p in parameters]
+    wide = f.emit(f"call float {symbol(name, 'f4')}({', '.join(operands)})", "float")
+    result = f.emit(f"fptrunc float {wide.text} to half", "half")
+    return _function(symbol(name, "f2"), _COPIED, "half", parameters, f.lines, (result,)), set()
 
 
-def _function(name: str, dtype: str, type: str, lines: list[str]) -> str:
-    parameters = ", ".join(f"{type} {p}" for p in _parameters(name))
-    return "\n".join([f"define internal {type} {symbol(name, dtype)}({parameters}) {_ATTRIBUTES} {{", *lines, "}\n"])
+def _function(
+    symbol: str,
+    manner: tuple[str, str],
+    type: str,
+    parameters: Sequence[str],
+    lines: Sequence[str],
+    results: Sequence[Value],
+) -> str:
+    """A function of operands of one type; of several results it returns a structure."""
+    whole, last, packed = type, results[0].text, []
+    if len(results) > 1:
+        whole, last = f"{{{', '.join([type] * len(results))}}}", "poison"
+        for k, result in enumerate(results):
+            packed.append(f"  %r{k} = insertvalue {whole} {last}, {type} {result.text}, {k}")
+            last = f"%r{k}"
+    linkage, attributes = manner
+    head = f"define {linkage} {whole} {symbol}({', '.join(f'{type} {p}' for p in parameters)}) {attributes} {{"
+    return "\n".join([head, *lines, *packed, f"  ret {whole} {last}", "}\n"])

@@ -14,14 +14,15 @@ from collections.abc import Callable
 from funcgrad.compile.vecmath.builder import Builder, Value
 from funcgrad.compile.vecmath.constants import INFINITY, NAN
 from funcgrad.compile.vecmath.error_function import CENTRE
-from funcgrad.compile.vecmath.exponential import exp, reduce
-from funcgrad.compile.vecmath.logarithm import log, log1p, minus_log2
-from funcgrad.compile.vecmath.special import apart, in_double, polynomial
+from funcgrad.compile.vecmath.exponential import exp, exp_reduced, reduce
+from funcgrad.compile.vecmath.logarithm import exponent, log, log1p, mantissa, minus_log2, shifted, unit
+from funcgrad.compile.vecmath.special import apart, polynomial
 
 # in single precision: of w, and of √w beyond
 SPLIT, CENTRE_OF_TAIL, CENTRE_OF_HIGH = 2.5, 2.25, 5.25
+FAR_WIDE = 10.5  # up to where the polynomial of erfc in double to a float's precision goes
 FAR_SINGLE = 2.0**30  # from where on erfcx(a) = 1 / (√π a) to a float's precision
-ROOT_2, ROOT_HALF, ROOT_PI = math.sqrt(2.0), math.sqrt(0.5), math.sqrt(math.pi)
+ROOT_2, ROOT_HALF, ROOT_PI, LOG_2 = math.sqrt(2.0), math.sqrt(0.5), math.sqrt(math.pi), math.log(2.0)
 
 
 def _erf_inv_over_x(f: Builder, w: Value, far: bool) -> Value:
@@ -128,8 +129,35 @@ def erfcx(f: Builder, x: Value) -> Value:
     return f.select(x < 0.0, mirrored, positive)
 
 
-@in_double
+def _log_ndtr_wide(f: Builder, x: Value) -> Value:
+    """In double to a float's precision: the logarithm of 1 - erfc/2, or of erfcx/2 less the square."""
+    a = f.abs(x) * ROOT_HALF
+    b = f.at_least(f.at_most(a, FAR_WIDE), 0.45)
+    scaled = f.polynomial((b - CENTRE) / (b + CENTRE), "erfc") / f.fma(b, 4.0, 2.0)
+    _, k, r, _ = reduce(f, -(b * b), f.format.bias)
+    near = a < 0.5
+    c = f.at_most(a, 0.5)
+    centre = f.fma(f.fma(c, f.polynomial(c * c, "erf"), c), -0.5, 0.5)
+    tail = f.select(near, centre, scaled * exp_reduced(f, r) * f.power_of_two(k))
+    y = (0.5 / f.at_least(a, FAR_WIDE)) / f.at_least(a, FAR_WIDE)
+    far = f.fma(y, f.fma(y, 3.0, -1.0), 1.0) * (0.5 / ROOT_PI) / f.at_least(a, FAR_WIDE)
+    left = f.select(near, centre, f.select(a < FAR_WIDE, scaled, far))
+    power = f.select(x < 0.0, f.select(near, 0.0, a * a), 0.0)
+    result = _log_wide(f, f.select(x < 0.0, left, 1.0 - tail)) - power
+    return f.select(x.differs(x), x, f.select((x > 0.0) & (tail < 2.0**-27), -tail, result))
+
+
+def _log_wide(f: Builder, x: Value) -> Value:
+    """log(x) for a normal x, in double to a float's precision."""
+    bits = shifted(f, x)
+    m = mantissa(f, bits)
+    s = (m - 1.0) / (m + 1.0)
+    return f.fma(s, f.polynomial(s * s, "log2_quotient"), exponent(f, bits) - unit(f)) * LOG_2
+
+
 def log_ndtr(f: Builder, x: Value) -> Value:
+    if f.single:
+        return f.narrow(_log_ndtr_wide(f.wide(), f.widen(x)))
     a = f.abs(x)
     half = 0.5 * _erfcx_positive(f, a * ROOT_HALF)
     negative = f.fma(a * -0.5, a, log(f, half))

@@ -38,6 +38,14 @@ class Angle(NamedTuple):
     r_low: Value
 
 
+class Turn(NamedTuple):
+    """Of an angle the quadrant, and the sine and the cosine of the rest, each a sum of one number or two."""
+
+    quadrant: Value
+    sine: tuple[Value, ...]
+    cosine: tuple[Value, ...]
+
+
 def _reduced_float(f: Builder, a: Value) -> Angle:
     """For a double that holds a float."""
     bounds = [0, *FLOAT_RANGES]
@@ -139,32 +147,44 @@ def _single(f: Builder, x: Value) -> tuple[Value, Value, Value]:
     return f.emit(f"trunc i64 {quadrant.text} to i32", "i32"), sine, cosine
 
 
-def _of_quadrant(f: Builder, x: Value, advance: int) -> Value:
-    """sin(|x| + advance*pi/2)."""
+def _turn(f: Builder, x: Value) -> Turn:
+    """Of |x|."""
     if f.single:
         quadrant, sine, cosine = _single(f, x)
-    else:
-        angle = _reduced_double(f, f.abs(x))
-        quadrant = angle.quadrant
-        (sine, sine_low), (cosine, cosine_low) = _sin_terms(f, angle), _cos_terms(f, angle)
-    quadrant = quadrant + advance if advance else quadrant
+        return Turn(quadrant, (sine,), (cosine,))
+    angle = _reduced_double(f, f.abs(x))
+    return Turn(angle.quadrant, _sin_terms(f, angle), _cos_terms(f, angle))
+
+
+def _of_quadrant(f: Builder, x: Value, turn: Turn, advance: int) -> Value:
+    """sin(|x| + advance*pi/2)."""
+    quadrant = turn.quadrant + advance if advance else turn.quadrant
     odd = (quadrant << (f.format.width - 1)) < 0
-    result = f.select(odd, cosine, sine)
-    if not f.single:
-        result = result + f.select(odd, cosine_low, sine_low)
+    result, *low = (f.select(odd, cosine, sine) for sine, cosine in zip(turn.sine, turn.cosine, strict=True))
+    for term in low:
+        result = result + term
     sign = (quadrant & 2) << (f.format.width - 2)
     result = f.from_bits(f.bits(result) ^ sign)
     # for floats, infinity minus infinity has taken care of this
     return result if f.single else f.select(f.abs(x) < INFINITY, result, NAN)
 
 
-def sin(f: Builder, x: Value) -> Value:
+def _sin(f: Builder, x: Value, turn: Turn) -> Value:
     sign = f.bits(x) & -(1 << (f.format.width - 1))
-    return f.from_bits(f.bits(_of_quadrant(f, x, 0)) ^ sign)
+    return f.from_bits(f.bits(_of_quadrant(f, x, turn, 0)) ^ sign)
+
+
+def sin(f: Builder, x: Value) -> Value:
+    return _sin(f, x, _turn(f, x))
 
 
 def cos(f: Builder, x: Value) -> Value:
-    return _of_quadrant(f, x, 1)
+    return _of_quadrant(f, x, _turn(f, x), 1)
+
+
+def sincos(f: Builder, x: Value) -> tuple[Value, Value]:
+    turn = _turn(f, x)
+    return _sin(f, x, turn), _of_quadrant(f, x, turn, 1)
 
 
 def tan(f: Builder, x: Value) -> Value:
@@ -192,3 +212,4 @@ def _tan(f: Builder, x: Value, angle: Angle) -> Value:
 
 
 FUNCTIONS: dict[str, Callable[..., Value]] = {"sin": sin, "cos": cos, "tan": tan}
+PAIRS: dict[str, Callable[..., tuple[Value, ...]]] = {"sincos": sincos}

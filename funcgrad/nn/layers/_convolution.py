@@ -150,6 +150,11 @@ def conv(
         Input ``(batch, *space, channels)``, output ``(batch, *space, features)``. Parameters: ``kernel`` of shape
         (*window, channels / groups, features), ``bias`` of shape (features,).
 
+    Raises
+    ------
+    ValueError
+        The features cannot be divided into the groups.
+
     Examples
     --------
     >>> import funcgrad as fg

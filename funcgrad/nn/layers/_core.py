@@ -217,6 +217,13 @@ def check_inputs(inputs: Mapping[str, Any], known: frozenset[str]) -> None:
 def stateless(function: Callable[..., Any]) -> Callable[..., Any]:
     """`Layer.apply` of a function ``function(params, x, **inputs) -> y``.
 
+    Returns
+    -------
+    callable
+        ``apply(params, x, *, key=None, train=False, state=None)``, which hands an empty state on.
+
+    Examples
+    --------
     >>> from funcgrad.nn import layers
     >>> layers.stateless(lambda params, x: x + params)(1.0, 2.0, state={})
     (3.0, {})

@@ -33,6 +33,16 @@ def fn(function: Callable[[Any], Any], name: str | None = None) -> Layer:
     name
         By default the function's.
 
+    Returns
+    -------
+    Layer
+        What makes its parameters, and what applies them.
+
+    Raises
+    ------
+    TypeError
+        It is no function.
+
     Examples
     --------
     >>> import numpy as np
@@ -83,6 +93,11 @@ identity = activation("identity")
 def flatten(name: str = "flatten") -> Layer:
     """All axes but the first as one: ``(batch, ...)`` to ``(batch, features)``, as a dense layer takes it.
 
+    Returns
+    -------
+    Layer
+        What makes its parameters, and what applies them.
+
     Examples
     --------
     >>> import numpy as np
@@ -101,6 +116,16 @@ def flatten(name: str = "flatten") -> Layer:
 
 def reshape(*shape: int, name: str = "reshape") -> Layer:
     """``(batch, ...)`` to ``(batch, *shape)``; one extent may be −1.
+
+    Returns
+    -------
+    Layer
+        What makes its parameters, and what applies them.
+
+    Raises
+    ------
+    ValueError
+        More than one extent is −1, or one is no integer.
 
     Examples
     --------

@@ -328,6 +328,11 @@ def instance_norm(
 
     Parameters and result are those of `group_norm` with a group for each channel.
 
+    Returns
+    -------
+    Layer
+        What makes its parameters, and what applies them.
+
     Examples
     --------
     >>> import numpy as np

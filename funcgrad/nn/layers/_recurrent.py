@@ -361,6 +361,11 @@ def bidirectional(
         Input and further inputs as the layer has them; output with twice as many features where they are concatenated.
         Parameters and state: ``forward`` and ``backward``.
 
+    Raises
+    ------
+    TypeError
+        The layer is not recurrent.
+
     Examples
     --------
     >>> from funcgrad.nn import layers
@@ -392,6 +397,11 @@ def stacked(*layers: Layer, dropout: float = 0.0, name: str = "stacked") -> Laye
         All but the last return sequences.
     dropout
         The rate of dropout of what each but the last returns.
+
+    Returns
+    -------
+    Layer
+        What makes its parameters, and what applies them.
 
     Examples
     --------

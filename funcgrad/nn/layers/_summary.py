@@ -79,6 +79,11 @@ class Listener:
 def count_parameters(params: Any) -> int:
     """How many numbers a pytree of arrays holds.
 
+    Returns
+    -------
+    int
+        The sum of the leaves' sizes.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -117,6 +122,11 @@ def summary(layer: Layer, input_shape: Any, *, dtype: Any = FLOAT, train: bool =
     Summary
         Prints as a table; `rows`, `parameters` (how many), `parameter_bytes` and `state` (how many numbers). A row
         counts the parameters of the layers within it.
+
+    Raises
+    ------
+    TypeError
+        It is no layer.
 
     Notes
     -----

@@ -66,6 +66,11 @@ def transformer_block(
         ``1_cross_attention`` between them if there is one; for ``norm="post"`` the norms stand between the parts:
         ``0_attention``, ``1_layer_norm``, ``2_feed_forward``, ``3_layer_norm``.
 
+    Raises
+    ------
+    ValueError
+        `norm` is something else.
+
     Examples
     --------
     >>> import funcgrad as fg

@@ -40,12 +40,15 @@ class Search(NamedTuple):
 
 
 def line_search(
-    evaluate: Callable[[Any], tuple[Any, Any]], x: Any, direction: Any, value: Any, gradient: Any
+    evaluate: Callable[[Any], tuple[Any, Any]], x: Any, direction: Any, value: Any, gradient: Any, first: Any
 ) -> Search:
-    """The search from `x`, where the function has `value` and `gradient`; ``evaluate(x) -> (value, gradient)``."""
-    one = np.ones_like(value)
-    start = Point(0 * one, value, np.sum(gradient * direction))
-    state = Search(0, start, start, False, one, False, 0 * one, value, gradient)
+    """The search from `x`, where the function has `value` and `gradient`; ``evaluate(x) -> (value, gradient)``.
+
+    `first` is the step that is tried first.
+    """
+    zero = np.zeros_like(value)
+    start = Point(zero, value, np.sum(gradient * direction))
+    state = Search(0, start, start, False, first, False, zero, value, gradient)
 
     def trying(s: Search) -> Any:
         return ~s.found & (s.count < MOST_STEPS)
@@ -76,7 +79,7 @@ def _either(condition: Any, one: Point, other: Point) -> Point:
 
 
 def _between(low: Point, high: Point) -> Any:
-    """The minimum of the cubic through both ends, or the middle where that is near an end or does not exist."""
+    """The minimum of the cubic through both ends, kept off them, or the middle where it does not exist."""
     width = high.a - low.a
     safe = np.where(width == 0, 1.0, width)
     d1 = low.slope + high.slope - 3 * (high.value - low.value) / safe
@@ -84,5 +87,5 @@ def _between(low: Point, high: Point) -> Any:
     d2 = np.sign(width) * np.sqrt(np.where(square > 0, square, 0.0))
     denominator = high.slope - low.slope + 2 * d2
     fraction = 1 - (high.slope + d2 - d1) / np.where(denominator == 0, 1.0, denominator)
-    good = (square > 0) & (denominator != 0) & (fraction > 0.1) & (fraction < 0.9)
-    return low.a + width * np.where(good, fraction, 0.5)
+    good = (square > 0) & (denominator != 0) & (fraction > 0) & (fraction < 1)
+    return low.a + width * np.where(good, np.clip(fraction, 0.1, 0.9), 0.5)

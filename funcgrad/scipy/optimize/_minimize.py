@@ -14,6 +14,8 @@ import numpy as np
 from funcgrad.errors import at_line
 from funcgrad.lax._control import scan, while_loop
 from funcgrad.numpy import asarray, eye
+from funcgrad.numpy._common import cast
+from funcgrad.scipy._values import public
 from funcgrad.scipy.optimize._line_search import line_search
 from funcgrad.trace.frame import type_of
 from funcgrad.transform.vjp import vjp_values
@@ -32,7 +34,8 @@ class OptimizeResults(NamedTuple):
     success
         Whether the norm of the gradient came below the tolerance.
     status
-        0: success. 1: the iterations were used up. 3: the line search found no step.
+        0: success. 1: the iterations were used up. 3: the line search found no step, or the value or the gradient
+        at the start is no number.
     fun, jac
         The value and the gradient at `x`.
     hess_inv
@@ -62,6 +65,7 @@ class _State(NamedTuple):
     stuck: Any
 
 
+@public
 def minimize(
     fun: Callable[..., Any],
     x0: Any,
@@ -76,7 +80,7 @@ def minimize(
     Parameters
     ----------
     fun
-        ``fun(x, *args)``: the value, a real scalar; `x` has shape ``(n,)``.
+        ``fun(x, *args)``: the value, a real scalar (taken in the dtype of `x`); `x` has shape ``(n,)``.
     x0
         Where to start, of shape ``(n,)`` and a floating dtype.
     args
@@ -88,6 +92,11 @@ def minimize(
         Stop when no component of the gradient is larger (``options["gtol"]`` likewise; 1e-5 by default).
     options
         ``"gtol"``, and ``"maxiter"`` (200 iterations per dimension by default).
+
+    Returns
+    -------
+    OptimizeResults
+        `x` has the shape and dtype of `x0`; the others are numbers that tell how it went.
 
     Raises
     ------
@@ -117,17 +126,22 @@ def minimize(
         raise TypeError(f"minimize: x0 must be a vector of floats, not {kind}{at_line()}")
     most = chosen["maxiter"] if chosen["maxiter"] is not None else 200 * kind.shape[0]
 
-    def evaluate(x: Any) -> tuple[Any, Any]:
-        (value,), _, pull = vjp_values(lambda x: ([fun(x, *args)], None), [x])
+    def scalar(x: Any) -> tuple[list[Any], None]:
+        value = fun(x, *args)
         if type_of(value).shape != () or type_of(value).dtype.kind != "f":
             raise TypeError(f"minimize: fun must return a real scalar, not {type_of(value)}{at_line()}")
+        return [cast(value, kind.dtype)], None
+
+    def evaluate(x: Any) -> tuple[Any, Any]:
+        (value,), _, pull = vjp_values(scalar, [x])
         (gradient,) = pull([np.ones_like(value)])
         return value, 0 * x if gradient is None else gradient
 
     dense = method == "BFGS"
     memory = eye(kind.shape[0], dtype=kind.dtype) if dense else _Pairs.empty(kind)
     value, gradient = evaluate(x)
-    start = _State(x, value, gradient, memory, 0, 1, False)
+    lost = np.isnan(value) | ~np.all(np.isfinite(gradient))
+    start = _State(x, value, gradient, memory, 0, 1, lost)
     last = _run(evaluate, start, chosen["gtol"], most, _dense if dense else _limited)
     success = np.max(np.abs(last.gradient), initial=0) <= chosen["gtol"]
     status = np.where(success, 0, np.where(last.stuck, 3, 1))
@@ -145,7 +159,9 @@ def _run(evaluate: Any, start: _State, gtol: float, most: int, method: Any) -> _
 
     def advance(s: _State) -> _State:
         direction = direct(s.memory, s.gradient)
-        search = line_search(evaluate, s.x, direction, s.value, s.gradient)
+        norm = np.sqrt(np.sum(s.gradient * s.gradient))
+        first = np.where(s.count == 0, 1 / np.maximum(norm, 1), np.ones_like(s.value))  # nothing is known of scales yet
+        search = line_search(evaluate, s.x, direction, s.value, s.gradient, first)
         step = search.step * direction
         memory = remember(s.memory, step, search.gradient - s.gradient, s.count)
         stuck = (search.step == 0) | ~np.isfinite(search.value)

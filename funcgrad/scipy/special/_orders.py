@@ -43,15 +43,25 @@ def _static(name: str, x: Any, what: str) -> int:
 
 @public
 def polygamma(n: Any, x: Any) -> Any:
-    """The n-th derivative of `digamma`, in the dtype of `x`; the orders `n` are integers.
+    """The n-th derivative of `digamma`, in the dtype of `x`; the orders `n` are whole numbers (NaN for other floats).
+
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape.
 
     Examples
     --------
     >>> polygamma(1, 1.0)  # π²/6
     Array(1.64493407)
     """
-    (n,), (x,) = _orders("polygamma", n), floating("polygamma", x)
-    return _special.polygamma(*broadcast("polygamma", n, x))
+    n, (x,) = operand(n, "polygamma"), floating("polygamma", x)
+    if type_of(n).dtype.kind != "f":
+        return _special.polygamma(*broadcast("polygamma", *_orders("polygamma", n), x))
+    n, x = broadcast("polygamma", n, x)
+    whole = n == np.floor(n)
+    orders = cast(np.where(whole, n, type_of(n).dtype.type(0)), _np.dtype(_np.int64))
+    return np.where(whole, _special.polygamma(orders, x), type_of(x).dtype.type(_np.nan))
 
 
 @public
@@ -59,6 +69,11 @@ def zeta(x: Any, q: Any = None) -> Any:
     """Hurwitz's zeta function Σ (k + q)**-x, k = 0, 1, ...; Riemann's where `q` is not given, then for x > 1 if traced.
 
     Differentiable in both arguments, for x > 1 and q > 0.
+
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape.
 
     Examples
     --------
@@ -74,6 +89,11 @@ def zeta(x: Any, q: Any = None) -> Any:
 @public
 def factorial(n: Any, exact: bool = False) -> Any:
     """n! = Γ(n + 1), and 0 for n < 0.
+
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape.
 
     Raises
     ------
@@ -97,7 +117,12 @@ def factorial(n: Any, exact: bool = False) -> Any:
 
 @public
 def comb(N: Any, k: Any, *, repetition: bool = False) -> Any:
-    """How many ways there are to choose k of N things; 0 for N < 0, k < 0, and (without repetition) k > N.
+    """How many ways there are to choose k of N things; without repetition 0 for N < 0, k < 0 and k > N.
+
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape.
 
     Examples
     --------
@@ -106,7 +131,9 @@ def comb(N: Any, k: Any, *, repetition: bool = False) -> Any:
     """
     N, k = broadcast("comb", *floating("comb", N, k))
     if repetition:
-        return np.where((k == 0) & (N >= 0), type_of(N).dtype.type(1), comb(N + k - 1, k))
+        none = (k == 0) & (N >= 0)
+        one = type_of(N).dtype.type(1)
+        return np.where(none, one, _special.binom(np.where(none, one, N + k - 1), k))
     inside = (k <= N) & (N >= 0) & (k >= 0)
     zero = type_of(N).dtype.type(0)
     return np.where(inside, _special.binom(np.where(inside, N, zero), np.where(inside, k, zero)), zero)
@@ -115,6 +142,11 @@ def comb(N: Any, k: Any, *, repetition: bool = False) -> Any:
 @public
 def multigammaln(a: Any, d: int) -> Any:
     """The logarithm of the multivariate gamma function of dimension `d`, a Python int; needs a > (d - 1)/2.
+
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape.
 
     Examples
     --------
@@ -133,6 +165,11 @@ def multigammaln(a: Any, d: int) -> Any:
 def bernoulli(n: int) -> Any:
     """The Bernoulli numbers B(0) ... B(n), with B(1) = -1/2.
 
+    Returns
+    -------
+    Array
+        n + 1 floats.
+
     Examples
     --------
     >>> bernoulli(2)
@@ -147,6 +184,11 @@ def bessel_jn(z: Any, *, v: int, n_iter: int = 50) -> Any:
     """The Bessel functions J(0) ... J(v) of real `z`, along a new first axis.
 
     `n_iter` is JAX's, and not needed: every value is as accurate as SciPy's.
+
+    Returns
+    -------
+    Array
+        Of shape ``(v + 1, *z.shape)``, in the float dtype of `z`.
 
     Examples
     --------
@@ -172,6 +214,16 @@ def sph_harm_y(n: Any, m: Any, theta: Any, phi: Any, diff_n: int | None = None, 
         Must be None, as in JAX: `jvp` gives derivatives.
     n_max
         Degrees beyond are taken for this one, as in JAX; None: all as they are.
+
+    Returns
+    -------
+    Array
+        Complex, of the arguments' broadcast shape.
+
+    Raises
+    ------
+    NotImplementedError
+        `diff_n` is given.
 
     Examples
     --------

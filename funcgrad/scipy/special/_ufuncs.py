@@ -16,6 +16,7 @@ import scipy.special as sp
 
 from funcgrad.errors import at_line
 from funcgrad.numpy._common import broadcast, cast, operand
+from funcgrad.numpy._results import of_ufunc, section
 from funcgrad.numpy._ufunc import UFunc
 from funcgrad.ops import arithmetic as ar
 from funcgrad.ops import bessel as be
@@ -46,7 +47,7 @@ class SpecialFunction(UFunc):
             f"SciPy's `scipy.special.{name}`, differentiable and traceable.\n\n"
             "Takes arrays, scalars and traced arrays, and promotes dtypes as SciPy does; "
             f"see :func:`scipy.special.{name}` for the parameters."
-            f"{shown}"
+            f"{section(*of_ufunc(reference))}{shown}"
         )
         self.__module__ = "funcgrad.scipy.special"
 

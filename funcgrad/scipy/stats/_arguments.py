@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 from funcgrad import numpy as np
@@ -52,6 +54,16 @@ def whole(k: Any) -> Any:
     return k == np.floor(k)
 
 
+def valid(condition: Any, x: Any) -> Any:
+    """A parameter, NaN where it is none."""
+    return np.where(condition, x, constant(float("nan"), x))
+
+
+def probability(p: Any) -> Any:
+    """A probability, NaN where it is none."""
+    return valid((p >= 0) & (p <= 1), p)
+
+
 def safe(inside: Any, x: Any, instead: float = 0.5) -> Any:
     """`x` inside, another number elsewhere: so that no derivative out there is NaN."""
     return np.where(inside, x, constant(instead, x))
@@ -61,6 +73,17 @@ def exponential(x: Any) -> Any:
     """exp(x); where that is 0, so is the derivative, though `x` may fall without bound there."""
     void = x == -np.inf
     return np.where(void, constant(0.0, x), np.exp(np.where(void, constant(0.0, x), x)))
+
+
+def at_edges(edge: Any, p: Any, usual: Callable[[Any], Any], by_powers: Callable[[Any], Any]) -> Any:
+    """A probability: ``usual(p)``, and ``by_powers(p)`` at the edges of p, where logarithms have no derivatives."""
+    half = constant(0.5, p)
+    return np.where(edge, by_powers(np.where(edge, p, half)), usual(np.where(edge, half, p)))
+
+
+def factor(log: Any) -> Any:
+    """exp(log), but so small that no multiple is infinite: it may be multiplied by 0."""
+    return np.exp(np.minimum(log, constant(0.5 * math.log(np.finfo(type_of(log).dtype).max), log)))
 
 
 def logarithm(p: Any) -> Any:

@@ -63,6 +63,16 @@ def rankdata(a: Any, method: str = "average", *, axis: int | None = None, nan_po
 
     Without an axis, of the flattened array; NaN everywhere along an axis that holds one.
 
+    Returns
+    -------
+    Array
+        Floats, of the shape of `a` (one axis if `axis` is None).
+
+    Raises
+    ------
+    ValueError
+        There is no such method.
+
     Examples
     --------
     >>> rankdata([10, 30, 20, 30])
@@ -93,6 +103,16 @@ def rankdata(a: Any, method: str = "average", *, axis: int | None = None, nan_po
 def mode(a: Any, axis: int | None = 0, nan_policy: str = "propagate", keepdims: bool = False) -> ModeResult:
     """The most common values along an axis (the smallest of several), and how often they occur.
 
+    Returns
+    -------
+    ModeResult
+        A named tuple of values, in the dtype of `a`, and counts.
+
+    Raises
+    ------
+    ValueError
+        There is nothing along the axis.
+
     Examples
     --------
     >>> mode([2, 4, 1, 1, 3, 4, 4])
@@ -120,6 +140,16 @@ def mode(a: Any, axis: int | None = 0, nan_policy: str = "propagate", keepdims: 
 @public
 def sem(a: Any, axis: int | None = 0, ddof: int = 1, nan_policy: str = "propagate", *, keepdims: bool = False) -> Any:
     """The standard error of the mean along an axis; ``nan_policy="omit"`` leaves NaN out.
+
+    Returns
+    -------
+    Array
+        Floats, of the shape of `a` without the axis.
+
+    Raises
+    ------
+    ValueError
+        There is no such policy.
 
     Examples
     --------

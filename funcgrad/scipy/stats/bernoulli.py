@@ -7,12 +7,17 @@ from typing import Any
 from funcgrad import numpy as np
 from funcgrad.ops.special import xlog1py, xlogy
 from funcgrad.scipy._values import public
-from funcgrad.scipy.stats._arguments import constant, given, safe, shifted, supported
+from funcgrad.scipy.stats._arguments import constant, given, probability, safe, shifted, supported
 
 
 @public
 def logpmf(k: Any, p: Any, loc: Any = 0) -> Any:
     """The logarithm of the probability.
+
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
 
     Examples
     --------
@@ -20,7 +25,8 @@ def logpmf(k: Any, p: Any, loc: Any = 0) -> Any:
     Array(-0.69314718)
     """
     k, p = shifted("bernoulli.logpmf", k, loc, p)
-    inside = (k == 0) | (k == 1)
+    p = probability(p)
+    inside = ((k == 0) | (k == 1)) & (p == p)
     y = safe(inside, k)
     return supported(inside, xlogy(y, p) + xlog1py(1 - y, -p), -np.inf, k, p)
 
@@ -28,6 +34,11 @@ def logpmf(k: Any, p: Any, loc: Any = 0) -> Any:
 @public
 def pmf(k: Any, p: Any, loc: Any = 0) -> Any:
     """The probability.
+
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
 
     Examples
     --------
@@ -44,6 +55,11 @@ def pmf(k: Any, p: Any, loc: Any = 0) -> Any:
 def cdf(k: Any, p: Any) -> Any:
     """The probability of values up to `k`.
 
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
+
     Examples
     --------
     >>> from funcgrad.scipy.stats import bernoulli
@@ -59,6 +75,11 @@ def cdf(k: Any, p: Any) -> Any:
 @public
 def ppf(q: Any, p: Any) -> Any:
     """The least value up to which the probability is `q` or more; the ends for q = 0 (-1) and q = 1.
+
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
 
     Examples
     --------

@@ -14,6 +14,11 @@ from funcgrad.scipy.stats._arguments import constant, exponential, logarithm, sa
 def logpdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The logarithm of the density.
 
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
+
     Examples
     --------
     >>> logpdf(0.5, 2.0, 2.0)
@@ -33,6 +38,11 @@ def _log_density(z: Any, scale: Any, a: Any, b: Any) -> Any:
 def pdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The density.
 
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
+
     Examples
     --------
     >>> from funcgrad.scipy.stats import beta
@@ -47,6 +57,11 @@ def pdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
 @public
 def cdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The probability of values up to `x`.
+
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
 
     Examples
     --------
@@ -64,6 +79,11 @@ def cdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
 def logcdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The logarithm of `cdf`.
 
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
+
     Examples
     --------
     >>> from funcgrad.scipy.stats import beta
@@ -76,6 +96,11 @@ def logcdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
 @public
 def sf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The probability of values above `x`.
+
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
 
     Examples
     --------
@@ -92,6 +117,11 @@ def sf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
 @public
 def logsf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The logarithm of `sf`.
+
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
 
     Examples
     --------

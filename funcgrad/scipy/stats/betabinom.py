@@ -14,6 +14,11 @@ from funcgrad.scipy.stats._arguments import safe, shifted, supported, whole
 def logpmf(k: Any, n: Any, a: Any, b: Any, loc: Any = 0) -> Any:
     """The logarithm of the probability.
 
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
+
     Examples
     --------
     >>> logpmf(1, 1, 2.0, 2.0)
@@ -30,6 +35,11 @@ def logpmf(k: Any, n: Any, a: Any, b: Any, loc: Any = 0) -> Any:
 @public
 def pmf(k: Any, n: Any, a: Any, b: Any, loc: Any = 0) -> Any:
     """The probability.
+
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
 
     Examples
     --------

@@ -23,6 +23,16 @@ def logpdf(x: Any, alpha: Any) -> Any:
     alpha
         K concentrations.
 
+    Returns
+    -------
+    Array
+        Of the shape of the points without the axis of coordinates; floats.
+
+    Raises
+    ------
+    ValueError
+        The points have neither as many coordinates as `alpha`, nor one less.
+
     Examples
     --------
     >>> logpdf([0.5, 0.5], [1.0, 1.0])
@@ -48,6 +58,11 @@ def logpdf(x: Any, alpha: Any) -> Any:
 @public
 def pdf(x: Any, alpha: Any) -> Any:
     """The density.
+
+    Returns
+    -------
+    Array
+        Of the shape of the points without the axis of coordinates; floats.
 
     Examples
     --------

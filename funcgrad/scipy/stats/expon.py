@@ -13,6 +13,11 @@ from funcgrad.scipy.stats._arguments import constant, located, safe, standard, s
 def logpdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The logarithm of the density.
 
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
+
     Examples
     --------
     >>> logpdf([1.0, -1.0])
@@ -25,6 +30,11 @@ def logpdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
 @public
 def pdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The density.
+
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
 
     Examples
     --------
@@ -39,6 +49,11 @@ def pdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
 def cdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The probability of values up to `x`.
 
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
+
     Examples
     --------
     >>> from funcgrad.scipy.stats import expon
@@ -52,6 +67,11 @@ def cdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
 @public
 def logcdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The logarithm of `cdf`.
+
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
 
     Examples
     --------
@@ -68,6 +88,11 @@ def logcdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
 def sf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The probability of values above `x`.
 
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
+
     Examples
     --------
     >>> from funcgrad.scipy.stats import expon
@@ -80,6 +105,11 @@ def sf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
 @public
 def logsf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The logarithm of `sf`.
+
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
 
     Examples
     --------
@@ -94,6 +124,11 @@ def logsf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
 @public
 def ppf(q: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The value up to which the probability is `q`.
+
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
 
     Examples
     --------

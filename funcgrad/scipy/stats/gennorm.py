@@ -14,6 +14,11 @@ from funcgrad.scipy.stats._arguments import constant, given
 def logpdf(x: Any, beta: Any) -> Any:
     """The logarithm of the density.
 
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
+
     Examples
     --------
     >>> logpdf(1.0, 1.0)
@@ -27,6 +32,11 @@ def logpdf(x: Any, beta: Any) -> Any:
 def pdf(x: Any, beta: Any) -> Any:
     """The density.
 
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
+
     Examples
     --------
     >>> from funcgrad.scipy.stats import gennorm
@@ -39,6 +49,11 @@ def pdf(x: Any, beta: Any) -> Any:
 @public
 def cdf(x: Any, beta: Any) -> Any:
     """The probability of values up to `x`.
+
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
 
     Examples
     --------

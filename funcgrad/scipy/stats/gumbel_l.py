@@ -13,6 +13,11 @@ from funcgrad.scipy.stats._arguments import capped, double_exponential, located,
 def logpdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The logarithm of the density.
 
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
+
     Examples
     --------
     >>> logpdf(0.0)
@@ -25,6 +30,11 @@ def logpdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
 @public
 def pdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The density.
+
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
 
     Examples
     --------
@@ -41,6 +51,11 @@ def pdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
 def cdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The probability of values up to `x`.
 
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
+
     Examples
     --------
     >>> from funcgrad.scipy.stats import gumbel_l
@@ -54,6 +69,11 @@ def cdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
 @public
 def logcdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The logarithm of `cdf`.
+
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
 
     Examples
     --------
@@ -69,6 +89,11 @@ def logcdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
 def sf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The probability of values above `x`.
 
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
+
     Examples
     --------
     >>> from funcgrad.scipy.stats import gumbel_l
@@ -83,6 +108,11 @@ def sf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
 def logsf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The logarithm of `sf`.
 
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
+
     Examples
     --------
     >>> from funcgrad.scipy.stats import gumbel_l
@@ -96,6 +126,11 @@ def logsf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
 @public
 def ppf(p: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The value up to which the probability is `p`.
+
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
 
     Examples
     --------

@@ -15,6 +15,11 @@ from funcgrad.scipy.stats._arguments import located, standard
 def logpdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The logarithm of the density.
 
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
+
     Examples
     --------
     >>> logpdf(0.0)
@@ -29,6 +34,11 @@ def logpdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
 def pdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The density.
 
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
+
     Examples
     --------
     >>> from funcgrad.scipy.stats import logistic
@@ -41,6 +51,11 @@ def pdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
 @public
 def cdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The probability of values up to `x`.
+
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
 
     Examples
     --------
@@ -56,6 +71,11 @@ def cdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
 def sf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The probability of values above `x`.
 
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
+
     Examples
     --------
     >>> from funcgrad.scipy.stats import logistic
@@ -70,6 +90,11 @@ def sf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
 def ppf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The value up to which the probability is `x`.
 
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
+
     Examples
     --------
     >>> from funcgrad.scipy.stats import logistic
@@ -83,6 +108,11 @@ def ppf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
 @public
 def isf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The value above which the probability is `x`.
+
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
 
     Examples
     --------

@@ -27,6 +27,18 @@ def logpdf(x: Any, mean: Any, cov: Any, allow_singular: None = None) -> Any:
     allow_singular
         Must be None: covariances must have a Cholesky factor, as in JAX.
 
+    Returns
+    -------
+    Array
+        Of the shape of the points without the axis of coordinates; floats.
+
+    Raises
+    ------
+    ValueError
+        The shapes of mean and covariance do not fit.
+    NotImplementedError
+        `allow_singular` is given.
+
     Examples
     --------
     >>> logpdf([0.0, 0.0], [0.0, 0.0], [[1.0, 0.0], [0.0, 1.0]])
@@ -63,6 +75,11 @@ def logpdf(x: Any, mean: Any, cov: Any, allow_singular: None = None) -> Any:
 @public
 def pdf(x: Any, mean: Any, cov: Any) -> Any:
     """The density.
+
+    Returns
+    -------
+    Array
+        Of the shape of the points without the axis of coordinates; floats.
 
     Examples
     --------

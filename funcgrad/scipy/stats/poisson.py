@@ -10,7 +10,7 @@ import numpy as _np
 from funcgrad import numpy as np
 from funcgrad.ops.special import igammac, lgamma, xlogy
 from funcgrad.scipy._values import public
-from funcgrad.scipy.stats._arguments import constant, safe, shifted, supported, whole
+from funcgrad.scipy.stats._arguments import at_edges, constant, factor, safe, shifted, supported, valid, whole
 from funcgrad.trace.frame import type_of
 
 MANY, TERMS = 60.0, 160  # the mean from which on the entropy is a series, and the terms of its sum below
@@ -20,20 +20,35 @@ MANY, TERMS = 60.0, 160  # the mean from which on the entropy is a series, and t
 def logpmf(k: Any, mu: Any, loc: Any = 0) -> Any:
     """The logarithm of the probability.
 
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
+
     Examples
     --------
     >>> logpmf(0, 2.0)
     Array(-2.)
     """
-    k, mu = shifted("poisson.logpmf", k, loc, mu)
-    inside = (k >= 0) & whole(k)
+    k, mu = _given("poisson.logpmf", k, loc, mu)
+    inside = (k >= 0) & whole(k) & (mu == mu)
     y = safe(inside, k)
     return supported(inside, xlogy(y, mu) - lgamma(y + 1) - mu, -np.inf, k, mu)
+
+
+def _given(name: str, k: Any, loc: Any, mu: Any) -> list[Any]:
+    k, mu = shifted(name, k, loc, mu)
+    return [k, valid(mu >= 0, mu)]
 
 
 @public
 def pmf(k: Any, mu: Any, loc: Any = 0) -> Any:
     """The probability.
+
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
 
     Examples
     --------
@@ -41,12 +56,24 @@ def pmf(k: Any, mu: Any, loc: Any = 0) -> Any:
     >>> poisson.pmf(2, 1.5)
     Array(0.25102143)
     """
-    return np.exp(logpmf(k, mu, loc))
+    k, mu = _given("poisson.pmf", k, loc, mu)
+
+    def by_powers(mu: Any) -> Any:
+        inside = (k >= 0) & whole(k)
+        y = safe(inside, k, 1)
+        return supported(inside, factor(-lgamma(y + 1)) * mu**y * np.exp(-mu), 0.0, k, mu)
+
+    return at_edges(mu == 0, mu, lambda mu: np.exp(logpmf(k, mu)), by_powers)
 
 
 @public
 def cdf(k: Any, mu: Any, loc: Any = 0) -> Any:
     """The probability of values up to `k`.
+
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
 
     Examples
     --------
@@ -54,14 +81,19 @@ def cdf(k: Any, mu: Any, loc: Any = 0) -> Any:
     >>> poisson.cdf(2, 1.5)
     Array(0.80884683)
     """
-    k, mu = shifted("poisson.cdf", k, loc, mu)
-    inside = k >= 0
+    k, mu = _given("poisson.cdf", k, loc, mu)
+    inside = (k >= 0) & (mu == mu)
     return supported(inside, igammac(np.floor(safe(inside, k)) + 1, mu + 0 * k), 0.0, k, mu)
 
 
 @public
 def entropy(mu: Any, loc: Any = 0) -> Any:
     """The entropy, in natural units: a sum for small means, a series in 1/μ for large ones (Evans and Boersma 1988).
+
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
 
     Examples
     --------

@@ -14,6 +14,11 @@ from funcgrad.scipy.stats._arguments import constant, standard
 def logpdf(x: Any, df: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The logarithm of the density.
 
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
+
     Examples
     --------
     >>> logpdf(0.0, 1.0)
@@ -27,6 +32,11 @@ def logpdf(x: Any, df: Any, loc: Any = 0, scale: Any = 1) -> Any:
 @public
 def pdf(x: Any, df: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The density.
+
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
 
     Examples
     --------

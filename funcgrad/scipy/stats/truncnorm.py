@@ -45,6 +45,11 @@ def _log_other(likely: Any, other: Any) -> Any:
 def logpdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The logarithm of the density.
 
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
+
     Examples
     --------
     >>> import numpy as np
@@ -61,6 +66,11 @@ def logpdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
 def pdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The density.
 
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
+
     Examples
     --------
     >>> from funcgrad.scipy.stats import truncnorm
@@ -73,6 +83,11 @@ def pdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
 @public
 def logcdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The logarithm of `cdf`.
+
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
 
     Examples
     --------
@@ -88,6 +103,11 @@ def logcdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
 def cdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The probability of values up to `x`.
 
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
+
     Examples
     --------
     >>> from funcgrad.scipy.stats import truncnorm
@@ -100,6 +120,11 @@ def cdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
 @public
 def logsf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The logarithm of `sf`.
+
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
 
     Examples
     --------
@@ -114,6 +139,11 @@ def logsf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
 @public
 def sf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The probability of values above `x`.
+
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
 
     Examples
     --------

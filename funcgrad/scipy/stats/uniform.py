@@ -13,6 +13,11 @@ from funcgrad.scipy.stats._arguments import located, standard, supported
 def logpdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The logarithm of the density.
 
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
+
     Examples
     --------
     >>> logpdf([0.5, 2.0])
@@ -25,6 +30,11 @@ def logpdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
 @public
 def pdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The density.
+
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
 
     Examples
     --------
@@ -40,6 +50,11 @@ def pdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
 def cdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The probability of values up to `x`.
 
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
+
     Examples
     --------
     >>> from funcgrad.scipy.stats import uniform
@@ -53,6 +68,11 @@ def cdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
 @public
 def ppf(q: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The value up to which the probability is `q`.
+
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
 
     Examples
     --------

@@ -15,6 +15,11 @@ from funcgrad.scipy.stats._arguments import constant, given
 def logpdf(x: Any, kappa: Any) -> Any:
     """The logarithm of the density; NaN for a concentration below 0.
 
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
+
     Examples
     --------
     >>> logpdf(0.0, 0.0)
@@ -29,6 +34,11 @@ def logpdf(x: Any, kappa: Any) -> Any:
 @public
 def pdf(x: Any, kappa: Any) -> Any:
     """The density.
+
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
 
     Examples
     --------

@@ -14,6 +14,11 @@ from funcgrad.scipy.stats._arguments import given, supported
 def logpdf(x: Any, c: Any) -> Any:
     """The logarithm of the density; NaN unless 0 < c < 1.
 
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
+
     Examples
     --------
     >>> logpdf(0.0, 0.5)
@@ -29,6 +34,11 @@ def logpdf(x: Any, c: Any) -> Any:
 @public
 def pdf(x: Any, c: Any) -> Any:
     """The density.
+
+    Returns
+    -------
+    Array
+        Floats of the arguments' broadcast shape (integers count as float64).
 
     Examples
     --------

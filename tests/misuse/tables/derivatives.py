@@ -24,6 +24,10 @@ def closing_over(a: Any) -> Any:
 
 
 ROWS = [
+    # warnings, which are errors in tests
+    Row("float under grad", lambda: fg.grad(lambda x: float(x) * x)(1.0), errors.LostDerivativeWarning, ("float()", "constant", "stop_gradient")),
+    Row("math.sin under grad", lambda: fg.grad(lambda x: math.sin(x) * x)(1.0), errors.LostDerivativeWarning, ("np.sin(x) for math.sin(x)",)),
+    Row("item under jvp", lambda: fg.jvp(lambda x: x.item() * x, (1.0,), (1.0,)), errors.LostDerivativeWarning, (".item()", "stop_gradient")),
     Row("grad of a vector", lambda: fg.grad(lambda x: x * 2)(X), TypeError, ("scalar-output", "(2, 3)", "np.sum", "vjp")),
     Row("grad of a pair", lambda: fg.grad(lambda x: (x, x))(1.0), TypeError, ("scalar-output", "pytree")),
     Row("grad of None", lambda: fg.grad(lambda x: None)(1.0), TypeError, ("scalar-output",)),

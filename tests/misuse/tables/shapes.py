@@ -12,6 +12,7 @@ X = np.arange(6.0).reshape(2, 3)
 V = np.arange(1.0, 4.0)
 
 ROWS = [
+    Row("nothing to concatenate", lambda: fg.lax.concatenate([], 0), ValueError, ("lax.concatenate", "non-empty")),
     Row("sum of shapes", in_jit(lambda x: x + np.ones(4), X), ValueError, ("(2, 3)", "(4,)")),
     Row("product of shapes", in_jit(lambda x: x @ x, X), ValueError, ("2", "3")),
     Row("dot of shapes", in_jit(lambda x: np.dot(x, np.ones(4)), X), ValueError, ("(2, 3)", "(4,)")),

@@ -1,0 +1,174 @@
+"""Which functions are copied into a kernel, which are called, and is the result the same to the last bit?"""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import funcgrad as fg
+from funcgrad import lax
+from funcgrad.compile import engine, functions, vecmath
+from funcgrad.compile.vecmath.lanes import widened
+from funcgrad.lower.loops import INDEX, Buffer, Constant, Kernel, Load, Loop, Op, Store, Value
+
+NUMBERS = {"f4": "float", "f8": "double"}
+
+
+def chain(function: Callable[[Any], Any], times: int) -> Callable[[Any], Any]:
+    """A function of itself, so many times."""
+
+    def value(x: Any) -> Any:
+        for k in range(times):
+            x = function(x) * x + k
+        return x
+
+    return value
+
+
+def optimised(function: Callable[..., Any], x: np.ndarray) -> str:
+    return fg.jit(function).lower(x).as_text("optimized")
+
+
+def of_lanes(name: str, dtype: str, lanes: int) -> str:
+    """A module that computes a function of `lanes` numbers, at once and one by one."""
+    variant, kind = vecmath.Variant(name, dtype, lanes), f"<{lanes} x {NUMBERS[dtype]}>"
+    operands = ["%x", "%y"] if name in vecmath.BINARY else ["%x"]
+    results = 2 if name in vecmath.PAIRS else 1
+    lines = [
+        f"%r = call {vecmath.result_type(name, kind)} {variant.symbol}({', '.join(f'{kind} {x}' for x in operands)})"
+    ]
+    for k in range(results):
+        part = "%r" if results == 1 else f"%r.{k}"
+        if results == 2:
+            lines.append(f"{part} = extractvalue {vecmath.result_type(name, kind)} %r, {k}")
+        lines += [f"%p{k} = getelementptr {kind}, ptr %out, i64 {k}", f"store {kind} {part}, ptr %p{k}, align 4"]
+    body = "\n".join(lines)
+    text = vecmath.definitions([(name, dtype)], engine.has_fma(), {(name, dtype): [variant]})
+    return f"""{text}
+define void @vector(ptr %px, ptr %py, ptr %out) {{
+%x = load {kind}, ptr %px, align 4
+%y = load {kind}, ptr %py, align 4
+{body}
+ret void
+}}"""
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("name", ["sincos", "pow", "lgamma", "exp", "cbrt"])
+def test_lanes_have_the_bits_of_one_number(name: str, dtype: str) -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 8)).astype(dtype) * 30
+    x[:4] = [np.nan, np.inf, -0.0, 1e30]
+    out = np.zeros((2, 8), dtype)
+    library = engine.load(engine.to_object(of_lanes(name, dtype, 8), verify=True))
+    call = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3)(library.address("vector"))
+    call(x.ctypes.data, y.ctypes.data, out.ctypes.data)
+    one = {
+        "sincos": lambda x, y: np.array([fg.jit(np.sin)(x), fg.jit(np.cos)(x)]),
+        "pow": fg.jit(np.power),
+        "lgamma": fg.jit(lambda x, y: lax.lgamma(x)),
+        "exp": fg.jit(lambda x, y: np.exp(x)),
+        "cbrt": fg.jit(lambda x, y: np.cbrt(x)),
+    }[name]
+    with np.errstate(all="ignore"):
+        expected = np.asarray(one(x, y))
+    np.testing.assert_array_equal(out[: 2 if name in vecmath.PAIRS else 1].reshape(expected.shape), expected)
+
+
+@pytest.mark.parametrize("fma", [True, False])
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_every_function_can_be_written_for_lanes(dtype: str, fma: bool) -> None:
+    names = [*vecmath.FUNCTIONS, *vecmath.SPECIAL, *vecmath.PAIRS]
+    apart = {(name, dtype): [vecmath.Variant(name, dtype, n) for n in (2, 4)] for name in names}
+    text = vecmath.definitions(apart, fma, apart)
+    assert engine.binding.parse_assembly(text).verify() is None
+
+
+def test_a_line_for_lanes() -> None:
+    assert widened("  %v1 = fadd double %x, 0x3FF0000000000000", 4) == (
+        "  %v1 = fadd <4 x double> %x, splat (double 0x3FF0000000000000)"
+    )
+    assert widened("  %v2 = trunc i64 %v1 to i32", 2) == "  %v2 = trunc <2 x i64> %v1 to <2 x i32>"
+    assert widened("  %v3 = select i1 %v0, i64 -1, i64 %v2", 2) == (
+        "  %v3 = select <2 x i1> %v0, <2 x i64> splat (i64 -1), <2 x i64> %v2"
+    )
+    assert widened("declare float @llvm.fma.f32(float, float, float)", 8) == (
+        "declare <8 x float> @llvm.fma.v8f32(<8 x float>, <8 x float>, <8 x float>)"
+    )
+
+
+def test_few_functions_are_copied() -> None:
+    assert "@fg." not in optimised(chain(np.sin, 2), np.ones(100))
+    assert "@fg." not in optimised(chain(np.exp, 9), np.ones(100))
+
+
+@pytest.mark.parametrize(
+    ("function", "dtype", "name"),
+    [(np.sin, "f8", "sin.f8"), (np.tanh, "f4", "tanh.f4"), (lambda x: (x * x + 1) ** 1.3, "f8", "pow.f8")],
+)
+def test_many_functions_are_called_by_vector_code(function: Callable[[Any], Any], dtype: str, name: str) -> None:
+    code = optimised(chain(function, 90), np.ones(100, dtype))
+    in_vectors = rf"= tail call <\d+ x {NUMBERS[dtype]}> @fg\.{name}\.v\d+\("
+    assert len(re.findall(in_vectors, code)) >= 90
+    bodies = re.findall(r"^define .* (@fg\.[\w.]+)\(", code, re.MULTILINE)
+    assert len(bodies) == len(set(bodies)) == 2  # one for a vector, and one for the numbers that are left over
+    assert len(code.splitlines()) < 2500
+
+
+def test_calls_change_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    def both(x: np.ndarray) -> Any:
+        return fg.jit(fg.value_and_grad(lambda x: np.sum(chain(np.sin, 6)(x))))(x)
+
+    for dtype in ("f4", "f8"):
+        x = np.linspace(-3, 3, 301).astype(dtype)
+        results = []
+        for longest, most in ((0, 0), (10**6, 10**6)):  # all are called, all are copied
+            monkeypatch.setattr(functions, "LONG", longest)
+            monkeypatch.setattr(functions, "MOST", most)
+            results.append(both(x))
+        for called, copied in zip(*results, strict=True):
+            np.testing.assert_array_equal(called, copied)
+
+
+def test_half_precision_and_mixed_widths(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(functions, "MOST", 0)
+    half, single = np.linspace(-2, 2, 99).astype("f2"), np.linspace(-2, 2, 99).astype("f4")
+    with np.errstate(all="ignore"):
+        np.testing.assert_array_equal(fg.jit(np.exp)(half), np.exp(half.astype("f4")).astype("f2"))
+    mixed = fg.jit(lambda x, y: np.exp(x) + y)(single, single.astype("f8"))
+    np.testing.assert_allclose(mixed, np.exp(single) + single.astype("f8"), rtol=1e-6)
+
+
+def test_sines_and_cosines_of_one_angle_are_computed_together() -> None:
+    text = fg.jit(lambda x: (np.sin(x), np.cos(x), np.cos(2 * x))).lower(np.ones(9)).as_text("llvm")
+    assert len(re.findall(r"call .* @fg\.sincos\.f8\(", text)) == 1
+    assert len(re.findall(r"call double @fg\.cos\.f8\(", text)) == 1
+
+
+def test_what_no_loop_calls_is_dropped() -> None:
+    with engine.compiling_for("x86-64-v3"):
+        if engine.platform().split("-")[0] != "x86_64":
+            pytest.skip("the CPU is one of another family")
+        assert engine.vector_widths() == (16, 32, 64)
+        code = optimised(chain(np.sin, 4), np.ones(100))
+    assert set(re.findall(r"@fg\.sin\.f8\.v\d+", code)) == {"@fg.sin.f8.v4"}
+
+
+def sines(number: int, independent: bool) -> Kernel:
+    """A loop of so many sines."""
+    index, last = Value(0, INDEX), Value(1, "f8")
+    ops = [Op(Value(2 + k, "f8"), "sin", (Value(1 + k, "f8"),)) for k in range(number)]
+    body = (Load(last, 0, index), *ops, Store(1, index, ops[-1].result))
+    loop = Loop(index, Constant(0, INDEX), Value(-2, INDEX), body, independent=independent)
+    return Kernel((Buffer("f8", False), Buffer("f8", True)), (), Value(-1, INDEX), Value(-2, INDEX), (loop,))
+
+
+def test_which_functions_stay_apart() -> None:
+    assert functions.apart(sines(functions.FEW, True)) == []
+    assert functions.apart(sines(functions.FEW + 1, True)) == [("sin", "f8")]
+    assert functions.apart(sines(functions.FEW + 1, False)) == []  # those are called one by one, anyhow
