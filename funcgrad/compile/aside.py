@@ -43,7 +43,7 @@ def several(works: list[Callable[[], T]]) -> list[T]:
 
 
 def cores() -> int:
-    """How many threads can work at once."""
+    """How many cores this process may use."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not a Linux system

@@ -31,7 +31,7 @@ from funcgrad.ops.families import fill
 from funcgrad.ops.shape import concatenate, reshape, slice_, transpose
 from funcgrad.simplify import simplify
 from funcgrad.trace.builder import Builder
-from funcgrad.trace.frame import running, type_of
+from funcgrad.trace.frame import running, type_of, undisturbed
 from funcgrad.trace.tracer import Tracer
 
 LINEAR = frozenset(
@@ -90,12 +90,12 @@ def split(program: Program) -> Program:
     variables = (*program.inputs, *program.constants, *(v for e in program.equations for v in e.outputs))
     if not any(a.type.dtype.kind in "cV" for a in (*variables, *program.outputs)):
         return program
-    outer = running.builders, running.level
-    try:
-        with Builder() as builder:
-            return simplify(_Splitter(builder).run(program))
-    finally:  # as in `trace`
-        running.builders, running.level = outer
+    return undisturbed(_split, program)
+
+
+def _split(program: Program) -> Program:
+    with Builder() as builder:
+        return simplify(_Splitter(builder).run(program))
 
 
 def _is_complex(atom: Atom) -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -118,11 +118,11 @@ class Region:
         self._set_levels()
         return self
 
-    def is_large(self, atom: Any) -> bool:
+    def is_large(self, atom: Any) -> TypeGuard[Var]:
         """Whether a value is not stored."""
         return isinstance(atom, Var) and atom.type.size >= self.large
 
-    def made(self, atom: Any) -> bool:
+    def made(self, atom: Any) -> TypeGuard[Var]:
         """Whether an equation of the region makes a value."""
         return isinstance(atom, Var) and atom in self.axes
 
@@ -131,9 +131,9 @@ class Region:
         for atom, axis in zip(equation.inputs, self.operands[equation], strict=True):
             if not self.is_large(atom):
                 continue
-            producer = self.graph.producers.get(atom) if isinstance(atom, Var) else None
             if axis is None:
                 raise NotCut
+            producer = self.graph.producers.get(atom)
             try:
                 if producer is not None:
                     yield producer, axis, operand_axes(producer, axis)
@@ -142,10 +142,10 @@ class Region:
 
     def _behind(self, var: Var, axis: int) -> Iterator[tuple[Equation, int, tuple[Axis, ...]]]:
         """The equations that read a large value."""
-        if axis == SUM or not self.is_large(var):
-            if self.is_large(var):
-                raise NotCut
+        if not self.is_large(var):
             return
+        if axis == SUM:
+            raise NotCut
         for user in self.graph.users.get(var, ()):
             if user is None:
                 raise NotCut
@@ -225,7 +225,7 @@ class Region:
             if equation in chosen:
                 continue
             chosen.add(equation)
-            waiting += [self.graph.producers[a] for a in equation.inputs if self.made(a) and self.is_large(a)]  # type: ignore[index]
+            waiting += [self.graph.producers[a] for a in equation.inputs if self.made(a) and self.is_large(a)]
         return [e for e in self.graph.program.equations if e in chosen]
 
     def positions(self, equations: Sequence[Equation]) -> list[Equation]:

@@ -101,7 +101,7 @@ ROWS = (  # type, words, names
     ("Array", "One axis, in `dtype` (default: float64).", "frombuffer fromiter fromstring"),
     ("Array", "The memory of the other library's array, with its shape and dtype.", "from_dlpack"),
     ("callable", "A function of arrays, element by element; its results are arrays of objects.", "frompyfunc"),
-    ("Array or None", "With ``inplace=False`` the changed array, in its shape and dtype; else nothing.",
+    ("Array", "The changed array, in its shape and dtype.",
      "fill_diagonal place put put_along_axis"),
     ("np.dtype", "The promoted dtype (`common_type`: its type).", "common_type result_type"),
     ("int", "A Python int.", "ndim size"),

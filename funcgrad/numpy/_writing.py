@@ -62,8 +62,8 @@ def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> Any:
 
     Returns
     -------
-    Array or None
-        With ``inplace=False`` the changed array, in its shape and dtype; else nothing.
+    Array
+        The changed array, in its shape and dtype.
 
     Raises
     ------
@@ -114,8 +114,8 @@ def place(arr: Any, mask: Any, vals: Any) -> Any:
 
     Returns
     -------
-    Array or None
-        With ``inplace=False`` the changed array, in its shape and dtype; else nothing.
+    Array
+        The changed array, in its shape and dtype.
 
     Raises
     ------
@@ -167,8 +167,8 @@ def put(a: Any, ind: Any, v: Any, mode: str = "raise") -> Any:
 
     Returns
     -------
-    Array or None
-        With ``inplace=False`` the changed array, in its shape and dtype; else nothing.
+    Array
+        The changed array, in its shape and dtype.
 
     Examples
     --------
@@ -201,8 +201,8 @@ def put_along_axis(arr: Any, indices: Any, values: Any, axis: int | None) -> Any
 
     Returns
     -------
-    Array or None
-        With ``inplace=False`` the changed array, in its shape and dtype; else nothing.
+    Array
+        The changed array, in its shape and dtype.
 
     Raises
     ------

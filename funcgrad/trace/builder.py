@@ -12,7 +12,7 @@ from funcgrad.errors import UnexpectedTracerError, user_location
 from funcgrad.ir.primitive import Primitive, Values, registry
 from funcgrad.ir.program import Atom, Equation, Literal, Program, Var
 from funcgrad.ir.types import ArrayType
-from funcgrad.trace.frame import Frame, bind, running, type_of
+from funcgrad.trace.frame import Frame, bind, running, type_of, undisturbed
 from funcgrad.trace.tracer import Tracer, leak_message
 
 
@@ -132,14 +132,14 @@ def trace(function: Callable[..., Sequence[Any]], types: Sequence[ArrayType]) ->
 
     The captured values are the first inputs of the program, the function's own arguments follow.
     """
-    outer = running.builders, running.level
-    try:
-        with Builder() as builder:
-            parameters = [builder.parameter(t) for t in types]
-            program = builder.program(parameters, function(*parameters))
-            return program, tuple(x for x, _ in builder.captures.values())
-    finally:  # Ctrl-C may raise before the first line of `__exit__`, but not in a line that calls nothing
-        running.builders, running.level = outer
+    return undisturbed(_traced, function, types)
+
+
+def _traced(function: Callable[..., Sequence[Any]], types: Sequence[ArrayType]) -> tuple[Program, tuple[Tracer, ...]]:
+    with Builder() as builder:
+        parameters = [builder.parameter(t) for t in types]
+        program = builder.program(parameters, function(*parameters))
+        return program, tuple(x for x, _ in builder.captures.values())
 
 
 def evaluate(program: Program, arguments: Sequence[Any], apply: Callable[..., Values]) -> list[Any]:

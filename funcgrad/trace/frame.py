@@ -10,8 +10,9 @@ in any order, and a perturbation of one is never taken for another's.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from funcgrad.dtypes import WEAK
 from funcgrad.errors import SourceLocation, UnexpectedTracerError
@@ -21,6 +22,8 @@ from funcgrad.trace.tracer import Tracer, leak_message
 
 if TYPE_CHECKING:
     from funcgrad.trace.locals import Locals
+
+T = TypeVar("T")
 
 
 class Running(threading.local):
@@ -48,6 +51,18 @@ class Running(threading.local):
 
 
 running = Running()
+
+
+def undisturbed(function: Callable[..., T], *args: Any) -> T:
+    """What a function gives; the frames that it enters are left behind it.
+
+    Ctrl-C may raise before the first line of a frame's `__exit__`, but not in a line that calls nothing.
+    """
+    outer = running.builders, running.level
+    try:
+        return function(*args)
+    finally:
+        running.builders, running.level = outer
 
 
 class Frame:

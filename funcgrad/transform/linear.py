@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from funcgrad.dtypes import is_inexact
 from funcgrad.ir.program import Program
 from funcgrad.trace.builder import Builder, evaluate
-from funcgrad.trace.frame import bind, running, type_of
+from funcgrad.trace.frame import bind, type_of, undisturbed
 from funcgrad.transform.jvp import jvp_values
 from funcgrad.transform.partial import Split
 from funcgrad.transform.vjp import instantiate
@@ -36,18 +36,18 @@ def linear_split(program: Program, moving: Sequence[bool]) -> Split:
         g:f64[3] = add e f
       in (g,) }
     """
-    outer = running.builders, running.level
-    try:
-        with Builder() as early:
-            inputs = [early.parameter(t) for t in program.input_types]
-            with TangentBuilder() as late:
-                variables = [late.parameter(x.type) if m else None for x, m in zip(inputs, moving, strict=True)]
-                outputs, moved = jvp_values(lambda *xs: evaluate(program, xs, bind), inputs, variables)
-                pairs = zip(outputs, moved, strict=True)
-                pushed = [instantiate(t, x) for x, t in pairs if is_inexact(type_of(x).dtype)]
-                unknown = late.program([v for v in variables if v is not None], pushed)
-                residuals = [x for x, _ in late.captures.values()]
-            known = early.program(inputs, [*outputs, *residuals])
-    finally:  # as in `trace`
-        running.builders, running.level = outer
+    return undisturbed(_split, program, moving)
+
+
+def _split(program: Program, moving: Sequence[bool]) -> Split:
+    with Builder() as early:
+        inputs = [early.parameter(t) for t in program.input_types]
+        with TangentBuilder() as late:
+            variables = [late.parameter(x.type) if m else None for x, m in zip(inputs, moving, strict=True)]
+            outputs, moved = jvp_values(lambda *xs: evaluate(program, xs, bind), inputs, variables)
+            pairs = zip(outputs, moved, strict=True)
+            pushed = [instantiate(t, x) for x, t in pairs if is_inexact(type_of(x).dtype)]
+            unknown = late.program([v for v in variables if v is not None], pushed)
+            residuals = [x for x, _ in late.captures.values()]
+        known = early.program(inputs, [*outputs, *residuals])
     return Split(known, unknown, len(residuals), (False,) * len(outputs) + (True,) * len(pushed))

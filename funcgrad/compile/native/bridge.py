@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from funcgrad import config
+from funcgrad.compile.aside import cores
 from funcgrad.compile.compiler import native_library
 from funcgrad.compile.engine import Library
 from funcgrad.compile.native import blas, blocks, driver, fastcall, gemm, layout, loops, pool, slowcall
 from funcgrad.compile.native.descriptor import Descriptor
 from funcgrad.compile.native.text import Module
-from funcgrad.compile.native.workers import Workers, available_cores
+from funcgrad.compile.native.workers import Workers
 
 Entry = Callable[[list[Any]], "list[Any] | int | None"]
 
@@ -182,7 +183,7 @@ def link_gemm(found: blas.Blas) -> Library:
 
 def default_threads() -> int:
     """What the environment says, or one per core that this process may use."""
-    return config.num_threads() or available_cores()
+    return config.num_threads() or cores()
 
 
 def _python_symbols() -> dict[str, int]:

@@ -6,20 +6,11 @@ exit, and start again in a forked child that needs them.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 
 EXIT_PATIENCE = 2.0
 """Seconds that the interpreter's exit waits for a worker in the middle of a piece."""
-
-
-def available_cores() -> int:
-    """How many cores this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not a Linux system
-        return os.cpu_count() or 1
 
 
 class Workers:
