@@ -43,10 +43,12 @@ from funcgrad.interop.numba_hook import install as _install
 from funcgrad.jacobians import hessian, jacfwd, jacrev
 from funcgrad.linearization import closure_convert, linear_transpose, linearize
 from funcgrad.runtime.caches import clear_caches
-from funcgrad.runtime.dispatch import ShapeDtypeStruct, disable_jit, jit
+from funcgrad.runtime.dispatch import jit
+from funcgrad.runtime.switches import disable_jit
 from funcgrad.runtime.threads import get_num_threads, set_num_threads
 from funcgrad.scopes import ensure_compile_time_eval, named_call, named_scope
 from funcgrad.sparse_derivatives import sparse_hessian, sparse_jacobian
+from funcgrad.trace.function import ShapeDtypeStruct
 from funcgrad.trace.tracer import SPECIAL as _SPECIAL
 from funcgrad.trace.tracer import homes as _homes
 from funcgrad.tracebacks import boundary as _boundary

@@ -14,8 +14,8 @@ from funcgrad import tree
 from funcgrad.arguments import FlatFunction, check_callable, owned
 from funcgrad.control import checkpoint as control
 from funcgrad.errors import at_line
-from funcgrad.runtime.dispatch import leaf_types
 from funcgrad.trace.builder import trace
+from funcgrad.trace.function import leaf_types
 from funcgrad.trace.tracer import Tracer
 from funcgrad.tracebacks import boundary
 

@@ -30,8 +30,8 @@ from funcgrad.errors import at_line
 from funcgrad.ir.names import with_names
 from funcgrad.ir.program import Program
 from funcgrad.ops.comparison import stop_gradient as _stop_gradient
-from funcgrad.runtime.dispatch import ShapeDtypeStruct, leaf_types, trace_function
 from funcgrad.trace.frame import type_of
+from funcgrad.trace.function import ShapeDtypeStruct, leaf_types, trace_function
 from funcgrad.trace.locals import Locals
 from funcgrad.trace.tracer import Tracer
 from funcgrad.tracebacks import boundary, shorten

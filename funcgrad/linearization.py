@@ -14,9 +14,9 @@ from funcgrad.errors import at_line
 from funcgrad.ir.program import Program, Var
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.families import zero
-from funcgrad.runtime.dispatch import leaf_types, trace_function
 from funcgrad.trace.builder import evaluate
 from funcgrad.trace.frame import bind, type_of
+from funcgrad.trace.function import leaf_types, trace_function
 from funcgrad.trace.tracer import Tracer
 from funcgrad.tracebacks import boundary
 from funcgrad.transform.jvp import jvp_values

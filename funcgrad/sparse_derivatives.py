@@ -19,10 +19,11 @@ from funcgrad.arguments import argument_numbers, check_callable, check_inputs, c
 from funcgrad.batching import vmap
 from funcgrad.errors import at_line
 from funcgrad.linearization import linearize
-from funcgrad.runtime.dispatch import jit, leaf_types, trace_function
+from funcgrad.runtime.dispatch import jit
 from funcgrad.simplify import simplify
 from funcgrad.sparse_patterns import csr, nothing, pattern_of
 from funcgrad.trace.frame import type_of
+from funcgrad.trace.function import leaf_types, trace_function
 from funcgrad.trace.tracer import Tracer
 from funcgrad.tracebacks import boundary
 

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from funcgrad.ir.types import NAMES
-from funcgrad.runtime.dispatch import ShapeDtypeStruct
+from funcgrad.trace.function import ShapeDtypeStruct
 
 DTYPES = {name: dtype for dtype, name in NAMES.items()} | {dtype.name: dtype for dtype in NAMES}
 SCALAR = re.compile(r"\b(\w+)\s*\[\s*\]")  # f32[], which Python does not read

@@ -18,7 +18,7 @@ from typing import Any
 
 from funcgrad import config
 from funcgrad.errors import LeakedTracerError, SourceLocation, at_line, is_internal, user_location
-from funcgrad.runtime.dispatch import watch_calls
+from funcgrad.runtime.switches import watch_calls
 from funcgrad.trace.frame import Frame, running
 from funcgrad.trace.tracer import Tracer
 from funcgrad.tracebacks import boundary

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from funcgrad import config
-from funcgrad.runtime.dispatch import JitFunction, watch_calls
+from funcgrad.runtime.dispatch import JitFunction
 from funcgrad.runtime.executable import EXECUTABLES
+from funcgrad.runtime.switches import watch_calls
 
 
 def _watch_call(call: Callable[..., Any], jitted: JitFunction[..., Any], *args: Any, **kwargs: Any) -> Any:

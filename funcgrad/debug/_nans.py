@@ -22,8 +22,9 @@ from funcgrad.ir.printer import inner_programs
 from funcgrad.ir.program import Equation, Program
 from funcgrad.ir.types import type_of_value
 from funcgrad.ops.families import collapse
-from funcgrad.runtime.dispatch import leaf_types, watch_calls
+from funcgrad.runtime.switches import watch_calls
 from funcgrad.trace.frame import Frame, running
+from funcgrad.trace.function import leaf_types
 from funcgrad.trace.tracer import Tracer
 from funcgrad.transform.jvp import Forward
 from funcgrad.transform.vjp import Elementwise, Tape
@@ -147,7 +148,7 @@ def _watch_call(call: Callable[..., Any], jitted: Any, *args: Any, **kwargs: Any
     bad = find(found)
     if bad is None:
         return result
-    fun, args, kwargs, key = jitted._without_statics(*kept)
+    fun, args, kwargs, key = jitted._statics.without(jitted._fun, *kept)
     leaves, structure = tree.flatten((args, kwargs))
     types = leaf_types("debug_nans", leaves, structure)
     paths = [f"argument {p[1]}{tree.key_string(tuple(p[2:]))}" for p in structure.paths()]

@@ -11,8 +11,8 @@ from funcgrad.dtypes import is_inexact
 from funcgrad.errors import at_line
 from funcgrad.ir.program import Program, Var
 from funcgrad.ir.types import ArrayType
-from funcgrad.runtime.dispatch import leaf_types, trace_function
 from funcgrad.simplify import simplify
+from funcgrad.trace.function import leaf_types, trace_function
 from funcgrad.transform.vjp import vjp_program
 
 

@@ -37,8 +37,8 @@ from funcgrad.control import check as control
 from funcgrad.debug._printing import check_format
 from funcgrad.errors import CheckError, at_line
 from funcgrad.experimental._checked import Category, Entry, ErrorCategory, Run
-from funcgrad.runtime.dispatch import leaf_types, trace_function
 from funcgrad.trace.frame import bind, type_of
+from funcgrad.trace.function import leaf_types, trace_function
 from funcgrad.trace.tracer import Tracer
 from funcgrad.tracebacks import boundary
 

@@ -30,8 +30,9 @@ from funcgrad.export.sizes import (
 from funcgrad.export.symbolic import Function, Spec, function_of, template, written
 from funcgrad.export.template import Holes
 from funcgrad.ir.program import Program
-from funcgrad.runtime.dispatch import JitFunction, ShapeDtypeStruct, jit
+from funcgrad.runtime.dispatch import JitFunction, jit
 from funcgrad.trace.frame import bind, type_of
+from funcgrad.trace.function import ShapeDtypeStruct
 from funcgrad.trace.tracer import Tracer
 
 Json = Any
@@ -441,7 +442,7 @@ def export(
         raise ValueError(f"export: there are no checks to disable, but {tuple(disabled_checks)!r} was given{at_line()}")
 
     def make(*args: Any, **kwargs: Any) -> Exported:
-        fun, moving, keywords, _ = fun_jit._without_statics(args, kwargs)
+        fun, moving, keywords, _ = fun_jit._statics.without(fun_jit._fun, args, kwargs)
         leaves, structure = tree.flatten((moving, keywords))
         return exported(function_of(fun, leaves, structure), fun_jit._name)
 

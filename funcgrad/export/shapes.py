@@ -9,7 +9,7 @@ from typing import Any
 from funcgrad import tree
 from funcgrad.errors import at_line
 from funcgrad.export.sizes import Size, SymbolicScope, parsed
-from funcgrad.runtime.dispatch import ShapeDtypeStruct, leaf_types
+from funcgrad.trace.function import ShapeDtypeStruct, leaf_types
 
 Extents = tuple[int | Size, ...]
 

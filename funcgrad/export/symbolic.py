@@ -39,7 +39,8 @@ from funcgrad.export.watch import Watcher, watching
 from funcgrad.ir.interpret import interpret, patience
 from funcgrad.ir.program import Program
 from funcgrad.ir.types import ArrayType
-from funcgrad.runtime.dispatch import ShapeDtypeStruct, Traced, disable_jit, leaf_types, trace_function
+from funcgrad.runtime.switches import disable_jit
+from funcgrad.trace.function import ShapeDtypeStruct, Traced, leaf_types, trace_function
 
 Json = Any
 DEGREES = (1, 2, 3)

@@ -36,8 +36,8 @@ from funcgrad.export.sizes import COMPARISONS, Size, Sizes
 from funcgrad.ir import types
 from funcgrad.lax._collectives import axis_size
 from funcgrad.numpy import _common, _creation
-from funcgrad.runtime.dispatch import ShapeDtypeStruct
 from funcgrad.trace.frame import running, type_of
+from funcgrad.trace.function import ShapeDtypeStruct
 from funcgrad.trace.tracer import Tracer
 from funcgrad.tracebacks import boundary
 from funcgrad.transform.vmap import Batch

@@ -24,8 +24,8 @@ from funcgrad.runtime.c_names import (
     positional_names,
     results_of,
 )
-from funcgrad.runtime.dispatch import ShapeDtypeStruct, Traced, leaf_types, trace_function
 from funcgrad.runtime.executable import executable_for
+from funcgrad.trace.function import ShapeDtypeStruct, Traced, leaf_types, trace_function
 from funcgrad.tracebacks import boundary
 
 _CTYPES: dict[str, Any] = {

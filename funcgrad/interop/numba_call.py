@@ -23,8 +23,8 @@ from funcgrad.ir.types import ArrayType
 from funcgrad.lower.calls import FAILURES, Call, Kept
 from funcgrad.ops.families import Operation, repeat
 from funcgrad.runtime.calls import ROUTINES, Slots
-from funcgrad.runtime.dispatch import ShapeDtypeStruct
 from funcgrad.trace.frame import bind, type_of
+from funcgrad.trace.function import ShapeDtypeStruct
 
 _numbers = itertools.count()
 

@@ -107,7 +107,7 @@ def name(function: Callable[..., Any]) -> str:
 
 def make_call(function: Callable[..., Any], args: tuple[Any, ...], names: tuple[str, ...] = ()) -> Any:
     """An `@njit` function of arguments of these types that calls `function`; the last arguments have names."""
-    if isinstance(function, JitFunction) and function._takes_statics(len(args) - len(names), names):
+    if isinstance(function, JitFunction) and function._statics.taken(len(args) - len(names), names):
         raise errors.TypingError(
             f"{name(function)} is called inside @njit with a static argument, whose value is not known when Numba "
             "compiles: jit a function that closes over it, or leave it at its default"

@@ -24,9 +24,10 @@ from funcgrad.pictures.memory import MOST_CHARTS, charts
 from funcgrad.pictures.names import argument_names, result_names
 from funcgrad.pictures.programs import graph_of, total
 from funcgrad.pictures.themes import THEMES
-from funcgrad.runtime.dispatch import JitFunction, ShapeDtypeStruct, jit
+from funcgrad.runtime.dispatch import JitFunction, jit
 from funcgrad.runtime.stages import Lowered
 from funcgrad.trace.frame import type_of
+from funcgrad.trace.function import ShapeDtypeStruct
 
 __all__ = ["Picture", "visualize"]
 
@@ -236,12 +237,12 @@ def visualize(
 
     @functools.wraps(fun)
     def visualized(*args: Any, **kwargs: Any) -> Picture:
-        fixed = {number % len(args) for number in jitted._static_numbers if -len(args) <= number < len(args)}
+        fixed = jitted._statics.among(len(args))
         lowered = jitted.lower(*args, **kwargs)
         inputs = argument_names(fun, lowered._in_structure, fixed)
         subjects = [Subject(name, lowered, inputs, result_names(lowered._out_structure))]
         if gradient:
-            moving, given, keywords, _ = jitted._without_statics(args, kwargs)
+            moving, given, keywords, _ = jitted._statics.without(jitted._fun, args, kwargs)
             subjects.append(_gradient(subjects[0], moving, given, keywords))
         return Picture(name, subjects, limit, layout)
 

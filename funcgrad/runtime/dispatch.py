@@ -4,35 +4,31 @@ then go straight to native code.
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import gc
-import inspect
 import operator
-import sys
 import threading
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, NamedTuple, ParamSpec, TypeVar, overload
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 import numpy as np
 
-from funcgrad import config, forks, tree
-from funcgrad.array import Array
+from funcgrad import forks, tree
 from funcgrad.control.call import call
-from funcgrad.errors import DonatedBufferError, at_line
+from funcgrad.errors import at_line
 from funcgrad.ir.names import with_names
 from funcgrad.ir.program import Program
 from funcgrad.ir.types import ArrayType
 from funcgrad.runtime.c_names import positional_names
 from funcgrad.runtime.caches import functions
+from funcgrad.runtime.donated import donated_leaves, gift
 from funcgrad.runtime.executable import start_runtime
 from funcgrad.runtime.misses import executable_of, missed
 from funcgrad.runtime.pickling import reduced
 from funcgrad.runtime.stages import Lowered, lower_program
-from funcgrad.trace.builder import trace
-from funcgrad.trace.frame import bind, running, type_of
+from funcgrad.runtime.statics import statics_of
+from funcgrad.trace.frame import bind, running
+from funcgrad.trace.function import Traced, leaf_types, trace_function, uncollected
 from funcgrad.trace.locals import Locals
-from funcgrad.trace.outputs import RETURNS, checked_leaves
 from funcgrad.trace.tracer import Tracer
 from funcgrad.tracebacks import boundary, shorten
 
@@ -42,149 +38,14 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 Rest = ParamSpec("Rest")
 R = TypeVar("R")
-T = TypeVar("T")
 Owner = TypeVar("Owner")
 
 _lock = forks.held(threading.RLock())  # of what jitted functions remember
-
-
-class ShapeDtypeStruct:
-    """The shape and dtype of an array that does not exist (yet).
-
-    >>> import numpy as np
-    >>> ShapeDtypeStruct((2, 3), np.float32)
-    ShapeDtypeStruct(shape=(2, 3), dtype=float32)
-    """
-
-    __slots__ = ("dtype", "shape")
-
-    def __init__(self, shape: Iterable[int], dtype: Any) -> None:
-        self.shape = tuple([n if getattr(n, "symbolic", False) else operator.index(n) for n in shape])  # see export
-        self.dtype = np.dtype(dtype)
-
-    def __repr__(self) -> str:
-        return f"ShapeDtypeStruct(shape={self.shape}, dtype={self.dtype.name})"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, ShapeDtypeStruct) and (self.shape, self.dtype) == (other.shape, other.dtype)
-
-    def __hash__(self) -> int:
-        return hash((self.shape, self.dtype))
-
-
-class Traced(NamedTuple):
-    """A function's program, the structure of its output, and the outer tracers that are the program's first inputs."""
-
-    program: Program
-    out_structure: tree.TreeDef
-    captures: tuple[Tracer, ...]
-
-
-def trace_function(fun: Callable[..., Any], structure: tree.TreeDef, types: Sequence[ArrayType]) -> Traced:
-    """Trace ``fun(*args, **kwargs)``, where ``(args, kwargs)`` has `structure` and leaves of `types`."""
-    out: list[tree.TreeDef] = []
-
-    def flat(*variables: Tracer) -> list[Any]:
-        args, kwargs = tree.unflatten(structure, variables)
-        name = getattr(fun, "__name__", repr(fun))
-        leaves, out_structure = checked_leaves(f"{name} {RETURNS}", fun(*args, **kwargs))
-        out.append(out_structure)
-        return leaves
-
-    with np.errstate(all="ignore"):
-        program, captures = uncollected(trace, flat, types)
-    return Traced(program, out[0], captures)
-
-
-def leaf_types(name: str, leaves: Sequence[Any], structure: tree.TreeDef) -> list[ArrayType]:
-    """The types of the leaves of ``(args, kwargs)``, or a `TypeError` that names the one that is no array."""
-    types = []
-    for number, leaf in enumerate(leaves):
-        if isinstance(leaf, DonatedArray):
-            raise DonatedBufferError(DonatedArray.message.format(at_line()))
-        try:
-            described = isinstance(leaf, ShapeDtypeStruct)
-            types.append(ArrayType(leaf.shape, leaf.dtype) if described else type_of(leaf))
-        except TypeError as error:
-            (part, *path) = structure.paths()[number]
-            where = f"argument {path[0]}" if part == 0 else f"argument {path[0]!r}"
-            raise TypeError(
-                f"{name}: {where}{tree.key_string(tuple(path[1:]))}: {error}. Mark arguments that are not arrays as "
-                f"static (static_argnums, static_argnames), or register the class as a pytree.{at_line()}"
-            ) from None
-    return types
-
-
-def uncollected(function: Callable[..., T], *args: Any) -> T:
-    """What a function gives, without garbage collection meanwhile: a program under construction is many objects, all of
-    them alive, and most of them stay. So they count as old afterwards, by way of the permanent generation (if nobody
-    else uses it), until there are a quarter more objects than after the last collection.
-    """
-    if not gc.isenabled():
-        return function(*args)
-    try:
-        gc.disable()
-        return function(*args)
-    finally:
-        gc.enable()  # the first call here: Ctrl-C may raise after each
-        if sys.getallocatedblocks() > _enough[0]:
-            if _enough[0]:
-                gc.collect()
-            _enough[0] = sys.getallocatedblocks() * 5 // 4 + SPARE_BLOCKS
-        elif not gc.get_freeze_count():
-            try:
-                gc.freeze()
-            finally:
-                gc.unfreeze()
-
-
-SPARE_BLOCKS = 1 << 18  # of Python's memory: some 20 MB
 MOST_PROGRAMS = 1 << 10  # that one function remembers
-_enough = [0]  # blocks at which garbage is collected next; nobody knows before the first program
-
 
 Ready = tuple[
     Callable[[list[Any]], Any], Callable[[list[Any]], Any], Callable[[int], Any]
 ]  # a native entry, what makes the output of its results, and what raises the error behind a status
-
-
-class DonatedArray(np.ndarray):
-    """What an array becomes when it has been given away: every use of it is refused."""
-
-    __slots__ = ()
-    message = (
-        "This array was given away through donate_argnums: its memory may hold something else now. "
-        "Use the function's result instead, or do not donate the argument.{}"
-    )
-
-    @boundary
-    def _refuse(self, *args: Any, **kwargs: Any) -> Any:
-        raise DonatedBufferError(self.message.format(at_line()))
-
-    __array_ufunc__ = __array_function__ = __getitem__ = __setitem__ = __repr__ = __str__ = __iter__ = __float__ = (
-        __bool__
-    ) = __dlpack__ = _refuse
-    sum = mean = copy = astype = reshape = tolist = item = _refuse
-    shape = dtype = property(_refuse)
-
-
-class _Gift:
-    """A context in which arguments are given away: afterwards, or after a failure in the middle, arrays of ours among
-    them are `DonatedArray`s.
-    """
-
-    def __init__(self, arguments: list[Any]) -> None:
-        self.arguments = arguments
-        self.taken = True
-
-    def __enter__(self) -> _Gift:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self.taken and self.arguments:
-            for leaf in tree.leaves(self.arguments):
-                if type(leaf) is Array:
-                    leaf.__class__ = DonatedArray  # type: ignore[assignment]
 
 
 class JitFunction(Generic[P, R]):
@@ -200,9 +61,9 @@ class JitFunction(Generic[P, R]):
     ) -> None:
         functools.update_wrapper(self, fun)
         self._fun = fun
-        self._static_numbers, self._static_names = _both_ways(fun, tuple(static_argnums), frozenset(static_argnames))
+        self._statics = statics_of(fun, tuple(static_argnums), frozenset(static_argnames))
         self._donated = tuple(donate_argnums)
-        self._plain = not (self._static_numbers or self._static_names or self._donated)
+        self._plain = not (self._statics or self._donated)
         self._direct: tuple[Ready, ...] = ()
         self._ready: dict[Hashable, tuple[Ready, ...]] = {}
         self._traced: dict[Hashable, Traced] = {}
@@ -225,8 +86,8 @@ class JitFunction(Generic[P, R]):
         return self if instance is None else functools.partial(self, instance)
 
     def __reduce__(self) -> Any:
-        names = tuple(sorted(self._static_names))
-        return reduced(self, self._fun, (self._static_numbers, names, self._donated, self._background))
+        statics = (self._statics.numbers, tuple(sorted(self._statics.names)))
+        return reduced(self, self._fun, (*statics, self._donated, self._background))
 
     def __copy__(self) -> Any:
         return self
@@ -262,13 +123,13 @@ class JitFunction(Generic[P, R]):
 
     def _call_special(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         given = args
-        fun, args, kwargs, key = self._without_statics(args, kwargs)
+        fun, args, kwargs, key = self._statics.without(self._fun, args, kwargs)
         leaves, structure = tree.flatten((args, kwargs))
         full_key = (structure, key)
         for entry, finish, fail in self._ready.get(full_key, ()):
-            with self._giving_away(given) as gift:
+            with gift(given, self._donated) as presents:
                 results = entry(leaves)
-                gift.taken = results is not None
+                presents.taken = results is not None
             if type(results) is list:
                 return finish(results)
             if results is not None:
@@ -277,50 +138,9 @@ class JitFunction(Generic[P, R]):
 
     def call_slowly(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The same value without native entries: the executable is asked for, each time."""
-        fun, moving, named, key = self._without_statics(args, kwargs)
+        fun, moving, named, key = self._statics.without(self._fun, args, kwargs)
         leaves, structure = tree.flatten((moving, named))
         return self._call_any(fun, leaves, structure, structure if self._plain else (structure, key), given=args)
-
-    def _giving_away(self, args: tuple[Any, ...]) -> _Gift:
-        return _Gift([args[number] for number in self._donated if -len(args) <= number < len(args)])
-
-    def _donated_leaves(self, args: tuple[Any, ...]) -> tuple[int, ...]:
-        """The numbers, among the leaves of all arguments that are not static, of those that are given away."""
-        donated = {number % len(args) for number in self._donated if -len(args) <= number < len(args)}
-        fixed = {number % len(args) for number in self._static_numbers if -len(args) <= number < len(args)}
-        found: list[int] = []
-        first = 0
-        for number, arg in enumerate(args):
-            count = 0 if number in fixed else len(tree.leaves(arg))
-            found += range(first, first + count) if number in donated else ()
-            first += count
-        return tuple(found)
-
-    def _takes_statics(self, count: int, names: Sequence[str]) -> bool:
-        """Whether some of `count` positional arguments, or of those with `names`, are static."""
-        return any(-count <= k < count for k in self._static_numbers) or not self._static_names.isdisjoint(names)
-
-    def _without_statics(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """The function of the arguments that are not static, those arguments, and what the static ones are."""
-        if not (self._static_numbers or self._static_names):
-            return self._fun, args, kwargs, ()
-        numbers = {k % len(args) for k in self._static_numbers if -len(args) <= k < len(args)}
-        fixed = tuple((k, args[k]) for k in sorted(numbers))
-        named = tuple((name, kwargs[name]) for name in sorted(self._static_names & kwargs.keys()))
-        for which, value in (*fixed, *named):
-            _check_hashable(which, value)
-        moving = tuple(x for k, x in enumerate(args) if k not in numbers)
-        rest = {name: value for name, value in kwargs.items() if name not in self._static_names}
-        count = len(args)
-
-        def fun(*given: Any, **keywords: Any) -> Any:
-            values = iter(given)
-            known = dict(fixed)
-            full = [known[k] if k in known else next(values) for k in range(count)]
-            return self._fun(*full, **keywords, **dict(named))
-
-        key = (count, tuple((k, type(v), v) for k, v in (*fixed, *named)))
-        return functools.wraps(self._fun)(fun), moving, rest, key
 
     def _call_any(
         self,
@@ -339,14 +159,14 @@ class JitFunction(Generic[P, R]):
         if traced.captures or any(type(x) is Tracer for x in leaves):
             outputs = bind(call, *traced.captures, *leaves, program=traced.program, name=self._name)
             return tree.unflatten(traced.out_structure, outputs)
-        donated = self._donated_leaves(given) if self._donated else ()
+        donated = donated_leaves(given, self._donated, self._statics.among(len(given))) if self._donated else ()
         if self._background:
             found = self._meanwhile(traced.program, donated, leaves)
             if found is not None:
-                with self._giving_away(given):
+                with gift(given, self._donated):
                     return tree.unflatten(traced.out_structure, found)
         executable = uncollected(executable_of, self._name, types, traced.program, donated)
-        with self._giving_away(given):
+        with gift(given, self._donated):
             try:
                 results, entry = executable(leaves)
             except OverflowError:
@@ -404,13 +224,13 @@ class JitFunction(Generic[P, R]):
     @boundary
     def trace(self, *args: Any, **kwargs: Any) -> Traced:
         """The program for these arguments."""
-        fun, args, kwargs, _ = self._without_statics(args, kwargs)
+        fun, args, kwargs, _ = self._statics.without(self._fun, args, kwargs)
         leaves, structure = tree.flatten((args, kwargs))
         return trace_function(fun, structure, leaf_types(f"jit of {self._name}", leaves, structure))
 
     def leaves(self, *args: Any, **kwargs: Any) -> list[Any]:
         """What the program takes for these arguments: the leaves of those that are not static."""
-        _, args, kwargs, _ = self._without_statics(args, kwargs)
+        _, args, kwargs, _ = self._statics.without(self._fun, args, kwargs)
         return tree.leaves((args, kwargs))
 
     @boundary
@@ -424,11 +244,11 @@ class JitFunction(Generic[P, R]):
           in (b,) }
         """
         given = args
-        fun, args, kwargs, _ = self._without_statics(args, kwargs)
+        fun, args, kwargs, _ = self._statics.without(self._fun, args, kwargs)
         leaves, structure = tree.flatten((args, kwargs))
         with Locals() as seen:
             traced = trace_function(fun, structure, leaf_types(f"jit of {self._name}", leaves, structure))
-        static = {number % len(given) for number in self._static_numbers if -len(given) <= number < len(given)}
+        static = self._statics.among(len(given))
         names = [name for k, name in enumerate(positional_names(self._fun)) if k not in static]
         program = with_names(traced.program, self._fun, structure.paths(), static, seen.names)
         return lower_program(program, structure, traced.out_structure, names)
@@ -440,65 +260,6 @@ class JitFunction(Generic[P, R]):
             self._ready.clear()
             self._traced.clear()
             self._compilations.clear()
-
-
-Watch = Callable[..., Any]  # watch(call, jitted, args, kwargs): a call of a jitted function, looked at
-
-_compiled_call = JitFunction.__call__
-_watches: dict[config.Switch, Watch | None] = {config.disable_jit: None}
-_switched_on, _switch = [0], forks.held(threading.Lock())
-
-
-@boundary
-def _watched_call(self: JitFunction[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """What calls of jitted functions are while a switch is on in some thread."""
-    if config.disable_jit.value:
-        return self._fun(*args, **kwargs)
-    call: Callable[..., Any] = _compiled_call
-    for switch, watch in _watches.items():
-        if watch is not None and switch.value:
-            call = functools.partial(watch, call)
-    return call(self, *args, **kwargs)
-
-
-def _any_switch(active: bool) -> None:
-    """Have calls looked at, or no longer; so a call costs nothing while all switches are off."""
-    with _switch:
-        _switched_on[0] += 1 if active else -1
-        JitFunction.__call__ = _watched_call if _switched_on[0] else _compiled_call  # type: ignore[method-assign]
-
-
-def watch_calls(switch: config.Switch, watch: Watch | None) -> Callable[[bool], None]:
-    """Have ``watch(call, jitted, *args, **kwargs)`` in the place of calls while a switch is on; what to tell of it."""
-    _watches[switch] = watch
-    return _any_switch
-
-
-config.disable_jit.changed = watch_calls(config.disable_jit, None)
-
-
-@contextlib.contextmanager
-def disable_jit(disable: bool = True) -> Iterator[None]:
-    """Within this context, and this thread, jitted functions are the Python functions that they were made of.
-
-    For debuggers, ``print`` and profilers. ``lax.scan``, ``while_loop``, ``cond`` and their like are Python's loops and
-    branches then, whose functions see values.
-
-    Returns
-    -------
-    context manager
-        For a ``with`` block.
-
-    Examples
-    --------
-    >>> import funcgrad as fg
-    >>> f = fg.jit(lambda x: x * 2 if x > 0 else x)
-    >>> with fg.disable_jit():
-    ...     f(3.0)
-    6.0
-    """
-    with config.disable_jit(bool(disable)):
-        yield
 
 
 def _forget_oldest(remembered: dict[Hashable, Any]) -> None:
@@ -515,33 +276,6 @@ def _finisher(structure: tree.TreeDef) -> Callable[[list[Any]], Any]:
     return operator.itemgetter(0) if structure.is_leaf() else structure.unflatten
 
 
-def _both_ways(fun: Any, numbers: tuple[int, ...], names: frozenset[str]) -> tuple[tuple[int, ...], frozenset[str]]:
-    """Static arguments by number and by name, however they are passed; the signature tells, where there is one."""
-    if not (numbers or names):
-        return numbers, names
-    try:
-        parameters = list(inspect.signature(fun).parameters.values())
-    except (TypeError, ValueError):
-        return numbers, names
-    positional = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    variadic = any(p.kind == p.VAR_POSITIONAL for p in parameters)
-    if numbers and not variadic and not all(-len(positional) <= k < len(positional) for k in numbers):
-        raise ValueError(
-            f"jit: static_argnums={numbers} does not fit a function of {len(positional)} positional "
-            f"arguments{at_line()}"
-        )
-    keywords = any(p.kind == p.VAR_KEYWORD for p in parameters)
-    unknown = sorted(names - {p.name for p in parameters})
-    if unknown and not keywords:
-        raise ValueError(
-            f"jit: static_argnames has {unknown[0]!r}, but the function's arguments are "
-            f"{[p.name for p in parameters]}{at_line()}"
-        )
-    named = {positional[k] for k in numbers if -len(positional) <= k < len(positional)}
-    numbered = {positional.index(name) for name in names if name in positional}
-    return tuple(sorted({*numbers, *numbered})), names | named
-
-
 def _check_integers(name: str, leaves: Sequence[Any], types: Sequence[ArrayType], structure: tree.TreeDef) -> None:
     """An `OverflowError` that names the Python integer that its dtype does not hold."""
     for leaf, t, path in zip(leaves, types, structure.paths(), strict=True):
@@ -553,16 +287,6 @@ def _check_integers(name: str, leaves: Sequence[Any], types: Sequence[ArrayType]
                     f"jit of {name}: {where} is {leaf}, which {t.dtype.name} does not hold: pass a float, or make it "
                     f"static{at_line()}"
                 ) from None
-
-
-def _check_hashable(which: object, value: Any) -> None:
-    try:
-        hash(value)
-    except TypeError:
-        raise ValueError(
-            f"jit: static argument {which!r} is not hashable: {value!r} of type {type(value).__name__}. "
-            f"Pass a tuple instead of a list (or make it a traced argument).{at_line()}"
-        ) from None
 
 
 def _sequence(value: Any, kind: type, name: str) -> tuple[Any, ...]:

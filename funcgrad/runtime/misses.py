@@ -18,7 +18,8 @@ from funcgrad.ir.types import ArrayType
 from funcgrad.runtime.executable import Executable, executable_for, executables
 
 if TYPE_CHECKING:
-    from funcgrad.runtime.dispatch import JitFunction, Traced
+    from funcgrad.runtime.dispatch import JitFunction
+    from funcgrad.trace.function import Traced
 
 Key = Any  # (the structure, perhaps with static values; the types)
 MOST = 5  # differences in a line

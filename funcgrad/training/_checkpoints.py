@@ -22,7 +22,7 @@ from funcgrad import tree
 from funcgrad.array import Array
 from funcgrad.errors import CheckpointError, at_line
 from funcgrad.ir.types import ArrayType, type_of_value
-from funcgrad.runtime.dispatch import ShapeDtypeStruct
+from funcgrad.trace.function import ShapeDtypeStruct
 from funcgrad.training._optional import needed
 
 HEADER = "funcgrad"  # our entry of the file's metadata

@@ -13,10 +13,12 @@ from funcgrad.errors import at_line
 from funcgrad.ir.program import Literal, Program, Var
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.arithmetic import add
-from funcgrad.runtime.dispatch import disable_jit, jit, trace_function
+from funcgrad.runtime.dispatch import jit
+from funcgrad.runtime.switches import disable_jit
 from funcgrad.simplify.inline import inline
 from funcgrad.simplify.rewrite import live
 from funcgrad.trace.frame import bind, running
+from funcgrad.trace.function import trace_function
 from funcgrad.training._activations import Activation, activations
 from funcgrad.training._origins import Origin, origins
 

@@ -10,7 +10,7 @@ import numpy as np
 from funcgrad import tree
 from funcgrad.arguments import check_callable, check_inputs, function_name
 from funcgrad.errors import at_line
-from funcgrad.runtime.dispatch import leaf_types
+from funcgrad.trace.function import leaf_types
 from funcgrad.trace.tracer import Tracer
 from funcgrad.training import _plots, _tables
 from funcgrad.training._measures import LayerReport, ParameterReport, layer, parameter

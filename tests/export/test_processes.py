@@ -16,7 +16,7 @@ import funcgrad as fg
 from funcgrad.array import Array
 from funcgrad.export import exported as exported_module
 from funcgrad.export.watch import Watched
-from funcgrad.runtime import dispatch
+from funcgrad.runtime import switches
 from funcgrad.trace.tracer import Tracer
 from tests.export import files
 from tests.runtime.test_processes import forking, in_child
@@ -84,7 +84,7 @@ def test_a_fork_in_the_middle_of_ones_own_export() -> None:
 
 
 @forking
-@pytest.mark.parametrize("lock", [exported_module._lock, dispatch._switch], ids=["programs", "switches"])
+@pytest.mark.parametrize("lock", [exported_module._lock, switches._switch], ids=["programs", "switches"])
 def test_locks_are_free_in_children(lock: Any) -> None:
     def hold(begun: threading.Event, go_on: threading.Event) -> None:
         with lock:

@@ -145,7 +145,7 @@ def test_an_interrupt_leaves_garbage_collection_on(monkeypatch: pytest.MonkeyPat
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("funcgrad.runtime.dispatch.gc.get_freeze_count", interrupted)
+        patch.setattr("funcgrad.trace.function.gc.get_freeze_count", interrupted)
         with pytest.raises(KeyboardInterrupt):
             fg.jit(lambda x: x + 2)(1.0)
     assert gc.isenabled()

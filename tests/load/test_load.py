@@ -11,6 +11,7 @@ import pytest
 import funcgrad as fg
 from funcgrad.compile import compiler
 from funcgrad.runtime import dispatch
+from funcgrad.trace import function as tracing
 from funcgrad.tracebacks import DEEP
 from tests.faults.programs import check_nothing_is_held, elementwise
 from tests.load import arrays, calls, nests
@@ -50,12 +51,12 @@ def test_garbage_is_collected_while_programs_are_made(monkeypatch: pytest.Monkey
     collections = []
     gc.callbacks.append(lambda phase, info: collections.append(info["generation"]) if phase == "start" else None)
     try:
-        monkeypatch.setattr(dispatch, "_enough", [sys.getallocatedblocks()])
+        monkeypatch.setattr(tracing, "_enough", [sys.getallocatedblocks()])
         fg.jit(lambda x: x + 0.125)(1.0)
     finally:
         gc.callbacks.pop()
     assert 2 in collections
-    assert dispatch._enough[0] > sys.getallocatedblocks()
+    assert tracing._enough[0] > sys.getallocatedblocks()
 
 
 def test_threads_at_once() -> None:

@@ -23,10 +23,10 @@ from tests.ops.rows import SHAPE, Draw, Row, special_operands
 F4, F8 = np.dtype("f4"), np.dtype("f8")
 
 
-def over(rows: list[Row], dtypes: str | None = None) -> Any:
-    """Parametrize a test over rows and dtypes."""
+def over(rows: list[Row], dtypes: str | None = None, *, slow: str = "") -> Any:
+    """Parametrize a test over rows and dtypes, some of which only a slow run takes."""
     pairs = [
-        pytest.param(row, np.dtype(code), id=f"{row}-{code}")
+        pytest.param(row, np.dtype(code), marks=pytest.mark.slow if code in slow.split() else (), id=f"{row}-{code}")
         for row in rows
         for code in row.dtypes.split()
         if dtypes is None or code in dtypes.split()
@@ -296,7 +296,7 @@ def batch_of(row: Row, dtype: np.dtype, size: int) -> list[tuple[Any, ...]]:
     return [row.operands(Draw(f"{row} example {k}", dtype)) for k in range(size)]
 
 
-@over(BATCHED, "b1 i4 i8 f4 f8")
+@over(BATCHED, "b1 i4 i8 f4 f8", slow="f4 i4")
 def test_vmap(row: Row, dtype: np.dtype) -> None:
     examples = batch_of(row, dtype, 3)
     first = examples[0]
@@ -318,7 +318,7 @@ def _stacked_scale(row: Row, each: list[tuple[Any, ...]]) -> Any:
     return None if scales[0] is None else np.stack(scales)
 
 
-@over(SMOOTH, "f4 f8")
+@over(SMOOTH, "f4 f8", slow="f4")
 def test_jit_of_vmap_of_grad(row: Row, dtype: np.dtype) -> None:
     examples = batch_of(row, dtype, 3)
     smooth = smooth_operands(examples[0])

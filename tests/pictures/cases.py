@@ -9,7 +9,7 @@ import numpy as np
 import funcgrad as fg
 from funcgrad.pictures import Picture
 from funcgrad.pictures.graph import Graph, Node
-from funcgrad.runtime.dispatch import ShapeDtypeStruct
+from funcgrad.trace.function import ShapeDtypeStruct
 
 
 def loss(params: Any, x: Any, y: Any) -> Any:

@@ -246,7 +246,7 @@ def test_options_travel() -> None:
     power = copied(fg.jit(lambda x, n: x**n, static_argnums=1, donate_argnums=0, compile="background"))
     assert power(2.0, 3) == 8
     assert power(2.0, n=3) == 8  # both ways, as it was
-    assert (power._static_numbers, power._donated, power._background) == ((1,), (0,), True)
+    assert (power._statics.numbers, power._donated, power._background) == ((1,), (0,), True)
 
 
 def test_a_function_is_read_once_in_each_process() -> None:

@@ -28,7 +28,7 @@ from funcgrad.nn.layers._core import (
     wrong_shape,
 )
 from funcgrad.nn.layers._dense import LECUN_NORMAL, Initializer, biases, split
-from funcgrad.runtime.dispatch import ShapeDtypeStruct
+from funcgrad.trace.function import ShapeDtypeStruct
 
 Extents = int | Sequence[int]
 Padding = str | int | Sequence[tuple[int, int]]

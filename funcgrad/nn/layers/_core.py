@@ -20,9 +20,9 @@ from funcgrad.dtypes import BFLOAT16, promote
 from funcgrad.errors import at_line, scopes
 from funcgrad.numpy._common import broadcast_to, dtype_of, wrap
 from funcgrad.ops.comparison import convert
-from funcgrad.runtime.dispatch import ShapeDtypeStruct
 from funcgrad.scopes import named_scope
 from funcgrad.trace.frame import type_of
+from funcgrad.trace.function import ShapeDtypeStruct
 from funcgrad.trace.tracer import Tracer
 from funcgrad.tracebacks import boundary
 

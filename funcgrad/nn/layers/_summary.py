@@ -10,8 +10,8 @@ from funcgrad import random, tree
 from funcgrad.api import eval_shape
 from funcgrad.errors import at_line
 from funcgrad.nn.layers._core import FLOAT, Layer, checked_shape, listening
-from funcgrad.runtime.dispatch import ShapeDtypeStruct
 from funcgrad.trace.frame import type_of
+from funcgrad.trace.function import ShapeDtypeStruct
 
 HEADERS = ("layer", "output", "parameters")
 UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")

@@ -12,13 +12,14 @@ import numpy as np
 
 from funcgrad import tree
 from funcgrad.errors import TracerError, at_line
-from funcgrad.runtime.dispatch import JitFunction, ShapeDtypeStruct, jit
+from funcgrad.runtime.dispatch import JitFunction, jit
 from funcgrad.runtime.executable import Executable, executable_for
 from funcgrad.runtime.profiling import page, picture, text
 from funcgrad.runtime.profiling.explain import Line
 from funcgrad.runtime.profiling.measure import TimedExecutable, repeated
 from funcgrad.runtime.profiling.roofline import Machine, machine
 from funcgrad.runtime.profiling.rows import Row, rows
+from funcgrad.trace.function import ShapeDtypeStruct
 from funcgrad.trace.tracer import Tracer
 
 __all__ = ["Line", "Machine", "Profile", "Row", "profile"]
