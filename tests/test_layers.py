@@ -8,6 +8,7 @@ a function.
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import sys
 from collections.abc import Iterator
@@ -108,6 +109,9 @@ class Import(NamedTuple):
     late: bool
 
 
+IMPORTERS = ("__import__", "import_module", "importlib", "_importlib")
+
+
 class Importer(ast.NodeVisitor):
     """Collects the imports of one file, those written as calls included."""
 
@@ -132,8 +136,8 @@ class Importer(ast.NodeVisitor):
             self.add(node, f"{base}.{alias.name}")
 
     def visit_Call(self, node: ast.Call) -> None:
-        name = ast.unparse(node.func)
-        if name in ("__import__", "import_module", "importlib.import_module", "_importlib.import_module"):
+        last = getattr(node.func, "id", None) or getattr(node.func, "attr", None)
+        if last in ("__import__", "import_module") and ast.unparse(node.func).split(".")[0] in IMPORTERS:
             known = node.args and isinstance(node.args[0], ast.Constant)
             self.add(node, str(node.args[0].value) if known else "<computed>")
         self.generic_visit(node)
@@ -146,6 +150,7 @@ class Importer(ast.NodeVisitor):
     visit_FunctionDef = visit_AsyncFunctionDef = visit_Lambda = inside
 
 
+@functools.cache
 def imports(path: str, source: str) -> list[Import]:
     importer = Importer(path)
     importer.visit(ast.parse(source))
