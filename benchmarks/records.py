@@ -62,16 +62,26 @@ def figures(row: Mapping[str, Any]) -> dict[str, Figure]:
 
 
 def record(results: Mapping[str, Any]) -> Record:
-    """What is kept of a run's results: machine, limits, options, and for each workload and peer its figures."""
+    """What is kept of a run's results: machine, limits, options, and of each workload when it ran, its goals, and the
+    figures of each peer, with funcgrad's ratios to it.
+    """
     rows = {
         each["workload"]: {
-            row["peer"]: found | ({"error": row["error"]} if row["error"] is not None else {})
-            for row in each["rows"]
-            if (found := figures(row))
+            "date": results["machine"]["date"],
+            "summary": each["summary"],
+            "goals": each["goals"],
+            "peers": {row["peer"]: _kept(row, found) for row in each["rows"] if (found := figures(row))},
         }
         for each in results["workloads"]
     }
     return {name: results[name] for name in ("machine", "limits", "options")} | {"workloads": rows}
+
+
+def _kept(row: Mapping[str, Any], found: dict[str, Figure]) -> dict[str, Any]:
+    """The figures of a peer, the ratios of the rounds that ran side by side, and what else was found."""
+    ratios = {metric: ratio for metric, ratio in row["funcgrad_over_peer"].items() if ratio is not None}
+    others = {name: row[name] for name in ("error", "share_of_limit") if row[name] is not None}
+    return found | {"ratios": ratios} | others
 
 
 def save(results: Mapping[str, Any], folder: Path = FOLDER) -> Path:
@@ -95,7 +105,7 @@ def load(file: Path) -> Record:
     """
     try:
         found: Record = json.loads(file.read_text(encoding="utf-8"))
-        found["workloads"].items()
+        [each["peers"] for each in found["workloads"].values()]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{file} is no record of benchmarks: {error}") from None
     return found
@@ -117,8 +127,8 @@ def latest(threads: int, folder: Path = FOLDER) -> Path:
 
 def moves(old: Record, new: Record) -> Iterator[Move]:
     """The figures that both have, funcgrad's first in each workload."""
-    for workload, rows in new["workloads"].items():
-        before = old["workloads"].get(workload, {})
+    for workload, each in new["workloads"].items():
+        rows, before = each["peers"], old["workloads"].get(workload, {"peers": {}})["peers"]
         for peer in sorted(rows, key=lambda name: name != BASELINE):
             for metric in METRICS:
                 a, b = before.get(peer, {}).get(metric), rows[peer].get(metric)

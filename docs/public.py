@@ -27,7 +27,7 @@ _STATS = (
 
 PAGES = (
     Page("funcgrad", "funcgrad: transformations and settings", ("funcgrad",)),
-    Page("numpy", "funcgrad.numpy", ("funcgrad.numpy",)),
+    Page("numpy", "funcgrad.numpy", ("funcgrad.numpy", "funcgrad.numpy._at")),
     Page("numpy_linalg", "funcgrad.numpy.linalg", ("funcgrad.numpy.linalg",)),
     Page("numpy_fft", "funcgrad.numpy.fft", ("funcgrad.numpy.fft",)),
     Page("lax", "funcgrad.lax", ("funcgrad.lax",)),
@@ -66,7 +66,13 @@ PAGES = (
     Page(
         "inspect",
         "Programs, and what looks inside",
-        ("funcgrad.runtime.stages", "funcgrad.ir.program", "funcgrad.ir.parser", "funcgrad.ir.printer")
+        (
+            "funcgrad.runtime.dispatch",
+            "funcgrad.runtime.stages",
+            "funcgrad.ir.program",
+            "funcgrad.ir.parser",
+            "funcgrad.ir.printer",
+        )
         + ("funcgrad.ir.interpret", "funcgrad.ir.check", "funcgrad.pictures", "funcgrad.runtime.profiling")
         + ("funcgrad.interop.native_function", "funcgrad.sparse_derivatives"),
     ),
@@ -83,7 +89,9 @@ CHOSEN = {
     "funcgrad.ir.primitive": ("Primitive",),
     "funcgrad.ir.printer": ("print_program", "python_objects"),
     "funcgrad.ir.program": ("Equation", "Literal", "Program", "Var"),
+    "funcgrad.numpy._at": ("AtIndex",),
     "funcgrad.ops.families": ("bilinear", "elementwise", "linear", "nondifferentiable", "Operation"),
+    "funcgrad.runtime.dispatch": ("JitFunction",),
     "funcgrad.sparse_derivatives": ("SparseJacobian",),
 }
 

@@ -10,9 +10,9 @@ Poisson regression becomes an estimator of scikit-learn's, which copies it, send
 cross-validates it.
 
 Expected, within half a minute on two cores: both ways end at the same point, but that L-BFGS with finite differences
-stops 1e-4 short of the minimum. Those take 60 times as long there (380 times as many evaluations), 90 times for
-Newton's method, 2 to 4 times for `least_squares`, `solve_ivp` and `quad`; for `root`, whose function costs nothing, as
-long (8 times as many evaluations).
+stops 1e-4 short of the minimum. Those take 60 to 85 times as long there (380 times as many evaluations), some 100
+times for Newton's method, 2 to 3 times for `least_squares`, `solve_ivp` and `quad`; for `root`, whose function costs
+nothing, as long (8 times as many evaluations).
 """
 
 from __future__ import annotations

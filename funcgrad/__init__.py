@@ -56,7 +56,8 @@ from funcgrad.tracebacks import boundary as _boundary
 if _TYPE_CHECKING:
     from funcgrad import experimental, export, losses, nn, optim, random, scipy, testing, training
     from funcgrad.interop.native_function import cfunc, logp_and_grad_cfunc
-    from funcgrad.interop.numba_call import numba_call, numba_primitive
+    from funcgrad.interop.numba_call import numba_call
+    from funcgrad.interop.numba_primitive import numba_primitive
     from funcgrad.interop.torch_function import to_torch_function
     from funcgrad.pictures import visualize
     from funcgrad.runtime.profiling import profile
@@ -68,7 +69,7 @@ _late = {  # names of what is imported when asked for, and where it is
     "cfunc": "interop.native_function",
     "logp_and_grad_cfunc": "interop.native_function",
     "numba_call": "interop.numba_call",
-    "numba_primitive": "interop.numba_call",
+    "numba_primitive": "interop.numba_primitive",
     "profile": "runtime.profiling",
     "to_torch_function": "interop.torch_function",
     "visualize": "pictures",

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
+from funcgrad import config
 from funcgrad.cli import bench, explain
 from funcgrad.cli.info import cache_line, cleared, information, print_rows
 
 EXAMPLE = """\
 arguments are written as types, numbers, and tuples, lists and dictionaries of them:
-  python -m funcgrad explain model.py:loss --args "{'w': f32[784,10], 'b': f32[10]}" "f32[100,784]" "i64[100]"
-without --args, the name example_args in the file tells them: a tuple, a function that returns one, or a dictionary
-from functions' names to these
+  python -m funcgrad explain model.py:loss "{'w': f32[784,10], 'b': f32[10]}" "f32[100,784]" "i64[100]"
+where none are given, the name example_args in the file tells them: a tuple, a function that returns one, or a
+dictionary from functions' names to these
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the arguments say; the status of the process: 1 if something is wrong, 2 for a request that is."""
     given = _parser().parse_args(arguments)
+    try:
+        config.num_threads()
+    except ValueError as error:  # a variable of the environment
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     if given.command == "info":
         print_rows(information())
     elif given.command == "bench":
@@ -31,6 +38,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         print_rows({"cache": cache_line()})
     return 0
+
+
+def shell() -> int:
+    """`main` for a shell, in which a disk is full, a reader goes away (``| head``) and Ctrl-C ends things."""
+    try:
+        status = main()
+        if sys.stdout is not None:  # None where it is closed
+            sys.stdout.flush()
+        return status
+    except KeyboardInterrupt:
+        return 130
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):
+            print(f"error: {error}", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python still has to write
+        return 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -52,8 +75,11 @@ def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument("function", metavar="FILE.py:function", help="where the function is; a.b for an attribute")
-    command.add_argument("--args", nargs="*", metavar="TYPE", help="the types of its arguments, like f32[100,3]")
+    command.add_argument(
+        "function", metavar="FILE.py:function", help="where the function is, or package.module:function"
+    )
+    command.add_argument("types", nargs="*", metavar="TYPE", help="the types of its arguments, like f32[100,3]")
+    command.add_argument("--args", nargs="*", metavar="TYPE", help="likewise, also that there are none")
     command.add_argument("--grad", action="store_true", help="of its value and gradient (by the first argument)")
     command.add_argument("--source", action="store_true", help="with the line behind each equation")
     for flag, says in explain.EXTRAS.items():
@@ -61,4 +87,4 @@ def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(shell())

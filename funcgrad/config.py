@@ -128,6 +128,18 @@ class Switch:
     changed
         Called with True when something makes the switch differ from its default anywhere, and with False when the last
         such thing is over.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> fg.debug_nans
+    <switch debug_nans: False>
+    >>> fg.debug_nans.update(True)
+    >>> with fg.debug_nans(False):
+    ...     fg.debug_nans.value
+    False
+    >>> fg.debug_nans.value, fg.debug_nans.update(False)
+    (True, None)
     """
 
     def __init__(self, name: str, values: tuple[Any, ...] = (False, True)) -> None:
@@ -166,12 +178,29 @@ class Switch:
         return table[text]
 
     def start(self) -> None:
-        """Take the environment's word, at the beginning."""
+        """Take the environment's word, when funcgrad is imported; nobody else needs to call it.
+
+        Raises
+        ------
+        ValueError
+            The environment variable has none of the values.
+        """
         if self._general() != self.values[0]:
             self._count(1)
 
     def update(self, value: Any) -> None:
-        """Change it for good, in all threads."""
+        """Change it for good, in all threads; ``with`` blocks that are open keep their values.
+
+        Parameters
+        ----------
+        value
+            One of `values`.
+
+        Raises
+        ------
+        ValueError
+            It is none of them.
+        """
         value = self._checked(value)
         before, self._everywhere = self._general(), value
         self._count((value != self.values[0]) - (before != self.values[0]))

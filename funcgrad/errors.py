@@ -105,9 +105,9 @@ class Documented:
 
     section: ClassVar[str] = ""
 
-    def __init_subclass__(cls, **options: Any) -> None:
+    def __init_subclass__(cls, section: str = "", **options: Any) -> None:
         super().__init_subclass__(**options)
-        cls.section = cls.__name__.lower()
+        cls.section = section or cls.__name__.lower()
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)

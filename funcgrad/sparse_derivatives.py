@@ -75,7 +75,20 @@ def coloured(pattern: Any, symmetric: bool) -> Colours:
 
 
 class SparseJacobian:
-    """A function that computes a sparse Jacobian; made by `sparse_jacobian`."""
+    """A function that computes a sparse Jacobian; made by `sparse_jacobian`.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> jacobian = fg.sparse_jacobian(lambda x: x[1:] * x[:-1])
+    >>> jacobian(np.array([1.0, 2.0, 3.0])).toarray()
+    array([[2., 1., 0.],
+           [0., 3., 2.]])
+    >>> jacobian.pattern(np.zeros(3)).toarray().astype(int)
+    array([[1, 1, 0],
+           [0, 1, 1]])
+    """
 
     def __init__(self, fun: Callable[..., Any], argnums: int, name: str, symmetric: bool) -> None:
         functools.update_wrapper(self, fun)
@@ -111,7 +124,18 @@ class SparseJacobian:
 
     @boundary
     def pattern(self, *args: Any) -> Any:
-        """Where the Jacobian may be other than zero: ones in a `scipy.sparse.csr_array`."""
+        """Where the Jacobian may be other than zero.
+
+        Parameters
+        ----------
+        *args
+            The function's arguments; only their structure, shapes and dtypes matter.
+
+        Returns
+        -------
+        scipy.sparse.csr_array
+            Ones at these places.
+        """
         (which,) = argument_numbers((self.argnums,), len(args))
         leaves, structure = tree.flatten((args, {}))
         return self._colours(args, which, leaves, structure).pattern.copy()

@@ -1,5 +1,5 @@
 """Does every public function say what it is?  A summary, parameters or where they are described, results, exceptions,
-an example.
+an example. So does every method of a public class that is the class's own; the class's example may show it.
 
 Examples of functions that stand in files run with the other doctests; those that are put together at run time (most of
 `funcgrad.numpy`) run here.
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import doctest
+import functools
 import importlib
 import inspect
 import re
@@ -35,6 +36,7 @@ RENAMED = {"funcgrad.tree_util": "funcgrad.tree", "funcgrad.scipy.fft": "funcgra
 
 # (module, name): why there is no example
 WITHOUT: dict[tuple[str, str], str] = {
+    ("funcgrad.config", "Switch.start"): "for the library itself",
     ("funcgrad.config", "cache_directory"): "what an environment variable says, for the library itself",
     ("funcgrad.config", "cpu"): "likewise",
     ("funcgrad.config", "debug"): "likewise",
@@ -47,19 +49,49 @@ WITHOUT: dict[tuple[str, str], str] = {
     ("funcgrad.ops.families", "elementwise"): "likewise",
     ("funcgrad.ops.families", "linear"): "likewise",
     ("funcgrad.ops.families", "nondifferentiable"): "likewise",
+    ("funcgrad.pictures", "Picture.png"): "draws with matplotlib, which need not be there",
+    ("funcgrad.runtime.profiling", "Profile.to_png"): "likewise",
+    ("funcgrad.training", "GradientReport.plot"): "likewise",
 }
 
 
+# methods that others call: those of pytrees, of the library itself
+CALLED_FOR_YOU = {"tree_flatten", "tree_unflatten", "call_slowly"}
+
+
+@functools.cache
 def functions(module: str) -> dict[str, Any]:
-    """The public functions of a module that are not NumPy's own."""
+    """The public functions of a module that are not NumPy's own, and the methods of its classes."""
     namespace = importlib.import_module(module)
     found = {name: getattr(namespace, name) for name in public.names(module)}
-    return {
+    found = {name: f for name, f in found.items() if not public.borrowed(module, f)}
+    plain = {
         name: f
         for name, f in found.items()
-        if (inspect.isroutine(f) or type(f).__name__ in ("UFunc", "SpecialFunction", "JitFunction"))
-        and not public.borrowed(module, f)
+        if inspect.isroutine(f) or type(f).__name__ in ("UFunc", "SpecialFunction", "JitFunction")
     }
+    classes = [c for c in found.values() if isinstance(c, type)]
+    return plain | {f"{c.__name__}.{name}": f for c in classes for name, f in methods(c).items()}
+
+
+def methods(cls: type) -> dict[str, Any]:
+    """The public methods that a class has of its own, under their first names."""
+    found: dict[str, Any] = {}
+    for name, member in vars(cls).items():
+        f = getattr(member, "__func__", member)
+        own = inspect.isfunction(f) and f.__module__.startswith("funcgrad") and f not in found.values()
+        if own and not name.startswith("_") and name not in CALLED_FOR_YOU:
+            found[name] = f
+    return found
+
+
+def shown(module: str, name: str, f: Any) -> bool:
+    """Whether there is an example of a function; a method's may be its class's."""
+    if ">>>" in f.__doc__ or ELSEWHERE.search(" ".join(f.__doc__.split())) or (module, name) in WITHOUT:
+        return True
+    owner, _, method = name.rpartition(".")
+    cls = getattr(importlib.import_module(module), owner, None)
+    return bool(re.search(rf"^ *(?:>>>|\.\.\.) .*\.{method}\b", getattr(cls, "__doc__", None) or "", re.MULTILINE))
 
 
 def made(f: Any) -> bool:
@@ -78,26 +110,24 @@ def parents(module: str) -> list[str]:
 def test_every_public_thing_has_a_docstring(module: str) -> None:
     namespace = importlib.import_module(module)
     assert (namespace.__doc__ or "").strip()
-    silent = [
-        name
-        for name in public.names(module)
-        if (inspect.isroutine(getattr(namespace, name)) or isinstance(getattr(namespace, name), type))
-        and not (getattr(namespace, name).__doc__ or "").strip()
-    ]
-    assert not silent
+    things = {name: getattr(namespace, name) for name in public.names(module)}
+    things = {name: x for name, x in things.items() if inspect.isroutine(x) or isinstance(x, type)}
+    things |= functions(module)
+    things |= {
+        f"{cls.__name__}.{name}": member
+        for cls in [*things.values()]
+        if isinstance(cls, type)
+        for name, member in vars(cls).items()
+        if isinstance(member, property) and not name.startswith("_")
+    }
+    assert not [name for name, x in things.items() if not (x.__doc__ or "").strip()]
 
 
 @pytest.mark.parametrize("module", public.MODULES)
 def test_every_public_function_has_an_example(module: str) -> None:
     if module in RENAMED:
         pytest.skip(f"the examples stand in {RENAMED[module]}")
-    lacking = [
-        name
-        for name, f in functions(module).items()
-        if ">>>" not in f.__doc__
-        and not ELSEWHERE.search(" ".join(f.__doc__.split()))
-        and (module, name) not in WITHOUT
-    ]
+    lacking = [name for name, f in functions(module).items() if not shown(module, name, f)]
     assert not lacking
 
 
@@ -130,6 +160,36 @@ def test_parameters_are_described(module: str) -> None:
             if unnamed:
                 lacking.append((name, unnamed))
     assert not lacking
+
+
+@pytest.mark.parametrize("module", public.MODULES)
+def test_described_parameters_are_the_parameters(module: str) -> None:
+    """Where a docstring describes parameters, it describes all of them."""
+    wrong = []
+    for name, f in functions(module).items():
+        described = described_parameters(f)
+        try:
+            parameters = inspect.signature(f).parameters
+        except (TypeError, ValueError):
+            continue
+        if described:
+            open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+            extra = set() if open_ended else described - set(parameters) - UNSEEN
+            missing = set(parameters) - described - {"self", "cls", "args", "kwargs"} - IN_THE_MODULE.get(module, set())
+            if extra or (missing and not ELSEWHERE.search(f.__doc__)):
+                wrong.append((name, extra, missing))
+    assert not wrong
+
+
+UNSEEN = {"inplace"}  # a decorator takes it
+IN_THE_MODULE = {"funcgrad.nn.layers": {"name"}}  # its docstring describes them
+
+
+def described_parameters(f: Any) -> set[str]:
+    """The names before the descriptions."""
+    text = section(inspect.cleandoc(f.__doc__), "Parameters", "Other Parameters")
+    heads = [line for line in text.splitlines() if line[:1].strip()]
+    return {name.strip().lstrip("*") for line in heads for name in line.split(",") if name.strip()}
 
 
 def section(text: str, *titles: str) -> str:

@@ -52,7 +52,7 @@ LAYERS = (
 # package: where it may be imported (paths, or folders with everything in them); any other package needs a row
 EXTERNAL = {
     "numpy": ("",),
-    "optree": ("tree.py", "tree_util.py", "export/trees.py", "export/watch.py"),
+    "optree": ("tree.py", "tree_util.py", "export/trees.py", "export/watched.py"),
     "ml_dtypes": ("dtypes.py", "numpy/_limits.py"),
     "llvmlite": ("compile/", "interop/"),
     "numba": ("compile/", "interop/", "runtime/pickling.py"),
@@ -96,6 +96,8 @@ LATE: dict[tuple[str, str], str] = {
     ("runtime/pickling.py", "numba.cloudpickle"): "where that is not installed",
     ("interop/torch_function.py", "torch"): "an optional package, for functions of its tensors only",
     ("interop/numba_hook.py", "funcgrad.interop.numba_functions"): "needs all of Numba, at the first function in @njit",
+    ("interop/numba_hook.py", "funcgrad.interop.numba_regions"): "likewise, at the first prange around one",
+    ("cli/explain.py", "<computed>"): "the user's module",
     ("compile/native/blas.py", "scipy.linalg.cython_blas"): "0.2 s, and only where no OpenBLAS bears its wheel's name",
 }
 

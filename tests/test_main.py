@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import io
 import os
 import re
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 
 import funcgrad as fg
 from funcgrad import config
-from funcgrad.__main__ import main
+from funcgrad.__main__ import main, shell
 from funcgrad.cli import bench
 from funcgrad.cli.info import PACKAGES, SETTINGS
 from funcgrad.cli.notation import read_argument
@@ -97,6 +98,44 @@ def test_mistakes(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> N
     assert "usage: python -m funcgrad" in capsys.readouterr().err
 
 
+def test_a_wrong_setting(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(config.NUM_THREADS, "zero")
+    assert main(["info"]) == 2
+    assert capsys.readouterr().err == "error: FUNCGRAD_NUM_THREADS must be a positive integer, not 'zero'\n"
+
+
+class Output(io.StringIO):
+    """A standard output that fails when it is written to."""
+
+    def __init__(self, error: BaseException, descriptor: int) -> None:
+        super().__init__()
+        self.error, self.descriptor = error, descriptor
+
+    def write(self, text: str) -> int:
+        raise self.error
+
+    def fileno(self) -> int:
+        return self.descriptor
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "says"),
+    [
+        (BrokenPipeError(), 1, ""),
+        (OSError(28, "No space left on device"), 1, "error: [Errno 28] No space left on device\n"),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+)
+def test_an_output_that_fails(
+    error: BaseException, status: int, says: str, directory: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with open(tmp_path / "out", "w") as file, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["funcgrad", "cache"])
+        patch.setattr(sys, "stdout", Output(error, file.fileno()))
+        assert shell() == status
+    assert capsys.readouterr().err == says
+
+
 def test_from_a_shell(directory: Path) -> None:
     command = [sys.executable, "-W", "error", "-m", "funcgrad", "cache"]
     done = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ), check=True)
@@ -168,6 +207,15 @@ class Model:
     def twice(x):
         return x * 2
 
+    def once(self, x):
+        return x
+
+    @fg.jit
+    def compiled(self, x):
+        return x
+
+model = Model()
+
 def worse(x):
     raise ValueError("not today\\nnor tomorrow")
 
@@ -217,6 +265,21 @@ def test_explain(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "beside" not in sys.path[0]
 
 
+def test_a_module_of_a_package(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "package_to_explain"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "scale.py").write_text("scale = 0.5\n")
+    (package / "model.py").write_text("from .scale import scale\n\ndef loss(x):\n    return scale * x\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert main(["explain", "package_to_explain.model:loss", "f64[3]"]) == 0
+    assert "mul 0.5:f64[] x" in capsys.readouterr().out
+    assert main(["explain", "package_to_explain.lost:loss", "f64[3]"]) == 2
+    assert "package_to_explain.lost cannot be imported: ModuleNotFoundError" in capsys.readouterr().err
+
+
 def test_explain_more(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = ["--grad", "--source", "--llvm", "--optimized", "--assembly"]
     assert main(["explain", f"{model}:compiled", *flags, "--args", *WEIGHTS]) == 0
@@ -232,6 +295,7 @@ def test_explain_more(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     [
         ("model_to_explain.py:sized", [], "x:f32[4] -> f32[4]"),
         ("model_to_explain.py:Model.twice", ["--args", "f64[2]"], "x:f64[2] -> f64[2]"),
+        ("model_to_explain.py:model.once", ["f32"], "x:f32[] -> f32[]"),
         ("hook.py:f", [], "x:f64[]* -> f64[]*"),
         ("hook.py:f", ["--args", "3"], "x:i64[]* -> i64[]*"),
     ],
@@ -246,7 +310,12 @@ def test_arguments_from_the_file(
 @pytest.mark.parametrize(
     ("name", "arguments", "says"),
     [
-        ("model_to_explain.py", [], r"is not of the form FILE\.py:function"),
+        ("model_to_explain.py", [], r"is not of the form FILE\.py:function; its functions are: loss, .*Model, worse"),
+        ("model_to_explain.py:", [], r"is not of the form FILE\.py:function; its functions are: loss, .*Model, worse"),
+        ("model_to_explain:loss", [], "there is no file .*; do you mean .*model_to_explain.py?"),
+        ("model_to_explain.py:Model", [], "Model in .* is a class"),
+        ("model_to_explain.py:Model.once", [], r"is a method, which needs an object: .*\(model.once\)"),
+        ("model_to_explain.py:Model.compiled", [], r"is a method, which needs an object: .*\(model.compiled\)"),
         ("nowhere.py:f", [], "there is no file .*nowhere.py"),
         ("notes.txt:f", [], "is no Python file"),
         ("broken.py:f", [], r"cannot be imported: AttributeError: module 'numpy' .* \(.*broken.py:3\)"),
@@ -256,9 +325,9 @@ def test_arguments_from_the_file(
         ("model_to_explain.py:number", [], "number in .* is no function but int"),
         ("model_to_explain.py:loss", [], "example_args in .* has nothing for 'loss'"),
         ("model_to_explain.py:Model.twice", [], "gives no tuple of arguments for 'Model.twice', but float"),
-        ("plain.py:f", [], r"no arguments: give --args \(like 'f32\[10\]'\), or define example_args"),
+        ("plain.py:f", [], r"no arguments: give their types \(like 'f32\[10\]'\), or define example_args"),
         ("bad_hook.py:f", [], r"example_args in .* failed: ZeroDivisionError: .* \(.*bad_hook.py:5\)"),
-        ("model_to_explain.py:worse", [], r"cannot be traced .*: ValueError: not today \(.*model_to_explain.py:17\)"),
+        ("model_to_explain.py:worse", [], r"cannot be traced .*: ValueError: not today \(.*model_to_explain.py:26\)"),
         ("model_to_explain.py:loss", ["--args", *WEIGHTS[::-1]], r"cannot be traced .*model_to_explain.py:7\)"),
         ("model_to_explain.py:loss", ["--args", "f32[3]"], "cannot be traced .*TypeError: .*missing 1 required"),
         (
@@ -266,7 +335,8 @@ def test_arguments_from_the_file(
             ["--args", "f33[3]"],
             "there is no dtype 'f33'.*; there are bf16, bool, c64, c128",
         ),
-        ("model_to_explain.py:loss", ["--args", "f32[n]"], r"the extents in 'f32\[n\]' are no numbers"),
+        ("model_to_explain.py:loss", ["--args", "f32[n]"], r"the extents in 'f32\[n\]' are no integers from 0 on"),
+        ("model_to_explain.py:loss", ["f32[-3]", "f32"], r"the extents in 'f32\[-3\]' are no integers from 0 on"),
         ("model_to_explain.py:loss", ["--args", "f32[3"], r"'f32\[3' is no type like"),
         ("model_to_explain.py:loss", ["--args", "__import__('os')"], "is no type like"),
         ("model_to_explain.py:loss", ["--args", "{f32[3]: 1}"], "is no type like"),

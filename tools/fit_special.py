@@ -58,6 +58,13 @@ def digamma_rest(w: mpf) -> mpf:
         return (mp.log(z) - 1 / (2 * z) - mp.digamma(z)) / w
 
 
+def trigamma_rest(w: mpf) -> mpf:
+    """(ψ'(z) - 1/z - 1/(2z²)) z³ for w = 1/z²."""
+    z = 1 / mp.sqrt(w)
+    with mp.workdps(80):
+        return (mp.psi(1, z) - 1 / z - w / 2) * z / w
+
+
 def cotangent_rest(w: mpf) -> mpf:
     """(π cot(πr) - 1/r - 2r/(r² - 1)) / r for w = r²."""
     r = mp.sqrt(w)
@@ -105,6 +112,7 @@ def fits() -> dict[str, Fit]:
         # ψ(x) / (x - root) for s = x - 3/2
         "digamma": Fit(lambda s: mp.digamma(s + 1.5) / (s + 1.5 - ROOT), -half, half),
         "digamma_rest": Fit(digamma_rest, tiny, mpf(1) / mpf("9.9") ** 2, lambda w: mpf(1) / 100),
+        "trigamma_rest": Fit(trigamma_rest, tiny, mpf(1) / mpf("7.9") ** 2, lambda w: mpf(1) / 62),
         "cotangent": Fit(cotangent_rest, tiny, mpf("0.2501")),
         "sine": Fit(lambda w: mp.sin(mp.pi * mp.sqrt(w)) / mp.sqrt(w) / mp.pi, tiny, mpf("0.2501")),
         # erfinv(x) / x

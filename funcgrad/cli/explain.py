@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import importlib.util
+import inspect
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import funcgrad as fg
@@ -29,7 +31,7 @@ class Mistake(Exception):
 def run(given: argparse.Namespace) -> int:
     """Print everything; 2 if the request is wrong, with one line on standard error."""
     try:
-        lowered = lower(given.function, given.args, given.grad)
+        lowered = lower(given.function, given.types or given.args, given.grad)
     except Mistake as mistake:
         print(f"error: {mistake}", file=sys.stderr)
         return 2
@@ -52,11 +54,15 @@ def run(given: argparse.Namespace) -> int:
 
 
 def lower(place: str, texts: list[str] | None, grad: bool) -> Lowered:
-    """The lowered function at ``FILE.py:function``, for arguments that are written as types, or as the file says."""
+    """The lowered function at ``FILE.py:function`` or ``package.module:function``, for arguments that are written as
+    types, or as the file says.
+    """
     file, _, name = place.rpartition(":")
     if not file or not name:
-        raise Mistake(f"{place!r} is not of the form FILE.py:function")
-    module = load(Path(file))
+        whole = Path(place.removesuffix(":"))
+        which = f"; its functions are: {_functions(load(whole))}" if whole.is_file() else ""
+        raise Mistake(f"{place!r} is not of the form FILE.py:function{which}")
+    module = load(Path(file)) if Path(file).is_file() or not _dotted(file) else imported(file)
     function = _function(module, file, name)
     arguments = _examples(module, file, name) if texts is None else _read(texts)
     jitted = fg.jit(fg.value_and_grad(function)) if grad else function
@@ -70,10 +76,21 @@ def costs(lowered: Lowered) -> dict[str, int]:
     return lowered.cost_analysis() | lowered.memory_analysis()
 
 
+def _dotted(name: str) -> bool:
+    return not name.endswith(".py") and all(part.isidentifier() for part in name.split("."))
+
+
+def imported(name: str) -> ModuleType:
+    """The module of a name, as in a package whose files import one another."""
+    with _guarded(f"{name} cannot be imported"):
+        return importlib.import_module(name)
+
+
 def load(path: Path) -> ModuleType:
     """The module in a file, whose folder is where it imports from."""
     if not path.is_file():
-        raise Mistake(f"there is no file {path}")
+        beside = path.with_name(f"{path.name}.py")
+        raise Mistake(f"there is no file {path}{f'; do you mean {beside}?' if beside.is_file() else ''}")
     if path.suffix != ".py":
         raise Mistake(f"{path} is no Python file")
     name = path.stem if path.stem not in sys.modules else f"_explained_{path.stem}"
@@ -94,24 +111,33 @@ def load(path: Path) -> ModuleType:
 
 def _function(module: ModuleType, file: str, name: str) -> Callable[..., Any]:
     found: Any = module
+    holder: Any = None
     for part in name.split("."):
         if not hasattr(found, part):
-            functions = [key for key, value in vars(module).items() if callable(value) and _own(module, value)]
-            raise Mistake(f"{file} has no {name!r}; its functions are: {', '.join(functions) or 'none'}")
-        found = getattr(found, part)
+            raise Mistake(f"{file} has no {name!r}; its functions are: {_functions(module)}")
+        holder, found = found, getattr(found, part)
+    if isinstance(found, type):
+        raise Mistake(f"{name} in {file} is a class: name one of its functions, or of an object's")
     if not callable(found):
         raise Mistake(f"{name} in {file} is no function but {type(found).__name__}")
+    if isinstance(holder, type) and isinstance(inspect.getattr_static(holder, part), FunctionType | JitFunction):
+        raise Mistake(
+            f"{name} in {file} is a method, which needs an object: make one in the file "
+            f"(model = {holder.__name__}(...)) and name its method (model.{part})"
+        )
     return found  # type: ignore[no-any-return]
 
 
-def _own(module: ModuleType, value: Any) -> bool:
-    return getattr(value, "__module__", None) == module.__name__
+def _functions(module: ModuleType) -> str:
+    """The functions and classes that a module defines."""
+    own = [k for k, x in vars(module).items() if callable(x) and getattr(x, "__module__", None) == module.__name__]
+    return ", ".join(own) or "none"
 
 
 def _examples(module: ModuleType, file: str, name: str) -> tuple[Any, ...]:
     """What the file says of its functions' arguments."""
     if not hasattr(module, HOOK):
-        raise Mistake(f"no arguments: give --args (like 'f32[10]'), or define {HOOK} in {file}")
+        raise Mistake(f"no arguments: give their types (like 'f32[10]'), or define {HOOK} in {file}")
     found = getattr(module, HOOK)
     if isinstance(found, dict):
         if name not in found:

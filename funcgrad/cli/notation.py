@@ -38,6 +38,8 @@ def _value(node: ast.expr, text: str) -> Any:
     match node:
         case ast.Subscript(value=ast.Name(id=name), slice=extents):
             return _array(name, _extents(extents, text), text)
+        case ast.Name(id=name) if name in DTYPES:
+            return _array(name, (), text)
         case ast.Constant(value=bool() | int() | float() | complex() as number):
             return number
         case ast.Constant(value=None):
@@ -67,5 +69,5 @@ def _extents(node: ast.expr, text: str) -> tuple[int, ...]:
     items = node.elts if isinstance(node, ast.Tuple) else [node]
     found = [item.value if isinstance(item, ast.Constant) else None for item in items]
     if any(type(extent) is not int for extent in found):
-        raise ValueError(f"the extents in {text!r} are no numbers")
+        raise ValueError(f"the extents in {text!r} are no integers from 0 on")
     return tuple(extent for extent in found if isinstance(extent, int))

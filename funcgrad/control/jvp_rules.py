@@ -68,15 +68,39 @@ class custom_jvp(WithRules, Generic[P, R]):
         self.symbolic_zeros = False
 
     def defjvp(self, jvp: Rule, symbolic_zeros: bool = False) -> Rule:
-        """Give the rule ``jvp(*nondiff_args, primals, tangents) -> (output, output tangent)``; it may be a decorator.
+        """Give the rule; it may be a decorator.
 
-        With `symbolic_zeros`, tangents that are zero come as `SymbolicZero`, and may be returned as such.
+        Parameters
+        ----------
+        jvp
+            ``jvp(*nondiff_args, primals, tangents) -> (output, output tangent)``: `primals` and `tangents` are tuples,
+            an entry for each differentiable argument; a tangent has the structure, shapes and dtypes of what it belongs
+            to.
+        symbolic_zeros
+            Whether tangents that are zero come as `SymbolicZero`, which may be returned too; else they are arrays of
+            zeros.
+
+        Returns
+        -------
+        Callable
+            `jvp` itself.
         """
         self.jvp, self.symbolic_zeros = jvp, symbolic_zeros
         return jvp
 
     def defjvps(self, *jvps: Callable[..., Any] | None) -> None:
-        """Give a rule for each argument: ``jvps[k](tangent, output, *primals)``, None for zero; they are added up.
+        """Give a rule for each argument; what they return is added up.
+
+        Parameters
+        ----------
+        *jvps
+            ``jvps[k](tangent, output, *primals) -> output tangent``, where `tangent` is that of argument `k`; None for
+            an argument that the output does not depend on differentiably.
+
+        Raises
+        ------
+        TypeError
+            The function has `nondiff_argnums`.
 
         Examples
         --------

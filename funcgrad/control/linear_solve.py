@@ -94,7 +94,7 @@ def _jvp(inputs: Values, tangents: Values, params: dict[str, Any]) -> tuple[Valu
             lambda *cs: evaluate(solvers.matvec.program, [*cs, *x], bind), list(consts[0]), list(moved[0])
         )
         rhs = [b if t is None else b - t for b, t in zip(rhs, turned, strict=True)]
-    found = bind(custom_linear_solve, *inputs[: len(inputs) - n], *rhs, **params)
+    found = apply(solvers, *inputs[: len(inputs) - n], *rhs)
     return outputs, (*found[:n], *(None for _ in outputs[n:]))
 
 
@@ -145,7 +145,9 @@ def _batch(size: int, inputs: Values, batched: Sequence[bool], params: dict[str,
     assert solve is not None
     assert vecmat is not None
     full = [b if f else repeat(b, size) for b, f in zip(inputs[first:], batched[first:], strict=True)]
-    outputs = apply(Solvers(matvec, solve, vecmat, transpose_solve, solvers.size), *inputs[:first], *full)
+    program = kept_program(params["program"], size, (*batched[:first], *unknowns))
+    changed = Solvers(matvec, solve, vecmat, transpose_solve, solvers.size)
+    outputs = bind(custom_linear_solve, *inputs[:first], *full, program=program, solvers=changed)
     return outputs, (True,) * len(outputs)
 
 

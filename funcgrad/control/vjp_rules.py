@@ -92,11 +92,25 @@ class custom_vjp(WithRules, Generic[P, R]):
         symbolic_zeros: bool = False,
         optimize_remat: bool = False,
     ) -> None:
-        """Give the rules ``fwd(*args) -> (output, residuals)``, ``bwd(*nondiff_args, residuals, ct) -> cotangents``.
+        """Give the rules of the forward and the backward pass.
 
-        `bwd` returns a tuple with a cotangent per argument; None stands for zero. With `symbolic_zeros`, `fwd` gets
-        `CustomVJPPrimal` leaves and `bwd` `SymbolicZero` for cotangents that are zero. `optimize_remat` changes
-        nothing: nothing but residuals is ever computed twice.
+        Parameters
+        ----------
+        fwd
+            ``fwd(*args) -> (output, residuals)``: the output like the function's own, the residuals any pytree of
+            arrays.
+        bwd
+            ``bwd(*nondiff_args, residuals, ct) -> cotangents``: a tuple with a cotangent for each differentiable
+            argument, of its structure, shapes and dtypes; None stands for zero, in the place of any part.
+        symbolic_zeros
+            Whether `fwd` gets `CustomVJPPrimal` leaves, and `bwd` `SymbolicZero` for cotangents that are zero.
+        optimize_remat
+            Changes nothing: nothing but residuals is ever computed twice.
+
+        Raises
+        ------
+        TypeError
+            One of them is no function.
         """
         for which, rule in (("fwd", fwd), ("bwd", bwd)):
             if not callable(rule):

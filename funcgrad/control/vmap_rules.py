@@ -48,7 +48,20 @@ class custom_vmap(WithRules):
         self.vmap_rule: Callable[..., Any] | None = None
 
     def def_vmap(self, vmap_rule: Callable[..., Any]) -> Callable[..., Any]:
-        """Give the rule ``vmap_rule(axis_size, in_batched, *args) -> (output, out_batched)``, batch axes in front."""
+        """Give the rule; it may be a decorator.
+
+        Parameters
+        ----------
+        vmap_rule
+            ``vmap_rule(axis_size, in_batched, *args) -> (output, out_batched)``: `in_batched` has a bool for each leaf
+            of the arguments, in their structure, `out_batched` one for each leaf of the output; batch axes are in
+            front.
+
+        Returns
+        -------
+        Callable
+            `vmap_rule` itself.
+        """
         self.vmap_rule = vmap_rule
         return vmap_rule
 

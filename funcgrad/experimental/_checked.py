@@ -1,15 +1,15 @@
 """How does a program carry its error along?  `Run` runs one with rules that note what fails.
 
 The error is a number, 0 as long as nothing has failed, else which check was the first to fail, and the arguments of
-the messages. Loops carry it, branches return it, calls hand it up; operations with rules of the user's keep these, and
-what they hold is run once more for the error.
+the messages. Loops carry it, branches return it, calls hand it up. Functions with rules of the user's are run once more
+for the error; a derivative rule returns its own (`_checked_rules`).
 """
 
 from __future__ import annotations
 
 import enum
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,13 +22,16 @@ from funcgrad.control.scan import parts as scan_parts
 from funcgrad.control.while_loop import parts as while_parts
 from funcgrad.dtypes import is_inexact
 from funcgrad.errors import SourceLocation, at_line
+from funcgrad.experimental import _checked_rules as rules
 from funcgrad.ir.printer import inner_programs
 from funcgrad.ir.program import Equation, Literal, Program
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.comparison import stop_gradient
 from funcgrad.ops.families import zero
+from funcgrad.trace.builder import evaluate
 from funcgrad.trace.frame import bind, running, type_of
 from funcgrad.trace.tracer import Tracer
+from funcgrad.transform.partial import needed
 
 
 class ErrorCategory(enum.Enum):
@@ -41,6 +44,8 @@ class ErrorCategory(enum.Enum):
 
 
 Category = frozenset[ErrorCategory]
+IN_RULES: Category = frozenset({ErrorCategory.USER, ErrorCategory.INDEX})  # reverse mode calls rules at zero tangents
+ORDERS = 2  # of derivatives that collect what a rule checks which calls its own function: each holds the next one
 
 
 class Entry(NamedTuple):
@@ -57,16 +62,25 @@ class Entry(NamedTuple):
 class Run:
     """Runs a program and collects its error.
 
+    Parameters
+    ----------
+    wanted
+        What is looked for.
+    orders
+        How deep rules within rules are looked into.
+
     Attributes
     ----------
     code
         0, or the number of the first entry that failed.
     entries, payload
         The checks met so far, and the arguments of their messages.
+    changed
+        Whether anything in the program is not run as it is.
     """
 
-    def __init__(self, wanted: Category) -> None:
-        self.wanted = wanted
+    def __init__(self, wanted: Category, orders: int = ORDERS) -> None:
+        self.wanted, self.orders, self.changed = wanted, orders, False
         self.code: Any = np.int64(0)
         self.entries: list[Entry] = []
         self.payload: list[tuple[Any, ...]] = []
@@ -85,18 +99,30 @@ class Run:
             running.source = before
         return [a.value if isinstance(a, Literal) else env[a] for a in program.outputs]
 
+    def held(self, program: Program) -> Held | None:
+        """See `checked_program`."""
+        return checked_program(program, self.wanted, self.orders)
+
+    def quiet(self, program: Program) -> Program:
+        """See `quiet_program`."""
+        return quiet_program(program, self.wanted, self.orders)
+
     def note(self, bad: Any, format: str, source: SourceLocation | None, *values: Any) -> None:
         """One more check, which failed if `bad`."""
         message = control.Message(format, tree.structure((values, {})))
         self._note(bad, Entry(message, source), values)
 
     def _note(self, bad: Any, entry: Entry, values: Sequence[Any]) -> None:
+        self.changed = True
         self.entries.append(entry)
         self.payload.append(tuple(values))
         self.code = fnp.where(bad & (self.code == 0), np.int64(len(self.entries)), self.code)
 
     def adopt(self, code: Any, payload: Sequence[Sequence[Any]], entries: Sequence[Entry]) -> None:
         """The checks of an inner program, which has run."""
+        self.changed = True
+        if not entries:
+            return
         before = len(self.entries)
         self.entries += entries
         self.payload += map(tuple, payload)
@@ -105,26 +131,56 @@ class Run:
     # Rules: (equation, inputs) -> outputs -----------------------------------------------------------------------------
 
     def other(self, equation: Equation, inputs: Sequence[Any]) -> Sequence[Any]:
-        """Any operation: it runs as it is. What it holds runs once more, for the error, where it may have one."""
-        primitive, params = equation.primitive, dict(equation.params)
-        for _, _, inner in inner_programs(params):
-            if len(inner.inputs) == len(inputs) and primitive.family in ("custom", "structured"):
-                held = checked_program(inner, self.wanted)
-                if held is not None:
-                    self._run_held(held, [stop_gradient(x) for x in inputs])
-                    break
-        outputs = bind(primitive, *inputs, **_without_checks(params))
+        """Any operation: it runs as it is, and programs that it holds run without checks."""
+        primitive = equation.primitive
+        outputs = bind(primitive, *inputs, **self._quiet_params(equation.params))
         if ErrorCategory.DIV in self.wanted and primitive.name in ("div", "rem"):
             self.note(fnp.any(_fixed(inputs[1]) == 0), "division by zero", equation.source)
+        return self._without_nan(equation, outputs)
+
+    def _without_nan(self, equation: Equation, outputs: Sequence[Any]) -> Sequence[Any]:
         if ErrorCategory.NAN in self.wanted:
             smooth = [x for x in outputs if is_inexact(type_of(x).dtype)]
             if smooth:
                 bad = functools.reduce(fnp.logical_or, (fnp.any(fnp.isnan(_fixed(x))) for x in smooth))
-                self.note(bad, f"nan generated by primitive: {primitive.name}.", equation.source)
+                self.note(bad, f"nan generated by primitive: {equation.primitive.name}.", equation.source)
         return outputs
+
+    def _quiet_params(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """The parameters of an equation, whose programs check nothing."""
+        quiet = mapped(self.quiet, params)
+        self.changed |= quiet != params
+        return quiet
+
+    def with_rules(self, equation: Equation, inputs: Sequence[Any]) -> Sequence[Any]:
+        """A function with rules of the user's: it keeps them, and runs once more for the error."""
+        self._aside(equation.params["program"], inputs)
+        return self.other(equation, inputs)
+
+    def _aside(self, program: Program, inputs: Sequence[Any]) -> None:
+        held = self.held(program)
+        if held is not None:
+            fixed = [stop_gradient(x) for x in inputs]
+            self.adopt(*held.taken_apart(evaluate(without_effects(held.program), fixed, bind)))
+
+    def derivative(self, equation: Equation, inputs: Sequence[Any]) -> Sequence[Any]:
+        """Likewise, with a rule that may run in its place: that returns what is checked in it."""
+        params, types = equation.params, tuple(map(type_of, inputs))
+        found = rules.traced(equation.primitive.name, params["rule"], types) if self.orders else None
+        held = found and checked_program(found.program, self.wanted & IN_RULES, self.orders - 1)
+        if not found or not held:
+            return self.with_rules(equation, inputs)
+        self.changed = True
+        self._aside(params["program"], inputs)
+        quiet, none, own = self.quiet(params["program"]), held.zeros(), len(equation.outputs)
+        program = program_of(lambda *values: [*evaluate(quiet, values, bind), *none], quiet.input_types)
+        outputs = bind(equation.primitive, *inputs, program=program, rule=found.with_error(held.program))
+        self.adopt(*held.of_state(outputs[own:]))
+        return self._without_nan(equation, outputs[:own])
 
     def check(self, equation: Equation, inputs: Sequence[Any]) -> Sequence[Any]:
         """A check of the user's."""
+        self.changed = True
         if ErrorCategory.USER not in self.wanted:
             return ()
         ok, *values = inputs
@@ -151,23 +207,19 @@ class Run:
         self.note(fnp.any(outside), format, equation.source, first)
         return (fnp.clip(fnp.where(i < 0, i + size, i) if low else i, 0, size - 1),)
 
-    def jit(self, equation: Equation, inputs: Sequence[Any]) -> Sequence[Any]:
+    def call(self, equation: Equation, inputs: Sequence[Any]) -> Sequence[Any]:
         """A call of a program."""
-        held = checked_program(equation.params["program"], self.wanted)
+        held = self.held(equation.params["program"])
         if held is None:
             return bind(equation.primitive, *inputs, **equation.params)
         outputs = bind(equation.primitive, *inputs, **{**equation.params, "program": held.program})
         self.adopt(*held.taken_apart(outputs))
         return outputs[: held.own]
 
-    def _run_held(self, held: Held, inputs: Sequence[Any]) -> None:
-        outputs = Run(frozenset()).outputs(held.program, inputs)
-        self.adopt(*held.taken_apart(outputs))
-
     def scan(self, equation: Equation, inputs: Sequence[Any]) -> Sequence[Any]:
         """A loop: the error is carried along."""
         params = dict(equation.params)
-        held = checked_program(params["program"], self.wanted)
+        held = self.held(params["program"])
         if held is None:
             return bind(equation.primitive, *inputs, **params)
         given, n, extra = scan_parts(inputs, params), params["carry"], held.width
@@ -175,7 +227,7 @@ class Run:
         def body(*values: Any) -> list[Any]:
             first = params["consts"] + n
             state, own = values[first : first + extra], (*values[:first], *values[first + extra :])
-            results = Run(frozenset()).outputs(held.program, own)
+            results = evaluate(held.program, own, bind)
             return [*results[:n], *held.first(state, results), *results[n : held.own]]
 
         types = [*map(type_of, (*given.consts, *given.carry)), *held.types]
@@ -188,22 +240,22 @@ class Run:
     def while_(self, equation: Equation, inputs: Sequence[Any]) -> Sequence[Any]:
         """A loop of unknown length: the error of its condition and of its body is carried along."""
         params = dict(equation.params)
-        held = checked_program(_body_and_condition(equation), self.wanted)
-        test = checked_program(params["cond"], self.wanted)
+        held = self.held(_body_and_condition(equation))
+        test = self.held(params["cond"])
         if test is not None:  # before the first iteration
             before = while_parts(inputs, params)
-            self._run_held(test, [*before.cond, *before.carry])
+            self.adopt(*test.taken_apart(evaluate(test.program, [*before.cond, *before.carry], bind)))
         if held is None:
-            return bind(equation.primitive, *inputs, **_without_checks(params))
+            return bind(equation.primitive, *inputs, **params)
         given, n, extra = while_parts(inputs, params), len(params["body"].outputs), held.width
-        stripped, fixed = _without_checks(params)["cond"], (*given.cond, *given.body)
+        quiet, fixed = self.quiet(params["cond"]), (*given.cond, *given.body)
 
         def cond(*values: Any) -> list[Any]:
-            return Run(frozenset()).outputs(stripped, [*values[: len(given.cond)], *values[len(given.cond) :][:n]])
+            return evaluate(quiet, [*values[: len(given.cond)], *values[len(given.cond) :][:n]], bind)
 
         def body(*values: Any) -> list[Any]:
             own, state = values[: len(fixed) + n], values[len(fixed) + n :]
-            results = Run(frozenset()).outputs(held.program, own)
+            results = evaluate(held.program, own, bind)
             return [*results[:n], *held.first(state, results)]
 
         carry = [*strong([type_of(x) for x in given.carry]), *held.types]
@@ -221,7 +273,7 @@ class Run:
     def cond(self, equation: Equation, inputs: Sequence[Any]) -> Sequence[Any]:
         """Branches: each returns the error of all, of which only its own can be set."""
         branches = equation.params["branches"]
-        held = [checked_program(branch, self.wanted) for branch in branches]
+        held = [self.held(branch) for branch in branches]
         if not any(held):
             return bind(equation.primitive, *inputs, **equation.params)
         entries = [entry for one in held if one for entry in one.entries]
@@ -232,7 +284,7 @@ class Run:
 
             def run(*values: Any) -> list[Any]:
                 own = held[which]
-                results = Run(frozenset()).outputs(own.program if own else branches[which], values)
+                results = evaluate(own.program if own else branches[which], values, bind)
                 code = fnp.where(results[count] > 0, results[count] + offset, 0) if own else np.int64(0)
                 payload = [
                     results[count + 1 :] if k == which else map(zero, one.types[1:])
@@ -254,7 +306,12 @@ RULES: dict[str, Callable[[Run, Equation, Sequence[Any]], Sequence[Any]]] = {
     "check": Run.check,
     "check_index": Run.index,
     "check_entry": Run.index,
-    "jit": Run.jit,
+    "jit": Run.call,
+    "checkpoint": Run.call,
+    "custom_jvp_call": Run.derivative,
+    "custom_vjp_call": Run.derivative,
+    "custom_vmap_call": Run.with_rules,
+    "custom_linear_solve": Run.call,  # what it returns behind the solution has no derivative
     "scan": Run.scan,
     "while": Run.while_,
     "cond": Run.cond,
@@ -311,9 +368,9 @@ class Held(NamedTuple):
 
 
 @functools.lru_cache(maxsize=512)
-def checked_program(program: Program, wanted: Category) -> Held | None:
-    """A program with its error; None where nothing in it can fail."""
-    run = Run(wanted)
+def checked_program(program: Program, wanted: Category, orders: int) -> Held | None:
+    """A program with its error; None where it is the program itself."""
+    run = Run(wanted, orders)
 
     def function(*values: Any) -> list[Any]:
         outputs = run.outputs(program, values)
@@ -322,7 +379,31 @@ def checked_program(program: Program, wanted: Category) -> Held | None:
     made = program_of(function, program.input_types)
     types = iter(strong(made.output_types[len(program.outputs) + 1 :]))
     payload = tuple(tuple(next(types) for _ in group) for group in run.payload)
-    return Held(made, len(program.outputs), tuple(run.entries), payload) if run.entries else None
+    return Held(made, len(program.outputs), tuple(run.entries), payload) if run.changed else None
+
+
+@functools.lru_cache(maxsize=512)
+def quiet_program(program: Program, wanted: Category, orders: int) -> Program:
+    """A program that does what the checked one does, and tells nobody."""
+    held = checked_program(program, wanted, orders)
+    return program if held is None else needed(held.program.replace(outputs=held.program.outputs[: held.own]))
+
+
+def mapped(change: Callable[[Program], Program], params: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of an equation, with the programs among them changed."""
+    held = {key: params[key] for key, _, _ in inner_programs(params)}
+    return {**params, **{key: tuple(map(change, x)) if type(x) is tuple else change(x) for key, x in held.items()}}
+
+
+@functools.lru_cache(maxsize=512)
+def without_effects(program: Program) -> Program:
+    """A program without prints and other calls that return nothing: they are made where its results are used."""
+
+    def inner(equation: Equation) -> Equation:
+        params = mapped(without_effects, equation.params)
+        return equation if params == equation.params else equation.replace(params=params)
+
+    return program.replace(equations=tuple(inner(e) for e in program.equations if e.outputs or not e.primitive.impure))
 
 
 def _body_and_condition(equation: Equation) -> Program:
@@ -331,43 +412,11 @@ def _body_and_condition(equation: Equation) -> Program:
     first = equation.params["cond_consts"]
 
     def both(*values: Any) -> list[Any]:
-        state = _replayed(body, values[first:])
-        _replayed(cond, [*values[:first], *state])
+        state = evaluate(body, values[first:], bind)
+        evaluate(cond, [*values[:first], *state], bind)
         return state
 
     return program_of(both, [*cond.input_types[:first], *body.input_types])
-
-
-def _replayed(program: Program, values: Sequence[Any]) -> list[Any]:
-    """The outputs of a program whose equations, checks and all, go into the one that is being made."""
-    env: dict[Any, Any] = dict(zip(program.inputs, values, strict=True)) | dict(program.constants)
-    before = running.source
-    try:
-        for equation in program.equations:
-            running.source = equation.source or before
-            inputs = [a.value if isinstance(a, Literal) else env[a] for a in equation.inputs]
-            env.update(zip(equation.outputs, bind(equation.primitive, *inputs, **equation.params), strict=True))
-    finally:
-        running.source = before
-    return [a.value if isinstance(a, Literal) else env[a] for a in program.outputs]
-
-
-def _without_checks(params: dict[str, Any]) -> dict[str, Any]:
-    """The parameters of an equation, whose inner programs check nothing of the user's."""
-    changed = dict(params)
-    for key, _, _ in inner_programs(params):
-        value = params[key]
-        changed[key] = tuple(map(_stripped, value)) if isinstance(value, tuple) else _stripped(value)
-    return changed
-
-
-@functools.lru_cache(maxsize=512)
-def _stripped(program: Program) -> Program:
-    def inner(equation: Equation) -> Equation:
-        return equation.replace(params=_without_checks(dict(equation.params)))
-
-    kept = tuple(inner(e) for e in program.equations if e.primitive is not control.check)
-    return program.replace(equations=kept)
 
 
 def _fixed(x: Any) -> Any:

@@ -56,7 +56,22 @@ all_checks: Category = automatic_checks | user_checks
 
 
 class Error:
-    """What a function under `checkify` returns beside its output: a pytree, which `jit` and `vmap` hand on."""
+    """What a function under `checkify` returns beside its output: a pytree, which `jit` and `vmap` hand on.
+
+    Examples
+    --------
+    >>> from funcgrad.experimental import checkify
+    >>> def positive(x):
+    ...     checkify.check(x > 0, "x is {}", x)
+    ...     return x
+    >>> err, _ = checkify.checkify(positive)(2.0)
+    >>> err.get(), err.get_exception(), err.throw()
+    (None, None, None)
+    >>> err, _ = checkify.checkify(positive)(-2.0)
+    >>> err
+    Error(x is -2.0 (`check` failed)
+      at ... (in positive))
+    """
 
     def __init__(self, code: Any, payload: Sequence[Sequence[Any]], entries: Sequence[Entry]) -> None:
         self._code, self._payload, self._entries = code, tuple(map(tuple, payload)), tuple(entries)
@@ -65,7 +80,14 @@ class Error:
         return f"Error({'traced' if type(self._code) is Tracer else self.get()})"
 
     def get(self) -> str | None:
-        """The message of the first check that failed (of each example that failed, under `vmap`), or None."""
+        """What failed, in words.
+
+        Returns
+        -------
+        str or None
+            The message of the first check that failed, with the user's line; under `vmap` that of each example that
+            failed, a message a line. None if none has.
+        """
         code = np.asarray(self._code)
         messages = []
         for index in np.argwhere(code):
@@ -76,13 +98,19 @@ class Error:
         return "\n".join(messages) or None
 
     def get_exception(self) -> CheckError | None:
-        """The error as an exception, or None."""
+        """The error as an exception, to be raised later.
+
+        Returns
+        -------
+        CheckError or None
+            With the message of `get`; None if no check has failed.
+        """
         message = self.get()
         return None if message is None else CheckError(message)
 
     @boundary
     def throw(self) -> None:
-        """Raise it, if there is one.
+        """Raise the error, if there is one; inside a function under `checkify`, hand it on to that.
 
         Raises
         ------
@@ -212,6 +240,12 @@ def checkify(f: Callable[..., Any], errors: Iterable[ErrorCategory] = user_check
     ------
     ValueError
         `errors` is no set of categories.
+
+    Notes
+    -----
+    ``checkify(grad(f))`` collects what is checked in both passes. ``grad(checkify(f))`` hands the error out before the
+    backward pass begins: what `f`, rules of `custom_jvp` and forward rules of `custom_vjp` check is in it, and a check
+    that fails in the backward pass raises `CheckError`. Errors have no derivatives.
 
     Examples
     --------

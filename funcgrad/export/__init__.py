@@ -10,10 +10,11 @@ The names are those of ``jax.export``; the format is funcgrad's own.
 Array([2., 4., 6.])
 """
 
+from funcgrad.export.constraints import SymbolicScope
 from funcgrad.export.container import ExportError
 from funcgrad.export.exported import Exported, deserialize, export
 from funcgrad.export.shapes import symbolic_args_specs, symbolic_shape
-from funcgrad.export.sizes import Size, SymbolicScope, is_symbolic_dim
+from funcgrad.export.sizes import Size, is_symbolic_dim
 from funcgrad.export.trees import register_namedtuple_serialization, register_pytree_node_serialization
 
 __all__ = [

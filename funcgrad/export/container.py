@@ -28,6 +28,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from funcgrad.dtypes import BFLOAT16, check_supported, code
+from funcgrad.errors import Documented
 
 MAGIC = b"\x89fgx\r\n\x1a\n"  # no text, and damaged by what changes the ends of lines
 FORMAT = 1
@@ -38,7 +39,7 @@ MOST_AXES = 32
 DTYPES = {"b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "c8", "c16", "bf16"}
 
 
-class ExportError(ValueError):
+class ExportError(Documented, ValueError):
     """A program cannot be exported, or a file holds none: it is damaged, from a later version, or not to be trusted."""
 
 

@@ -13,27 +13,19 @@ from funcgrad.api import vjp
 from funcgrad.arguments import check_callable
 from funcgrad.control.call import call as call_primitive
 from funcgrad.control.vjp_rules import custom_vjp
-from funcgrad.dtypes import is_inexact, promote
+from funcgrad.dtypes import is_inexact
 from funcgrad.errors import at_line
 from funcgrad.export.container import FORMAT, ExportError, read, refuse, write
 from funcgrad.export.decode import read_body
 from funcgrad.export.encode import packed
 from funcgrad.export.files import Content, read_content, write_content
-from funcgrad.export.sizes import (
-    Extent,
-    Size,
-    Sizes,
-    solved,
-    text_of,
-    unsolvable,
-)
+from funcgrad.export.signature import Signature, described
+from funcgrad.export.sizes import Sizes, text_of
 from funcgrad.export.symbolic import Function, Spec, function_of, template, written
 from funcgrad.export.template import Holes
 from funcgrad.ir.program import Program
 from funcgrad.runtime.dispatch import JitFunction, jit
 from funcgrad.trace.frame import bind, type_of
-from funcgrad.trace.function import ShapeDtypeStruct
-from funcgrad.trace.tracer import Tracer
 
 Json = Any
 MOST_KEPT = 64  # programs of a function with symbolic sizes
@@ -62,15 +54,9 @@ class Exported:
         self._holes = Holes(list(content.holes), content.names)
         self.fun_name = content.name
         self.in_tree, self.out_tree = content.in_tree, content.out_tree
-        self.in_avals = tuple(map(_described, content.inputs))
-        self.out_avals = tuple(map(_described, content.outputs))
-        paths = content.in_tree.paths()
-        self._where = list(map(_place, paths))
-        self._extents = [
-            Extent(n if isinstance(n, Size) else Size({(): n}), f"{where}.shape[{k}]")  # type: ignore[dict-item]
-            for spec, where in zip(content.inputs, self._where, strict=True)
-            for k, n in enumerate(spec.shape)
-        ]
+        self._signature = Signature(content)
+        self.in_avals = self._signature.described
+        self.out_avals = tuple(map(described, content.outputs))
         self._compiled = jit(self._named(self._call))
 
     def __repr__(self) -> str:
@@ -115,18 +101,53 @@ class Exported:
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """The function's value, computed natively; under `jit`, `vmap` and derivatives, part of what these make.
 
+        Parameters
+        ----------
+        *args, **kwargs
+            Arguments of the structure, dtypes and shapes of `in_avals`; symbolic sizes may be any that fit each other.
+
+        Returns
+        -------
+        pytree of Array
+            Of the structure, dtypes and shapes of `out_avals`.
+
         Raises
         ------
         TypeError
             If the arguments have another structure or dtypes.
         ValueError
             If they have other shapes, or sizes for which the function was not exported.
+
+        Examples
+        --------
+        >>> import funcgrad as fg
+        >>> import numpy as np
+        >>> exported = fg.export.export(fg.jit(np.sin))(np.zeros(2))
+        >>> exported.call(np.array([0.0, 1.0]))
+        Array([0.        , 0.84147098])
         """
         return self._compiled(*args, **kwargs)
 
     def as_text(self, **sizes: int) -> str:
-        """The program's listing, for given sizes where they are symbolic.
+        """The program's listing.
 
+        Parameters
+        ----------
+        **sizes
+            The integers that the symbols stand for, each by its name.
+
+        Returns
+        -------
+        str
+            The canonical text.
+
+        Raises
+        ------
+        ValueError
+            If the names are not those of `symbols`.
+
+        Examples
+        --------
         >>> import funcgrad as fg
         >>> import numpy as np
         >>> spec = fg.ShapeDtypeStruct(fg.export.symbolic_shape("b"), np.float32)
@@ -142,19 +163,40 @@ class Exported:
         return str(self._program(sizes))
 
     def has_vjp(self) -> bool:
-        """Whether `vjp` is there."""
+        """Whether `vjp` gives something, and does not raise.
+
+        Returns
+        -------
+        bool
+            False only for a function with derivative rules of its own that was loaded from a file without derivatives.
+
+        Examples
+        --------
+        >>> import funcgrad as fg
+        >>> fg.export.export(fg.jit(lambda x: x * x))(1.0).has_vjp()
+        True
+        """
         return bool(self._source or self._derivative or not self._content.rules)
 
     def vjp(self) -> Exported:
-        """The pullback, exported: ``(leaves of the arguments, leaves of the cotangent) -> cotangents of the leaves``.
+        """The pullback, exported.
 
-        Cotangents of integers and booleans are zeros of their own dtype, and what is given for such results does not
-        matter.
+        Returns
+        -------
+        Exported
+            The function ``(leaves of the arguments, leaves of the cotangent) -> cotangents of the leaves``. Cotangents
+            of integers and booleans are zeros of their own dtype, and what is given for such results does not matter.
 
         Raises
         ------
         ValueError
             If the function has derivative rules of its own, and was serialized with a smaller `vjp_order`.
+
+        Examples
+        --------
+        >>> import funcgrad as fg
+        >>> fg.export.export(fg.jit(lambda x: x * x))(1.0).vjp().call(3.0, 1.0)
+        (Array(6.),)
         """
         if self._derivative is None:
             if not self.has_vjp():
@@ -201,6 +243,18 @@ class Exported:
         -------
         bytearray
             See the page on exported programs for the format.
+
+        Raises
+        ------
+        ValueError
+            If `vjp_order` is no integer from 0 to the largest that is allowed; the message has it.
+
+        Examples
+        --------
+        >>> import funcgrad as fg
+        >>> file = fg.export.export(fg.jit(lambda x: x * x))(1.0).serialize()
+        >>> fg.export.deserialize(file).call(3.0)
+        Array(9.)
         """
         if not isinstance(vjp_order, int) or not 0 <= vjp_order <= MOST_ORDERS:
             raise ValueError(
@@ -235,16 +289,9 @@ class Exported:
 
     def _call(self, *args: Any, **kwargs: Any) -> Any:
         """The call of the program that fits the arguments, in whatever trace they belong to."""
-        leaves, structure = tree.flatten((args, kwargs))
-        if structure != self.in_tree:
-            raise TypeError(
-                f"{self.fun_name} was exported for arguments of the structure {self.in_tree}, "
-                f"not {structure}{at_line()}"
-            )
-        leaves = [self._leaf(k, x) for k, x in enumerate(leaves)]
-        values = [n for x in leaves for n in type_of(x).shape]
+        leaves = self._signature.leaves(args, kwargs)
         try:
-            sizes = solved(self._extents, values, self._content.constraints)
+            sizes = self._signature.sizes(leaves)
             program = self._program(sizes)
         except ExportError as error:
             raise ExportError(
@@ -253,22 +300,6 @@ class Exported:
         except ValueError as error:
             raise ValueError(f"{self.fun_name}: {error}{at_line()}") from None
         return tree.unflatten(self.out_tree, self._apply(program, leaves))
-
-    def _leaf(self, number: int, x: Any) -> Any:
-        spec, have = self._content.inputs[number], type_of(x)
-        if have.ndim != len(spec.shape):
-            raise ValueError(
-                f"{self.fun_name}: {self._where[number]} has shape {have.shape}, where "
-                f"{self.in_avals[number]} is needed{at_line()}"
-            )
-        if have.dtype == spec.dtype:
-            return x
-        if have.weak and promote([(spec.dtype, False), (have.dtype, True)])[0] == spec.dtype:
-            return x.astype(spec.dtype) if type(x) is Tracer else np.asarray(x, spec.dtype)
-        raise TypeError(
-            f"{self.fun_name}: {self._where[number]} has dtype {have.dtype.name}, where "
-            f"{self.in_avals[number]} is needed{at_line()}"
-        )
 
     def _apply(self, program: Program, leaves: Sequence[Any]) -> Sequence[Any]:
         def run(*values: Any) -> tuple[Any, ...]:
@@ -291,17 +322,6 @@ class Exported:
         return tuple(self.vjp().call(*values, *given))
 
 
-def _place(path: Sequence[Any]) -> str:
-    part, *rest = path
-    where = f"argument {rest[0]}" if part == 0 else f"argument {rest[0]!r}"
-    return f"{where}{tree.key_string(tuple(rest[1:]))}"
-
-
-def _described(spec: Spec) -> ShapeDtypeStruct:
-    shape: Any = spec.shape
-    return ShapeDtypeStruct(shape, spec.dtype)
-
-
 def _fits(what: str, said: Sequence[Any], have: Sequence[Any]) -> None:
     if [(t.shape, t.dtype) for t in said] != [(t.shape, t.dtype) for t in have]:
         refuse(f"the type of an {what} is not the program's")
@@ -310,8 +330,7 @@ def _fits(what: str, said: Sequence[Any], have: Sequence[Any]) -> None:
 def _verified(function: Exported) -> Exported:
     """A function of a file, all of which is looked at once."""
     content = function._content
-    sizes_hold = all(c.holds(content.example) for c in content.constraints)
-    if unsolvable(function._extents, content.names) or not sizes_hold:
+    if not function._signature.tells_sizes:
         refuse("the sizes cannot be told from the arguments")
     function._program(content.example)
     if function._derivative is not None:

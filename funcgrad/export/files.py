@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from funcgrad import tree
+from funcgrad.export.constraints import Constraint, constraint
 from funcgrad.export.container import MOST_AXES, MOST_BYTES, dtype_code, dtype_of, refuse
 from funcgrad.export.guards import Guard, read_guard, write_guard
 from funcgrad.export.samples import MOST_SYMBOLS
-from funcgrad.export.sizes import Constraint, Size, Sizes, constraint, read_size, write_size
+from funcgrad.export.sizes import Size, Sizes, read_size, write_size
 from funcgrad.export.symbolic import Spec
 from funcgrad.export.trees import read_tree, write_tree
 

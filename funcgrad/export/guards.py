@@ -6,8 +6,9 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from funcgrad.export.constraints import COMPARISONS
 from funcgrad.export.container import refuse
-from funcgrad.export.sizes import COMPARISONS, Size, Sizes, read_size, text_of, write_size
+from funcgrad.export.sizes import Size, Sizes, read_size, text_of, write_size
 
 Json = Any
 Formula = Any  # a Size, a number, or (operator's name, formula, formula)

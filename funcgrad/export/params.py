@@ -309,7 +309,7 @@ PLAIN = frozenset(
     optimization_barrier or owens_t poch polygamma population_count pow random_gamma_grad real
     regularized_incomplete_beta rem round rsf2csf rsqrt schur select shift_left shift_right sign sin sine_integral sinh
     slogdet solve spence sph_legendre sqrt sqrtm square stop_gradient sub sylvester tan tanh threefry2x32
-    tridiagonal_solve trunc wofz xlog1py xlogy xor zeta
+    tridiagonal_solve trigamma trunc wofz xlog1py xlogy xor zeta
     """.split()
 )
 

@@ -12,8 +12,9 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from funcgrad.errors import at_line
+from funcgrad.export.constraints import Constraint
 from funcgrad.export.container import ExportError
-from funcgrad.export.sizes import Constraint, Monomial, Sizes
+from funcgrad.export.sizes import Monomial, Sizes
 
 SPARE = 4  # samples that a polynomial is not made from, but checked by
 FIRST = 19  # larger than what kernels and Python code treat as small

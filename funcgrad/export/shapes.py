@@ -8,7 +8,8 @@ from typing import Any
 
 from funcgrad import tree
 from funcgrad.errors import at_line
-from funcgrad.export.sizes import Size, SymbolicScope, parsed
+from funcgrad.export.constraints import SymbolicScope, parsed
+from funcgrad.export.sizes import Size
 from funcgrad.trace.function import ShapeDtypeStruct, leaf_types
 
 Extents = tuple[int | Size, ...]

@@ -6,11 +6,9 @@ A call's arguments tell what they are: each symbol must stand in some extent tha
 
 from __future__ import annotations
 
-import operator
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any
 
 from funcgrad.errors import at_line
 from funcgrad.export.container import MOST_BYTES, ExportError, refuse
@@ -22,7 +20,7 @@ MOST_TERMS, HIGHEST = 64, 8
 
 
 class Size:
-    """A polynomial with rational coefficients in symbols; immutable.
+    """A polynomial with rational coefficients in symbols; immutable. Sizes of two scopes do not go together.
 
     Examples
     --------
@@ -38,7 +36,7 @@ class Size:
     __array_ufunc__ = None
     symbolic = True
 
-    def __init__(self, terms: Terms, scope: SymbolicScope | None = None) -> None:
+    def __init__(self, terms: Terms, scope: Any = None) -> None:
         self.terms = {m: c for m, c in terms.items() if c}
         self.scope = scope
 
@@ -56,6 +54,16 @@ class Size:
     def evaluate(self, sizes: Sizes) -> int:
         """The integer for given sizes.
 
+        Parameters
+        ----------
+        sizes
+            An integer for each of `names`.
+
+        Returns
+        -------
+        int
+            The polynomial's value.
+
         Raises
         ------
         ExportError
@@ -67,7 +75,25 @@ class Size:
         return int(value)
 
     def fraction(self, sizes: Sizes) -> Fraction:
-        """The number for given sizes."""
+        """The number for given sizes.
+
+        Parameters
+        ----------
+        sizes
+            An integer for each of `names`.
+
+        Returns
+        -------
+        fractions.Fraction
+            The polynomial's value, exactly.
+
+        Examples
+        --------
+        >>> from funcgrad.export import symbolic_shape
+        >>> (n,) = symbolic_shape("n")
+        >>> (n * n - n).fraction({"n": 3})
+        Fraction(6, 1)
+        """
         total = Fraction(0)
         for monomial, coefficient in self.terms.items():
             for name, power in monomial:
@@ -202,235 +228,3 @@ def read_size(data: Any, names: Sequence[str]) -> Size:
             monomial.append((power[0], power[1]))
         terms[tuple(sorted(monomial))] = Fraction(over, under)
     return Size(terms)
-
-
-# Texts ----------------------------------------------------------------------------------------------------------------
-
-_TOKEN = re.compile(r"\s*(?:(\d{1,15})|([A-Za-z_]\w*)|(>=|<=|==|!=|\*\*|[-+*^()%<>,/]))")
-_CONDITION = re.compile(r"(.*?)(>=|<=|==|!=|>|<)(.*)", re.DOTALL)
-
-
-class _Parser:
-    """Sums of products of numbers, symbols, powers and parentheses."""
-
-    def __init__(self, text: str, scope: SymbolicScope | None) -> None:
-        self.text, self.scope = text, scope
-        self.tokens = list(self._split(text))
-        self.place = 0
-
-    def _split(self, text: str) -> Iterator[str]:
-        place = 0
-        text = text.rstrip()
-        while place < len(text):
-            match = _TOKEN.match(text, place)
-            if match is None:
-                raise self.error()
-            yield match.group().strip()
-            place = match.end()
-
-    def error(self) -> ValueError:
-        return ValueError(
-            f"{self.text!r} is no symbolic size: sums and products of numbers and symbols are, such as b, 2*b+1 "
-            f"or h*w{at_line()}"
-        )
-
-    def take(self, *wanted: str) -> str | None:
-        if self.place < len(self.tokens) and (not wanted or self.tokens[self.place] in wanted):
-            self.place += 1
-            return self.tokens[self.place - 1]
-        return None
-
-    def whole(self) -> Size:
-        found = self.sum()
-        if self.place < len(self.tokens):
-            raise self.error()
-        return found
-
-    def sum(self) -> Size:
-        sign = self.take("+", "-")
-        total: Size = self.product() * (-1 if sign == "-" else 1)
-        while sign := self.take("+", "-"):
-            total = total + self.product() * (-1 if sign == "-" else 1)
-        return total
-
-    def product(self) -> Size:
-        total: Size = self.power()
-        while self.take("*"):
-            total = self.times(total, self.power())
-        return total
-
-    def times(self, left: Size, right: Size) -> Size:
-        """A product, unless it has more terms than a file may have: powers of powers have millions."""
-        found: Size = left * right
-        if len(found.terms) > MOST_TERMS:
-            raise ValueError(f"{self.text!r:.80} has more than {MOST_TERMS} terms{at_line()}")
-        return found
-
-    def power(self) -> Size:
-        base = self.atom()
-        if self.take("^", "**"):
-            exponent = self.take() or ""
-            if not exponent.isdigit() or not 0 < int(exponent) <= HIGHEST:
-                raise self.error()
-            total = base
-            for _ in range(int(exponent) - 1):
-                total = self.times(total, base)
-            return total
-        return base
-
-    def atom(self) -> Size:
-        if self.take("("):
-            inner = self.sum()
-            if not self.take(")"):
-                raise self.error()
-            return inner
-        token = self.take()
-        if token is None or not (token.isidentifier() or token.isdigit()):
-            raise self.error()
-        if token.isdigit():
-            return Size({(): Fraction(int(token))}, self.scope)
-        return Size({((token, 1),): Fraction(1)}, self.scope)
-
-
-def parsed(text: str, scope: SymbolicScope | None = None) -> Size:
-    """The polynomial that a text says."""
-    if text.count("(") > MOST_TERMS:
-        raise ValueError(f"{text!r:.80} has more than {MOST_TERMS} parentheses{at_line()}")
-    return _Parser(text, scope).whole()
-
-
-class Constraint(NamedTuple):
-    """What sizes must keep: ``left op right``, or ``left % modulus op right`` where there is a modulus."""
-
-    left: Size
-    modulus: int
-    op: str
-    right: Size
-
-    @property
-    def names(self) -> set[str]:
-        """The symbols."""
-        return self.left.names | self.right.names
-
-    def holds(self, sizes: Sizes) -> bool:
-        """Whether given sizes keep it."""
-        left, right = self.left.fraction(sizes), self.right.fraction(sizes)
-        return COMPARISONS[self.op](left % self.modulus if self.modulus else left, right)
-
-    def __str__(self) -> str:
-        left = f"({self.left}) % {self.modulus}" if len(self.left.terms) > 1 else f"{self.left} % {self.modulus}"
-        return f"{left if self.modulus else self.left} {self.op} {self.right}"
-
-
-COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
-    "<": operator.lt,
-    "<=": operator.le,
-    "==": operator.eq,
-    "!=": operator.ne,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
-
-
-def constraint(text: str, scope: SymbolicScope | None = None) -> Constraint:
-    """The constraint that a text says: ``b >= 2``, ``b <= 1024``, ``b % 8 == 0`` or ``mod(b, 8) == 0``."""
-    match = _CONDITION.fullmatch(text)
-    if match is None:
-        raise ValueError(f"{text!r} is no constraint: write b >= 2 or b % 8 == 0{at_line()}")
-    left, op, right = (part.strip() for part in match.groups())
-    modulus = 0
-    named = re.fullmatch(r"mod\((.*),\s*(\d{1,9})\s*\)", left)
-    symbol = re.fullmatch(r"\(?(.*?)\)?\s*%\s*(\d{1,9})", left)
-    if found := named or symbol:
-        left, modulus = found.group(1), int(found.group(2))
-        if not modulus:
-            raise ValueError(f"{text!r} divides by 0{at_line()}")
-    return Constraint(parsed(left, scope), modulus, op, parsed(right, scope))
-
-
-class SymbolicScope:
-    """What belongs together: symbols of one name are one size, and constraints hold for all shapes of the scope.
-
-    Parameters
-    ----------
-    constraints
-        Texts such as ``"b >= 2"`` or ``"b % 8 == 0"``.
-    """
-
-    def __init__(self, constraints: Iterable[str] = ()) -> None:
-        if isinstance(constraints, str):
-            raise TypeError(f"constraints must be a sequence of texts, not the text {constraints!r}{at_line()}")
-        self.constraints = [constraint(text, self) for text in constraints]
-
-    def __repr__(self) -> str:
-        return f"SymbolicScope({[str(c) for c in self.constraints]})"
-
-
-# Solving --------------------------------------------------------------------------------------------------------------
-
-
-class Extent(NamedTuple):
-    """An extent of an argument: what it must be, and where it stands."""
-
-    size: Size
-    where: str
-
-
-def unsolvable(extents: Sequence[Extent], names: Iterable[str]) -> set[str]:
-    """The symbols that extents do not tell."""
-    known: set[str] = set()
-    while True:
-        new = {name for extent in extents if (name := _linear(extent.size, known)) is not None}
-        if not new:
-            return set(names) - known
-        known |= new
-
-
-def _linear(size: Size, known: set[str]) -> str | None:
-    """The only unknown symbol, if the polynomial is linear in it."""
-    unknown = size.names - known
-    if len(unknown) != 1:
-        return None
-    (name,) = unknown
-    return name if all(dict(m).get(name, 0) <= 1 for m in size.terms) else None
-
-
-def solved(extents: Sequence[Extent], values: Sequence[int], constraints: Sequence[Constraint]) -> dict[str, int]:
-    """The sizes that extents of arguments tell.
-
-    Raises
-    ------
-    ValueError
-        With the argument that does not fit.
-    """
-    sizes: dict[str, int] = {}
-    pairs = list(zip(extents, values, strict=True))
-    while True:
-        for extent, value in pairs:
-            name = _linear(extent.size, set(sizes))
-            if name is not None:
-                sizes[name] = _solution(extent, value, name, sizes)
-                break
-        else:
-            break
-    for extent, value in pairs:
-        wanted = extent.size.fraction(sizes)
-        if wanted != value:
-            told = "" if extent.size.constant is not None else f" = {extent.size} with {text_of(sizes)}"
-            raise ValueError(f"{extent.where} is {value}, where {wanted}{told} is needed")
-    for condition in constraints:
-        if not condition.holds(sizes):
-            raise ValueError(f"the sizes {text_of(sizes)} break the constraint {condition}")
-    return sizes
-
-
-def _solution(extent: Extent, value: int, name: str, sizes: Sizes) -> int:
-    """The value of a symbol that an extent is linear in."""
-    zero, one = (extent.size.fraction({**sizes, name: n}) for n in (0, 1))
-    slope = one - zero
-    if not slope:
-        raise ValueError(f"{extent.where} does not tell {name}, as {extent.size} does not depend on it for these sizes")
-    found = (value - zero) / slope
-    if found.denominator != 1 or found < 1:
-        raise ValueError(f"{extent.where} is {value}, which no {name} >= 1 makes of {extent.size}")
-    return int(found)

@@ -18,6 +18,7 @@ import numpy as np
 from funcgrad import tree
 from funcgrad.dtypes import is_inexact
 from funcgrad.errors import at_line
+from funcgrad.export.constraints import Constraint, SymbolicScope
 from funcgrad.export.container import ExportError
 from funcgrad.export.decode import read_body
 from funcgrad.export.encode import Rule, Writer, packed
@@ -33,9 +34,11 @@ from funcgrad.export.samples import (
     samples,
     small_samples,
 )
-from funcgrad.export.sizes import Constraint, Extent, Size, Sizes, SymbolicScope, text_of, unsolvable
+from funcgrad.export.sizes import Size, Sizes, text_of
+from funcgrad.export.solving import Extent, unsolvable
 from funcgrad.export.template import Differs, Holes, Merger
-from funcgrad.export.watch import Watcher, watching
+from funcgrad.export.watch import watching
+from funcgrad.export.watched import Watcher
 from funcgrad.ir.interpret import interpret, patience
 from funcgrad.ir.program import Program
 from funcgrad.ir.types import ArrayType

@@ -45,7 +45,7 @@ FORMS: dict[str, Form] = {
 }
 
 
-class Differs(ExportError):
+class Differs(ExportError, section="exporterror"):
     """Programs at several sizes differ by more than numbers that polynomials describe."""
 
 

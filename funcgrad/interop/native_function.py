@@ -54,6 +54,16 @@ class NativeFunction:
         Its declaration in C.
     parameters, results
         What it takes and writes, in order.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> pick = fg.cfunc(lambda x, i: x[i], (np.zeros(3), 0))
+    >>> x, out = np.array([1.0, 2.0, 3.0]), np.zeros(())
+    >>> pick.check(pick.ctypes(x.ctypes.data, 2, out.ctypes.data))
+    >>> out
+    array(3.)
     """
 
     def __init__(self, name: str, traced: Traced, parameters: Sequence[Parameter], form: Form) -> None:
@@ -73,7 +83,22 @@ class NativeFunction:
 
     @classmethod
     def of_leaves(cls, name: str, traced: Traced, form: Form) -> NativeFunction:
-        """The native function of a program whose parameters have no names."""
+        """The native function of a program whose parameters have no names; `cfunc` makes those of Python functions.
+
+        Parameters
+        ----------
+        name
+            What it is called in its declaration.
+        traced
+            The program.
+        form
+            How results go to the caller.
+
+        Returns
+        -------
+        NativeFunction
+            Its parameters are called ``x0``, ``x1`` and so on.
+        """
         types = traced.program.input_types
         return cls(name, traced, list(parameters_of([f"x{k}" for k in range(len(types))], types)), form)
 

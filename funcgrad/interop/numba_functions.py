@@ -24,7 +24,7 @@ from numba.np.numpy_support import as_dtype, from_dtype
 from funcgrad import tree
 from funcgrad.interop.native_function import traced_alone
 from funcgrad.interop.numba_intrinsics import invoke_of, lookup_of, size
-from funcgrad.interop.numba_runtime import Spec
+from funcgrad.interop.numba_runtime import Spec, function_named, label_of
 from funcgrad.ir.program import Program
 from funcgrad.ir.types import ArrayType
 from funcgrad.runtime.dispatch import JitFunction
@@ -37,8 +37,8 @@ SAMPLES = (3, 2, 5, 16, 1024)  # sizes with which most functions can be traced
 class FunctionType(types.Callable, types.Opaque):
     """Numba's type of one of our functions: each has its own."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.function = function
+    def __init__(self, function: Callable[..., Any], label: str = "") -> None:
+        self.function, self.label = function, label
         self._calls: dict[tuple[Any, ...], Any] = {}
         super().__init__(f"funcgrad({getattr(function, '__name__', 'function')}, {id(function)})")
 
@@ -46,6 +46,10 @@ class FunctionType(types.Callable, types.Opaque):
     def key(self) -> int:
         """Two of them are equal if the functions are the same."""
         return id(self.function)
+
+    def __reduce__(self) -> Any:
+        """In the index of Numba's cache a function is the global variable that holds it."""
+        return _type_named, (self.label or label_of(self.function),)
 
     def call_for(self, args: tuple[Any, ...], names: tuple[str, ...] = ()) -> Any:
         """The `@njit` function that calls ours with arguments of these types, the last of which have names."""
@@ -95,6 +99,16 @@ def type_of(function: Callable[..., Any]) -> FunctionType:
     if found is None:
         found = _types[id(function)] = FunctionType(function)
     return found
+
+
+def _type_named(label: str) -> FunctionType:
+    """The type of the function behind a label; one that is no other's where there is no such function, as in a process
+    that has not imported its module.
+    """
+    try:
+        return type_of(function_named(label))
+    except NameError:
+        return FunctionType(lambda: None, label)
 
 
 def name(function: Callable[..., Any]) -> str:

@@ -20,6 +20,9 @@ from funcgrad.runtime.dispatch import JitFunction
 from funcgrad.trace.tracer import Tracer
 
 TYPEOF, DISPATCHER = "numba.core.typing.typeof", "numba.core.dispatcher"
+PARALLEL = "numba.parfors.parfor_lowering"  # which the dispatcher imports
+SITE = "funcgrad.site"
+"""How the names of global variables begin that code has which calls a function of ours."""
 
 
 class AfterImport:
@@ -64,6 +67,8 @@ def register(typeof: ModuleType, dispatcher: ModuleType) -> None:
     kind = dispatcher.Dispatcher
     kind._compile_for_args = _or_trace(kind._compile_for_args)
     kind._explain_matching_error = _or_refuse(kind._explain_matching_error)
+    parallel = sys.modules[PARALLEL]
+    parallel.call_parallel_gufunc = _or_watch(parallel.call_parallel_gufunc)  # type: ignore[attr-defined]
 
 
 def _or_trace(compile_for_args: Any) -> Any:
@@ -93,6 +98,22 @@ def _or_refuse(explain: Any) -> Any:
         return explain(self, *args, **kwargs)
 
     return explained
+
+
+def _or_watch(call_gufunc: Any) -> Any:
+    """What emits the code of a `prange` loop: with functions of ours in its body, a look at their errors behind it."""
+
+    @functools.wraps(call_gufunc)
+    def emitted(lowerer: Any, body: Any, *rest: Any) -> None:
+        body.library._ensure_finalized()
+        if any(v.name.startswith(SITE) for v in body.library._final_module.global_variables):
+            from funcgrad.interop import numba_regions
+
+            numba_regions.watched(call_gufunc, lowerer, body, *rest)
+        else:
+            call_gufunc(lowerer, body, *rest)
+
+    return emitted
 
 
 def _tracer_in(values: Iterable[Any]) -> Tracer | None:

@@ -20,9 +20,10 @@ from numba.core.extending import intrinsic
 from numba.np.numpy_support import as_dtype, from_dtype
 
 from funcgrad import tree
+from funcgrad.interop.numba_errors import error_of
+from funcgrad.interop.numba_intrinsics import POINTER, hand_over
 
 FAILED = "funcgrad_numba_failed"
-_WORD, _POINTER = ir.IntType(64), ir.IntType(8).as_pointer()
 _WORDS = types.CPointer(types.int64)
 _SIGNATURE = types.void(_WORDS, _WORDS, types.int64, types.int64)
 
@@ -246,15 +247,8 @@ def _keep(context: Any, builder: Any, status: Any) -> None:
     api = context.get_python_api(builder)
     state = api.gil_ensure()
     context.call_conv.raise_error(builder, api, status)
-    parts = [cgutils.alloca_once(builder, api.pyobj) for _ in range(3)]
-    for part in parts:
-        builder.store(cgutils.get_null_value(api.pyobj), part)
-    api.err_fetch(*parts)
-    kind, value, trace = map(builder.load, parts)
-    told = cgutils.get_or_insert_function(builder.module, ir.FunctionType(ir.VoidType(), [_POINTER] * 2), FAILED)
-    builder.call(told, [builder.bitcast(part, _POINTER) for part in (kind, value)])
-    for part in (kind, value, trace):
-        api.decref(part)
+    kind = ir.FunctionType(ir.VoidType(), [POINTER] * 2)
+    hand_over(context, builder, api, cgutils.get_or_insert_function(builder.module, kind, FAILED))
     api.gil_release(state)
 
 
@@ -265,13 +259,8 @@ _latest: list[BaseException] = []  # of any thread
 
 
 def _failed(kind: int | None, value: int | None) -> None:
-    error: BaseException = RuntimeError("a function of Numba's failed")
-    if kind:
-        cls = ctypes.cast(kind, ctypes.py_object).value
-        found = ctypes.cast(value, ctypes.py_object).value if value else ()
-        error = found if isinstance(found, BaseException) else cls(*(found if isinstance(found, tuple) else (found,)))
-    _local.error = error
-    _latest[:] = [error]
+    _local.error = error_of(kind, value) or RuntimeError("a function of Numba's failed")
+    _latest[:] = [_local.error]
 
 
 def kept() -> BaseException:

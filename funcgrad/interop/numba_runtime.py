@@ -25,14 +25,15 @@ import numpy as np
 from funcgrad import forks, tree
 from funcgrad.compile.native.standalone import Form
 from funcgrad.interop.native_function import NativeFunction, traced_alone
+from funcgrad.interop.numba_errors import Noting
 from funcgrad.ir.types import ArrayType
 
 NEXT, ADDRESS, SIZES = 0, 8, 16  # in a record
 ROUTINES = 8  # in a site
 RECORD, ERROR = 0, 1  # among the routines
-FIND_SITE = (__name__, "find_site_3")
+FIND_SITE = (__name__, "find_site_4")
 """Where native code finds sites. The number is that of the layout, since Numba keeps code on the disk."""
-NOBODY = -1  # no address of a site
+NOBODY, RAISED = -1, -2  # no addresses
 FACTOR = 0x9E3779B97F4A7C15  # 2**64 over the golden ratio: multiplicative hashing (Knuth)
 FIRST_BITS, MOST_BITS = 3, 20  # of the number of buckets
 
@@ -122,16 +123,6 @@ _objects: list[Any] = []  # functions and types that native code of this process
 _SESSION = secrets.token_hex(8)
 
 
-class _Waiting(threading.local):
-    """What was raised in a thread; one of Numba's own, as under `prange`, forgets it from one call to the next."""
-
-    error: BaseException | None = None
-    seen = False
-
-
-_waiting = _Waiting()
-
-
 def site_for(function: Callable[..., Any], spec: Spec) -> Site:
     """The site of a function at arguments of these types."""
     with _lock:
@@ -149,13 +140,16 @@ def names_of(function: Callable[..., Any], spec: Spec) -> tuple[str, str, bool]:
     Both begin with the number of this process's object. Behind it, that of a function has the name of a global
     variable, ``module:file:name``; types are pickled.
     """
-    here = [f"{_SESSION}:{_number(value)}" for value in (function, spec)]
-    place = _global_name(function)
-    if place:
-        with contextlib.suppress(pickle.PicklingError, AttributeError, TypeError):
-            text = base64.b64encode(pickle.dumps(_plain(spec))).decode()
-            return f"{here[0]}:{place}", f"{here[1]}:{text}", True
-    return f"{here[0]}:::", f"{here[1]}:", False
+    pickled = ""
+    with contextlib.suppress(pickle.PicklingError, AttributeError, TypeError):
+        pickled = base64.b64encode(pickle.dumps(_plain(spec))).decode()
+    label = label_of(function)
+    return label, f"{_SESSION}:{_number(spec)}:{pickled}", bool(pickled) and not label.endswith(":")
+
+
+def label_of(function: Callable[..., Any]) -> str:
+    """The text by which a function is found."""
+    return f"{_SESSION}:{_number(function)}:{_global_name(function) or '::'}"
 
 
 def _number(value: Any) -> int:
@@ -169,14 +163,20 @@ def _global_name(function: Callable[..., Any]) -> str:
     own = sys.modules.get(getattr(function, "__module__", None) or "")
     for module in (own, *list(sys.modules.values())):
         if module is not None and _file(module):
-            for name, value in list(vars(module).items()):
+            for name, value in list(getattr(module, "__dict__", {}).items()):  # anything can stand in sys.modules
                 if value is function:
                     return f"{module.__name__}:{_file(module)}:{name}"
     return ""
 
 
-def _function_named(text: str) -> Callable[..., Any]:
-    """The function of that name; a file may be a module in one process and the main program in another."""
+def function_named(text: str) -> Callable[..., Any]:
+    """The function of that name; a file may be a module in one process and the main program in another.
+
+    Raises
+    ------
+    NameError
+        There is none in this process.
+    """
     session, number, module, file, name = text.split(":")
     if session == _SESSION:
         found: Callable[..., Any] = _objects[int(number)]
@@ -215,16 +215,16 @@ def _types_named(text: str) -> Spec:
 # What native code calls; ctypes takes Python's lock ------------------------------------------------------------------
 
 
-def find_site_3(name: str, text: str) -> int:
+def find_site_4(name: str, text: str) -> int:
     """The address of a site; 0 after a failure."""
-    with _Noting():
-        return site_for(_function_named(name), _types_named(text)).address
+    with Noting():
+        return site_for(function_named(name), _types_named(text)).address
     return 0
 
 
 def _find_record(site: int, sizes: int) -> int:
     """The address of the record for sizes that lie at an address; 0 after a failure."""
-    with _Noting():
+    with Noting():
         found = _by_address[site]
         count = sum(rank for rank, _ in found.spec.arguments)
         return found.record(tuple((ctypes.c_int64 * count).from_address(sizes)) if count else ())
@@ -233,42 +233,8 @@ def _find_record(site: int, sizes: int) -> int:
 
 def _note_error(site: int, record: int, status: int) -> None:
     """Have the exception behind a status wait, as that of a site or record that cannot be made does."""
-    with _Noting():
+    with Noting():
         _by_address[site].natives[record].check(status)
-
-
-class _AnyError(type):
-    """Of what Python takes any exception for an instance of, so that it believes the instance."""
-
-    def __subclasscheck__(cls, other: type) -> bool:
-        return True
-
-
-class Failure(Exception, metaclass=_AnyError):
-    """What native code says that it raises: as Python meets it, it is the exception that waits in this thread.
-
-    Numba knows what can be raised when it compiles; so `try` in its code works, as for its own errors. It makes the
-    exception twice when it raises one; behind that nobody keeps it, and the frames that it has seen.
-    """
-
-    def __new__(cls) -> Any:
-        error = _waiting.error or RuntimeError("a function of funcgrad's failed in a thread that is not Python's")
-        if _waiting.seen:
-            _waiting.error = None
-        _waiting.seen = True
-        return error
-
-
-class _Noting:
-    """A context that keeps what is raised in it for `Failure`."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
-        if error is not None:
-            _waiting.error, _waiting.seen = error, False
-        return error is not None
 
 
 _WORD = ctypes.c_int64

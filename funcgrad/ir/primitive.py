@@ -100,12 +100,56 @@ class Primitive:
         return (_lookup, (self.name,))
 
     def output_types(self, types: tuple[ArrayType, ...], params: dict[str, Any]) -> tuple[ArrayType, ...]:
-        """The types of the outputs, always a tuple."""
+        """The types of the outputs.
+
+        Parameters
+        ----------
+        types
+            Of the operands.
+        params
+            The equation's parameters.
+
+        Returns
+        -------
+        tuple of ArrayType
+            Also where there is one output.
+
+        Raises
+        ------
+        TypeError, ValueError
+            The operands do not fit: whatever the primitive's own rule raises.
+
+        Examples
+        --------
+        >>> from funcgrad.ir.primitive import registry
+        >>> from funcgrad.ir.types import type_of_value
+        >>> print(*registry["neg"].output_types((type_of_value(np.zeros(2)),), {}))
+        f64[2]
+        """
         inferred = self.infer(*types, **params)
         return inferred if self.multiple else (inferred,)
 
     def refer(self, inputs: Values, params: dict[str, Any]) -> Values:
-        """The outputs by the reference, always a tuple; bfloat16 is computed in float32 and rounded."""
+        """The outputs by the reference; bfloat16 is computed in float32 and rounded.
+
+        Parameters
+        ----------
+        inputs
+            Arrays.
+        params
+            The equation's parameters.
+
+        Returns
+        -------
+        tuple
+            The outputs, also where there is one.
+
+        Examples
+        --------
+        >>> from funcgrad.ir.primitive import registry
+        >>> registry["neg"].refer((np.ones(2),), {})
+        (array([-1., -1.]),)
+        """
         for x in inputs:
             if getattr(x, "dtype", None) is BFLOAT16 and not (self.family == "structured" or "new_dtype" in params):
                 return self._refer_in_single(inputs, params)
@@ -120,7 +164,26 @@ class Primitive:
         return tuple(x if x.dtype == t.dtype else x.astype(t.dtype) for x, t in pairs)
 
     def compute(self, inputs: Values, params: dict[str, Any]) -> Values:
-        """The outputs for known arrays, always a tuple."""
+        """The outputs for known arrays: by `evaluate` where there is one, else by the reference.
+
+        Parameters
+        ----------
+        inputs
+            Arrays.
+        params
+            The equation's parameters.
+
+        Returns
+        -------
+        tuple
+            The outputs, also where there is one.
+
+        Examples
+        --------
+        >>> from funcgrad.ir.primitive import registry
+        >>> registry["neg"].compute((np.ones(2),), {})
+        (array([-1., -1.]),)
+        """
         if self.evaluate is None:
             return self.refer(inputs, params)
         outputs = self.evaluate(*inputs, **params)

@@ -41,7 +41,20 @@ class Literal:
         return f"Literal({self.value}:{self.type})"
 
     def text(self) -> str:
-        """As in listings: ``2.0:f32[]``."""
+        """The number as in listings.
+
+        Returns
+        -------
+        str
+            Such as ``2.0:f32[]``.
+
+        Examples
+        --------
+        >>> import funcgrad as fg
+        >>> (equation,) = fg.make_jaxpr(lambda x: 2.0 * x)(1.0).equations
+        >>> equation.inputs[0].text()
+        '2.0:f64[]*'
+        """
         value = self.value.item()
         return f"{value!r}:{self.type}"
 
@@ -60,7 +73,25 @@ class Equation:
     source: SourceLocation | None = None
 
     def replace(self, **changes: Any) -> Equation:
-        """A copy with some fields replaced."""
+        """A copy with some fields replaced.
+
+        Parameters
+        ----------
+        **changes
+            New values, by the names of the fields.
+
+        Returns
+        -------
+        Equation
+            The copy.
+
+        Examples
+        --------
+        >>> import funcgrad as fg
+        >>> (equation,) = fg.make_jaxpr(lambda x: 2.0 * x)(1.0).equations
+        >>> equation.replace(source=None).source is None
+        True
+        """
         fields = {name: getattr(self, name) for name in ("primitive", "inputs", "outputs", "params", "source")}
         return Equation(**(fields | changes))
 
@@ -100,7 +131,26 @@ class Program:
         return tuple(v.type for v in self.outputs)
 
     def replace(self, **changes: Any) -> Program:
-        """A copy with some fields replaced."""
+        """A copy with some fields replaced.
+
+        Parameters
+        ----------
+        **changes
+            New values, by the names of the fields.
+
+        Returns
+        -------
+        Program
+            The copy; nothing is checked (see `funcgrad.ir.check`).
+
+        Examples
+        --------
+        >>> import funcgrad as fg
+        >>> program = fg.make_jaxpr(lambda x: (x, 2.0 * x))(1.0)
+        >>> print(program.replace(outputs=program.outputs[:1], equations=()))
+        { lambda ; a:f64[]*. let
+          in (a,) }
+        """
         fields = {name: getattr(self, name) for name in ("inputs", "equations", "outputs", "constants", "names")}
         return Program(**(fields | changes))
 
@@ -122,6 +172,11 @@ class Program:
         color
             Whether to colour it for terminals (by ANSI escapes).
 
+        Returns
+        -------
+        str
+            The listing.
+
         Examples
         --------
         >>> import funcgrad as fg
@@ -138,7 +193,23 @@ class Program:
         return display.text(self, source, color)
 
     def show(self, source: bool = False, file: TextIO | None = None) -> None:
-        """Print `as_text`, in colours where `file` (standard output) is a terminal and ``NO_COLOR`` is not set."""
+        """Print `as_text`, in colours where `file` is a terminal and ``NO_COLOR`` is not set.
+
+        Parameters
+        ----------
+        source
+            Whether each equation carries the user's line.
+        file
+            Where to; standard output.
+
+        Examples
+        --------
+        >>> import funcgrad as fg
+        >>> fg.make_jaxpr(lambda x: 2.0 * x)(1.0).show()
+        { lambda ; x:f64[]*. let
+            a:f64[]* = mul 2.0:f64[]* x
+          in (a,) }
+        """
         stream = sys.stdout if file is None else file
         print(display.text(self, source, display.coloured(stream)), file=stream)
 

@@ -43,6 +43,8 @@ def cond(
         A boolean scalar; of a number, whether it is not 0.
     true_fun, false_fun
         Functions of the operands, whose results have equal structures, shapes and dtypes.
+    *operands
+        Pytrees of arrays. Functions may read traced values from outside as well.
     operand
         The only operand, by name. JAX's older form ``cond(pred, x, true_fun, y, false_fun)`` works too.
 

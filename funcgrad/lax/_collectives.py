@@ -395,6 +395,8 @@ def all_to_all(
         The axis along which the parts stand; a new one unless `tiled`.
     axis_index_groups
         Lists of the examples' numbers, of one length: only the examples of a list exchange parts.
+    tiled
+        Whether both axes stay, as that of `all_gather`.
 
     Returns
     -------

@@ -282,7 +282,7 @@ def conv_transpose(
         As in `conv_general_dilated`; by default ``NHWC`` and ``HWIO`` (and likewise with other numbers of axes).
     strides
         Of the convolution to be undone: the factor by which space grows.
-    padding
+    padding, use_consistent_padding
         ``"SAME"``, ``"VALID"``: of the convolution to be undone; or pairs of numbers: of the opened operand, and
         with `use_consistent_padding` of the convolution to be undone.
     transpose_kernel

@@ -97,7 +97,30 @@ class GatherScatterMode(enum.Enum):
 
     @staticmethod
     def from_any(mode: Any) -> GatherScatterMode:
-        """The mode by one of its names; None is `FILL_OR_DROP`."""
+        """The mode by one of its names.
+
+        Parameters
+        ----------
+        mode
+            ``"fill"`` or ``"drop"`` (also None: `FILL_OR_DROP`), ``"clip"``, ``"promise_in_bounds"``, ``"one_hot"``, or
+            a mode.
+
+        Returns
+        -------
+        GatherScatterMode
+            The mode.
+
+        Raises
+        ------
+        ValueError
+            There is none of that name.
+
+        Examples
+        --------
+        >>> import funcgrad as fg
+        >>> fg.lax.GatherScatterMode.from_any("clip").name
+        'CLIP'
+        """
         if isinstance(mode, GatherScatterMode):
             return mode
         names = {

@@ -279,6 +279,8 @@ def reduce(
         A function of two numbers (or of two pytrees of numbers), associative and commutative.
     dimensions
         The axes to fold.
+    out_sharding
+        None: there is one machine.
 
     Returns
     -------
@@ -414,6 +416,8 @@ def dot_general(
         Not needed: products are done in the dtype of the operands.
     preferred_element_type
         The dtype of the result; where it is wider the operands are converted before.
+    out_sharding
+        None: there is one machine.
 
     Returns
     -------

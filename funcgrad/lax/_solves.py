@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from funcgrad.control import linear_solve as control
 from funcgrad.control.custom import DerivedJvp, custom_jvp_call
 from funcgrad.control.live import apply
 from funcgrad.dtypes import is_inexact
-from funcgrad.errors import at_line
+from funcgrad.errors import NonConcreteBooleanIndexError, TracerError, at_line
 from funcgrad.ir.primitive import Values
 from funcgrad.ir.program import Program
 from funcgrad.ir.types import ArrayType
@@ -141,39 +141,120 @@ def custom_linear_solve(
     return (x, tree.unflatten(aux_structure[0], list(map(_own, outputs[len(leaves) :])))) if has_aux else x
 
 
+class _Equation:
+    """f(x, constants) = 0, as a program of the constants and of the flat `x`."""
+
+    def __init__(self, program: Program, structure: tree.TreeDef, types: Sequence[ArrayType]) -> None:
+        self.program, self.structure, self.types = program, structure, types
+        self.constants = len(program.inputs) - len(types)
+
+    def pushed(self, consts: Values, moved: Values, x: Values) -> list[Any]:
+        """The change of f's value with that of the constants."""
+        _, turned = jvp_values(lambda *cs: evaluate(self.program, [*cs, *x], bind), list(consts), list(moved))
+        return [instantiate(t, v) for t, v in zip(turned, x, strict=True)]
+
+    def slope(self, consts: Sequence[Any], x: Sequence[Any]) -> Callable[..., list[Any]]:
+        """The linear function v -> (∂f/∂x) v of flat values."""
+
+        def product(*moves: Any) -> list[Any]:
+            found = jvp_values(lambda *xs: evaluate(self.program, [*consts, *xs], bind), list(x), list(moves))[1]
+            return [instantiate(t, y) for t, y in zip(found, x, strict=True)]
+
+        return product
+
+    def of_trees(self, product: Callable[..., Sequence[Any]]) -> Callable[[Any], Any]:
+        """A function of flat values, of pytrees like `x`."""
+        return lambda v: tree.unflatten(self.structure, product(*tree.leaves(v)))
+
+
+class _Tangents(NamedTuple):
+    """A user's solver of (∂f/∂x) v = b that closes over traced values, and what it is for the transposed system.
+
+    The programs take what they close over, the constants, x and b.
+    """
+
+    equation: _Equation
+    direct: control.Part
+    inverse: control.Part
+
+    def solvers(self, closed: Values, consts: Values, x: Values) -> list[Callable[[Any, Any], Any]]:
+        """Both, for values of what they close over."""
+        given = (closed[: self.direct.consts], closed[self.direct.consts :])
+        return [self._solver(part, [*own, *consts, *x]) for part, own in zip(self[1:], given, strict=True)]
+
+    def _solver(self, part: control.Part, values: Sequence[Any]) -> Callable[[Any, Any], Any]:
+        def run(product: Any, b: Any) -> Any:  # the product is in the program
+            return self.equation.of_trees(lambda *bs: evaluate(part.program, [*values, *bs], bind))(b)
+
+        return run
+
+
+def _closed(
+    equation: _Equation, kinds: Sequence[ArrayType], solver: Callable[..., Any]
+) -> tuple[_Tangents | None, tuple[Any, ...]]:
+    """A solver of tangents that closes over traced values, as programs, and these values; None for one that does not.
+
+    The derivative is computed when the traces that such values belong to may have ended.
+    """
+    first, count = equation.constants, equation.constants + len(equation.types)
+
+    def solving(turned: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Callable[..., list[Any]]:
+        def run(*values: Any) -> list[Any]:
+            product = turned(equation.slope(values[:first], values[first:count]))
+            b = tree.unflatten(equation.structure, values[count:])
+            found = solver(equation.of_trees(product), b)
+            return _flat("custom_root", "tangent_solve", found, equation.structure, equation.types)
+
+        return run
+
+    def transposed(product: Callable[..., Any]) -> Callable[..., Any]:
+        part, own = control.part_of(product, equation.types)
+        back = control.transposed(part).program
+        return lambda *ys: evaluate(back, [*own, *ys], bind)
+
+    types = [*kinds, *equation.types, *equation.types]
+    try:
+        direct, values = control.part_of(solving(lambda product: product), types)
+    except (TracerError, NonConcreteBooleanIndexError):  # values may be known where the derivative is computed
+        return None, ()
+    if not values:
+        return None, ()
+    inverse, others = control.part_of(solving(transposed), types)
+    return _Tangents(equation, direct, inverse), (*values, *others)
+
+
 class _Root(DerivedJvp):
-    """dx = -(∂f/∂x)⁻¹ (∂f/∂c) dc, by the implicit function theorem."""
+    """dx = -(∂f/∂x)⁻¹ (∂f/∂c) dc, by the implicit function theorem.
+
+    The operands are the constants of f, what the solver of tangents closes over, and others.
+    """
 
     def __init__(
         self,
-        equation: Program,
-        constants: int,
-        count: int,
-        structure: tree.TreeDef,
+        equation: _Equation,
         function: Callable[..., Sequence[Any]],
         tangent_solve: Callable[..., Any],
+        tangents: _Tangents | None,
+        closed: int,
     ) -> None:
-        self.equation, self.constants, self.count = equation, constants, count
-        self.structure, self.function, self.tangent_solve = structure, function, tangent_solve
+        self.equation, self.function = equation, function
+        self.tangent_solve, self.tangents, self.closed = tangent_solve, tangents, closed
 
     def __repr__(self) -> str:
         return "custom_root"
 
     def __call__(self, inputs: Values, tangents: Values) -> tuple[Values, Values]:
         outputs = apply(custom_jvp_call, self.function, inputs, self)
-        x, consts, moved = outputs[: self.count], inputs[: self.constants], tangents[: self.constants]
-        rest = (None,) * (len(outputs) - self.count)
+        equation, first = self.equation, self.equation.constants
+        x, consts, moved = outputs[: len(equation.types)], inputs[:first], tangents[:first]
+        rest = (None,) * (len(outputs) - len(x))
         if all(t is None for t in moved):
             return outputs, (*(None for _ in x), *rest)
-        _, turned = jvp_values(lambda *cs: evaluate(self.equation, [*cs, *x], bind), list(consts), list(moved))
-        rhs = [-instantiate(t, v) for t, v in zip(turned, x, strict=True)]
-
-        def slope(v: Any) -> Any:
-            moves = tree.leaves(v)
-            found = jvp_values(lambda *xs: evaluate(self.equation, [*consts, *xs], bind), list(x), moves)[1]
-            return tree.unflatten(self.structure, [instantiate(t, y) for t, y in zip(found, x, strict=True)])
-
-        dx = custom_linear_solve(slope, tree.unflatten(self.structure, rhs), self.tangent_solve, self.tangent_solve)
+        rhs = tree.unflatten(equation.structure, [-t for t in equation.pushed(consts, moved, x)])
+        direct = inverse = self.tangent_solve
+        if self.tangents is not None:
+            direct, inverse = self.tangents.solvers(inputs[first : first + self.closed], consts, x)
+        dx = custom_linear_solve(equation.of_trees(equation.slope(consts, x)), rhs, direct, inverse)
         return outputs, (*tree.leaves(dx), *rest)
 
 
@@ -196,7 +277,7 @@ def custom_root(
         ``solve(f, initial_guess) -> x`` with ``f(x)`` zero (or ``(x, aux)``); it is not differentiated.
     tangent_solve
         ``tangent_solve(g, y) -> x`` with ``g(x) == y`` for a linear function `g`, such as
-        ``lambda g, y: y / g(1.0)`` for numbers.
+        ``lambda g, y: y / g(1.0)`` for numbers; it may close over traced values.
     has_aux
         Whether `solve` returns a pair.
 
@@ -230,14 +311,16 @@ def custom_root(
         return [*_flat("custom_root", "solve", x, structure, types), *rest]
 
     with np.errstate(all="ignore"):
-        equation, constants = trace(flat, types)
+        program, constants = trace(flat, types)
         search, others = trace(run, types)
+        equation = _Equation(program, structure, types)
+        tangents, closed = _closed(equation, _types(constants), tangent_solve) if constants else (None, ())
 
         def function(*values: Any) -> Sequence[Any]:
-            return evaluate(search, values[len(constants) :], bind)
+            return evaluate(search, values[len(constants) + len(closed) :], bind)
 
-        rule = _Root(equation, len(constants), len(leaves), structure, function, tangent_solve)
+        rule = _Root(equation, function, tangent_solve, tangents, len(closed))
         strong = [x if type(x) is Tracer else np.asarray(x, t.dtype)[()] for x, t in zip(leaves, types, strict=True)]
-        outputs = apply(custom_jvp_call, function, [*constants, *others, *strong], rule)
+        outputs = apply(custom_jvp_call, function, [*constants, *closed, *others, *strong], rule)
     x = tree.unflatten(structure, list(map(_own, outputs[: len(leaves)])))
     return (x, tree.unflatten(aux_structure[0], list(map(_own, outputs[len(leaves) :])))) if has_aux else x

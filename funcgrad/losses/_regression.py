@@ -204,6 +204,8 @@ def gaussian_nll_loss(
         Floats of one shape: means, numbers, variances (at least `epsilon`, below which no derivative flows).
     full
         Whether to add the constant log(2π) / 2.
+    epsilon
+        The least variance.
 
     Returns
     -------

@@ -49,7 +49,10 @@ NAMES = {
 }  # fmt: skip
 
 HELPERS = {
-    **{name: f"from scipy.special import {name}\n" for name in SPECIAL.values()},  # not for numba
+    **{
+        name: f"from scipy.special import {name}\n"  # not for numba
+        for name in (call[: call.index("(")] for call in SPECIAL.values())
+    },
     "logistic": "def logistic(x):\n    e = np.exp(-abs(x))\n    return 1 / (1 + e) if x >= 0 else e / (1 + e)\n",
     "quotient": (
         "def quotient(x, y):  # truncates; all bits set for a divisor of 0\n"

@@ -27,10 +27,10 @@ def _call(name: str, arity: int = 1, result: str = SAME) -> Spelling:
     return Spelling(f"{name}({', '.join(f'{{{i}}}' for i in range(arity))})", result)
 
 
-# special functions, and what `scipy.special` calls them
+# special functions, and how `scipy.special` is called for them
 SPECIAL = {
-    "lgamma": "gammaln", "digamma": "psi", "erf_inv": "erfinv", "ndtri": "ndtri", "log_ndtr": "log_ndtr",
-    "erfcx": "erfcx", "i0e": "i0e", "i1e": "i1e",
+    "lgamma": "gammaln({0})", "digamma": "psi({0})", "trigamma": "zeta(2, {0})", "erf_inv": "erfinv({0})",
+    "ndtri": "ndtri({0})", "log_ndtr": "log_ndtr({0})", "erfcx": "erfcx({0})", "i0e": "i0e({0})", "i1e": "i1e({0})",
 }  # fmt: skip
 INSTRUCTIONS: dict[str, Spelling] = {
     # arithmetic
@@ -82,7 +82,7 @@ INSTRUCTIONS: dict[str, Spelling] = {
     "logistic": Spelling("{dtype}(logistic({0}))"),
     "erf": Spelling("{dtype}(math.erf({0}))"),
     "erfc": Spelling("{dtype}(math.erfc({0}))"),
-    **{name: Spelling(f"{{dtype}}({function}({{0}}))") for name, function in SPECIAL.items()},
+    **{name: Spelling(f"{{dtype}}({call})") for name, call in SPECIAL.items()},
 }
 MATHEMATICS = frozenset(
     "exp exp2 expm1 log log2 log10 log1p sin cos tan sinh cosh tanh cbrt arcsin arccos arctan arcsinh arccosh arctanh "

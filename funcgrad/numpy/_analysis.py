@@ -8,8 +8,8 @@ import numpy as np
 
 from funcgrad.errors import at_line
 from funcgrad.numpy._common import axis_number, cast, implements, operand
+from funcgrad.numpy._folds import part
 from funcgrad.numpy._shapes import concatenate
-from funcgrad.numpy._ufunc import part
 from funcgrad.ops.arithmetic import sign
 from funcgrad.ops.bessel import bessel_i0e
 from funcgrad.ops.transcendental import exp

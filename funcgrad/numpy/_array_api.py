@@ -1,6 +1,6 @@
 """What does the Array API standard ask of a namespace about itself?  Its version, its devices, dtypes and capabilities.
 
-The standard: https://data-apis.org/array-api/2024.12.  Boolean masks and results whose shape depends on values work on
+The standard: https://data-apis.org/array-api/2025.12.  Boolean masks and results whose shape depends on values work on
 known arrays; inside `jit` and `vmap` they raise.
 """
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from funcgrad.errors import at_line
 
-VERSION = "2024.12"
+VERSION = "2025.12"
 
 
 class Info:
@@ -33,9 +33,9 @@ class Info:
         """The CPU."""
         return "cpu"
 
-    def devices(self) -> list[str]:
+    def devices(self) -> tuple[str, ...]:
         """All devices."""
-        return ["cpu"]
+        return ("cpu",)
 
     def default_dtypes(self, *, device: str | None = None) -> dict[str, np.dtype]:
         """The dtypes of results that no argument decides."""

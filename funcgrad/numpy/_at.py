@@ -174,50 +174,255 @@ class AtIndex:
         mode: Any = None,
         fill_value: Any = None,
     ) -> Any:
-        """The elements there, ``x[index]``; `fill_value` stands where mode ``"fill"`` finds none."""
+        """The elements there, ``x[index]``.
+
+        Parameters
+        ----------
+        indices_are_sorted, unique_indices, mode
+            See `AtIndex`.
+        fill_value
+            What stands where mode ``"fill"`` finds none; by default NaN, the least of signed and the largest of
+            unsigned integers, True.
+
+        Returns
+        -------
+        Array
+            Of the shape of ``x[index]``, and of the dtype of `x`.
+
+        Raises
+        ------
+        IndexError
+            An integer is out of bounds, and no `mode` says otherwise.
+
+        Examples
+        --------
+        >>> import funcgrad.numpy as fnp
+        >>> fnp.arange(3.0).at[5].get(mode="fill", fill_value=-1.0)
+        Array(-1.)
+        """
         found = _mode(mode)
         if self._is_plain(found):
             return as_array(np.array(np.asarray(self._array)[self._index]))
         return _owned(getitem(self._array, self._index, found, fill_value))
 
     def set(self, values: Any, **options: Any) -> Any:
-        """`x` with the elements there replaced; where an index is repeated, the last value stays."""
+        """`x` with the elements there replaced; where an index is repeated, the last value stays.
+
+        Parameters
+        ----------
+        values
+            What broadcasts to the shape of the place.
+        **options
+            The keywords of all methods; see `AtIndex`.
+
+        Returns
+        -------
+        Array
+            A new array of the shape and dtype of `x`.
+
+        Examples
+        --------
+        >>> import funcgrad.numpy as fnp
+        >>> x = fnp.array([1.0, 2.0, 4.0])
+        >>> x.at[1].set(0.0)
+        Array([1., 0., 4.])
+        """
         return self._update("set", values, **options)
 
     def add(self, values: Any, **options: Any) -> Any:
-        """`x` with values added there, as often as an index is repeated."""
+        """`x` with values added there, as often as an index is repeated.
+
+        Parameters
+        ----------
+        values
+            What broadcasts to the shape of the place.
+        **options
+            The keywords of all methods; see `AtIndex`.
+
+        Returns
+        -------
+        Array
+            A new array of the shape and dtype of `x`.
+
+        Examples
+        --------
+        >>> import funcgrad.numpy as fnp
+        >>> x = fnp.array([1.0, 2.0, 4.0])
+        >>> x.at[[0, 0]].add(1.0)
+        Array([3., 2., 4.])
+        """
         return self._update("add", values, **options)
 
     def subtract(self, values: Any, **options: Any) -> Any:
-        """`x` with values subtracted there, as often as an index is repeated."""
+        """`x` with values subtracted there, as often as an index is repeated.
+
+        Parameters
+        ----------
+        values
+            What broadcasts to the shape of the place.
+        **options
+            The keywords of all methods; see `AtIndex`.
+
+        Returns
+        -------
+        Array
+            A new array of the shape and dtype of `x`.
+
+        Examples
+        --------
+        >>> import funcgrad.numpy as fnp
+        >>> x = fnp.array([1.0, 2.0, 4.0])
+        >>> x.at[[0, 0]].subtract(1.0)
+        Array([-1.,  2.,  4.])
+        """
         return self._update("add", np.negative(operand(values, "at[].subtract")), **options)
 
     def multiply(self, values: Any, **options: Any) -> Any:
-        """`x` with the elements there multiplied, as often as an index is repeated."""
+        """`x` with the elements there multiplied, as often as an index is repeated; `mul` is another name.
+
+        Parameters
+        ----------
+        values
+            What broadcasts to the shape of the place.
+        **options
+            The keywords of all methods; see `AtIndex`.
+
+        Returns
+        -------
+        Array
+            A new array of the shape and dtype of `x`.
+
+        Examples
+        --------
+        >>> import funcgrad.numpy as fnp
+        >>> x = fnp.array([1.0, 2.0, 4.0])
+        >>> x.at[[0, 0]].multiply(3.0)
+        Array([9., 2., 4.])
+        """
         return self._update("multiply", values, **options)
 
     mul = multiply
 
     def divide(self, values: Any, **options: Any) -> Any:
-        """`x` with the elements there divided, as often as an index is repeated."""
+        """`x` with the elements there divided, as often as an index is repeated.
+
+        Parameters
+        ----------
+        values
+            What broadcasts to the shape of the place.
+        **options
+            The keywords of all methods; see `AtIndex`.
+
+        Returns
+        -------
+        Array
+            A new array of the shape and dtype of `x`.
+
+        Examples
+        --------
+        >>> import funcgrad.numpy as fnp
+        >>> x = fnp.array([1.0, 2.0, 4.0])
+        >>> x.at[[2, 2]].divide(2.0)
+        Array([1., 2., 1.])
+        """
         divisor = self._ones(values)._update("multiply", values, **options)
         return self._back("divide", np.true_divide(self._array, divisor))
 
     def power(self, values: Any, **options: Any) -> Any:
-        """`x` with the elements there raised to powers, as often as an index is repeated."""
+        """`x` with the elements there raised to powers, as often as an index is repeated.
+
+        Parameters
+        ----------
+        values
+            What broadcasts to the shape of the place.
+        **options
+            The keywords of all methods; see `AtIndex`.
+
+        Returns
+        -------
+        Array
+            A new array of the shape and dtype of `x`.
+
+        Examples
+        --------
+        >>> import funcgrad.numpy as fnp
+        >>> x = fnp.array([1.0, 2.0, 4.0])
+        >>> x.at[1:].power(2.0)
+        Array([ 1.,  4., 16.])
+        """
         exponent = self._ones(values)._update("multiply", values, **options)
         return self._back("power", np.power(self._array, exponent))
 
     def min(self, values: Any, **options: Any) -> Any:
-        """`x` with the lesser of element and value there; equal ones share the derivative."""
+        """`x` with the lesser of element and value there; equal ones share the derivative.
+
+        Parameters
+        ----------
+        values
+            What broadcasts to the shape of the place.
+        **options
+            The keywords of all methods; see `AtIndex`.
+
+        Returns
+        -------
+        Array
+            A new array of the shape and dtype of `x`.
+
+        Examples
+        --------
+        >>> import funcgrad.numpy as fnp
+        >>> x = fnp.array([1.0, 2.0, 4.0])
+        >>> x.at[1:].min(3.0)
+        Array([1., 2., 3.])
+        """
         return self._update("min", values, **options)
 
     def max(self, values: Any, **options: Any) -> Any:
-        """`x` with the greater of element and value there; equal ones share the derivative."""
+        """`x` with the greater of element and value there; equal ones share the derivative.
+
+        Parameters
+        ----------
+        values
+            What broadcasts to the shape of the place.
+        **options
+            The keywords of all methods; see `AtIndex`.
+
+        Returns
+        -------
+        Array
+            A new array of the shape and dtype of `x`.
+
+        Examples
+        --------
+        >>> import funcgrad.numpy as fnp
+        >>> x = fnp.array([1.0, 2.0, 4.0])
+        >>> x.at[1:].max(3.0)
+        Array([1., 3., 4.])
+        """
         return self._update("max", values, **options)
 
     def apply(self, func: Callable[[Any], Any], **options: Any) -> Any:
-        """`x` with `func`, a function of arrays that works on elements, applied there (once per element)."""
+        """`x` with a function applied there, once per element.
+
+        Parameters
+        ----------
+        func
+            A function of arrays that works on elements.
+        **options
+            The keywords of all methods; see `AtIndex`.
+
+        Returns
+        -------
+        Array
+            A new array of the shape and dtype of `x`.
+
+        Examples
+        --------
+        >>> import funcgrad.numpy as fnp
+        >>> x = fnp.array([1.0, 2.0, 4.0])
+        >>> x.at[1:].apply(fnp.sqrt)
+        Array([1.        , 1.41421356, 2.        ])
+        """
         get = {k: v for k, v in options.items() if k != "fill_value"}
         return self._update("set", func(self.get(**get)), **options)
 

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any
 
 import numpy as np
 
 from funcgrad.errors import at_line
-from funcgrad.numpy._common import cast, document, dtype_of, has_tracer, implements, operand, static_shape, wrap
+from funcgrad.numpy._common import (
+    axis_numbers,
+    cast,
+    document,
+    dtype_of,
+    has_tracer,
+    implements,
+    operand,
+    static_shape,
+    wrap,
+)
 from funcgrad.numpy._extended import sharing
 from funcgrad.numpy._shapes import stack
 from funcgrad.ops.comparison import convert
@@ -55,16 +66,15 @@ def asarray(
     return array(a, dtype)
 
 
-def _as_array(reference: Any) -> Any:
+def _as_array(reference: Any, ndmin: int = 0) -> Any:
     def function(a: Any, dtype: Any = None, order: Any = None, **kwargs: Any) -> Any:
-        return array(a, dtype)
+        return array(a, dtype, ndmin=ndmin)
 
     return implements(reference)(function)
 
 
-asanyarray, ascontiguousarray, asfortranarray, require = map(
-    _as_array, (np.asanyarray, np.ascontiguousarray, np.asfortranarray, np.require)
-)
+asanyarray, require = map(_as_array, (np.asanyarray, np.require))
+ascontiguousarray, asfortranarray = (_as_array(f, ndmin=1) for f in (np.ascontiguousarray, np.asfortranarray))
 
 
 def _like(x: Any, shape: Any, dtype: Any) -> tuple[tuple[int, ...], np.dtype]:
@@ -149,6 +159,8 @@ def linspace(
 ) -> Any:
     """Evenly spaced numbers between two traced ends."""
     num = operator.index(num)
+    if num < 0:
+        raise ValueError(f"linspace: Number of samples, {num}, must be non-negative.{at_line()}")
     steps = max(num - 1 if endpoint else num, 1)
     start, stop = start + 0.0, stop + 0.0
     line = (np.arange(num) / steps).astype(result_type(start, stop))
@@ -157,7 +169,8 @@ def linspace(
     if endpoint and num > 1:  # the end is met exactly
         out = np.where(np.arange(num).reshape(np.shape(shaped)) == num - 1, stop, out)
     out = np.moveaxis(out, 0, axis) if axis else out
-    out = out if dtype is None else cast(out, dtype_of(dtype))
+    if dtype is not None:
+        out = cast(np.floor(out) if dtype_of(dtype).kind in "iu" else out, dtype_of(dtype))
     return (out, (stop - start) / steps) if retstep else out
 
 
@@ -193,11 +206,10 @@ def ndim(a: Any) -> int:
 
 
 @implements(np.size)
-def size(a: Any, axis: int | None = None) -> int:
+def size(a: Any, axis: int | tuple[int, ...] | None = None) -> int:
     """The number of elements."""
-    if type(a) is Tracer:
-        return a.size if axis is None else a.shape[axis]
-    return type_of(a).size if axis is None else type_of(a).shape[axis]
+    kind = a if type(a) is Tracer else type_of(a)
+    return kind.size if axis is None else math.prod(kind.shape[k] for k in axis_numbers(axis, kind.ndim, "size"))
 
 
 @implements(np.result_type)

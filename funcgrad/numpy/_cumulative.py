@@ -23,7 +23,11 @@ def _so_far(name: str, primitive: Any, a: Any, axis: int | None, dtype: Any, out
         axis_number(0 if axis is None else axis, 1, name)
     flat = axis is None or not type_of(a).ndim
     along = 0 if flat else axis_number(axis, type_of(a).ndim, name)
-    return primitive(ravel(a) if flat else a, axis=along, reverse=False)
+    a = ravel(a) if flat else a
+    if type_of(a).dtype != np.bool_:
+        return primitive(a, axis=along, reverse=False)
+    extremum = cumulative.cummax if primitive is cumulative.cumsum else cumulative.cummin  # whether any, or all
+    return extremum(a, axis=along, reverse=False)
 
 
 @implements(np.cumsum)

@@ -10,8 +10,9 @@ from funcgrad import dtypes
 from funcgrad.errors import at_line
 from funcgrad.numpy._common import broadcast, cast, implements, operand, promoted
 from funcgrad.numpy._extended import completed
+from funcgrad.numpy._folds import truth
 from funcgrad.numpy._ufunc import no_output
-from funcgrad.numpy._ufuncs import _beyond, _truth, namespace
+from funcgrad.numpy._ufuncs import _beyond, namespace
 from funcgrad.ops import arithmetic as ar
 from funcgrad.ops import comparison as co
 from funcgrad.ops import complex as cx
@@ -28,7 +29,7 @@ def where(condition: Any, x: Any = None, y: Any = None, /) -> Any:
     if x is None or y is None:
         raise ValueError(f"either both or neither of x and y should be given{at_line()}")
     x, y = promoted("where", x, y)
-    return co.select(*broadcast("where", _truth(operand(condition, "where")), y, x))
+    return co.select(*broadcast("where", truth(operand(condition, "where")), y, x))
 
 
 def _upper_limit(count: int, named: dict[str, Any]) -> dict[str, Any]:

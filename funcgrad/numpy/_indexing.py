@@ -286,13 +286,14 @@ def take_apart(shape: Shape, index: Any) -> Plan:
     blocks, inside = 0, False
     rest = iter(shape)
     for entry in _expand(index if isinstance(index, tuple) else (index,), len(shape)):
+        apart = entry is None or entry is Ellipsis or isinstance(entry, slice)
         if entry is None:
             layout.append(None)
         elif isinstance(entry, slice):
             layout.append(len(slices))
             slices.append(_known_slice(entry))
             extents.append(next(rest))
-        else:
+        elif not apart:
             blocks += not inside
             if not inside and blocks == 1:
                 layout.append(ARRAYS)
@@ -301,7 +302,7 @@ def take_apart(shape: Shape, index: Any) -> Plan:
                 arrays.append((len(slices), line))
                 slices.append(slice(None))
                 extents.append(1 if added is not None else next(rest))
-        inside = not (entry is None or isinstance(entry, slice))
+        inside = not apart
     if blocks > 1:
         layout.remove(ARRAYS)
         layout.insert(0, ARRAYS)
@@ -313,7 +314,7 @@ def _left(rest: Any) -> int:
 
 
 def _expand(index: tuple[Any, ...], ndim: int) -> list[Any]:
-    """Every entry as an array or a slice, the ellipsis spelled out, every axis named."""
+    """Every entry as an array or a slice, every axis named: those of the ellipsis behind it, as there may be none."""
     entries = [_entry(entry) for entry in index]
     used = builtins.sum(_consumed(entry) for entry in entries)
     if used > ndim:
@@ -322,7 +323,7 @@ def _expand(index: tuple[Any, ...], ndim: int) -> list[Any]:
     if len(dots) > 1:
         raise IndexError(f"an index can only have a single ellipsis ('...'){at_line()}")
     at = dots[0] if dots else len(entries)
-    return [*entries[:at], *[slice(None)] * (ndim - used), *entries[at + 1 :]]
+    return [*entries[: at + 1], *[slice(None)] * (ndim - used), *entries[at + 1 :]]
 
 
 def _consumed(entry: Any) -> int:

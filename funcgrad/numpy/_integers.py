@@ -8,9 +8,9 @@ import numpy as np
 
 from funcgrad.errors import at_line
 from funcgrad.numpy._common import axis_number, broadcast, implements, operand, promoted
+from funcgrad.numpy._folds import part, truth
 from funcgrad.numpy._shapes import moveaxis
-from funcgrad.numpy._ufunc import part
-from funcgrad.numpy._ufuncs import _truth, ufunc
+from funcgrad.numpy._ufuncs import ufunc
 from funcgrad.ops import bits as bi
 from funcgrad.ops.arithmetic import abs_
 from funcgrad.ops.comparison import and_, convert, shift_left, shift_right
@@ -70,7 +70,7 @@ def packbits(a: Any, /, axis: int | None = None, bitorder: str = "big") -> Any:
     shifts = _order(bitorder)
     if type_of(a).dtype.kind not in "biu":
         raise TypeError(f"Expected an input array of integer or boolean data type, not {type_of(a).dtype}{at_line()}")
-    line, along = _along_last("packbits", convert(_truth(a), dtype=UINT8), axis)
+    line, along = _along_last("packbits", convert(truth(a), dtype=UINT8), axis)
     shape = type_of(line).shape
     missing = -shape[-1] % 8
     config = (*((0, 0, 0),) * (len(shape) - 1), (0, missing, 0))

@@ -22,7 +22,7 @@ SAME_NAME = (
     "take trace var real imag"
 )
 PRODUCTS = (np.matmul, np.vecdot, np.matvec, np.vecmat)
-API_VERSIONS = ("2021.12", "2022.12", "2023.12", "2024.12")
+API_VERSIONS = ("2021.12", "2022.12", "2023.12", "2024.12", "2025.12")
 
 
 def _astype(

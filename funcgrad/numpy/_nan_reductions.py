@@ -14,8 +14,8 @@ from funcgrad.dtypes import is_inexact
 from funcgrad.errors import at_line
 from funcgrad.numpy._common import broadcast_to, cast, dtype_of, implements, operand
 from funcgrad.numpy._cumulative import without_nan
-from funcgrad.numpy._reductions import _plain
-from funcgrad.numpy._ufuncs import _truth
+from funcgrad.numpy._folds import truth
+from funcgrad.numpy._reductions import _plain, deviation
 from funcgrad.trace.frame import type_of
 
 _ABSENT: Any = np._NoValue
@@ -77,8 +77,8 @@ def _extremum(name: str, reduce: Any, worst: float) -> Any:
         if not _is_inexact(a):
             return reduce(a, axis, **options)
         missing = np.isnan(a)
-        if "where" in options:
-            missing = missing | ~_truth(operand(where, name))
+        if options.get("where", True) is not True:
+            missing = missing | ~truth(operand(where, name))
         found = reduce(without_nan(a, worst), axis, **options)
         if "initial" in options:
             return found
@@ -111,7 +111,7 @@ nanargmin = implements(np.nanargmin)(_position("nanargmin", np.argmin, np.inf))
 def _present(a: Any, where: Any) -> Any:
     """Which elements count."""
     mask = ~np.isnan(a)
-    return mask if where is _ABSENT or where is None else mask & _truth(operand(where, "where"))
+    return mask if where is _ABSENT or where is None else mask & truth(operand(where, "where"))
 
 
 def _result_dtype(name: str, a: Any, dtype: Any) -> np.dtype:
@@ -169,7 +169,7 @@ def nanvar(
     total, count = _sum_and_count(a, present, axis, True, kind)
     distance = np.where(present, a - (total / count if mean is _ABSENT else mean), type_of(a).dtype.type(0))
     square = np.real(distance * np.conjugate(distance)) if type_of(a).dtype.kind == "c" else distance * distance
-    folded = np.sum(square, axis, keepdims=keep)
+    folded = np.sum(square, axis, dtype, keepdims=keep)
     count = np.real(count) if keep else np.reshape(np.real(count), type_of(folded).shape)
     number = type_of(count).dtype.type
     freedom = count - number(ddof)
@@ -189,4 +189,4 @@ def nanstd(
     correction: Any = _ABSENT,
 ) -> Any:
     """The standard deviation of what is not NaN."""
-    return np.sqrt(nanvar(a, axis, dtype, out, ddof, keepdims, where, mean, correction))
+    return deviation(nanvar(a, axis, dtype, out, ddof, keepdims, where, mean, correction))

@@ -79,7 +79,10 @@ def _matrix(x: Any, ord: Any, axes: Shape, keepdims: bool) -> Any:
         raise TypeError(f"norm: array type float16 is unsupported in linalg{at_line()}")
     (s,) = spectral.svd(np.moveaxis(x, axes, (-2, -1)), full_matrices=False, compute_uv=False)
     kept = tuple(1 if k in axes else n for k, n in enumerate(type_of(x).shape))
-    out = np.sum(s, axis=-1) if ord == "nuc" else s[..., 0] if ord == 2 else s[..., -1]
+    if ord == -2 and not type_of(s).shape[-1]:
+        raise ValueError(f"norm: an empty matrix, of shape {type_of(x).shape}, has no least singular value{at_line()}")
+    add = ord == "nuc" or not type_of(s).shape[-1]
+    out = np.sum(s, axis=-1) if add else s[..., 0] if ord == 2 else s[..., -1]
     return reshape(out, shape=kept) if keepdims else out
 
 

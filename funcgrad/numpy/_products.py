@@ -13,7 +13,7 @@ from funcgrad.errors import LINE, at_line
 from funcgrad.numpy._common import axis_number, broadcast_shape, cast, has_tracer, implements, operand, promoted
 from funcgrad.numpy._common import broadcast_to as _broadcast_to
 from funcgrad.numpy._shapes import moveaxis, stack, transpose
-from funcgrad.numpy._ufunc import no_output
+from funcgrad.numpy._ufunc import as_loop, no_output
 from funcgrad.ops.arithmetic import mul
 from funcgrad.ops.comparison import ne
 from funcgrad.ops.complex import conj
@@ -52,6 +52,12 @@ def _of_bools(product: F) -> F:
     return function  # type: ignore[return-value]
 
 
+def _as_asked(ufunc: np.ufunc, x1: Any, x2: Any, dtype: Any, casting: str, out: None) -> tuple[Any, ...]:
+    """The operands of a ufunc's call with the keywords that all ufuncs have."""
+    no_output(f"numpy.{ufunc.__name__}", out)
+    return (x1, x2) if dtype is None and casting == "same_kind" else as_loop(ufunc, (x1, x2), dtype, casting)
+
+
 def _multiplied(name: str, x: Any, y: Any) -> list[Any]:
     """Operands of a product of matrices in their common dtype: float32 for bfloat16, which has no loops for these."""
     x, y = promoted(name, x, y)
@@ -59,10 +65,18 @@ def _multiplied(name: str, x: Any, y: Any) -> list[Any]:
 
 
 @implements(np.matmul)
-def matmul(x1: Any, x2: Any, /, *, dtype: Any = None, axes: Any = None) -> Any:
+def matmul(
+    x1: Any,
+    x2: Any,
+    /,
+    *,
+    axes: Any = None,
+    dtype: Any = None,
+    casting: str = "same_kind",
+    out: None = None,
+) -> Any:
     """The matrix product, over stacks of matrices with broadcasting; a 1-d operand is a row or a column."""
-    if dtype is not None:
-        x1, x2 = (cast(operand(x, "matmul"), np.dtype(dtype)) for x in (x1, x2))
+    x1, x2 = _as_asked(np.matmul, x1, x2, dtype, casting, out)
     if axes is None:
         return _matmul(x1, x2)
     left, right, result = (tuple(k) if isinstance(k, (tuple, list)) else (k,) for k in axes)
@@ -193,9 +207,9 @@ def _spelled(operands: tuple[Any, ...]) -> list[Any]:
 def _einsum(subscripts: str, *operands: Any) -> Any:
     xs = promoted("einsum", *operands)
     inputs, output = _parse(subscripts, [type_of(x).ndim for x in xs])
-    terms = list(zip(inputs, xs, strict=True))
-    views = [np.broadcast_to(np.float64(0), type_of(x).shape) for x in xs]
-    path = np.einsum_path(",".join(inputs) + "->" + output, *views, optimize="greedy")[0][1:]
+    terms = _without_repeated([_diagonals(labels, x) for labels, x in zip(inputs, xs, strict=True)])
+    views = [np.broadcast_to(np.float64(0), type_of(x).shape) for _, x in terms]
+    path = np.einsum_path(",".join(t for t, _ in terms) + "->" + output, *views, optimize="greedy")[0][1:]
     for pair in path:
         chosen = [terms.pop(k) for k in sorted(pair, reverse=True)]
         needed = set(output).union(*(labels for labels, _ in terms))
@@ -222,19 +236,42 @@ def _parse(subscripts: str, ndims: list[int]) -> tuple[list[str], str]:
         spelled.append(t.replace("...", dots[most - count :] if count else ""))
         if len(spelled[-1]) != n:
             raise ValueError(f"einsum: '{t}' does not fit an operand with {n} axes{at_line()}")
+    if arrow and dots and "..." not in right:
+        raise ValueError(f"einsum: the result of '{subscripts}' has axes for which it needs an ellipsis{at_line()}")
     if arrow:
         return spelled, right.replace("...", dots)
     counted = "".join(spelled)
     return spelled, dots + "".join(sorted(c for c in set(counted) if counted.count(c) == 1 and c not in dots))
 
 
-def _summed(labels: str, x: Any, needed: set[str]) -> tuple[str, Any]:
-    """Diagonals taken, and labels that nobody needs summed away."""
-    for c in sorted({c for c in labels if labels.count(c) > 1}):
-        i, j = labels.index(c), labels.rindex(c)
-        n = type_of(x).ndim
+def _diagonals(labels: str, x: Any) -> tuple[str, Any]:
+    """Every label once: the diagonals of axes that have the same one."""
+    while twice := [c for c in labels if labels.count(c) > 1]:
+        i, j = labels.index(twice[0]), labels.rindex(twice[0])
+        shape = type_of(x).shape
+        if shape[i] != shape[j]:
+            raise ValueError(f"einsum: axes of extents {shape[i]} and {shape[j]} are both called {twice[0]}{at_line()}")
         x = np.diagonal(x, 0, i, j)
-        labels = "".join(labels[k] for k in range(n) if k not in (i, j)) + c
+        labels = "".join(c for k, c in enumerate(labels) if k not in (i, j)) + twice[0]
+    return labels, x
+
+
+def _without_repeated(terms: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    """The operands without axes of one element that broadcast against longer ones of the same label."""
+    extents: dict[str, int] = {}
+    for labels, x in terms:
+        for c, n in zip(labels, type_of(x).shape, strict=True):
+            extents[c] = n if extents.get(c, 1) == 1 else extents[c]
+    kept = []
+    for labels, x in terms:
+        stays = [k for k, n in enumerate(type_of(x).shape) if n != 1 or extents[labels[k]] == 1]
+        shape = tuple(type_of(x).shape[k] for k in stays)
+        kept.append(("".join(labels[k] for k in stays), x if len(stays) == len(labels) else reshape(x, shape=shape)))
+    return kept
+
+
+def _summed(labels: str, x: Any, needed: set[str]) -> tuple[str, Any]:
+    """Labels that nobody needs summed away."""
     gone = tuple(k for k, c in enumerate(labels) if c not in needed)
     return "".join(c for c in labels if c in needed), reduce_sum(x, axes=gone) if gone else x
 
@@ -276,9 +313,22 @@ def _stack_product(name: str, x: Any, y: Any, rank_x: int, rank_y: int) -> Any:
 
 
 @implements(np.vecdot)
-@_of_bools
-def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
+def vecdot(
+    x1: Any,
+    x2: Any,
+    /,
+    *,
+    axis: int = -1,
+    dtype: Any = None,
+    casting: str = "same_kind",
+    out: None = None,
+) -> Any:
     """The inner product along an axis, the first operand conjugated."""
+    return _vecdot(*_as_asked(np.vecdot, x1, x2, dtype, casting, out), axis=axis)
+
+
+@_of_bools
+def _vecdot(x1: Any, x2: Any, /, *, axis: int) -> Any:
     x, y = _multiplied("vecdot", x1, x2)
     if axis != -1:
         x, y = (moveaxis(v, axis_number(axis, type_of(v).ndim, "vecdot"), -1) for v in (x, y))
@@ -286,17 +336,25 @@ def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
 
 
 @implements(np.matvec)
-@_of_bools
-def matvec(x1: Any, x2: Any, /) -> Any:
+def matvec(x1: Any, x2: Any, /, *, dtype: Any = None, casting: str = "same_kind", out: None = None) -> Any:
     """Matrices times vectors, in stacks."""
+    return _matvec(*_as_asked(np.matvec, x1, x2, dtype, casting, out))
+
+
+@_of_bools
+def _matvec(x1: Any, x2: Any, /) -> Any:
     x, y = _multiplied("matvec", x1, x2)
     return _stack_product("matvec", x, y, 2, 1)
 
 
 @implements(np.vecmat)
-@_of_bools
-def vecmat(x1: Any, x2: Any, /) -> Any:
+def vecmat(x1: Any, x2: Any, /, *, dtype: Any = None, casting: str = "same_kind", out: None = None) -> Any:
     """Vectors, conjugated, times matrices, in stacks."""
+    return _vecmat(*_as_asked(np.vecmat, x1, x2, dtype, casting, out))
+
+
+@_of_bools
+def _vecmat(x1: Any, x2: Any, /) -> Any:
     x, y = _multiplied("vecmat", x1, x2)
     return _stack_product("vecmat", _conjugated(x), y, 1, 2)
 

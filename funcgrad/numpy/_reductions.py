@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.dtypes import is_inexact
 from funcgrad.errors import at_line
 from funcgrad.numpy._common import axis_number, axis_numbers, broadcast_shape, broadcast_to, cast, implements, operand
-from funcgrad.numpy._ufuncs import _truth
+from funcgrad.numpy._folds import truth
 from funcgrad.ops import reduction as re
 from funcgrad.ops.arithmetic import sqrt
-from funcgrad.ops.comparison import convert, eq, select
+from funcgrad.ops.comparison import eq, select
 from funcgrad.ops.complex import imag, real
 from funcgrad.ops.shape import reshape, transpose
 from funcgrad.trace.frame import type_of
@@ -38,7 +39,7 @@ def _masked(x: Any, where: Any, neutral: Any) -> Any:
     if where is True or where is None:
         return x
     kind = type_of(x)
-    mask = _truth(operand(where, "where"))
+    mask = truth(operand(where, "where"))
     if broadcast_shape("where", type_of(mask).shape, kind.shape) != kind.shape:
         raise ValueError(f"where: a mask of shape {type_of(mask).shape} does not fit shape {kind.shape}{at_line()}")
     return select(broadcast_to(mask, kind.shape), cast(operand(neutral, "initial"), kind.dtype), x)
@@ -72,7 +73,8 @@ def sum(
     _plain("sum", out)
     a = operand(a, "sum")
     a = cast(a, _sum_dtype(type_of(a).dtype, dtype))
-    total = _fold("sum", re.reduce_sum, _masked(a, where, 0), axis, keepdims)
+    fold = re.reduce_or if type_of(a).dtype == np.bool_ else re.reduce_sum
+    total = _fold("sum", fold, _masked(a, where, 0), axis, keepdims)
     return total if initial is None else total + cast(initial, type_of(total).dtype)
 
 
@@ -90,7 +92,8 @@ def prod(
     _plain("prod", out)
     a = operand(a, "prod")
     a = cast(a, _sum_dtype(type_of(a).dtype, dtype))
-    total = _fold("prod", re.reduce_prod, _masked(a, where, 1), axis, keepdims)
+    fold = re.reduce_and if type_of(a).dtype == np.bool_ else re.reduce_prod
+    total = _fold("prod", fold, _masked(a, where, 1), axis, keepdims)
     return total if initial is None else total * cast(initial, type_of(total).dtype)
 
 
@@ -137,14 +140,14 @@ min = implements(np.min)(_extremum("min", re.reduce_min, _combine_min))
 def all(a: Any, axis: Any = None, out: None = None, keepdims: bool = False, *, where: Any = True) -> Any:
     """Whether all elements are true."""
     _plain("all", out)
-    return _fold("all", re.reduce_and, _masked(_truth(operand(a, "all")), where, True), axis, keepdims)
+    return _fold("all", re.reduce_and, _masked(truth(operand(a, "all")), where, True), axis, keepdims)
 
 
 @implements(np.any)
 def any(a: Any, axis: Any = None, out: None = None, keepdims: bool = False, *, where: Any = True) -> Any:
     """Whether some element is true."""
     _plain("any", out)
-    return _fold("any", re.reduce_or, _masked(_truth(operand(a, "any")), where, False), axis, keepdims)
+    return _fold("any", re.reduce_or, _masked(truth(operand(a, "any")), where, False), axis, keepdims)
 
 
 def _count(shape: tuple[int, ...], axes: tuple[int, ...]) -> int:
@@ -159,7 +162,7 @@ def _number_of(x: Any, axis: Any, keepdims: bool, where: Any) -> Any:
     kind = type_of(x)
     if where is True or where is None:
         return _count(kind.shape, axis_numbers(axis, kind.ndim, "mean"))
-    mask = broadcast_to(_truth(operand(where, "where")), kind.shape)
+    mask = broadcast_to(truth(operand(where, "where")), kind.shape)
     return sum(mask, axis, np.intp, None, keepdims)
 
 
@@ -186,8 +189,9 @@ def mean(
     result = _mean_dtype(type_of(a).dtype, dtype)
     inner = np.dtype(np.float32) if result == np.float16 else result
     n = _number_of(a, axis, keepdims, where)
-    scaled = _divided(_fold("mean", re.reduce_sum, _masked(cast(a, inner), where, 0), axis, keepdims), n)
-    return scaled if inner == result else convert(scaled, dtype=result)
+    total = sum(a, axis, inner, keepdims=keepdims, where=where)
+    scaled = _divided(total if is_inexact(inner) else cast(total, np.dtype(np.float64)), n)
+    return cast(scaled, result)
 
 
 _mean = mean
@@ -243,8 +247,12 @@ def std(
     mean: Any = None,
     correction: float | None = None,
 ) -> Any:
-    """The standard deviation over axes; that of equal numbers has the derivative 0, not the root's infinity times 0."""
-    variance = var(a, axis, dtype, out, ddof, keepdims, where=where, mean=mean, correction=correction)
+    """The standard deviation over axes."""
+    return deviation(var(a, axis, dtype, out, ddof, keepdims, where=where, mean=mean, correction=correction))
+
+
+def deviation(variance: Any) -> Any:
+    """The root of a variance; that of equal numbers has the derivative 0, not the root's infinity times 0."""
     zero = type_of(variance).dtype.type(0)
     constant = eq(variance, zero)
     return select(constant, sqrt(select(constant, variance, zero + 1)), variance)
@@ -274,7 +282,7 @@ argmin = implements(np.argmin)(_arg("argmin", re.argmin))
 @implements(np.count_nonzero)
 def count_nonzero(a: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
     """How many elements are not zero."""
-    return sum(_truth(operand(a, "count_nonzero")), axis, keepdims=keepdims)
+    return sum(truth(operand(a, "count_nonzero")), axis, keepdims=keepdims)
 
 
 @implements(np.ptp)

@@ -58,7 +58,10 @@ def take(
     fill_value: Any = None,
 ) -> Any:
     """Elements at `indices` along an axis; mode "fill", as in JAX, gives `fill_value` where there is none."""
-    return _take(operand(a, "take"), operand(indices, "take"), axis, mode or "raise", fill_value)
+    indices = operand(indices, "take")
+    if type_of(indices).dtype == np.bool_ or not type_of(indices).size:  # 0 and 1; an empty list has no dtype to mind
+        indices = cast(indices, np.dtype(np.intp))
+    return _take(operand(a, "take"), indices, axis, mode or "raise", fill_value)
 
 
 functions[np.take] = take

@@ -14,9 +14,9 @@ from funcgrad.dtypes import is_inexact
 from funcgrad.errors import at_line
 from funcgrad.numpy._common import axis_number, broadcast_to, implements, operand, promoted
 from funcgrad.numpy._extended import extends, length_of
+from funcgrad.numpy._folds import truth
 from funcgrad.numpy._selection import take
 from funcgrad.numpy._shapes import moveaxis, ravel, reshape
-from funcgrad.numpy._ufuncs import _truth
 from funcgrad.ops import sorting
 from funcgrad.ops.comparison import convert
 from funcgrad.ops.cumulative import cumsum
@@ -54,7 +54,7 @@ def nonzero(a: Any, *, size: int | None = None, fill_value: Any = None) -> tuple
     shape = type_of(a).shape
     if not shape:
         raise ValueError(f"nonzero: calling nonzero on 0d arrays is not allowed. Use np.atleast_1d(x).{at_line()}")
-    mask = ravel(_truth(a))
+    mask = ravel(truth(a))
     n = length_of(mask, size, "nonzero")
     fills = fill_value if isinstance(fill_value, tuple) else (fill_value,) * len(shape)
     if len(fills) != len(shape):
@@ -81,7 +81,7 @@ def argwhere(a: Any, *, size: int | None = None, fill_value: Any = None) -> Any:
     """The indices of elements that are not zero, a row for each."""
     a = operand(a, "argwhere")
     if not type_of(a).ndim:
-        return np.zeros((length_of(_truth(a), size, "argwhere"), 0), INT64)
+        return np.zeros((length_of(truth(a), size, "argwhere"), 0), INT64)
     return np.stack(nonzero(a, size=size, fill_value=fill_value), 1)
 
 

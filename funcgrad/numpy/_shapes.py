@@ -18,6 +18,7 @@ from funcgrad.numpy._common import (
     broadcast,
     broadcast_shape,
     concrete,
+    has_tracer,
     implements,
     operand,
     promoted,
@@ -231,7 +232,8 @@ def vstack(tup: Any, *, dtype: Any = None, casting: str = "same_kind") -> Any:
 def hstack(tup: Any, *, dtype: Any = None, casting: str = "same_kind") -> Any:
     """Joined side by side."""
     parts = [_at_least(operand(x, "hstack"), 1) for x in tup]
-    return concatenate(parts, 0 if type_of(parts[0]).ndim == 1 else 1, dtype=dtype, casting=casting)
+    along = 0 if not parts or type_of(parts[0]).ndim == 1 else 1
+    return concatenate(parts, along, dtype=dtype, casting=casting)
 
 
 @implements(np.column_stack)
@@ -290,6 +292,8 @@ def roll(a: Any, shift: Any, axis: Any = None) -> Any:
     shape = type_of(a).shape
     if axis is None:
         return reshape(roll(ravel(a), shift, 0), shape)
+    if has_tracer((shift,)):
+        return _rolled_by_traced(a, operand(shift, "roll"), axis)
     for s, k in np.broadcast(shift, axis):
         along = axis_number(k, len(shape), "roll")
         n = shape[along]
@@ -297,6 +301,18 @@ def roll(a: Any, shift: Any, axis: Any = None) -> Any:
         if cut:
             head, tail = _split("roll", a, [cut], along, False)
             a = concatenate([tail, head], along)
+    return a
+
+
+def _rolled_by_traced(a: Any, shift: Any, axis: Any) -> Any:
+    """`roll` by numbers that are known when the program runs."""
+    shape = broadcast_shape("roll", type_of(shift).shape, np.shape(axis))
+    if len(shape) > 1:
+        raise ValueError(f"roll: 'shift' and 'axis' should be scalars or 1D sequences{at_line()}")
+    shifts = np.ravel(_broadcast_to(shift, shape))
+    for j, k in enumerate(np.broadcast_to(axis, shape).ravel().tolist()):
+        n = type_of(a).shape[axis_number(k, type_of(a).ndim, "roll")]
+        a = np.take(a, np.arange(n) - shifts[j], k, mode="wrap") if n else a
     return a
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from funcgrad.errors import at_line
 from funcgrad.numpy._common import axis_number, concrete, dtype_of, implements, operand, promoted
-from funcgrad.numpy._extended import extends
+from funcgrad.numpy._extended import completed, extends
 from funcgrad.numpy._selection import take
 from funcgrad.numpy._shapes import ravel, reshape
 from funcgrad.ops import partition as selection
@@ -46,6 +46,13 @@ def sort(
     return sorting.sort(a, dimension=along, descending=descending)
 
 
+def _stable(count: int, named: dict[str, Any]) -> dict[str, Any]:
+    """Known arrays are sorted as traced ones are, and as the Array API standard has it, unless a kind is asked for."""
+    said = count > 2 or named.get("kind") is not None or named.get("stable") is not None
+    return named if said else named | {"stable": True}
+
+
+@completed(_stable)
 @extends(np.argsort, descending=False)
 def argsort(
     a: Any,

@@ -5,23 +5,25 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from funcgrad.errors import at_line
-from funcgrad.numpy._common import axis_number, axis_numbers, cast, concrete, document, has_tracer, operand, wrap
+from funcgrad.numpy import _folds as folds
+from funcgrad.numpy._common import axis_number, cast, concrete, document, has_tracer, operand, wrap
 from funcgrad.numpy._common import broadcast_to as _broadcast_to
-from funcgrad.ops.comparison import convert, ne, select
-from funcgrad.ops.shape import concatenate, reshape, slice_
+from funcgrad.ops.comparison import convert, select
+from funcgrad.ops.shape import concatenate, reshape
 from funcgrad.trace.frame import type_of
 from funcgrad.trace.tracer import Tracer, functions, ufuncs
 from funcgrad.tracebacks import shorten
 
 Traced = Callable[..., Any]
-_NEUTRAL_KEYWORDS = {"casting": "same_kind", "order": "K", "subok": True, "signature": None, "sig": None}
-_MISSING: Any = getattr(np, "_NoValue", None)
+_NEUTRAL_KEYWORDS = {"order": "K", "subok": True, "signature": None, "sig": None}
+_PYTHON = {"i": int, "f": float, "c": complex}  # what NumPy calls a weak dtype
+_MISSING: Any = folds.MISSING
 
 # Reductions and cumulative functions that exist under a name of their own, by the name of the ufunc.
 REDUCTIONS = {
@@ -29,10 +31,6 @@ REDUCTIONS = {
     "logical_and": np.all, "logical_or": np.any,
 }  # fmt: skip
 CUMULATIVE = {"add": np.cumsum, "multiply": np.cumprod}
-ASSOCIATIVE = frozenset(
-    "add multiply maximum minimum fmax fmin logical_and logical_or logical_xor bitwise_and bitwise_or bitwise_xor "
-    "logaddexp logaddexp2 hypot gcd lcm".split()
-)
 UPDATES = {
     "add": "add", "multiply": "multiply", "maximum": "max", "minimum": "min", "power": "power", "divide": "divide",
     "subtract": "add",
@@ -44,6 +42,21 @@ def strong(x: Any) -> Any:
     if isinstance(x, tuple):
         return tuple(map(strong, x))
     return convert(x, dtype=x.type.dtype) if type(x) is Tracer and x.type.weak else x
+
+
+def as_loop(reference: np.ufunc, args: Sequence[Any], dtype: Any, casting: Any) -> tuple[Any, ...]:
+    """The operands in the dtypes of the loop that NumPy would choose for results of `dtype`."""
+    name = reference.__name__
+    operands = [operand(x, name) for x in args]
+    have = [_PYTHON.get(t.dtype.kind, t.dtype) if t.weak else t.dtype for t in map(type_of, operands)]
+    results = [None if dtype is None else np.dtype(dtype)] * reference.nout
+    try:
+        loop = reference.resolve_dtypes(
+            (*have, *(None,) * reference.nout), signature=(*(None,) * reference.nin, *results), casting=casting
+        )
+    except TypeError as error:
+        raise TypeError(f"numpy.{name}: {error}{at_line()}") from None
+    return tuple(cast(x, wanted) for x, wanted in zip(operands, loop, strict=False))
 
 
 class UFunc:
@@ -99,29 +112,33 @@ class UFunc:
             if not kwargs:
                 result = self.traced(*args)
                 return result if type(result) is Tracer and not result.type.weak else strong(result)
-            dtype, where = self._keywords(dict(kwargs))
-            if dtype is not None:
-                args = tuple(cast(operand(x, self.__name__), np.dtype(dtype)) for x in args)
-            return strong(self.traced(*args)) if where is True else self._masked(args, where)
+            return self._with_keywords(args, kwargs)
         except BaseException as error:
             shorten(error)
             raise
 
-    def _keywords(self, kwargs: dict[str, Any]) -> tuple[Any, Any]:
-        """``dtype=`` and ``where=``; nothing else can be meant on traced arrays."""
+    def _with_keywords(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The traced function of every element, with the keywords that all ufuncs have."""
+        dtype, casting, where = self._keywords(dict(kwargs))
+        if dtype is not None or casting != "same_kind":
+            args = as_loop(self.reference, args, dtype, casting)
+        return strong(self.traced(*args)) if where is True else self._masked(args, where)
+
+    def _keywords(self, kwargs: dict[str, Any]) -> tuple[Any, Any, Any]:
+        """``dtype=``, ``casting=`` and ``where=``; nothing else can be meant on traced arrays."""
         no_output(f"numpy.{self.__name__}", kwargs.pop("out", None))
-        dtype, where = kwargs.pop("dtype", None), kwargs.pop("where", True)
+        dtype, where, casting = kwargs.pop("dtype", None), kwargs.pop("where", True), kwargs.pop("casting", "same_kind")
         odd = [k for k, v in kwargs.items() if k not in _NEUTRAL_KEYWORDS or v != _NEUTRAL_KEYWORDS[k]]
         if odd:
             raise TypeError(f"numpy.{self.__name__}: {', '.join(odd)}= cannot be used on traced arrays{at_line()}")
-        return dtype, where
+        return dtype, casting, where
 
     def _masked(self, args: tuple[Any, ...], where: Any) -> Any:
         """The function where the mask holds and 0 elsewhere, where NumPy's result is undefined.
 
         It sees 1 at the other places, so that no derivative of theirs is infinite.
         """
-        mask = _truth(where)
+        mask = folds.truth(where)
         arrays = [operand(x, self.__name__) for x in args]
         shape = np.broadcast_shapes(type_of(mask).shape, *(type_of(x).shape for x in arrays))
         mask = _broadcast_to(mask, shape)
@@ -143,74 +160,86 @@ class UFunc:
         initial: Any = _MISSING,
         where: Any = True,
     ) -> Any:
-        """The function of two operands folded over an axis (None: over all)."""
+        """The function of two operands folded over axes.
+
+        Parameters
+        ----------
+        array
+            What is folded.
+        axis
+            An axis, a tuple of axes, or None for all of them.
+        dtype
+            In which it is computed; by default the function's own for the elements of `array`.
+        out
+            None, on traced arrays.
+        keepdims
+            Whether the axes stay, with one element.
+        initial
+            What the fold begins with; by default the function's neutral element, or the first element if it has none.
+        where
+            A mask that broadcasts to the array's shape: which elements count.
+
+        Returns
+        -------
+        Array
+            The shape of `array` without the axes.
+
+        Raises
+        ------
+        ValueError
+            The function does not take two operands; there is a mask, or nothing to fold, and the function has no
+            neutral element.
+
+        Examples
+        --------
+        >>> import funcgrad.numpy as fnp
+        >>> fnp.add.reduce(fnp.ones((2, 3)))
+        Array([2., 2., 2.])
+        """
         if not has_tracer((array, initial, where)):
             given = {} if initial is _MISSING else {"initial": initial}
             reduce: Any = self.reference.reduce
             return wrap(reduce(array, axis, dtype, out, keepdims, where=where, **given))
         self._binary("reduce")
         no_output(f"numpy.{self.__name__}.reduce", out)
-        named: Any = REDUCTIONS.get(self.__name__)
-        if named is not None:
-            given = {} if initial is _MISSING or initial is None else {"initial": initial}
-            given |= {} if where is True else {"where": where}
-            given |= {} if dtype is None else {"dtype": dtype}
-            return functions[named](array, axis=axis, keepdims=keepdims, **given)
-        x = operand(array, f"{self.__name__}.reduce")
-        x = x if dtype is None else cast(x, np.dtype(dtype))
-        if where is not True:
-            neutral = self.identity if initial is _MISSING or initial is None else initial
-            if neutral is None:
-                raise ValueError(
-                    f"reduction operation '{self.__name__}' does not have an identity, so to use a where mask one has "
-                    f"to specify 'initial'{at_line()}"
-                )
-            x = select(_broadcast_to(_truth(where), type_of(x).shape), type_of(x).dtype.type(neutral), x)
-        return self._fold(x, axis, keepdims, self.identity if initial is _MISSING else initial, initial is not _MISSING)
-
-    def _fold(self, x: Any, axis: Any, keepdims: bool, initial: Any, given: bool) -> Any:
-        shape = type_of(x).shape
-        axes = axis_numbers(axis, len(shape), f"{self.__name__}.reduce")
-        if len(axes) > 1 and self.__name__ not in ASSOCIATIVE:
-            raise ValueError(
-                f"reduction operation '{self.__name__}' is not reorderable, so at most one axis may be "
-                f"specified{at_line()}"
-            )
-        for k in axes:
-            x = self._fold_axis(x, k, initial)
-        if given and initial is not None:
-            x = self(initial, x)
-        return x if keepdims else reshape(x, shape=tuple(n for k, n in enumerate(shape) if k not in axes))
-
-    def _fold_axis(self, x: Any, axis: int, initial: Any) -> Any:
-        n = type_of(x).shape[axis]
-        if n == 0:
-            if initial is None:
-                raise ValueError(
-                    f"zero-size array to reduction operation {self.__name__} which has no identity{at_line()}"
-                )
-            shape = tuple(1 if k == axis else m for k, m in enumerate(type_of(x).shape))
-            return np.full(shape, initial, type_of(self._of_types(x, x)).dtype)
-        if n == 1:
-            return x if type_of(x).dtype == type_of(self._of_types(x, x)).dtype else self(x, x)
-        if self.__name__ not in ASSOCIATIVE:
-            total = part(x, axis, 0, 1)
-            for k in range(1, n):
-                total = self(total, part(x, axis, k, k + 1))
-            return total
-        while n > 1:  # halves, again and again: one kernel for each, and half the memory
-            half = n // 2
-            folded = self(part(x, axis, 0, half), part(x, axis, half, 2 * half))
-            rest = [cast(part(x, axis, 2 * half, n), type_of(folded).dtype)] if n % 2 else []
-            x, n = concatenate(folded, *rest, dimension=axis) if rest else folded, half + n % 2
-        return x
-
-    def _of_types(self, *xs: Any) -> Any:
-        """The function of one element, for the dtype of the result."""
-        return self.reference(*(np.ones((), type_of(x).dtype) for x in xs))
+        x = folds.in_its_loop(self.reference, operand(array, f"{self.__name__}.reduce"), dtype)
+        named: Any = functions.get(REDUCTIONS.get(self.__name__, _MISSING))
+        if named is None:
+            return folds.reduced(self, x, axis, keepdims, initial, where)
+        return folds.reduced_by_name(self, named, array if dtype is None else x, axis, keepdims, initial, where)
 
     def accumulate(self, array: Any, axis: int = 0, dtype: Any = None, out: None = None) -> Any:
-        """The results of folding ever more elements along an axis."""
+        """The results of folding ever more elements along an axis.
+
+        Parameters
+        ----------
+        array
+            What is folded.
+        axis
+            The axis.
+        dtype
+            In which it is computed; by default the function's own for the elements of `array`.
+        out
+            None, on traced arrays.
+
+        Returns
+        -------
+        Array
+            The shape of `array`.
+
+        Raises
+        ------
+        TypeError
+            The array has no axes.
+        ValueError
+            The function does not take two operands.
+
+        Examples
+        --------
+        >>> import funcgrad.numpy as fnp
+        >>> fnp.multiply.accumulate([1, 2, 3, 4])
+        Array([ 1,  2,  6, 24])
+        """
         if not has_tracer((array,)):
             return wrap(self.reference.accumulate(array, axis, dtype, out))
         self._binary("accumulate")
@@ -221,31 +250,46 @@ class UFunc:
         named = functions.get(CUMULATIVE.get(self.__name__, _MISSING))
         if named is not None:
             return named(x, axis=axis, **({} if dtype is None else {"dtype": dtype}))
-        x = x if dtype is None else cast(x, np.dtype(dtype))
-        along = axis_number(axis, type_of(x).ndim, f"{self.__name__}.accumulate")
-        n = type_of(x).shape[along]
-        return self._doubling(x, along, n) if self.__name__ in ASSOCIATIVE else self._sequence(x, along, n)
-
-    def _doubling(self, x: Any, axis: int, n: int) -> Any:
-        """Each element joined with that 1, 2, 4, ... places before (Hillis and Steele, 1986)."""
-        step = 1
-        while step < n:
-            joined = self(part(x, axis, 0, n - step), part(x, axis, step, n))
-            x = concatenate(cast(part(x, axis, 0, step), type_of(joined).dtype), joined, dimension=axis)
-            step *= 2
-        return x
-
-    def _sequence(self, x: Any, axis: int, n: int) -> Any:
-        parts = [part(x, axis, 0, 1)] if n else []
-        for k in range(1, n):
-            parts.append(self(parts[-1], part(x, axis, k, k + 1)))
-        if len(parts) < 2:
-            return x
-        dtype = type_of(parts[-1]).dtype
-        return concatenate(*(cast(p, dtype) for p in parts), dimension=axis)
+        x = folds.in_its_loop(self.reference, x, dtype)
+        return folds.accumulated(self, x, axis_number(axis, type_of(x).ndim, f"{self.__name__}.accumulate"))
 
     def reduceat(self, array: Any, indices: Any, axis: int = 0, dtype: Any = None, out: None = None) -> Any:
-        """The folds of the slices that begin at `indices` (known integers)."""
+        """The folds of slices.
+
+        Parameters
+        ----------
+        array
+            What is folded.
+        indices
+            Where the slices begin: known integers. Each one ends where the next begins, the last one at the end; one
+            that would be empty is a single element.
+        axis
+            The axis.
+        dtype
+            In which it is computed; by default the function's own for the elements of `array`.
+        out
+            None, on traced arrays.
+
+        Returns
+        -------
+        Array
+            The shape of `array`, with as many elements along the axis as there are indices.
+
+        Raises
+        ------
+        TypeError
+            The indices are traced.
+        IndexError
+            One of them is not within the axis.
+        ValueError
+            The function does not take two operands.
+
+        Examples
+        --------
+        >>> import funcgrad.numpy as fnp
+        >>> fnp.add.reduceat(fnp.arange(6.0), [0, 4])
+        Array([6., 9.])
+        """
         if not has_tracer((array, indices)):
             return wrap(self.reference.reduceat(array, indices, axis, dtype, out))
         self._binary("reduceat")
@@ -262,25 +306,83 @@ class UFunc:
         for i in starts:
             if not 0 <= i < n:
                 raise IndexError(f"index {i} out-of-bounds in {self.__name__}.reduceat [0, {n}){at_line()}")
-        folds = []
-        for start, stop in zip(starts, [*starts[1:], n], strict=True):
-            piece = part(x, along, start, max(stop, start + 1))
-            folds.append(self.reduce(piece, axis=along, dtype=dtype, keepdims=True))
-        return concatenate(*folds, dimension=along) if folds else part(x, along, 0, 0)
+        pieces = []
+        for start, stop in zip(starts, [*starts[1:], n], strict=False):
+            piece = folds.part(x, along, start, max(stop, start + 1))
+            pieces.append(self.reduce(piece, axis=along, dtype=dtype, keepdims=True))
+        if not pieces:
+            return folds.in_its_loop(self.reference, folds.part(x, along, 0, 0), dtype)
+        return concatenate(*pieces, dimension=along)
 
     def outer(self, A: Any, B: Any, **kwargs: Any) -> Any:
-        """The function of all pairs of an element of `A` and one of `B`."""
+        """The function of all pairs of an element of `A` and one of `B`.
+
+        Parameters
+        ----------
+        A, B
+            Arrays.
+        **kwargs
+            As the function takes them.
+
+        Returns
+        -------
+        Array
+            Of the shape of `A` followed by that of `B`.
+
+        Raises
+        ------
+        ValueError
+            The function does not take two operands.
+
+        Examples
+        --------
+        >>> import funcgrad.numpy as fnp
+        >>> fnp.subtract.outer([1.0, 2.0], [0.0, 1.0, 2.0])
+        Array([[ 1.,  0., -1.],
+               [ 2.,  1.,  0.]])
+        """
         if not has_tracer((A, B)):
             return wrap(self.reference.outer(A, B, **kwargs))
-        self._binary("outer")
-        x, y = operand(A, f"{self.__name__}.outer"), operand(B, f"{self.__name__}.outer")
+        if self.nin != 2:
+            raise ValueError(f"outer only supported for binary functions, {self.__name__} is not{at_line()}")
+        x, y = (strong(functions[np.asarray](v)) for v in (A, B))  # numbers are arrays here, whose dtype counts
         shape = type_of(x).shape
         if shape:
             x = reshape(x, shape=(*shape, *(1,) * type_of(y).ndim))
         return self(x, y, **kwargs)
 
     def at(self, a: Any, indices: Any, b: Any = None, /, *, inplace: bool = True) -> Any:
-        """With ``inplace=False``, `a` with the function applied at `indices`, as JAX's; else NumPy's, which writes."""
+        """The function applied at places of an array, as often as an index is repeated.
+
+        Parameters
+        ----------
+        a
+            The array.
+        indices
+            As in ``a[indices]``.
+        b
+            The second operand, for functions of two.
+        inplace
+            Whether `a` is written to, as by NumPy, which traced arrays cannot be; with False the result is a new array,
+            as JAX's.
+
+        Returns
+        -------
+        Array or None
+            `a` with the places changed; None if it was written to.
+
+        Raises
+        ------
+        TypeError
+            A traced array should be written to; or the function of two operands is none that traced arrays have such
+            updates for (those of `x.at`).
+
+        Examples
+        --------
+        >>> import funcgrad.numpy as fnp
+        >>> fnp.add.at(fnp.zeros(3), [0, 0, 2], 1.0, inplace=False)
+        Array([2., 0., 1.])
+        """
         if inplace:
             if has_tracer((a, indices, b)):
                 update = UPDATES.get(self.__name__, "apply")
@@ -314,20 +416,6 @@ def no_output(name: str, out: Any) -> None:
             f"{name}: out= would write a traced value into an array: traced functions are pure. Use the "
             f"result instead (and np.where(mask, result, other) for out= with where=).{at_line()}"
         )
-
-
-def _truth(x: Any) -> Any:
-    x = operand(x, "where")
-    kind = type_of(x)
-    return x if kind.dtype == np.bool_ else ne(x, kind.dtype.type(0))
-
-
-def part(x: Any, axis: int, start: int, stop: int) -> Any:
-    """A slice along one axis."""
-    shape = type_of(x).shape
-    low = tuple(start if k == axis else 0 for k in range(len(shape)))
-    high = tuple(stop if k == axis else n for k, n in enumerate(shape))
-    return slice_(x, start_indices=low, limit_indices=high, strides=(1,) * len(shape))
 
 
 def register(reference: np.ufunc, traced: Traced) -> UFunc:

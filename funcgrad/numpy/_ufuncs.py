@@ -10,6 +10,7 @@ import numpy as np
 from funcgrad import dtypes
 from funcgrad.errors import at_line
 from funcgrad.numpy._common import aligned, broadcast, cast, cast_weakly, operand, promoted
+from funcgrad.numpy._folds import truth
 from funcgrad.numpy._ufunc import register
 from funcgrad.ops import arithmetic as ar
 from funcgrad.ops import comparison as co
@@ -282,14 +283,9 @@ def _class_test(name: str, test: Callable[[Any], Any], for_exact: bool) -> Trace
     return traced
 
 
-def _truth(x: Any) -> Any:
-    kind = type_of(x)
-    return x if kind.dtype == np.bool_ else co.ne(x, kind.dtype.type(0))
-
-
 def _logical(name: str, primitive: Any) -> Traced:
     def traced(*xs: Any) -> Any:
-        return primitive(*broadcast(name, *(_truth(operand(x, name)) for x in xs)))
+        return primitive(*broadcast(name, *(truth(operand(x, name)) for x in xs)))
 
     return traced
 

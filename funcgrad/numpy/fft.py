@@ -63,7 +63,12 @@ def _scaled(name: str, x: Any, norm: str | None, inverse: bool, sizes: Sequence[
     norm = _check_norm(name, norm)
     n = float(np.prod(sizes))
     factor = {"backward": 1.0, "ortho": np.sqrt(n) if inverse else 1 / np.sqrt(n), "forward": n if inverse else 1 / n}
-    return x if norm == "backward" else x * cx.to_real(type_of(x).dtype).type(factor[norm])
+    if norm == "backward":
+        return x
+    number = cx.to_real(type_of(x).dtype).type(factor[norm])
+    if not cx.is_complex(x):
+        return x * number
+    return cx.complex_(cx.real(x) * number, cx.imag(x) * number)  # a product of complex numbers makes NaN of infinities
 
 
 def _axes(name: str, a: Any, s: Any, axes: Any) -> tuple[Shape, list[int | None]]:
@@ -75,7 +80,8 @@ def _axes(name: str, a: Any, s: Any, axes: Any) -> tuple[Shape, list[int | None]
     lengths = [None] * len(numbers) if s is None else list(s)
     if len(lengths) != len(numbers):
         raise ValueError(f"{name}: Shape and axes have different lengths: {s} and {tuple(axes)}{at_line()}")
-    return tuple(numbers), [None if n == -1 else n for n in lengths]
+    shape = type_of(a).shape
+    return tuple(numbers), [shape[k] if n == -1 else n for k, n in zip(numbers, lengths, strict=True)]
 
 
 def _transform(name: str, kind: str, a: Any, s: Any, axes: Any, norm: str | None, out: Any) -> Any:
@@ -83,8 +89,8 @@ def _transform(name: str, kind: str, a: Any, s: Any, axes: Any, norm: str | None
     if out is not None:
         raise TypeError(f"{name}: out= would write into an array: traced functions are pure{at_line()}")
     a = operand(a, name)
-    half = type_of(a).dtype == np.float16 and kind == "irfftn"  # NumPy computes it in float32 and rounds it
     numbers, lengths = _axes(name, a, s, axes)
+    half = type_of(a).dtype == np.float16 and kind == "irfftn" and len(numbers) == 1  # NumPy rounds what is float32
     if not numbers and kind in ("rfftn", "irfftn"):
         raise IndexError(f"{name}: at least one axis must be transformed{at_line()}")
     sizes = []

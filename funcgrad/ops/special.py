@@ -120,9 +120,17 @@ def _log_gamma(x: Any) -> Any:
     return np.where(first | second, beside, np.where(tiny, around, special.gammaln(x)))
 
 
-digamma = elementwise(
-    "digamma", from_scipy("psi"), INEXACT, (lambda t, out, x: t * polygamma(np.int64(1), x),), "digamma"
+def _trigamma(x: Any) -> Any:
+    """SciPy's sum of 1/(x + k)²; reflected for x < 0 (DLMF 5.15.6), where that one has as many terms as x is large."""
+    low = x < 0
+    right = scipy_special().zeta(2.0, np.where(low, 1 - x, x))
+    return np.where(low, (np.pi / np.sin(np.pi * (x - np.rint(x)))) ** 2 - right, right)
+
+
+trigamma = elementwise(
+    "trigamma", from_series(_trigamma), FLOATS, (lambda t, out, x: t * polygamma(np.int64(2), x),), "trigamma"
 )
+digamma = elementwise("digamma", from_scipy("psi"), INEXACT, (lambda t, out, x: t * trigamma(x),), "digamma")
 lgamma = elementwise("lgamma", from_series(_log_gamma), FLOATS, (lambda t, out, x: t * digamma(x),), "lgamma")
 loggamma = elementwise("loggamma", from_scipy("loggamma"), COMPLEX, (lambda t, out, x: t * digamma(x),), None)
 gamma = elementwise("gamma", from_scipy("gamma"), INEXACT, (lambda t, out, x: t * (out * digamma(x)),), None)

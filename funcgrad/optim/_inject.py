@@ -50,17 +50,49 @@ class WrappedSchedule:
     """A schedule with its own count, as `inject_hyperparams` uses them.
 
     Other classes with these three methods may keep other states.
+
+    Parameters
+    ----------
+    schedule_fn
+        The value for a count of steps.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> schedule = fg.optim.WrappedSchedule(lambda count: 0.1 * 0.5**count)
+    >>> state = schedule.init()
+    >>> float(schedule(schedule.update(state)))
+    0.05
     """
 
     def __init__(self, schedule_fn: Schedule) -> None:
         self.schedule_fn = schedule_fn
 
     def init(self) -> Any:
-        """The count 0."""
+        """The state at the beginning.
+
+        Returns
+        -------
+        WrappedScheduleState
+            The count 0, int32.
+        """
         return WrappedScheduleState(zero_count())
 
     def update(self, state: Any, **extra_args: Any) -> Any:
-        """The next count."""
+        """The state one step later.
+
+        Parameters
+        ----------
+        state
+            The state before.
+        **extra_args
+            What the optimiser was given beside the gradients; not looked at here.
+
+        Returns
+        -------
+        WrappedScheduleState
+            The next count, which stays where int32 ends.
+        """
         return WrappedScheduleState(safe_increment(state.count))
 
     def __call__(self, state: Any, **extra_args: Any) -> Any:

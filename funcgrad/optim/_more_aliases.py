@@ -129,7 +129,7 @@ def rmsprop(
         A number or a schedule.
     decay
         How much of the average remains.
-    eps
+    eps, eps_in_sqrt
         Under the root, or with ``eps_in_sqrt=False`` added to it (PyTorch's form).
     initial_scale
         Where the average begins.

@@ -113,9 +113,10 @@ class MultiSteps:
     >>> state = optimizer.init(np.zeros(1))
     >>> for gradient in (1.0, 3.0):
     ...     updates, state = optimizer.update(np.array([gradient]), state)
-    ...     print(updates)
-    [0.]
-    [-2.]
+    ...     print(updates, optimizer.has_updated(state))
+    [0.] False
+    [-2.] True
+    >>> clipped = optim.chain(optim.clip(1.0), optimizer.gradient_transformation())
     """
 
     def __init__(
@@ -184,9 +185,26 @@ class MultiSteps:
         return map_trees(add, updates, state.acc_grads)
 
     def has_updated(self, state: MultiStepsState) -> Any:
-        """Whether the last call took a step."""
+        """Whether the last call took a step.
+
+        Parameters
+        ----------
+        state
+            What that call returned.
+
+        Returns
+        -------
+        Array
+            A boolean.
+        """
         return (state.mini_step == 0) & (state.gradient_step > 0)
 
     def gradient_transformation(self) -> GradientTransformation:
-        """The pair of functions."""
+        """The pair of functions, for what takes no object.
+
+        Returns
+        -------
+        GradientTransformation
+            The `init` and `update` of this one.
+        """
         return self._transformation

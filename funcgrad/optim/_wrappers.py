@@ -44,7 +44,24 @@ class LookaheadParams(NamedTuple):
 
     @classmethod
     def init_synced(cls, params: Params) -> LookaheadParams:
-        """Both the same."""
+        """Parameters to begin with: both the same.
+
+        Parameters
+        ----------
+        params
+            The parameters.
+
+        Returns
+        -------
+        LookaheadParams
+            With `params` as the fast and as the slow ones.
+
+        Examples
+        --------
+        >>> import funcgrad as fg
+        >>> fg.optim.LookaheadParams.init_synced(1.0)
+        LookaheadParams(fast=1.0, slow=1.0)
+        """
         return cls(fast=params, slow=params)
 
 

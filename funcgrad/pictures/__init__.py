@@ -52,6 +52,19 @@ class Picture:
     ----------
     name
         Of the function.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> picture = fg.visualize(np.tanh)(1.0)
+    >>> picture.svg("kernels").splitlines()[-1], picture.html().splitlines()[0]
+    ('</svg>', '<!DOCTYPE html>')
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     picture.save(Path(folder, "tanh.svg"))
+    ...     Path(folder, "tanh.svg").stat().st_size > 0
+    True
     """
 
     def __init__(self, name: str, subjects: Sequence[Subject], limit: int, layout: str) -> None:
@@ -76,19 +89,22 @@ class Picture:
         theme
             ``"light"``, ``"dark"``, or ``"auto"``: as the reader prefers.
 
-        Examples
-        --------
-        >>> import funcgrad as fg
-        >>> import numpy as np
-        >>> fg.visualize(np.tanh)(1.0).svg().splitlines()[-1]
-        '</svg>'
+        Returns
+        -------
+        str
+            The text of an SVG file.
+
+        Raises
+        ------
+        ValueError
+            There is no such view or theme.
         """
         _one_of("svg", "view", view, VIEWS)
         _one_of("svg", "theme", theme, THEMES)
         return svg.svg(self._view(view).scene, theme)
 
     def png(self, path: str | Path, view: str = "program", theme: str = "light", scale: float = 2.0) -> None:
-        """Draw a PNG file.
+        """Draw a PNG file; `save` does it for a name that ends with ``.png``.
 
         Parameters
         ----------
@@ -105,6 +121,8 @@ class Picture:
         ------
         ModuleNotFoundError
             If matplotlib is not installed.
+        ValueError
+            There is no such view or theme, or the scale is not positive.
         """
         _one_of("png", "view", view, VIEWS)
         _one_of("png", "theme", theme, THEMES[1:])
@@ -113,7 +131,13 @@ class Picture:
         png.png(self._view(view).scene, path, theme, scale)
 
     def html(self) -> str:
-        """A page that needs nothing else: all views, with search, zoom, details, and inner programs that fold."""
+        """A page that needs nothing else: all views, with search, zoom, details, and inner programs that fold.
+
+        Returns
+        -------
+        str
+            The text of an HTML file.
+        """
         views = [(name, self._view(name, headed=False)) for name in VIEWS]
         return page.page(self.name, views)
 
@@ -126,6 +150,13 @@ class Picture:
             Of the file.
         view, theme
             As in `svg` and `png`.
+
+        Raises
+        ------
+        ModuleNotFoundError
+            For a PNG, if matplotlib is not installed.
+        ValueError
+            The name ends with something else, or there is no such view or theme.
         """
         kind = Path(path).suffix.lower()
         if kind == ".png":

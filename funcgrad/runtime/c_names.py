@@ -31,8 +31,8 @@ KEYWORDS = frozenset(
     not_eq nullptr operator or or_eq private protected public register reinterpret_cast requires restrict return short
     signed sizeof static static_assert static_cast struct switch template this thread_local throw true try typedef
     typeid typename typeof typeof_unqual union unsigned using virtual void volatile wchar_t while xor xor_eq""".split()
-)
-"""Words of C's and C++'s."""
+).union(C_TYPES.values(), ("linux", "unix"))
+"""Words of C's and C++'s, types that headers name, and what GNU C says of the system by macros."""
 
 _MATHS = """
     acos acosh asin asinh atan atan2 atanh cbrt ceil copysign cos cosh erf erfc exp exp2 expm1 fabs fdim floor fma

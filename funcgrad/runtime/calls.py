@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from funcgrad.compile import native
 from funcgrad.compile.native import Step
 from funcgrad.compile.native.hosts import host_address, host_integers
 from funcgrad.errors import SourceLocation, at_line
@@ -98,7 +99,7 @@ class HostCall:
 
     def failure(self) -> BaseException:
         """What the last call on this thread raised, with the user's line; a handler of signals, if it was none."""
-        error = getattr(self._failed, "error", None) or self._elsewhere or KeyboardInterrupt()
+        error = getattr(self._failed, "error", None) or self._elsewhere or native.interruption() or KeyboardInterrupt()
         self._failed.error = self._elsewhere = None
         return with_line(error, self.equation.source)
 

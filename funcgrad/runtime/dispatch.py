@@ -27,7 +27,7 @@ from funcgrad.runtime.pickling import reduced
 from funcgrad.runtime.stages import Lowered, lower_program
 from funcgrad.runtime.statics import statics_of
 from funcgrad.trace.frame import bind, running
-from funcgrad.trace.function import Traced, leaf_types, trace_function, uncollected
+from funcgrad.trace.function import Traced, leaf_types, trace_function
 from funcgrad.trace.locals import Locals
 from funcgrad.trace.tracer import Tracer
 from funcgrad.tracebacks import boundary, shorten
@@ -49,7 +49,22 @@ Ready = tuple[
 
 
 class JitFunction(Generic[P, R]):
-    """A function that is compiled on its first call for each combination of argument types; made by `jit`."""
+    """A function that is compiled on its first call for each combination of argument types; made by `jit`.
+
+    It has the name, the docstring and the signature of the function that it was made of. In a class it is a method.
+    Transformations take it as any function, threads may call it, and it can be pickled.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> @fg.jit
+    ... def half(x):
+    ...     return x / 2
+    >>> half
+    <jit of half>
+    >>> half(3.0), fg.grad(half)(3.0), half.__name__
+    (Array(1.5), Array(0.5), 'half')
+    """
 
     def __init__(
         self,
@@ -155,7 +170,7 @@ class JitFunction(Generic[P, R]):
         """The slow path: tracers among the arguments, types not seen before, arrays that must be copied first."""
         types = leaf_types(f"jit of {getattr(fun, '__name__', 'a function')}", leaves, structure)
         start_runtime()
-        traced = uncollected(self._trace, fun, structure, types, key)
+        traced = self._trace(fun, structure, types, key)
         if traced.captures or any(type(x) is Tracer for x in leaves):
             outputs = bind(call, *traced.captures, *leaves, program=traced.program, name=self._name)
             return tree.unflatten(traced.out_structure, outputs)
@@ -165,7 +180,7 @@ class JitFunction(Generic[P, R]):
             if found is not None:
                 with gift(given, self._donated):
                     return tree.unflatten(traced.out_structure, found)
-        executable = uncollected(executable_of, self._name, types, traced.program, donated)
+        executable = executable_of(self._name, types, traced.program, donated)
         with gift(given, self._donated):
             try:
                 results, entry = executable(leaves)
@@ -223,20 +238,66 @@ class JitFunction(Generic[P, R]):
 
     @boundary
     def trace(self, *args: Any, **kwargs: Any) -> Traced:
-        """The program for these arguments."""
+        """The program for these arguments.
+
+        Parameters
+        ----------
+        *args, **kwargs
+            The function's arguments; in the places of arrays, `ShapeDtypeStruct` will do.
+
+        Returns
+        -------
+        Traced
+            The program, the structure of the function's output, and the traced values of outer functions that it reads.
+
+        Examples
+        --------
+        >>> import funcgrad as fg
+        >>> print(*fg.jit(lambda x: x * 2).trace(1.0).program.output_types)
+        f64[]*
+        """
         fun, args, kwargs, _ = self._statics.without(self._fun, args, kwargs)
         leaves, structure = tree.flatten((args, kwargs))
         return trace_function(fun, structure, leaf_types(f"jit of {self._name}", leaves, structure))
 
     def leaves(self, *args: Any, **kwargs: Any) -> list[Any]:
-        """What the program takes for these arguments: the leaves of those that are not static."""
+        """What the program takes for these arguments.
+
+        Parameters
+        ----------
+        *args, **kwargs
+            The function's arguments.
+
+        Returns
+        -------
+        list
+            The leaves of those that are not static.
+
+        Examples
+        --------
+        >>> import funcgrad as fg
+        >>> fg.jit(lambda x, n: n * x["a"], static_argnums=1).leaves({"a": 1.0}, 3)
+        [1.0]
+        """
         _, args, kwargs, _ = self._statics.without(self._fun, args, kwargs)
         return tree.leaves((args, kwargs))
 
     @boundary
     def lower(self, *args: Any, **kwargs: Any) -> Lowered:
-        """The program for these arguments (arrays or `ShapeDtypeStruct`), ready to be looked at or compiled.
+        """The program for these arguments, ready to be looked at or compiled.
 
+        Parameters
+        ----------
+        *args, **kwargs
+            The function's arguments; in the places of arrays, `ShapeDtypeStruct` will do.
+
+        Returns
+        -------
+        Lowered
+            Nothing is compiled yet.
+
+        Examples
+        --------
         >>> import funcgrad as fg
         >>> print(fg.jit(lambda x: x * 2).lower(1.0).as_text())
         { lambda ; a:f64[]*. let
@@ -254,7 +315,18 @@ class JitFunction(Generic[P, R]):
         return lower_program(program, structure, traced.out_structure, names)
 
     def clear_cache(self) -> None:
-        """Forget every program of this function."""
+        """Forget every program of this function; the next call traces it again.
+
+        Kernels that were compiled are found again, in memory and on the disk.
+
+        Examples
+        --------
+        >>> import funcgrad as fg
+        >>> calls = []
+        >>> f = fg.jit(lambda x: calls.append("traced") or x)
+        >>> f(1.0), f(2.0), f.clear_cache(), f(3.0), calls
+        (Array(1.), Array(2.), None, Array(3.), ['traced', 'traced'])
+        """
         with self._lock:
             self._direct = ()
             self._ready.clear()

@@ -29,6 +29,7 @@ from funcgrad.compile.native import (
     gemm_address,
     gemm_integers,
     make_entry,
+    regular,
     slow_call,
 )
 from funcgrad.compile.native.loops import NO_POLL, POLL
@@ -55,6 +56,7 @@ from funcgrad.runtime.calls import HostCall, call_steps, with_line
 from funcgrad.runtime.structured import Regions, add_slots, everywhere
 from funcgrad.simplify import simplify
 from funcgrad.trace.frame import type_of
+from funcgrad.trace.function import uncollected
 
 PIECE_FLOPS = 4e6  # multiplications and additions of a product's piece that is worth handing over
 LINES, LEAST_LINES = 16, 64  # rows or columns in each piece: a multiple, and at least
@@ -101,6 +103,8 @@ class Executable:
         results = entry(list(leaves))
         if isinstance(results, list):
             return results, entry
+        if results is None:  # arrays of other strides, mostly
+            results = entry(regular(descriptor, leaves))
         if results is None:
             results = slow_call(descriptor, leaves)
         if isinstance(results, list):
@@ -122,6 +126,10 @@ class Executable:
             return with_line(error.take(), line)
         if isinstance(error, TapeTooLong):
             error = error.after(count)
+        if isinstance(error, KeyboardInterrupt):
+            raised = native.interruption()
+            if raised is not None and type(raised) is not KeyboardInterrupt:  # by a handler of the user's
+                return raised
         return type(error)(f"{error}{at_line(line)}")
 
     def layout(self, name: str, portable: bool = False) -> Layout:
@@ -339,7 +347,7 @@ def executable_for(program: Program, donated: tuple[int, ...] = ()) -> Executabl
 @functools.lru_cache(maxsize=1024)
 def executables(program: Program, donated: tuple[int, ...], checked: bool) -> Executable:
     """The executables that are kept."""
-    return EXECUTABLES[checked](program, donated)
+    return uncollected(EXECUTABLES[checked], program, donated)
 
 
 def clear() -> None:

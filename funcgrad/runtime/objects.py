@@ -20,6 +20,7 @@ from funcgrad.compile.engine import NameTaken
 from funcgrad.compile.native.objects import BLAS, object_code
 from funcgrad.compile.native.standalone import OUT_OF_MEMORY, STACK_BYTES
 from funcgrad.errors import at_line
+from funcgrad.ir.printer import inner_programs
 from funcgrad.ir.program import Program
 from funcgrad.lower.structured import TapeTooLong
 from funcgrad.runtime.c_names import (
@@ -33,6 +34,7 @@ from funcgrad.runtime.c_names import (
 )
 from funcgrad.runtime.executable import Executable
 
+MOST_OF_CBLAS = 1 << 31
 OBJECTS, LIBRARIES = (".o", ".obj"), (".so", ".dylib")
 
 _PAIRS = {"float _Complex": "float", "double _Complex": "double"}
@@ -77,6 +79,11 @@ def export(
             f"export_object: cpu must be 'generic', 'host', or a CPU that LLVM knows of the family of "
             f"{engine.platform()}, not {cpu!r}{at_line()}"
         )
+    if blas == "cblas" and max(_elements(executable.program), default=0) >= MOST_OF_CBLAS:
+        raise ValueError(
+            f"export_object: the integers of a CBLAS have 32 bits, and some array has {MOST_OF_CBLAS:,} elements or "
+            f"more: use blas='own'{at_line()}"
+        )
     name = _function_name(target, name)
     face = _face(executable.program, parts, name)
     messages = dict(_messages(executable))
@@ -92,6 +99,15 @@ def export(
         memory = executable.plan.arena_bytes
         text = "\n".join(_header(face, target.name, Path(header).name, messages, memory, machine, blas))
         Path(header).write_text(text, encoding="utf-8")
+
+
+def _elements(program: Program) -> Iterator[int]:
+    """Of each array of a program, and of those in its loops and branches."""
+    yield from (t.size for t in program.input_types)
+    for equation in program.equations:
+        yield from (v.type.size for v in equation.outputs)
+        for _, _, inner in inner_programs(equation.params):
+            yield from _elements(inner)
 
 
 def _function_name(target: Path, name: str | None) -> str:
@@ -136,7 +152,8 @@ def _messages(executable: Executable) -> Iterator[tuple[int, str]]:
         if error is not None:
             kind = "MemoryError" if isinstance(error, TapeTooLong) else type(error).__name__
             place = f" ({os.path.basename(line.code.co_filename)}:{line.line})" if line else ""
-            yield k, f"{kind}: {error}{place}"
+            text = f"{kind}: {error}{place}"
+            yield k, text.encode(errors="backslashreplace").decode()  # names of files may be no text
 
 
 # The header -----------------------------------------------------------------------------------------------------------
@@ -168,15 +185,18 @@ def _header(
 
 def _table(face: Face) -> Iterator[str]:
     rows = [("parameter", "type", "shape", "")]
-    for p, use in [*((p, "read") for p in face.parameters), *((r, "written") for r in face.results)]:
-        kind = p.c_type if p.by_value else f"{p.c_type} *"
-        shape = "".join(f"[{n}]" for n in p.shape) or ("by value" if p.by_value else "one number")
-        rows.append((p.name, kind, shape, use))
+    for p in face.parameters:
+        rows.append((p.name, p.c_type, "by value", "read") if p.by_value else (*_pointed_at(p), "read"))
+    rows += [(*_pointed_at(r), "written") for r in face.results]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     yield ""
     for row in rows:
         yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
     yield ""
+
+
+def _pointed_at(p: Parameter) -> tuple[str, str, str]:
+    return p.name, f"{p.c_type} *", "".join(f"[{n}]" for n in p.shape) or "one number"
 
 
 _LAYOUT = (

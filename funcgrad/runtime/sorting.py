@@ -7,7 +7,7 @@ import math
 from funcgrad.compile.native import Step
 from funcgrad.compile.native.sorting import function_for, sort_address
 from funcgrad.ir.program import Var
-from funcgrad.lower.calls import Call
+from funcgrad.lower.calls import FAILURES, Call
 from funcgrad.lower.lines import PIECE
 from funcgrad.runtime.calls import ROUTINES, Slots
 
@@ -21,10 +21,12 @@ def sort_steps(call: Call, slots: Slots) -> list[Step] | None:
     function = function_for(out.type.dtype, n)
     if function is None or not out.type.size:
         return None
-    integers = [slots[x], slots[out], function, n, pieces, -(-n // pieces), out.type.dtype.itemsize]
+    pair = slots[x], slots[out]
+    integers = [*pair, function, n, pieces, -(-n // pieces), out.type.dtype.itemsize, call.status]
     chunk = 1 if pieces > 1 else max(PIECE // 4 // n, 1)
     total = math.prod(out.type.shape[:-1]) * pieces
     return [Step(sort_address(), integers, total, chunk if chunk < total else 0)]
 
 
 ROUTINES["sort"] = sort_steps
+FAILURES["sort"] = lambda: MemoryError("sort: there was no memory for NumPy's sort of small integers")

@@ -28,7 +28,33 @@ from funcgrad.tracebacks import boundary
 
 
 class Lowered:
-    """A function's program for given argument types; made by ``jit(f).lower(*args)``."""
+    """A function's program for given argument types; made by ``jit(f).lower(*args)``.
+
+    Attributes
+    ----------
+    program
+        As traced: leaves of the arguments in, leaves of the results out.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> lowered = fg.jit(lambda x: {"sum": np.sum(np.exp(x))}).lower(np.zeros(1000))
+    >>> lowered
+    <Lowered: x:f64[1000] -> f64[]; 2 equations>
+    >>> print(lowered.as_text())
+    { lambda ; a:f64[1000]. let
+        b:f64[1000] = exp a
+        c:f64[] = reduce_sum[axes=(0,)] b
+      in (c,) }
+    >>> lowered.memory_analysis()["argument_size_in_bytes"], lowered.cost_analysis()["kernels"]
+    (8000, 1)
+    >>> lowered.unflatten([0.5])
+    {'sum': 0.5}
+    >>> compiled = lowered.compile()
+    >>> compiled(np.zeros(1000))
+    {'sum': Array(1000.)}
+    """
 
     def __init__(
         self, program: Program, in_structure: tree.TreeDef, out_structure: tree.TreeDef, names: Sequence[str] = ()
@@ -63,6 +89,16 @@ class Lowered:
             ``"ir"``: as traced. ``"simplified"``: as it is lowered. ``"python"``: the kernels as Python source that
             runs. ``"llvm"``: the kernels as LLVM IR, as emitted.
             ``"optimized"`` and ``"assembly"``: what LLVM makes of it for this CPU.
+
+        Returns
+        -------
+        str
+            The text; kernels follow one another.
+
+        Raises
+        ------
+        ValueError
+            `dialect` is none of these.
         """
         printers = {
             "ir": lambda: str(self.program),
@@ -110,7 +146,15 @@ class Lowered:
         }
 
     def memory_analysis(self) -> dict[str, int]:
-        """The bytes of arguments, results, constants and temporaries, and of all together at the peak."""
+        """How much memory a call takes.
+
+        Returns
+        -------
+        dict
+            Bytes: ``"argument_size_in_bytes"``, ``"output_size_in_bytes"``, ``"constant_size_in_bytes"`` and
+            ``"temp_size_in_bytes"`` (temporaries, which share their places), and the sum of these,
+            ``"peak_size_in_bytes"``.
+        """
         program = self.plan.program
         sizes = {
             "argument_size_in_bytes": sum(t.nbytes for t in program.input_types),
@@ -121,16 +165,50 @@ class Lowered:
         return sizes | {"peak_size_in_bytes": sum(sizes.values())}
 
     def unflatten(self, results: Sequence[Any]) -> Any:
-        """The function's output from its leaves."""
+        """The function's output from its leaves.
+
+        Parameters
+        ----------
+        results
+            A value for each output of `program`.
+
+        Returns
+        -------
+        pytree
+            The structure that the function returns.
+        """
         return tree.unflatten(self._out_structure, results)
 
     def compile(self) -> Compiled:
-        """The program, compiled."""
+        """The program, compiled (or found among those that were).
+
+        Returns
+        -------
+        Compiled
+            What can be called with arguments of exactly these types.
+        """
         return Compiled(self, executable_for(self.program))
 
 
 class Compiled:
-    """A compiled program; it takes arguments of exactly the types that it was lowered for."""
+    """A compiled program; it takes arguments of exactly the types that it was lowered for.
+
+    Made by ``jit(f).lower(*args).compile()``.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> import numpy as np
+    >>> compiled = fg.jit(np.tanh).lower(np.zeros(3)).compile()
+    >>> compiled
+    <Compiled: x:f64[3] -> f64[3]; 1 step>
+    >>> compiled(np.zeros(3))
+    Array([0., 0., 0.])
+    >>> compiled.as_text("simplified") == fg.jit(np.tanh).lower(np.zeros(3)).as_text("simplified")
+    True
+    >>> compiled.cost_analysis()["kernels"], compiled.memory_analysis()["output_size_in_bytes"]
+    (1, 24)
+    """
 
     def __init__(self, lowered: Lowered, executable: Executable) -> None:
         self._lowered = lowered
@@ -153,15 +231,38 @@ class Compiled:
         return self._lowered.unflatten(results)
 
     def as_text(self, dialect: str = "optimized") -> str:
-        """See `Lowered.as_text`."""
+        """The program as text: `Lowered.as_text` describes the dialects.
+
+        Parameters
+        ----------
+        dialect
+            One of them; by default what LLVM makes of the kernels.
+
+        Returns
+        -------
+        str
+            The text.
+        """
         return self._lowered.as_text(dialect)
 
     def cost_analysis(self) -> dict[str, Any]:
-        """See `Lowered.cost_analysis`."""
+        """What a call costs.
+
+        Returns
+        -------
+        dict
+            That of `Lowered.cost_analysis`.
+        """
         return self._lowered.cost_analysis()
 
     def memory_analysis(self) -> dict[str, int]:
-        """See `Lowered.memory_analysis`."""
+        """How much memory a call takes.
+
+        Returns
+        -------
+        dict
+            That of `Lowered.memory_analysis`.
+        """
         return self._lowered.memory_analysis()
 
     def export_object(

@@ -14,7 +14,7 @@ import numpy as np
 
 from funcgrad.compile import native
 from funcgrad.compile.engine import Address
-from funcgrad.compile.native import Step, loops
+from funcgrad.compile.native import Step, loop_words
 from funcgrad.ir.program import Var
 from funcgrad.lower.calls import Call
 from funcgrad.lower.plan import Plan
@@ -77,10 +77,10 @@ def _work(step: Any) -> int:
     return 1 << 12 if isinstance(step, Call) else _work(step.product) + _work(step.tail)
 
 
-def _full(region: Structured, length: int) -> loops.Full:
+def _full(region: Structured, length: int) -> loop_words.Full:
     """When the tape of a loop is full, where a part of it holds so many iterations: before the machine is."""
     each = sum(t.nbytes for t in region.equation.params["body"].output_types)
-    return loops.Full(memory_limit() // max(each * length, 1), region.status + 1)
+    return loop_words.Full(memory_limit() // max(each * length, 1), region.status + 1)
 
 
 @functools.cache
@@ -123,13 +123,13 @@ class Regions:
         self.kept.append(np.array(values, np.int64))
         return Address(self.kept[-1].ctypes.data, values)
 
-    def _poll(self, every: int, status: int) -> loops.Poll:
-        return loops.Poll(every if self.polls else loops.NEVER, status)
+    def _poll(self, every: int, status: int) -> loop_words.Poll:
+        return loop_words.Poll(every if self.polls else loop_words.NEVER, status)
 
-    def _region(self, plan: Plan) -> loops.Region:
+    def _region(self, plan: Plan) -> loop_words.Region:
         return self.table(self.steps_of(plan))
 
-    def table(self, steps: Sequence[Step]) -> loops.Region:
+    def table(self, steps: Sequence[Step]) -> loop_words.Region:
         """Steps as the driver reads them: their address and number."""
         rows = [word for s in steps for word in (s.kernel, self.words([*s.ints, 0]), s.total, s.chunk)]
         return self.words([*rows, 0]), len(steps)
@@ -151,7 +151,7 @@ class Regions:
         inputs, results, count = plan.program.inputs, plan.outputs, params["carry"]
         stacked = [*zip(given[m:], inputs[m:], strict=True), *zip(outputs[count:], results[count:], strict=True)]
         slices = [(self.slots[a], self.slots[b], b.type.nbytes) for a, b in stacked]
-        return loops.scan_integers(
+        return loop_words.scan_integers(
             self._region(plan),
             self._poll(patience(plan), region.status),
             params["length"],
@@ -174,7 +174,7 @@ class Regions:
         pairs = self._pairs((*given[:n], *before), cond.program.inputs)
         pairs += self._pairs(given[n:m], body.program.inputs[: m - n])
         carry = self._carry(initial, results, spares, before, body.outputs)
-        return loops.while_integers(
+        return loop_words.while_integers(
             self._region(cond),
             self._region(body),
             self._poll(patience(body), region.status),
@@ -193,7 +193,7 @@ class Regions:
         split = len(region.equation.inputs) - params["cond_consts"]  # zeros for the sums stand behind the operands
         cts, zeros = given[consts + count : split], given[split:]
         tape = [(self.slots[a], self.slots[b], a.type.nbytes) for a, b in zip(before, inputs[consts:], strict=True)]
-        return loops.pull_integers(
+        return loop_words.pull_integers(
             self._loop(region, first, second),
             _full(region, 1),
             self._region(back),
@@ -208,7 +208,7 @@ class Regions:
             [(self.slots[a], self.slots[b], b.type.nbytes) for a, b in pairs] for pairs in (tape.begin, tape.turn)
         )
         parts = [(self.slots[v], 0, v.type.nbytes // tape.length) for v in tape.sections]
-        return loops.tape_integers(
+        return loop_words.tape_integers(
             ahead,
             back,
             self._poll(1, region.status),
@@ -228,4 +228,4 @@ class Regions:
             )
             for plan in region.plans
         ]
-        return loops.cond_integers(self.slots[number], branches)
+        return loop_words.cond_integers(self.slots[number], branches)

@@ -255,8 +255,10 @@ def convolve2d(
     ----------
     in1, in2, mode
         As in `convolve`.
-    boundary
+    boundary, fillvalue
         What is around `in1`: ``"fill"``: `fillvalue`; ``"wrap"``: the other side; ``"symm"``: its mirror image.
+    precision
+        Without meaning: products are done in the dtype of the operands.
 
     Returns
     -------

@@ -323,14 +323,15 @@ def _of_memory(name: str, remedy: str) -> property:
 def _operator(name: str, reflected: bool = False) -> Callable[[Any, Any], Any]:
     def forward(self: Any, other: Any) -> Any:
         try:
-            return methods[name](self, other) if type(other) is Tracer or _is_operand(other) else NotImplemented
+            found = type(other) is Tracer or _is_operand(other, name, self)
+            return methods[name](self, other) if found else NotImplemented
         except BaseException as error:
             shorten(error)
             raise
 
     def backward(self: Any, other: Any) -> Any:
         try:
-            return methods[name](other, self) if _is_operand(other) else NotImplemented
+            return methods[name](other, self) if _is_operand(other, name, self) else NotImplemented
         except BaseException as error:
             shorten(error)
             raise
@@ -338,8 +339,11 @@ def _operator(name: str, reflected: bool = False) -> Callable[[Any, Any], Any]:
     return backward if reflected else forward
 
 
-def _is_operand(x: Any) -> bool:
-    return isinstance(x, (Tracer, np.ndarray, np.generic, int, float, complex))
+def _is_operand(x: Any, name: str, beside: Tracer) -> bool:
+    if isinstance(x, (Tracer, np.ndarray, np.generic, int, float, complex)):
+        return True
+    repeats = name == "multiply" and not beside.type.shape and beside.type.dtype.kind in "biu"
+    return isinstance(x, (list, tuple)) and not repeats  # which Python does by itself
 
 
 def _method(name: str) -> Callable[..., Any]:

@@ -38,7 +38,24 @@ class Metrics(NamedTuple):
 
     @classmethod
     def like(cls, values: Any) -> Self:
-        """Empty sums for metrics of the structure, shapes and kinds of `values`."""
+        """Empty sums of a known structure.
+
+        Parameters
+        ----------
+        values
+            Metrics, or anything with their structure, shapes and dtypes.
+
+        Returns
+        -------
+        Metrics
+            Zeros: float64 sums (complex128 of complex values), and a weight for each leaf.
+
+        Examples
+        --------
+        >>> import funcgrad as fg
+        >>> fg.training.Metrics.like({"loss": 0.5})
+        Metrics(total={'loss': Array(0.)}, weight={'loss': Array(0.)})
+        """
         sums = tree.map(lambda x: np.zeros(type_of(x).shape, _wide(x)), values)
         return cls(sums, tree.map(lambda x: np.zeros(()), values))
 
@@ -53,6 +70,11 @@ class Metrics(NamedTuple):
             How much they count, such as the number of examples in the batch: a number, or a pytree of numbers that is
             a prefix of `values`. What has weight 0 does not count, even if it is NaN.
 
+        Returns
+        -------
+        Metrics
+            The new sums; these stay as they are.
+
         Raises
         ------
         ValueError
@@ -66,14 +88,42 @@ class Metrics(NamedTuple):
         return type(self)(total, tree.map(lambda sum, w: sum + np.asarray(w).astype(float), before.weight, weights))
 
     def merge(self, other: Metrics) -> Self:
-        """The sums of both."""
+        """The sums of both, such as those of two workers.
+
+        Parameters
+        ----------
+        other
+            Sums of metrics of the same structure and shapes.
+
+        Returns
+        -------
+        Metrics
+            New sums.
+
+        Raises
+        ------
+        ValueError
+            If the structures or shapes differ.
+
+        Examples
+        --------
+        >>> import funcgrad as fg
+        >>> one, other = fg.training.Metrics().add(1.0), fg.training.Metrics().add(4.0, weight=2)
+        >>> one.merge(other).mean()
+        Array(3.)
+        """
         if self.total is None or other.total is None:
             return type(self)(*(other if self.total is None else self))
         _check_same(self.total, other.total)
         return type(self)(*tree.map(lambda x, y: x + y, tuple(self), tuple(other)))
 
     def mean(self) -> Any:
-        """The weighted means, in the structure of the values; NaN where the weights sum to 0.
+        """The weighted means.
+
+        Returns
+        -------
+        pytree of Array
+            In the structure of the values, float64 (complex128 of complex values); NaN where the weights sum to 0.
 
         Raises
         ------

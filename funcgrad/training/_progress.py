@@ -21,6 +21,19 @@ class Progress:
     ----------
     bar
         The `tqdm` object.
+
+    Examples
+    --------
+    >>> import io
+    >>> import funcgrad as fg
+    >>> with fg.training.progress(total=3, file=io.StringIO()) as bar:
+    ...     bar.show(loss=0.25)
+    ...     bar.update(2)
+    ...     bar.write("a line that stays")
+    a line that stays
+    >>> bar.bar.n
+    2
+    >>> bar.close()  # the block has done so
     """
 
     def __init__(self, bar: Any) -> None:
@@ -41,19 +54,37 @@ class Progress:
         self.close()
 
     def update(self, steps: int = 1) -> None:
-        """Move the bar."""
+        """Move the bar.
+
+        Parameters
+        ----------
+        steps
+            By how many steps.
+        """
         self.bar.update(steps)
 
     def show(self, **values: Any) -> None:
-        """Show numbers beside the bar: Python's, or 0-d arrays."""
+        """Show numbers beside the bar.
+
+        Parameters
+        ----------
+        **values
+            Python's numbers, or 0-d arrays, by the names to show them under.
+        """
         self.bar.set_postfix_str(", ".join(f"{name}={_short(name, value)}" for name, value in values.items()))
 
     def write(self, text: str) -> None:
-        """Print a line that stays, above the bar."""
+        """Print a line that stays, above the bar.
+
+        Parameters
+        ----------
+        text
+            The line.
+        """
         self.bar.write(text)
 
     def close(self) -> None:
-        """End the bar."""
+        """End the bar. Closing it once more does nothing."""
         self.bar.close()
 
 

@@ -59,6 +59,11 @@ class GradientReport(NamedTuple):
         path
             Where to save the figure too; the suffix says in which format.
 
+        Returns
+        -------
+        matplotlib.figure.Figure
+            The figure.
+
         Raises
         ------
         ModuleNotFoundError

@@ -1,12 +1,12 @@
-"""Which functions does the Array API standard have, 2024.12, and with which signatures?  As its pages state them."""
+"""Which functions does the Array API standard have, 2025.12, and with which signatures?  As its pages state them."""
 
 from __future__ import annotations
 
 UNARY = (
     "abs acos acosh asin asinh atan atanh bitwise_invert ceil conj cos cosh exp expm1 floor imag isfinite isinf isnan "
     "log log1p log2 log10 logical_not negative positive real reciprocal round sign signbit sin sinh square sqrt tan "
-    "tanh trunc matrix_transpose nonzero unique_all unique_counts unique_inverse unique_values linalg.det linalg.eigh "
-    "linalg.eigvalsh linalg.inv linalg.matrix_transpose linalg.slogdet linalg.svdvals"
+    "tanh trunc matrix_transpose nonzero unique_all unique_counts unique_inverse unique_values linalg.det linalg.eig "
+    "linalg.eigh linalg.eigvals linalg.eigvalsh linalg.inv linalg.matrix_transpose linalg.slogdet linalg.svdvals"
 ).split()
 BINARY = (
     "add atan2 bitwise_and bitwise_left_shift bitwise_or bitwise_right_shift bitwise_xor copysign divide equal "
@@ -42,6 +42,7 @@ take_along_axis(x, indices, /, *, axis=-1)
 tensordot(x1, x2, /, *, axes=2)
 vecdot(x1, x2, /, *, axis=-1)
 broadcast_arrays(*arrays)
+broadcast_shapes(*shapes)
 broadcast_to(x, /, shape)
 concat(arrays, /, *, axis=0)
 expand_dims(x, /, *, axis=0)
@@ -55,6 +56,7 @@ squeeze(x, /, axis)
 stack(arrays, /, *, axis=0)
 tile(x, repetitions, /)
 unstack(x, /, *, axis=0)
+isin(x1, x2, /, *, invert=False)
 argmax(x, /, *, axis=None, keepdims=False)
 argmin(x, /, *, axis=None, keepdims=False)
 count_nonzero(x, /, *, axis=None, keepdims=False)

@@ -1,4 +1,4 @@
-"""What does the Array API standard (2024.12) ask of each group of functions, beside signatures and dtypes?
+"""What does the Array API standard (2025.12) ask of each group of functions, beside signatures and dtypes?
 
 Values, shapes and errors as the pages of the standard state them: axes and `keepdims`, empty and NaN operands, scalars
 on either side, names of results, copies, devices, indices. Known arrays and, where values need not be known, compiled
@@ -52,6 +52,8 @@ ROWS: dict[str, Row] = {
         lambda x: xp.searchsorted(x, xp.asarray([2.0, 0.0]), side="right", sorter=xp.asarray([1, 2, 0])),
         [2, 0],
     ),
+    "searchsorted, a number": (CUBE[0, 0], lambda x: xp.searchsorted(x, 2, side="right"), [3]),
+    "isin": (I8, lambda x: (xp.isin(x, 4), xp.isin(2, x, invert=True)), ([[0, 0, 0], [0, 1, 0]], [False])),
     "where, scalars": (X > 0, lambda c: xp.where(c, 1, 2.0), [[1.0, 2.0, 1.0], [1.0, 1.0, 2.0]]),
     "argsort downwards is stable": (
         np.array([2, 1, 2, 3]),
@@ -76,6 +78,8 @@ ROWS: dict[str, Row] = {
     ),
     "tile to more axes": (I8[0], lambda x: xp.tile(x, (2, 1)), [[3, -1, 2]] * 2),
     "squeeze": (X[None, :, None], lambda x: xp.squeeze(x, axis=(0, -2)), (2, 3)),
+    "several new axes": (X, lambda x: xp.expand_dims(x, axis=(0, -1)), (1, 2, 3, 1)),
+    "axes from the end": (CUBE, lambda x: xp.permute_dims(x, (-1, 0, -2)), (4, 2, 3)),
     "reshape": (X, lambda x: xp.reshape(x, (3, -1), copy=True), (3, 2)),
     "triangles of stacks": (CUBE, lambda x: xp.tril(x, k=-1)[1], [[0] * 4, [16, 0, 0, 0], [20, 21, 0, 0]]),
     "indices": (
@@ -136,6 +140,7 @@ def test_values_and_shapes(name: str) -> None:
 
 
 NAMED = {
+    "eig": ("eigenvalues", "eigenvectors"),
     "eigh": ("eigenvalues", "eigenvectors"),
     "qr": ("Q", "R"),
     "slogdet": ("sign", "logabsdet"),
@@ -200,7 +205,7 @@ def test_devices() -> None:
 
 
 def test_namespaces_by_version() -> None:
-    for version in (None, "2021.12", "2022.12", "2023.12", "2024.12"):
+    for version in (None, "2021.12", "2022.12", "2023.12", "2024.12", "2025.12"):
         assert xp.ones(2).__array_namespace__(api_version=version) is xp
     with pytest.raises(ValueError, match="1999"):
         xp.ones(2).__array_namespace__(api_version="1999.12")

@@ -29,6 +29,7 @@ OPERANDS: dict[str, dict[str, Any]] = {
     "asarray": {"obj": SQUARE},
     "arange": {"start": 3},
     "astype": {"dtype": np.dtype(np.float32)},
+    "broadcast_shapes": {"*": [(2, 1), (3,)]},
     "broadcast_to": {"shape": (2, 3, 3)},
     "can_cast": {"from_": np.dtype(np.int8), "to": np.dtype(np.int16)},
     "cumulative_prod": {"x": VECTOR},
@@ -88,7 +89,7 @@ def calls(name: str) -> Iterator[tuple[list[Any], dict[str, Any]]]:
     named: dict[str, Any] = {}
     for parameter in signature.parameters.values():
         if parameter.kind is kinds.VAR_POSITIONAL:
-            given += [SQUARE, SQUARE]
+            given += OPERANDS.get(name, {}).get("*", [SQUARE, SQUARE])
         elif parameter.default is kinds.empty and parameter.kind is kinds.POSITIONAL_ONLY:
             given.append(operand(name, parameter.name))
         elif parameter.default is kinds.empty:
@@ -188,6 +189,7 @@ RULES: list[tuple[str, tuple[str, ...], Rule]] = [
     ("divide", FLOATING, itself),
     ("floor_divide remainder maximum minimum", INTEGRAL + REAL, itself),
     ("equal not_equal", ALL, boolean),
+    ("isin", INTEGRAL, boolean),
     ("less less_equal greater greater_equal", INTEGRAL + REAL, boolean),
     ("clip", INTEGRAL + REAL, itself),
     ("sum prod linalg.trace", NUMERIC, summed),
@@ -205,6 +207,7 @@ RULES: list[tuple[str, tuple[str, ...], Rule]] = [
     ("fft.irfft fft.hfft fft.irfftn", COMPLEX, part),
     ("fft.fftshift fft.ifftshift", FLOATING, itself),
     ("linalg.cholesky linalg.det linalg.inv linalg.solve linalg.pinv linalg.qr", FLOATING, itself),
+    ("linalg.eig linalg.eigvals", FLOATING, as_complex),
     ("linalg.eigvalsh linalg.svdvals linalg.matrix_norm linalg.vector_norm", FLOATING, part),
     ("linalg.matrix_rank", FLOATING, index),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 import funcgrad as fg
 import funcgrad.numpy as fnp
-from tests.array_api.special_cases import COMPLEX, ONE, ROTATED, TWO, complex_rows, real_rows
+from tests.array_api.special_cases import CLASSES, COMPLEX, ONE, ROTATED, TWO, complex_rows, real_rows
 
 WIDTH = 37  # elements between repetitions of a table: whole vectors, and a rest
 
@@ -67,3 +68,32 @@ def test_complex_functions(name: str, dtype: str) -> None:
                 good &= same(part.astype(float), want, signed, 1e-6 if dtype == "c8" else 1e-14)
         bad = [(row[:2], g) for row, g, k in zip(table, got, good, strict=True) if not k]
         assert not bad, f"{form}: {bad}"
+
+
+@pytest.mark.parametrize(("dtype", "part"), [("c8", "f4"), ("c16", "f8")])
+def test_sizes_and_kinds_of_complex_numbers(dtype: str, part: str) -> None:
+    """|a + bi| is hypot(a, b), infinite where a part is, even beside NaN; the predicates look at both parts."""
+    a, b = (np.ravel(x) for x in np.meshgrid(*[np.array(CLASSES["*"], part)] * 2))
+    z = np.empty(a.shape, dtype)
+    z.real, z.imag = a, b
+    wanted = {
+        "abs": np.hypot(a, b),
+        "isnan": np.isnan(a) | np.isnan(b),
+        "isinf": np.isinf(a) | np.isinf(b),
+        "isfinite": np.isfinite(a) & np.isfinite(b),
+    }
+    for name, want in wanted.items():
+        for form, got in forms(name, [z]):
+            np.testing.assert_allclose(got, want, rtol=2 * np.finfo(part).eps, err_msg=form)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_nan_has_a_sign(dtype: str) -> None:
+    nan, x = np.full(5, np.nan, dtype), np.array([2.5, -2.5, np.inf, 0.0, -0.0], dtype)
+    for sizes, signs in itertools.permutations((nan, -nan, x), 2):
+        for _, got in forms("copysign", [sizes, signs]):
+            np.testing.assert_array_equal(np.abs(got), np.abs(sizes))
+            np.testing.assert_array_equal(np.signbit(got), np.signbit(signs))
+    for sign in (nan, -nan):
+        for _, got in forms("signbit", [sign]):
+            np.testing.assert_array_equal(got, sign is not nan)

@@ -1,4 +1,4 @@
-"""Is `funcgrad.numpy` a namespace of the Array API standard (2024.12)?  Every function with the standard's signature.
+"""Is `funcgrad.numpy` a namespace of the Array API standard (2025.12)?  Every function with the standard's signature.
 
 Each call is written as the standard writes it, positional-only arguments by position, keyword-only ones by keyword; it
 is made with known arrays, and inside `jit`, through ``x.__array_namespace__()``, and held against NumPy's, which
@@ -225,7 +225,7 @@ def test_array_objects_have_the_standards_attributes() -> None:
 
 
 def test_namespace() -> None:
-    assert fnp.__array_api_version__ == "2024.12"
+    assert fnp.__array_api_version__ == "2025.12"
     for name in "e inf nan newaxis pi".split():
         assert getattr(fnp, name) is getattr(np, name) or getattr(fnp, name) == getattr(np, name) or name == "nan"
     for name in "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64 complex64 complex128".split():
@@ -240,7 +240,7 @@ def test_namespace() -> None:
 def test_inspection() -> None:
     info = fnp.__array_namespace_info__()
     assert info.default_device() == "cpu"
-    assert info.devices() == ["cpu"]
+    assert info.devices() == ("cpu",)
     assert set(info.capabilities()) == {"boolean indexing", "data-dependent shapes", "max dimensions"}
     assert info.default_dtypes(device="cpu")["integral"] == fnp.arange(1).dtype
     assert info.dtypes(kind="bool") == {"bool": np.dtype(bool)}

@@ -13,15 +13,19 @@ from benchmarks import records
 main = importlib.import_module("benchmarks.__main__")
 
 
+NOT_COMPARED: dict[str, Any] = {"funcgrad_over_peer": {}, "share_of_limit": None}
+
+
 def row(peer: str, *steady: float, rss: int = 1000, spread: float = 0.0) -> dict[str, Any]:
     each = [{"median": s, "p10": s * (1 - spread), "p90": s * (1 + spread)} for s in steady]
     medians = {"cold": None, "warm": None, "steady": sorted(steady)[len(steady) // 2], "rss": rss, "size": None}
-    return {"peer": peer, "steady": each, "rss": [rss], "error": 1e-9, "medians": medians}
+    return {"peer": peer, "steady": each, "rss": [rss], "error": 1e-9, "medians": medians} | NOT_COMPARED
 
 
 def results(*rows: dict[str, Any], name: str = "mlp", date: str = "2026-11-22T06:00:00+00:00") -> dict[str, Any]:
     machine = {"date": date, "processor": "a processor", "threads": 2}
-    return {"machine": machine, "limits": {}, "options": {}, "workloads": [{"workload": name, "rows": list(rows)}]}
+    each = {"workload": name, "summary": "a workload", "goals": [], "rows": list(rows)}
+    return {"machine": machine, "limits": {}, "options": {}, "workloads": [each]}
 
 
 def test_a_days_record_is_added_to(tmp_path: Path) -> None:
@@ -30,7 +34,8 @@ def test_a_days_record_is_added_to(tmp_path: Path) -> None:
     records.save(results(row("funcgrad", 2.0), name="cnn"), tmp_path)
     records.save(results(row("funcgrad", 3.0), date="2026-11-21T06:00:00+00:00"), tmp_path)
     found = records.load(file)["workloads"]
-    assert {name: each["funcgrad"]["steady"]["median"] for name, each in found.items()} == {"mlp": 1.0, "cnn": 2.0}
+    steady = {name: each["peers"]["funcgrad"]["steady"]["median"] for name, each in found.items()}
+    assert steady == {"mlp": 1.0, "cnn": 2.0}
     assert records.latest(2, tmp_path) == file
 
 
@@ -58,7 +63,7 @@ def test_one_round_scatters_as_its_calls_do() -> None:
 def test_a_single_first_call_says_little() -> None:
     def cold(*seconds: float) -> Any:
         medians = {"cold": seconds[0], "warm": None, "steady": None, "rss": None, "size": None}
-        each = {"peer": "funcgrad", "cold": [*seconds], "steady": [], "error": None, "medians": medians}
+        each = {"peer": "funcgrad", "cold": [*seconds], "steady": [], "error": None, "medians": medians} | NOT_COMPARED
         return records.record(results(each))
 
     assert [m.beyond for m in records.moves(cold(1.0), cold(1.4))] == [False]

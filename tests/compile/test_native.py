@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -11,7 +12,9 @@ import threading
 import numpy as np
 import pytest
 
+import funcgrad as fg
 from funcgrad.compile import native
+from funcgrad.runtime import sorting
 from tests.compile.native_kernels import address
 
 
@@ -193,3 +196,12 @@ def test_a_forked_child_has_a_pool_of_its_own():
     print("ok")
     """
     )
+
+
+def test_a_sort_without_memory_is_told(monkeypatch):
+    """NumPy's sort of small integers takes memory of its own."""
+    refuses = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)(lambda *_: -1)
+    monkeypatch.setattr(sorting, "function_for", lambda dtype, n: ctypes.cast(refuses, ctypes.c_void_p).value)
+    sort = fg.jit(lambda x: np.sort(x))
+    with pytest.raises(MemoryError, match=r"no memory .*\n  at .*test_native.py"):
+        sort(np.arange(77, dtype=np.int8))

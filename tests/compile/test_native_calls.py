@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gc
 import resource
+import signal
 import sys
 import threading
 
 import numpy as np
 import pytest
 
+import funcgrad as fg
 from funcgrad.compile import native
 from funcgrad.compile.native import bridge, layout
 from tests.compile.native_kernels import address
@@ -218,11 +220,22 @@ def test_a_program_without_leaves(make):
 
 def test_impossible_memory_is_a_memory_error():
     huge = native.describe([], [native.Output(1, I8, (1 << 50,))], [None, None], [])
-    with pytest.raises(MemoryError):
+    with pytest.raises(
+        MemoryError, match=r"Unable to allocate 9,007,199,254,740,992 bytes .*\n  at .*test_native_calls"
+    ):
         native.make_entry(huge)([])
     arena = native.describe([], [], [None], [], 1 << 55)
-    with pytest.raises(MemoryError):
+    with pytest.raises(MemoryError, match="Unable to allocate 36,"):
         native.make_entry(arena)([])
+
+
+def test_sizes_that_64_bits_do_not_count_are_refused():
+    def total(x):
+        return np.sum(np.broadcast_to(x, (2**40, 2**30)))
+
+    for refused in (fg.jit(total), fg.jit(lambda x: np.broadcast_to(x, (2**62,))), lambda x: fg.cfunc(total, (x,))):
+        with pytest.raises(ValueError, match=r"too big: .*\n  at .*test_native_calls"):
+            refused(1.0)
 
 
 def test_impossible_shapes_are_numpys_error():
@@ -326,3 +339,26 @@ def test_an_unknown_layout_turns_the_fast_call_off(monkeypatch):
     assert not plain.fast
     entry = plain.make_entry(program())
     np.testing.assert_array_equal(entry([np.arange(24)[::2]])[0], np.arange(0, 24, 2) + 1)
+
+
+class _TimeIsUp(Exception):
+    pass
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers that send signals")
+def test_what_a_handler_of_signals_raises_ends_a_loop():
+    def handler(*_):
+        raise _TimeIsUp("after a while")
+
+    endless = fg.jit(lambda x: fg.lax.while_loop(lambda c: c >= 0, lambda c: c * 0.5, x))
+    endless(-1.0)
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        with pytest.raises(_TimeIsUp, match="after a while") as caught:
+            endless(1.0)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert "handler" in [entry.name for entry in caught.traceback]
+    assert native.interruption() is None

@@ -167,3 +167,13 @@ def test_numpys_own_threads_are_left_alone():
     a = np.ones((1, 50, 50))
     product(native.gemm_address("f8"), a, a, a.copy())
     assert count() == before
+
+
+def test_sizes_beyond_the_integers_of_blas_are_refused(monkeypatch):
+    """On a BLAS with 32-bit integers: it would multiply by the low bits."""
+    monkeypatch.setattr(blas, "blas", lambda: blas.Blas("scipy", 32, {}))
+    native.gemm_integers((1, 2, 3), (2**31 - 1, 1, 5), "f8")
+    with pytest.raises(ValueError, match=r"2147483648 x 5 and 5 x 1 elements .* have 32 bits"):
+        native.gemm_integers((1, 2, 3), (2**31, 1, 5), "f8")
+    with pytest.raises(ValueError, match="too large for the BLAS"):
+        native.gemm_integers((1, 2, 3), (1, 1, 5), "f8", leading=(2**32 + 5, 1, 1))

@@ -18,11 +18,12 @@ from tests.scipy.test_special import _erf_inv, _ndtri
 mp = mpmath.mp
 INF, NAN = math.inf, math.nan
 NAMES = sorted(vecmath.SPECIAL)
-IN_DOUBLE = ("digamma", "lgamma", "log_ndtr")
+IN_DOUBLE = ("digamma", "lgamma", "log_ndtr", "trigamma")
 Interval = tuple[float, float]
 REFERENCE: dict[str, Callable[[mpmath.mpf], mpmath.mpf]] = {
     "lgamma": lambda x: mp.log(abs(mp.gamma(x))),
     "digamma": mp.digamma,
+    "trigamma": mp.workdps(25)(lambda x: mp.psi(1, x)),  # at more digits it is slow
     "erf_inv": _erf_inv,
     "ndtri": _ndtri,
     "erfcx": lambda x: mp.exp(x * x) * mp.erfc(x),
@@ -34,6 +35,7 @@ REFERENCE: dict[str, Callable[[mpmath.mpf], mpmath.mpf]] = {
 RANGES: dict[str, tuple[tuple[Interval, ...], float]] = {
     "lgamma": (((0, 0.5), (0.5, 1.5), (1.5, 2.5), (2.5, 9), (9, 500)), 8),
     "digamma": (((0, 1), (1, 2), (2, 3.5), (3.5, 10), (10, 500)), 12),
+    "trigamma": (((0, 1), (1, 8), (7.9, 8.1), (8, 500), (-30, 0)), 8),
     "erf_inv": (((-0.3, 0.3), (-1, 1), (0.99, 1), (0.999999, 1)), 8),
     "ndtri": (((0, 1), (0.49, 0.51), (0, 1e-3), (0, 1e-9), (0, 1e-30)), 8),
     "erfcx": (((-26, 0), (0, 0.6), (0.4, 5), (5, 60)), 8),
@@ -117,6 +119,8 @@ SPECIAL: dict[str, list[tuple[float, float]]] = {
     "lgamma": [(0.0, INF), (-0.0, INF), (1.0, 0.0), (2.0, 0.0), (-1.0, INF), (-104.0, INF), (INF, INF), (-INF, -INF),
                (NAN, NAN), (1e307, INF)],
     "digamma": [(0.0, -INF), (-0.0, INF), (-1.0, NAN), (-104.0, NAN), (INF, INF), (-INF, NAN), (NAN, NAN)],
+    "trigamma": [(0.0, INF), (-0.0, INF), (-1.0, INF), (-104.0, INF), (INF, 0.0), (-INF, NAN), (NAN, NAN),
+                 (-1e-200, INF)],
     "erf_inv": [(0.0, 0.0), (-0.0, -0.0), (1.0, INF), (-1.0, -INF), (1.5, NAN), (-INF, NAN), (NAN, NAN)],
     "ndtri": [(0.0, -INF), (-0.0, -INF), (1.0, INF), (0.5, 0.0), (-0.5, NAN), (1.5, NAN), (INF, NAN), (NAN, NAN)],
     "erfcx": [(0.0, 1.0), (INF, 0.0), (-INF, INF), (-100.0, INF), (NAN, NAN)],

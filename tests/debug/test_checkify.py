@@ -71,21 +71,145 @@ def test_derivatives_pass_through() -> None:
     np.testing.assert_allclose(gradient, 1 / GOOD)
 
 
-@pytest.mark.parametrize("compiled", [lambda f: f, fg.jit], ids=["", "jit"])
-def test_checks_in_a_custom_rule_are_collected_around_the_derivative_and_raise_inside_of_it(compiled: Any) -> None:
-    square = fg.custom_jvp(lambda x: x * x)
+def errors_of_gradient(f: Any) -> Any:
+    """``(error, gradient)`` of a function under `checkify`."""
+    return lambda x: fg.grad(lambda x: checkify.checkify(f)(x)[::-1], has_aux=True)(x)[::-1]
+
+
+def by_jvp(calls_itself: bool) -> Any:
+    square: Any = fg.custom_jvp(lambda x: x * x)
 
     @square.defjvp
     def rule(primals: Any, tangents: Any) -> Any:
         (x,), (t,) = primals, tangents
-        checkify.check(x > 0, "the rule got {}", x)
+        check(x > 0, "the rule got {}", x)
+        return square(x) if calls_itself else x * x, 2 * x * t
+
+    return lambda x: square(x)
+
+
+def by_vjp() -> Any:
+    square: Any = fg.custom_vjp(lambda x: x * x)
+
+    def forward(x: Any) -> Any:
+        check(x > 0, "the rule got {}", x)
+        return x * x, x
+
+    square.defvjp(forward, lambda x, ct: (2 * x * ct,))
+    return lambda x: square(x)
+
+
+def by_root() -> Any:
+    def root(x: Any) -> Any:  # of y / x = x
+        def equation(y: Any) -> Any:
+            check(x > 0, "the rule got {}", x)
+            return y / x - x
+
+        def newton(f: Any, y: Any) -> Any:
+            return y - f(y) / fg.grad(f)(y)
+
+        return fg.lax.custom_root(equation, x, newton, lambda g, y: y / g(1.0))
+
+    return root
+
+
+SQUARES = {
+    "jvp": by_jvp(False),
+    "jvp of itself": by_jvp(True),
+    "vjp": by_vjp(),
+    "checkpoint": fg.checkpoint(by_jvp(False)),
+    "jit": fg.jit(by_vjp()),
+    "scan": lambda x: fg.lax.scan(lambda c, _: (SQUARES["jvp"](c), None), x, None, length=1)[0],
+    "root": by_root(),
+}
+DERIVATIVES: dict[str, Any] = {
+    "inside": lambda f: checkify.checkify(fg.grad(f)),
+    "outside": errors_of_gradient,
+    "jit": lambda f: fg.jit(errors_of_gradient(f)),
+}
+
+
+@pytest.mark.parametrize("way", ["inside", "outside", "jit"])
+@pytest.mark.parametrize("square", SQUARES)
+def test_checks_in_derivative_rules_are_collected(square: str, way: str) -> None:
+    both = DERIVATIVES[way](SQUARES[square])
+    err, slope = both(-3.0)
+    assert message(err) == "the rule got -3.0 (`check` failed)"
+    np.testing.assert_allclose(slope, -6)
+    err, slope = both(3.0)
+    assert err.get() is None
+    np.testing.assert_allclose(slope, 6)
+
+
+def test_checks_in_rules_of_examples_and_of_second_derivatives() -> None:
+    square = SQUARES["jvp of itself"]
+    err, slopes = fg.vmap(errors_of_gradient(square))(np.array([1.0, -2.0]))
+    assert message(err) == "at mapped index 1: the rule got -2.0 (`check` failed)"
+    np.testing.assert_array_equal(slopes, [2, -4])
+
+    def slope(x: Any) -> Any:
+        return errors_of_gradient(square)(x)[::-1]
+
+    twice, err = fg.grad(slope, has_aux=True)(-2.0)
+    assert (twice, message(err)) == (2, "the rule got -2.0 (`check` failed)")
+    value, tangent, err = fg.jvp(lambda x: checkify.checkify(square)(x)[::-1], (-2.0,), (1.0,), has_aux=True)
+    assert (value, tangent, message(err)) == (4, -4, "the rule got -2.0 (`check` failed)")
+
+
+def test_checks_that_come_too_late_to_be_returned_raise() -> None:
+    """The backward rule runs when the error has been returned; a rule that cannot be traced is left alone."""
+
+    def backward(x: Any, ct: Any) -> Any:
+        check(x > 0, "backward got {}", x)
+        return (2 * x * ct,)
+
+    late: Any = fg.custom_vjp(lambda x: x * x)
+    late.defvjp(lambda x: (x * x, x), backward)
+    untraceable: Any = fg.custom_jvp(lambda x: x * x)
+
+    @untraceable.defjvp
+    def rule(primals: Any, tangents: Any) -> Any:
+        (x,), (t,) = primals, tangents
+        check(bool(x > 0), "forward got {}", x)
         return x * x, 2 * x * t
 
-    err, slope = compiled(checkify.checkify(fg.grad(square)))(-3.0)
-    assert "the rule got -3.0" in err.get()
-    assert slope == -6
-    with pytest.raises(CheckError, match=r"the rule got -3\.0"):
-        compiled(fg.grad(lambda x: checkify.checkify(square)(x)[1]))(-3.0)
+    for square, says in ((late, "backward"), (untraceable, "forward")):
+        assert errors_of_gradient(square)(3.0)[1] == 6
+        with pytest.raises(CheckError, match=rf"{says} got -3\.0"):
+            errors_of_gradient(square)(-3.0)
+    with pytest.raises(CheckError, match="backward got"):
+        fg.jit(errors_of_gradient(late))(-3.0)
+
+
+def test_checks_in_linear_solvers() -> None:
+    def solution(b: Any, x: Any) -> Any:
+        def solve(matvec: Any, b: Any) -> Any:
+            check(b > 0, "b is {}", b)
+            return b / matvec(1.0)
+
+        return fg.lax.custom_linear_solve(lambda y: x * y, b, solve, symmetric=True)
+
+    err, y = fg.vmap(checkify.checkify(solution), (0, None))(np.array([4.0, -4.0]), 2.0)
+    assert message(err) == "at mapped index 1: b is -4.0 (`check` failed)"
+    np.testing.assert_array_equal(y, [2, -2])
+
+    def both(x: Any) -> Any:
+        return checkify.checkify(solution)(4.0, x)[::-1]
+
+    with pytest.raises(CheckError, match=r"b is -2"):  # the tangent's own system
+        fg.jvp(both, (2.0,), (1.0,), has_aux=True)
+
+
+def test_what_runs_once_more_for_its_error_prints_once(capsys: pytest.CaptureFixture[str]) -> None:
+    def loud(x: Any) -> Any:
+        fg.debug.print("x = {}", x)
+        return f(x)
+
+    kept = fg.custom_jvp(lambda x: fg.jit(loud)(x) + fg.custom_batching.custom_vmap(loud)(x))
+    for checked in (checkify.checkify(kept), fg.jit(checkify.checkify(kept))):
+        err, _ = checked(BAD)
+        assert message(err) == "x is -2.0 (`check` failed)"
+        assert capsys.readouterr().out == 2 * "x = [ 1. -2.]\n"
 
 
 def test_a_custom_rule_is_kept() -> None:
@@ -160,8 +284,8 @@ def test_loops_and_branches(function: Any, x: float, value: float, says: str | N
     expected = None if says is None else f"{says} (`check` failed)"
     err, out = fg.jit(checkify.checkify(function))(x)
     assert (message(err), out) == (expected, value)
-    err, _ = checkify.checkify(fg.grad(function))(x)
-    assert message(err) == expected
+    for derivative in (checkify.checkify(fg.grad(function)), errors_of_gradient(function)):
+        assert message(derivative(x)[0]) == expected
     err, outs = fg.vmap(checkify.checkify(function))(np.array([x, 1.0]))
     assert outs[0] == value
     assert (message(err) or "").startswith(f"at mapped index 0: {expected}" if expected else ("", "at mapped index 1"))
@@ -188,6 +312,20 @@ def test_indices() -> None:
         fg.jit(checkify.checkify(reads))(GOOD, 5)
     err, _ = checkify.checkify(lambda x, i: x.at[i].set(0.0), errors=checkify.index_checks)(GOOD, 2)
     assert "index 2" in str(err.get())
+
+
+@pytest.mark.parametrize(
+    "held", [fg.checkpoint, fg.custom_jvp, fg.custom_batching.custom_vmap], ids=lambda f: f.__name__
+)
+def test_indices_in_what_holds_a_function(held: Any) -> None:
+    err, value = checkify.checkify(lambda x, i: held(reads)(x, i), errors=checkify.index_checks)(GOOD, 5)
+    assert message(err) == "out-of-bounds indexing: index 5 is out of bounds for axis with size 2"
+    assert value == 2
+
+
+def test_checks_that_are_not_looked_for_do_not_count() -> None:
+    for way in (lambda f: f, fg.jit, lambda f: fg.grad(fg.checkpoint(f)), lambda f: fg.custom_jvp(f)):
+        assert checkify.checkify(way(f), errors=checkify.index_checks)(BAD)[0].get() is None
 
 
 def test_floats() -> None:

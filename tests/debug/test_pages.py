@@ -53,7 +53,7 @@ def test_the_examples_raise_what_they_say(name: str) -> None:
         code = compile(block, "page", "exec")
         if found := re.match("# (?:raises|warns) (.*)", block):  # in tests, warnings are errors
             expected = found[1]
-            kind = getattr(errors, expected, None) or getattr(builtins, expected)
+            kind = next(getattr(m, expected) for m in (errors, fg.export, builtins) if hasattr(m, expected))
             with pytest.raises(kind) as caught:
                 exec(code, space)
             if caught.type.__name__ not in ("AttributeError", "ProgramError"):

@@ -15,7 +15,7 @@ import pytest
 import funcgrad as fg
 from funcgrad.array import Array
 from funcgrad.export import exported as exported_module
-from funcgrad.export.watch import Watched
+from funcgrad.export.watched import Watched
 from funcgrad.runtime import switches
 from funcgrad.trace.tracer import Tracer
 from tests.export import files

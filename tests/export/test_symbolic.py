@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 import funcgrad as fg
 from funcgrad.export import ExportError, SymbolicScope, deserialize, export, symbolic_args_specs, symbolic_shape
-from funcgrad.export.sizes import Extent, constraint, parsed, solved, unsolvable
+from funcgrad.export.constraints import constraint, parsed
+from funcgrad.export.solving import Extent, solved, unsolvable
 from funcgrad.trace.frame import type_of
 from tests.effort import drawn
 from tests.export import files
@@ -143,6 +144,9 @@ def test_sizes_are_found_again(sizes, factor, shift):
         ("b < 9", 8, 9),
         ("b % 8 == 0", 16, 12),
         ("mod(b, 3) == 1", 4, 3),
+        ("2*(b) % 8 == 0", 4, 3),
+        ("(b+1)*(b+2) % 8 == 4", 2, 1),
+        ("-b % 8 == 1", 7, 1),
         ("b != 4", 3, 4),
         ("2*b == b+3", 3, 4),
     ],
@@ -152,6 +156,11 @@ def test_constraints(text, good, bad):
     assert one.holds({"b": good})
     assert not one.holds({"b": bad})
     assert constraint(str(one)) == one
+
+
+def test_a_remainder_of_a_sum_needs_parentheses():
+    with pytest.raises(ValueError, match=r"needs parentheses: \(a \+ b\) % 2"):
+        constraint("a + b % 3 == 1")
 
 
 # One program for all sizes --------------------------------------------------------------------------------------------

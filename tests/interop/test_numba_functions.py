@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 import textwrap
@@ -15,7 +16,7 @@ import pytest
 from numba.core import errors
 
 import funcgrad as fg
-from funcgrad.interop import numba_intrinsics
+from funcgrad.interop import numba_functions, numba_intrinsics
 
 
 class State(NamedTuple):
@@ -328,29 +329,63 @@ def descend(w, n):
         w = w - 0.01 * slope(w)[1]
     return w
 
+@numba.njit(cache=True)
+def applied(f, x):
+    return f(x)
+
+def scaled(k):
+    f = fg.jit(lambda x: x * k)
+    return lambda x: applied(f, x)
+
+double = fg.jit(lambda x: x * 2)
 if __name__ == "__main__":
     print(descend(np.ones(4), 5).tobytes().hex(), sum(descend.stats.cache_hits.values()))
 """
 
 
-def test_numbas_cache_keeps_the_callers(tmp_path):
+def _runs(tmp_path):
+    """A function that runs Python beside the module, with a cache of its own, and returns what it prints."""
     (tmp_path / "descent.py").write_text(MODULE)
-    env = dict(os.environ, NUMBA_CACHE_DIR=str(tmp_path / "cache"), PYTHONPATH=os.pathsep.join(sys.path))
-    as_module = textwrap.dedent("""
-        import sys; sys.path.insert(0, "."); import descent as d, numpy as np
-        print(d.descend(np.ones(4), 5).tobytes().hex(), sum(d.descend.stats.cache_hits.values()))
-    """)
+    env = dict(os.environ, NUMBA_CACHE_DIR=str(tmp_path / "cache"), PYTHONPATH=os.pathsep.join([".", *sys.path]))
 
     def run(*options):
-        command = [sys.executable, *options]
+        command = [sys.executable, "-W", "ignore", *options]
         done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=env, timeout=120, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout.split()
 
+    return run
+
+
+def test_numbas_cache_keeps_the_callers(tmp_path):
+    run = _runs(tmp_path)
+    as_module = textwrap.dedent("""
+        import descent as d, numpy as np
+        print(d.descend(np.ones(4), 5).tobytes().hex(), sum(d.descend.stats.cache_hits.values()))
+    """)
     first, hits = run("descent.py")
     assert hits == "0"
     assert run("descent.py") == [first, "1"]
     assert run("-c", as_module) == [first, "1"]  # where the main program of the first one is a module
+
+
+def test_types_of_functions_that_are_not_there_keep_their_names():
+    kind = numba_functions.type_of(fg.jit(lambda x: x))
+    assert pickle.loads(pickle.dumps(kind)) is kind
+    elsewhere = numba_functions._type_named("session:3:module:module.py:f")
+    again = pickle.loads(pickle.dumps(elsewhere))
+    assert again != elsewhere != kind
+    assert again.label == elsewhere.label == "session:3:module:module.py:f"
+
+
+@pytest.mark.slow
+def test_numbas_cache_keeps_what_another_process_finds(tmp_path):
+    run = _runs(tmp_path)
+    known = "import descent as d; print(d.applied(d.double, 3.0), sum(d.applied.stats.cache_hits.values()))"
+    local = "import descent as d; print(d.scaled(5)(3.0), d.scaled(7)(3.0))"
+    assert [run("-c", known), run("-c", known)] == [["6.0", "0"], ["6.0", "1"]]
+    assert run("-c", local) == ["15.0", "21.0"]
+    assert len(list((tmp_path / "cache").rglob("*.nbc"))) == 1
 
 
 def test_numba_is_imported_only_when_asked_for():

@@ -16,6 +16,7 @@ import pytest
 import funcgrad as fg
 from funcgrad.compile import engine
 from funcgrad.runtime import objects
+from funcgrad.runtime.c_names import identifier
 from tests.interop.test_native_function import PROGRAMS as NATIVE
 
 RNG = np.random.default_rng(0)
@@ -184,9 +185,22 @@ def test_the_header_tells_what_lies_where(tmp_path):
     )
     assert "#define RUN_TREE_Z_0_SIZE 4" in text
     assert re.search(r"tree_w +float \* +\[2\]\[3\] +read\n", text)
+    assert re.search(r" out +int64_t +by value +read\n", text)
+    assert re.search(r" out_out +uint8_t \* +one number +written\n", text)
     compiled = fg.jit(lambda n, x, p: x * n + p, static_argnums=0).lower(3, 1.0, 2.0).compile()
     compiled.export_object(tmp_path / "2 goto.o", header=tmp_path / "c.h")
     assert "int64_t x2_goto(double x, double p, double *out);" in (tmp_path / "c.h").read_text()
+
+
+def test_names_of_files_may_be_no_text(tmp_path):
+    scope = {}
+    exec(compile("def pick(x, k):\n    return x[k]\n", "caf\udce9.py", "exec"), scope)
+    fg.jit(scope["pick"]).lower(np.arange(3.0), 0).compile().export_object(tmp_path / "a.o", header=tmp_path / "a.h")
+    assert "for axis with size 3 (caf\\udce9.py:2)" in (tmp_path / "a.h").read_text()
+
+
+def test_parameters_have_names_that_headers_leave_free():
+    assert [identifier(name) for name in ("linux", "uint8_t", "while", "x")] == ["linux_", "uint8_t_", "while_", "x"]
 
 
 def test_sizes_of_parameters_that_differ_by_case_have_macros_of_their_own(tmp_path):
@@ -250,6 +264,12 @@ MISTAKES = {
     "no CPU": (np.sin, {"cpu": None}, ValueError, "cpu must be 'generic', 'host'"),
     "another CPU": (np.sin, {"cpu": "cray-1"}, ValueError, "a CPU that LLVM knows of the family of .*, not 'cray-1'"),
     "BLAS": (np.sin, {"blas": "mkl"}, ValueError, "blas must be one of 'own', 'cblas', not 'mkl'"),
+    "sizes for CBLAS": (
+        lambda x: np.sum(np.broadcast_to(x, (2**23, 400))),
+        {"blas": "cblas"},
+        ValueError,
+        "have 32 bits",
+    ),
     "the file": (np.sin, {"path": "a.txt"}, ValueError, r"a name ends in .o, .obj, .so, .dylib.*not 'a.txt'"),
 }
 

@@ -91,6 +91,22 @@ def test_root(compiled: bool) -> None:
     assert_near(wrap(fg.grad(fg.grad(root)))(8.0), -2 / 9 / 32, 1e-14)
 
 
+def test_the_solver_of_tangents_may_close_over_what_is_differentiated_by() -> None:
+    def root(a: Any) -> Any:  # of (sum of a) x³ = a: not its own transpose
+        def tangent_solve(g: Any, y: Any) -> Any:
+            return y * np.sum(a) / np.sum(a) / g(np.ones_like(y))
+
+        return fg.lax.custom_root(lambda x: np.sum(a) * x**3 - a, a, newton, tangent_solve)
+
+    a = np.array([2.0, 8.0, 5.0])
+    want = fg.jacrev(lambda a: np.cbrt(a / np.sum(a)))(a)
+    assert_near(fg.jacrev(root)(a), want, 1e-13)
+    assert_near(fg.jit(fg.jacfwd(root))(a), want, 1e-13)
+    assert_near(fg.jacrev(fg.jit(root))(a), want, 1e-13)
+    twice = fg.hessian(lambda a: np.sum(root(a) ** 2))(a)
+    assert_near(twice, fg.hessian(lambda a: np.sum(np.cbrt(a / np.sum(a)) ** 2))(a), 1e-12)
+
+
 def test_roots_of_trees_with_aux() -> None:
     def solution(p: Any) -> Any:
         def f(x: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 import funcgrad as fg
 from funcgrad.errors import DonatedBufferError
+from funcgrad.runtime import executable
 
 
 class Counted:
@@ -366,3 +368,18 @@ def test_complex_programs_run_by_numpy() -> None:
     assert type(same) is fg.Array
     assert not np.shares_memory(same, z)
     np.testing.assert_array_equal(function(2j)[0], 4j)
+
+
+def test_strided_arguments_are_copied_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SciPy hands columns of matrices over: calls that neither stop garbage collection nor leave the native entry."""
+    double = fg.jit(lambda x, k: x * k)
+    columns = np.arange(12.0).reshape(4, 3)
+    double(columns[:, 0], 2.0)
+
+    def never(*args: Any) -> Any:
+        raise AssertionError
+
+    monkeypatch.setattr(gc, "disable", never)
+    monkeypatch.setattr(executable, "slow_call", never)
+    for given in (columns[:, 1], columns[::-1, 1], columns[:, 1].astype(">f8")):
+        np.testing.assert_array_equal(double(given, 2.0), np.asarray(given) * 2)

@@ -71,8 +71,8 @@ def test_an_access_outside_of_its_buffer_is_an_error(monkeypatch: Any, kind: typ
 def test_a_routine_that_writes_behind_its_result_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     def longer(call: Any, slots: Any) -> Any:
         (step,) = sort_steps(call, slots) or ()
-        source, target, function, n, pieces, each, size = step.ints
-        return [step._replace(ints=[source, target, function, n + 1, pieces, each + 1, size])]
+        source, target, function, n, pieces, each, *rest = step.ints
+        return [step._replace(ints=[source, target, function, n + 1, pieces, each + 1, *rest])]
 
     monkeypatch.setitem(ROUTINES, "sort", longer)
     with fg.config.check_memory():

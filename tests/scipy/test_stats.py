@@ -284,6 +284,20 @@ def test_gaussian_kde_refuses_what_does_not_fit() -> None:
         stats.gaussian_kde([1.0, 2.0, 4.0])(np.zeros((2, 3)))
 
 
+NONE: dict[str, tuple[float, ...]] = {
+    "beta": (2.0, -1.0), "chi2": (0.0,), "gamma": (-0.5,), "gennorm": (0.0,), "pareto": (-2.0,), "t": (-1.0,),
+    "truncnorm": (2.0, 1.0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NONE)
+def test_parameters_that_are_none_give_nan(name: str) -> None:
+    x = np.array([-3.0, 0.0, 0.5, 7.0])  # outside of the support too
+    for mode in FUNCTIONS:
+        if function := getattr(getattr(stats, name), mode, None):
+            assert np.all(np.isnan(function(x, *NONE[name]))), mode
+
+
 FAR: dict[str, tuple[tuple[float, ...], list[float]]] = {
     "beta": ((0.5, 0.5), [-3.0, -0.1, 1.1, 50.0]),
     "chi2": ((5.0,), [-3.0, -0.1, 0.0]),

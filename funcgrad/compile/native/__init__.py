@@ -3,9 +3,11 @@
 =====================  =================================================================================
 `describe`             lays a compiled program out; with `ArrayInput`, `ScalarInput`, `Output`, `Step`
 `make_entry`           a builtin ``entry(leaves) -> results | None | status`` that costs under a microsecond
-`slow_call`            the same program on leaves that the entry refused (it returned None)
+`regular`              leaves that the entry refused (it returned None), with arrays as it takes them
+`slow_call`            the same program on any leaves
 `gemm_address`         the kernel that multiplies matrices; `gemm_integers` makes its integers
 `loop_address`         the kernels that run loops and branches
+`interruption`         what ended a program that looked at pending signals
 `set_threads`          how many threads run programs; `threads` tells
 `trim`                 gives kept memory back
 `runtime`              the object behind these; compiled (or read from the disk cache) at first use
@@ -17,15 +19,17 @@ of the call's status word; `ints` holds one slot number per buffer of the kernel
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import threading
 from collections.abc import Sequence
 from typing import Any
 
 from funcgrad import forks
+from funcgrad.compile.native import blas, gemm
 from funcgrad.compile.native.bridge import Entry, Runtime, default_threads, gemm_library, loop_library
 from funcgrad.compile.native.descriptor import ArrayInput, Descriptor, Output, ScalarInput, Step, describe
-from funcgrad.compile.native.gemm import integers as gemm_integers
+from funcgrad.compile.native.slowcall import regular
 
 __all__ = [
     "ArrayInput",
@@ -39,8 +43,10 @@ __all__ = [
     "describe",
     "gemm_address",
     "gemm_integers",
+    "interruption",
     "loop_address",
     "make_entry",
+    "regular",
     "runtime",
     "set_threads",
     "slow_call",
@@ -99,16 +105,43 @@ def gemm_address(dtype: str, over: str = "batch") -> int:
         return gemm_library()[1].address(f"fg_gemm_{infix}{dtype}")
 
 
+def gemm_integers(slots: tuple[int, int, int], sizes: tuple[int, int, int], dtype: str, **places: Any) -> list[int]:
+    """The integers of one product: see `gemm.integers`.
+
+    Raises
+    ------
+    ValueError
+        Sizes or leading dimensions are beyond the integers of this process's BLAS, which would take their low bits.
+    """
+    words = gemm.integers(slots, sizes, dtype, **places)
+    bits = blas_index_bits()
+    if max(words[which] for which in gemm.SIZES) >> (bits - 1):
+        m, n, k = sizes
+        raise ValueError(
+            f"a product of {m} x {k} and {k} x {n} elements is too large for the BLAS of this process, whose integers "
+            f"have {bits} bits: NumPy's wheels have one with 64"
+        )
+    return words
+
+
 def loop_address(kernel: str) -> int:
     """The address of one of the kernels of `loops`."""
     with _lock:
         return loop_library(_runtime().run_address).address(kernel)
 
 
+def interruption() -> BaseException | None:
+    """What a signal's handler raised when a program looked at pending signals, once; None after the others."""
+    try:
+        ctypes.PYFUNCTYPE(None)(loop_address("fg_poll_raise"))()
+    except BaseException as error:
+        return error
+    return None
+
+
 def blas_index_bits() -> int:
     """The width of BLAS's integers: sizes and leading dimensions must be below ``2 ** (bits - 1)``."""
-    with _lock:
-        return gemm_library()[0].index_bits
+    return blas.blas().index_bits
 
 
 def set_threads(count: int) -> None:

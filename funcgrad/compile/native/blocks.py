@@ -24,6 +24,7 @@ HEADER = 64
 HUGE_PAGE = 2 << 20
 KEPT_BLOCKS = 512
 COLOURS, COLOUR = 8, 4096 + 512
+ADDRESS_BITS = 46  # no block is as large as what these address
 
 # The free list: what it knows, and its entries from the oldest to the newest (base address, size).
 LOCK, IN_USE, PEAK, KEPT, COUNT, TURN, ENTRIES = 0, 8, 16, 24, 32, 40, 64
@@ -108,7 +109,7 @@ def _map_huge_pages(f: Function) -> None:
 
 def _define_alloc(module: Module) -> None:
     with module.function("fg_alloc", "ptr", bytes="i64") as f:
-        with f.if_(f.cast_int(f.bytes >> 46, "i1")):
+        with f.if_((f.bytes >> ADDRESS_BITS).is_not(0)):  # negative ones too
             f.ret(f.constant("ptr", 0))
         with f.if_(f.bytes < LARGE):
             f.ret(f.call("fg_alloc_small", f.bytes, returns="ptr"))

@@ -7,7 +7,7 @@ import ctypes
 import functools
 import os
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -19,15 +19,16 @@ from funcgrad.compile.native import blas, blocks, driver, fastcall, gemm, layout
 from funcgrad.compile.native.descriptor import Descriptor
 from funcgrad.compile.native.text import Module
 from funcgrad.compile.native.workers import Workers
+from funcgrad.errors import at_line
 
 Entry = Callable[[list[Any]], "list[Any] | int | None"]
 
 _METH_O = 8
 _ADDRESS, _WORD = ctypes.c_void_p, ctypes.c_int64
 _PYTHON_SYMBOLS = (
-    *("PyCapsule_GetPointer", "PyCapsule_GetContext", "PyCapsule_New", "PyErr_NoMemory", "PyEval_RestoreThread"),
+    *("PyCapsule_GetPointer", "PyCapsule_GetContext", "PyCapsule_New", "PyEval_RestoreThread"),
     *("PyEval_SaveThread", "PyList_New", "PyLong_AsLongLongAndOverflow", "PyLong_FromLongLong"),
-    *("PyObject_CallNoArgs", "PyTuple_GetItem", "Py_DecRef", "Py_IncRef"),
+    *("PyObject_CallNoArgs", "PyObject_CallOneArg", "PyTuple_GetItem", "Py_DecRef", "Py_IncRef"),
 )
 
 
@@ -136,7 +137,7 @@ class Runtime:
         self._release_entry = self._library.address("fg_release_entry")
         # Builtins point into the definition, and native code at the callable, until the process ends.
         self._start = self.start_pool
-        for immortal in (self._method, self._start):
+        for immortal in (self._method, self._start, _no_memory):
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(immortal))
         objects = {
             fastcall.Object.NONE: None,
@@ -144,12 +145,20 @@ class Runtime:
             fastcall.Object.LIST: list,
             fastcall.Object.NDARRAY: np.ndarray,
             fastcall.Object.START_POOL: self._start,
+            fastcall.Object.NO_MEMORY: _no_memory,
         }
         table = np.array([id(objects[which]) for which in fastcall.Object], np.int64)
         self._function("fg_set_objects", None, _ADDRESS)(table.ctypes.data)
 
     def _function(self, name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
         return ctypes.CFUNCTYPE(result, *arguments)(self._library.address(name))
+
+
+def _no_memory(size: int) -> NoReturn:
+    """What native code calls where it gets no memory."""
+    raise MemoryError(
+        f"Unable to allocate {size:,} bytes for a result, or the temporaries, of a compiled program{at_line()}"
+    )
 
 
 @functools.cache
@@ -159,7 +168,7 @@ def loop_library(run_address: int) -> Library:
     loops.define(module)
     library = native_library("loops", str(module), {"fg_run": run_address})
     addresses = [ctypes.cast(getattr(ctypes.pythonapi, name), _ADDRESS).value for name in loops.PYTHON]
-    ctypes.CFUNCTYPE(None, _WORD, _WORD, _WORD, _WORD)(library.address("fg_poll_setup"))(*addresses)
+    ctypes.CFUNCTYPE(None, *[_WORD] * len(addresses))(library.address("fg_poll_setup"))(*addresses)
     return library
 
 

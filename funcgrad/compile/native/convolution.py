@@ -24,8 +24,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import IntEnum
 
-from funcgrad.compile import engine
 from funcgrad.compile.native.text import Function, Module, Value
+from funcgrad.compile.native.vectors import VECTORS, Vectors, lanes, tiles
 
 Parameter = IntEnum(
     "Parameter",
@@ -41,23 +41,7 @@ Parameter = IntEnum(
 """In elements.  X: what windows move over; W: the kernel; O: the result. In ``fg_conv_backward`` and ``fg_conv_total``
 W is the gradient of the result and O that of the kernel."""
 
-DTYPES = {"f4": ("float", 4, "f32"), "f8": ("double", 8, "f64")}
-"""dtype: (LLVM's type, bytes, what intrinsics call it)."""
-
 _KERNEL = {"bufs": "ptr", "ints": "ptr", "first": "i64", "last": "i64"}
-VECTORS = 2  # of a panel
-
-
-def lanes(dtype: str) -> int:
-    """How many numbers a vector of this CPU has."""
-    features = engine.target()[1].split(",")
-    width = 64 if "+avx512f" in features else 32 if "+avx" in features else 16
-    return width // DTYPES[dtype][1]
-
-
-def tiles() -> tuple[int, ...]:
-    """How many places (or elements of a window) tiles have: the sums of the largest fill the registers but four."""
-    return (14, 8, 4, 2, 1) if "+avx512f" in engine.target()[1].split(",") else (6, 4, 2, 1)
 
 
 def panel(dtype: str) -> int:
@@ -91,12 +75,8 @@ class _Step:
         return self.f.load(self.f.ints, 8 * which)
 
 
-class _Code:
-    def __init__(self, module: Module, dtype: str) -> None:
-        self.module, self.dtype = module, dtype
-        self.real, self.size, self.suffix = DTYPES[dtype]
-        self.lanes = lanes(dtype)
-        self.vector = f"<{self.lanes} x {self.real}>"
+class _Code(Vectors):
+    """The kernels of one dtype."""
 
     def function(self, name: str, **parameters: str) -> AbstractContextManager[Function]:
         return self.module.function(f"fg_conv_{name}_{self.dtype}", "void", **parameters)
@@ -112,29 +92,8 @@ class _Code:
     def element(self, f: Function, base: Value, index: Value | int) -> Value:
         return base + f.cast_int(index, "i64") * self.size
 
-    # Vectors ---------------------------------------------------------------------------------------------------------
-
-    def zero(self, f: Function) -> Value:
-        return f.constant(self.vector, "zeroinitializer")
-
-    def load(self, f: Function, place: Value) -> Value:
-        return f.emit(self.vector, f"load {self.vector}, {place}, align {self.size}")
-
-    def store(self, f: Function, value: Value, place: Value) -> None:
-        f.emit("void", f"store {value}, {place}, align {self.size}")
-
-    def broadcast(self, f: Function, place: Value) -> Value:
-        number = f.emit(self.real, f"load {self.real}, {place}, align {self.size}")
-        one = f.emit(self.vector, f"insertelement {self.vector} poison, {number}, i64 0")
-        mask = f"<{self.lanes} x i32> zeroinitializer"
-        return f.emit(self.vector, f"shufflevector {one}, {self.vector} poison, {mask}")
-
-    def fma(self, f: Function, a: Value, b: Value, c: Value) -> Value:
-        return f.call(f"llvm.fmuladd.v{self.lanes}{self.suffix}", a, b, c, returns=self.vector)
-
     def copy(self, f: Function, source: Value, target: Value) -> None:
-        number = f.emit(self.real, f"load {self.real}, {source}, align {self.size}")
-        f.emit("void", f"store {number}, {target}, align {self.size}")
+        f.store(f.load(source, 0, self.real), target)
 
     # What the windows of a band see ----------------------------------------------------------------------------------
 
@@ -203,7 +162,7 @@ class _Code:
                     row = self.element(f, panel, k * (VECTORS * self.lanes))
                     ws = [self.load(f, row + v * self.lanes * self.size) for v in range(vectors)]
                     for start, line in zip(seen, sums, strict=True):
-                        x = self.broadcast(f, self.element(f, start, k))
+                        x = self.broadcast(f, f.load(self.element(f, start, k), 0, self.real))
                         for w, total in zip(ws, line, strict=True):
                             total.set(self.fma(f, x, w, total.get()))
                 weights.set(self.element(f, panel, length * (VECTORS * self.lanes)))
@@ -233,7 +192,7 @@ class _Code:
                     ws = [self.load(f, row + v * self.lanes * self.size) for v in range(vectors)]
                     here = self.element(f, seen, w * column)
                     for k, line in enumerate(sums):
-                        x = self.broadcast(f, here + k * self.size)
+                        x = self.broadcast(f, f.load(here + k * self.size, 0, self.real))
                         for weight, total in zip(ws, line, strict=True):
                             total.set(self.fma(f, x, weight, total.get()))
             for line, target in zip(sums, places, strict=True):
@@ -441,10 +400,9 @@ class _Code:
                         total = f.variable(self.real, f.constant(self.real, "0.0"))
                         with f.range(pieces) as number:
                             part = self.element(f, source, number * s[p.PARTS_SIZE])
-                            value = f.emit(self.real, f"load {self.real}, {part}, align {self.size}")
-                            total.set(f.emit(self.real, f"fadd {total.get()}, {value.name}"))
+                            total.set(f.emit(self.real, f"fadd {total.get()}, {f.load(part, 0, self.real).name}"))
                         put = self.buffer(f, p.SLOT_OUT, element + k * s[p.O_BATCH] + o * s[p.O_OUT])
-                        f.emit("void", f"store {total.get()}, {put}, align {self.size}")
+                        f.store(total.get(), put)
                     row.set(row.get() + s[p.FEATURES])
             f.ret()
 

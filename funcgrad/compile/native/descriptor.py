@@ -26,6 +26,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from funcgrad.errors import at_line
+
 CELL = 16
 """Bytes for the value of a scalar input: the widest is complex128."""
 
@@ -197,7 +199,7 @@ def describe(
     words = np.zeros(position + sum(len(step.ints) for step in steps), np.int64)
     words[: len(Header)] = [header.get(which, 0) for which in Header]
     for which, table in tables.items():
-        words[header[which] // 8 :][: len(table)] = table
+        words[header[which] // 8 :][: len(table)] = as_words(table)
     _place_steps(words, header[Header.STEPS] // 8, position, steps)
     constants = [slot for slot in slots_template if isinstance(slot, np.ndarray)]
     guards = [spec.type for spec in inputs if isinstance(spec, ScalarInput)]
@@ -250,8 +252,18 @@ def _place_steps(words: np.ndarray, table: int, integers: int, steps: Sequence[S
     for step in steps:
         rows += [step.kernel, base + 8 * (integers + len(numbers)), step.total, step.chunk]
         numbers += step.ints
-    words[table : table + len(rows)] = rows
-    words[integers : integers + len(numbers)] = numbers
+    words[table : table + len(rows)] = as_words(rows)
+    words[integers : integers + len(numbers)] = as_words(numbers)
+
+
+def as_words(numbers: Sequence[int]) -> np.ndarray:
+    """Integers of a program as native code takes them."""
+    try:
+        return np.array(numbers, np.int64)
+    except OverflowError:
+        raise ValueError(
+            f"an array of the program is too big: integers of 64 bits do not count its bytes or elements{at_line()}"
+        ) from None
 
 
 def _input_words(spec: ArrayInput | ScalarInput) -> list[int]:

@@ -23,6 +23,7 @@ class Object(IntEnum):
     LIST = 2
     NDARRAY = 3
     START_POOL = 4  # a callable without arguments
+    NO_MEMORY = 5  # a callable that takes a number of bytes and raises
 
 
 _CARRAY = layout.C_CONTIGUOUS | layout.ALIGNED | layout.WRITEABLE
@@ -38,6 +39,7 @@ def define(module: Module) -> None:
     _define_bind_scalar(module)
     _define_frame(module)
     _define_outputs(module)
+    _define_no_memory(module)
     _define_destructors(module)
 
 
@@ -80,7 +82,7 @@ def _define_entry(module: Module) -> None:
         with f.if_(frame.get().is_(0)):
             frame.set(f.call("fg_new_frame", descriptor, returns="ptr"))
             with f.if_(frame.get().is_(0)):
-                f.ret(f.call("PyErr_NoMemory", returns="ptr"))
+                f.ret(f.call("fg_no_memory", _header(f, descriptor, Header.FRAME_BYTES), returns="ptr"))
         bufs = frame.get()
         items = f.load(f.leaves, layout.LIST_ITEMS, "ptr")
         with f.if_(f.call("fg_bind", descriptor, items, bufs).is_(0)):
@@ -265,7 +267,7 @@ def _define_result(module: Module) -> None:
             f.ret(_new_array(f, _null(f), 0))
         data = f.call("fg_alloc", size, returns="ptr")
         with f.if_(data.is_(0)):
-            f.ret(f.call("PyErr_NoMemory", returns="ptr"))
+            f.ret(f.call("fg_no_memory", size, returns="ptr"))
         owner = f.call("PyCapsule_New", data, _null(f), module.reference(f, "fg_release_block"), returns="ptr")
         with f.if_(owner.is_(0)):
             f.call("fg_free", data, returns="void")
@@ -278,6 +280,16 @@ def _define_result(module: Module) -> None:
             f.call("Py_DecRef", array, returns="void")
             f.ret(_null(f))
         f.ret(array)
+
+
+def _define_no_memory(module: Module) -> None:
+    """``fg_no_memory``: raise the exception for so many bytes; null."""
+    with module.function("fg_no_memory", "ptr", bytes="i64") as f:
+        number = f.call("PyLong_FromLongLong", f.bytes, returns="ptr")
+        with f.if_(number.is_not(0)):
+            f.call("PyObject_CallOneArg", _object(f, Object.NO_MEMORY), number, returns="ptr")
+            f.call("Py_DecRef", number, returns="void")
+        f.ret(_null(f))
 
 
 def _define_taken_over(module: Module) -> None:

@@ -33,6 +33,8 @@ Parameter = IntEnum(
     "STRIDE_A STRIDE_B STRIDE_C OFFSET_A OFFSET_B OFFSET_C INNER OUTER_A OUTER_B OUTER_C",
     start=0,
 )
+SIZES = (Parameter.M, Parameter.N, Parameter.K, Parameter.LDA, Parameter.LDB, Parameter.LDC)
+"""What BLAS takes as integers of its own."""
 
 DTYPES = {"f4": ("s", "float", 4), "f8": ("d", "double", 8), "c8": ("c", "float", 8), "c16": ("z", "double", 16)}
 """dtype: (BLAS's letter, LLVM's type of a number or of its parts, bytes)."""

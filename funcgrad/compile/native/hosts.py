@@ -10,11 +10,11 @@ from __future__ import annotations
 import ctypes
 import functools
 
+from funcgrad.compile import native
 from funcgrad.compile.compiler import native_library
 from funcgrad.compile.engine import Library
+from funcgrad.compile.native.loops import POLL
 from funcgrad.compile.native.text import Module
-
-PYTHON = ("PyGILState_Ensure", "PyErr_CheckSignals", "PyErr_Clear", "PyGILState_Release")
 
 
 def host_integers(callback: int, status: int) -> list[int]:
@@ -26,11 +26,7 @@ def define(module: Module) -> None:
     """Define ``fg_host``."""
     with module.function("fg_host", "void", bufs="ptr", ints="ptr", first="i64", last="i64") as f:
         status, failed = f.load(f.bufs, 0, "ptr"), f.load(f.ints, 8)
-        state = f.call("PyGILState_Ensure", returns="i32")
-        with f.if_(f.call("PyErr_CheckSignals", returns="i32").is_not(0)):
-            f.call("PyErr_Clear", returns="void")
-            f.store(failed, status)
-        f.call("PyGILState_Release", state, returns="void")
+        f.call(POLL, status, failed, returns="void")
         with f.if_(f.load(status).is_(0)):
             done = f.variable("i64", 0).place
             f.call(f.load(f.ints, 0, "ptr"), f.bufs, done, f.first, f.last, returns="void")
@@ -43,8 +39,7 @@ def define(module: Module) -> None:
 def _library() -> Library:
     module = Module()
     define(module)
-    symbols = {name: ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value or 0 for name in PYTHON}
-    library = native_library("hosts", str(module), symbols)
+    library = native_library("hosts", str(module), {POLL: native.loop_address(POLL)})
     # Two threads may both come here; programs use the code of either as long as they live.
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(library))
     return library

@@ -1,118 +1,23 @@
 """How do loops and branches over steps run?  ``fg_scan``, ``fg_while``, ``fg_while_pull`` and ``fg_cond``: kernels
 whose integers hold tables of steps.
 
-A body's buffers are slots of the same frame as everybody's. Slots of arguments and results are moved from iteration to
-iteration: a slice of a stacked array is the next address, and the two buffers of a carry change places, so that no
-array is copied between iterations. `scan_integers` and its like lay the integers out.
-
-==============  ====================================================================================================
-region          address of steps, their number
-pairs           number, then (source slot, slot): the slot gets the source's address before the loop
-carry           number, then (initial slot, result slot, second buffer's slot, input slot, output slot, bytes)
-slices          number, then (stacked slot, slot, bytes of a slice)
-==============  ====================================================================================================
+No array is copied between iterations: see `loop_words`, which lays the integers out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
 from funcgrad.compile.native.text import Function, Module, Value
 
-Region = tuple[int, int]
-Pairs = Sequence[tuple[int, int]]
-Carry = Sequence[tuple[int, int, int, int, int, int]]
-Slices = Sequence[tuple[int, int, int]]
-
 POLL, NO_POLL = "fg_poll", "fg_poll_never"
-NEVER = 1 << 62  # iterations between two looks at pending signals where nobody may look
 KERNELS = ("fg_scan", "fg_while", "fg_while_pull", "fg_while_tape", "fg_cond")
 _KERNEL = {"bufs": "ptr", "ints": "ptr", "first": "i64", "last": "i64"}
 _FIRST_TAPE, _LARGE = 64, 1 << 16  # iterations that a tape has room for at first; of carries of so many bytes, one
 COUNT_BITS = 20  # where a status has the iterations that a tape had room for: above the code
-
-
-def table(rows: Sequence[Sequence[int]]) -> list[int]:
-    """A number of rows, and the rows."""
-    return [len(rows), *(word for row in rows for word in row)]
-
-
-class Full(NamedTuple):
-    """When a tape is full: with room for so many iterations (or sections) `most`, or when there is no memory; `code` is
-    the status of that.
-    """
-
-    most: int
-    code: int
-
-
-class Poll(NamedTuple):
-    """How often a loop looks at pending signals: after `every` iterations (a power of two); `code` is the status of an
-    interruption.
-    """
-
-    every: int
-    code: int
-
-
-def scan_integers(
-    region: Region, poll: Poll, length: int, reverse: bool, pairs: Pairs, carry: Carry, slices: Slices
-) -> list[int]:
-    """The integers of ``fg_scan``."""
-    return [*region, *poll, length, int(reverse), *table(pairs), *table(carry), *table(slices)]
-
-
-def while_integers(cond: Region, body: Region, poll: Poll, test: int, pairs: Pairs, carry: Carry) -> list[int]:
-    """The integers of ``fg_while``; `test` is the slot of the condition's value.
-
-    `pairs` are made anew at every iteration: the condition reads the carry in slots of its own.
-    """
-    return [*cond, *body, *poll, test, *table(pairs), *table(carry)]
-
-
-def pull_integers(
-    loop: Sequence[int], full: Full, back: Region, pairs: Pairs, tape: Sequence[tuple[int, int, int]], carry: Carry
-) -> list[int]:
-    """The integers of ``fg_while_pull``: those of the loop, the step back, and what the tape keeps.
-
-    A row of `tape` is the slot in which the loop has a part of the carry before an iteration, the slot in which the
-    step back reads it, and its bytes; `carry` is that of the loop back.
-    """
-    return [len(loop), *loop, *full, *back, *table(pairs), *table(tape), *table(carry)]
-
-
-def tape_integers(
-    ahead: Region,
-    back: Region,
-    poll: Poll,
-    full: Full,
-    slots: tuple[int, int],
-    length: int,
-    rows: tuple[Slices, Slices, Slices],
-) -> list[int]:
-    """The integers of ``fg_while_tape``: kernels that run the loop along a section of the tape, and back.
-
-    `slots` are those of the iterations in a section and of the condition, `length` is the most iterations of one;
-    `rows` are what is copied first (from, to, bytes), what is copied before the way back, and the parts of a section
-    (slot, 0, bytes).
-    """
-    return [*ahead, *back, *poll, *full, *slots, length, *(word for part in rows for word in table(part))]
-
-
-PYTHON = ("PyGILState_Ensure", "PyErr_CheckSignals", "PyErr_Clear", "PyGILState_Release")
+PYTHON = ("PyGILState_Ensure", "PyErr_CheckSignals", "PyErr_Fetch", "PyErr_Restore", "PyGILState_Release")
 """What ``fg_poll`` calls; ``fg_poll_setup`` takes their addresses in this order."""
-
-
-def cond_integers(index: int, branches: Sequence[tuple[Region, Pairs]]) -> list[int]:
-    """The integers of ``fg_cond``: the slot of the branch's number, where each branch's words begin, and these."""
-    words: list[int] = []
-    starts = []
-    for region, pairs in branches:
-        starts.append(1 + len(branches) + len(words))
-        words += [*region, *table(pairs)]
-    return [index, *starts, *words]
 
 
 def define(module: Module, python: bool = True) -> None:
@@ -221,25 +126,38 @@ def _look(f: Function, poll: Value, count: Value) -> None:
 
 
 def _define_poll(module: Module, python: bool) -> None:
-    """``fg_poll(status, code)``: look at pending signals, since a loop may never end; a handler that raises ends it."""
+    """``fg_poll(status, code)``: look at pending signals, since a loop may never end; a handler that raises ends it.
+    What it raised waits for ``fg_poll_raise``.
+    """
     for name in (NO_POLL,) if python else (NO_POLL, POLL):  # for programs that may not take the GIL
         with module.function(name, "void", status="ptr", code="i64") as f:
             f.ret()
     if not python:
         return
-    with module.function("fg_poll_setup", "void", ensure="i64", check="i64", clear="i64", release="i64") as f:
-        words = module.zeros(f, "fg_poll_words", 32)
-        for k, address in enumerate((f.ensure, f.check, f.clear, f.release)):
-            f.store(address, words, 8 * k)
+    names = ("ensure", "check", "fetch", "restore", "release")
+    waiting = range(8 * len(names), 8 * len(names) + 24, 8)  # type, value and traceback
+    with module.function("fg_poll_setup", "void", **dict.fromkeys(names, "i64")) as f:
+        for k, name in enumerate(names):
+            f.store(getattr(f, name), _poll_words(f), 8 * k)
         f.ret()
     with module.function(POLL, "void", status="ptr", code="i64") as f:
-        words = module.zeros(f, "fg_poll_words", 32)
-        state = f.call(f.load(words, 0, "ptr"), returns="i32")
-        with f.if_(f.call(f.load(words, 8, "ptr"), returns="i32").is_not(0)):
-            f.call(f.load(words, 16, "ptr"), returns="void")
+        ensure, check, fetch, _, release = (f.load(_poll_words(f), 8 * k, "ptr") for k in range(len(names)))
+        state = f.call(ensure, returns="i32")
+        with f.if_(f.call(check, returns="i32").is_not(0)):
+            f.call(fetch, *(_poll_words(f) + at for at in waiting), returns="void")
             f.store(f.code, f.status)
-        f.call(f.load(words, 24, "ptr"), state, returns="void")
+        f.call(release, state, returns="void")
         f.ret()
+    with module.function("fg_poll_raise", "void") as f:
+        raised = [f.load(_poll_words(f), at, "ptr") for at in waiting]
+        for at in waiting:
+            f.store(0, _poll_words(f), at)
+        f.call(f.load(_poll_words(f), 8 * names.index("restore"), "ptr"), *raised, returns="void")
+        f.ret()
+
+
+def _poll_words(f: Function) -> Value:
+    return f.module.zeros(f, "fg_poll_words", 64)
 
 
 def _holds(f: Function, ints: Value) -> Value:

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from funcgrad.compile.native.convolution import lanes, tiles
 from funcgrad.compile.native.gemm import DTYPES
 from funcgrad.compile.native.text import Function, Module, Value, Variable
+from funcgrad.compile.native.vectors import VECTORS, Vectors, tiles
 
 DEPTH = 256  # steps of the inner dimension whose packed rows stay in the first-level cache
-VECTORS = 2  # of rows in a tile
 _GEMM = "transa transb m n k alpha a lda b ldb beta c ldc".split()
 _GEMV = "trans m n alpha a lda x incx beta y incy".split()
-_SUFFIX = {"float": "f32", "double": "f64"}
 _COLUMN_MAJOR, _AS_IS, _TRANSPOSED = 102, 111, 112  # of cblas.h
 
 
@@ -194,15 +192,12 @@ def _define_dots(module: Module, dtype: str) -> None:
         f.ret()
 
 
-class _Tiles:
+class _Tiles(Vectors):
     """The product of real matrices by tiles of `rows` x 1, 2, 4, ... elements."""
 
     def __init__(self, module: Module, dtype: str) -> None:
-        self.module, self.dtype = module, dtype
-        _, self.real, self.size = DTYPES[dtype]
-        self.lanes = lanes(dtype)
+        super().__init__(module, dtype)
         self.rows = VECTORS * self.lanes
-        self.vector = f"<{self.lanes} x {self.real}>"
 
     def define(self) -> None:
         self.define_pack()
@@ -213,19 +208,6 @@ class _Tiles:
 
     def name(self, part: str) -> str:
         return f"fg_own_{part}_{self.dtype}"
-
-    def load(self, f: Function, place: Value) -> Value:
-        return f.emit(self.vector, f"load {self.vector}, {place}, align {self.size}")
-
-    def store(self, f: Function, value: Value, place: Value) -> None:
-        f.emit("void", f"store {value}, {place}, align {self.size}")
-
-    def broadcast(self, f: Function, number: Value) -> Value:
-        one = f.emit(self.vector, f"insertelement {self.vector} poison, {number}, i64 0")
-        return f.emit(self.vector, f"shufflevector {one}, {self.vector} poison, <{self.lanes} x i32> zeroinitializer")
-
-    def fma(self, f: Function, x: Value, y: Value, z: Value) -> Value:
-        return f.call(f"llvm.fmuladd.v{self.lanes}{_SUFFIX[self.real]}", x, y, z, returns=self.vector)
 
     def define_pack(self) -> None:
         """``pack(a, a_row, a_k, rows, depth, packed)``: for each k the rows of A, zeros behind the last one."""
@@ -247,8 +229,7 @@ class _Tiles:
         """``tile(depth, packed, b, b_k, b_column, out)``: sums over k, column by column."""
         kinds = {"depth": "i64", "packed": "ptr", "b": "ptr", "b_k": "i64", "b_column": "i64", "out": "ptr"}
         with self.module.function(self.name(f"tile{columns}"), "void", **kinds) as f:
-            zero = f.constant(self.vector, "zeroinitializer")
-            sums = [[f.variable(self.vector, zero) for _ in range(VECTORS)] for _ in range(columns)]
+            sums = [[f.variable(self.vector, self.zero(f)) for _ in range(VECTORS)] for _ in range(columns)]
             starts = [f.b + f.b_column * (j * self.size) for j in range(columns)]
             with f.range(f.depth) as k:
                 line = f.packed + k * (self.rows * self.size)

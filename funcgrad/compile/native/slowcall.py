@@ -69,6 +69,12 @@ def prepare(descriptor: Descriptor, leaves: Sequence[Any]) -> Prepared:
     return Prepared(steps, descriptor.header(Header.N_STEPS), frame, bufs, results, (memory, arrays))
 
 
+def regular(descriptor: Descriptor, leaves: Sequence[Any]) -> list[Any]:
+    """The leaves with arrays as the fast call takes them; raises as `prepare`."""
+    pairs = zip(descriptor.inputs, leaves, strict=True)
+    return [_as_input(spec, leaf) if isinstance(spec, ArrayInput) else leaf for spec, leaf in pairs]
+
+
 def call(run: Callable[[int, int, int], int], descriptor: Descriptor, leaves: Sequence[Any]) -> list[Any] | int:
     """Run a program: its list of results, or the positive status of the kernel that failed; raises as `prepare`."""
     ready = prepare(descriptor, leaves)

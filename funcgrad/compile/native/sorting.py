@@ -5,7 +5,7 @@ NumPy sorts with the widest vectors that the machine has. The functions are in t
 place, so the kernel copies first.
 
 The integers of ``fg_sort`` are those of `Parameter`; its range is that of pieces: `PIECES` of every line, each of
-`LENGTH` elements (the last one of a line of what is left).
+`LENGTH` elements (the last one of a line of what is left). `STATUS` tells that NumPy's function failed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from funcgrad.compile.engine import Address, Symbol
 from funcgrad.compile.native.blas import NUMPY_CORE, capsule_pointer
 from funcgrad.compile.native.text import Module
 
-Parameter = IntEnum("Parameter", "SLOT_X SLOT_OUT FUNCTION N PIECES LENGTH ITEMSIZE", start=0)
+Parameter = IntEnum("Parameter", "SLOT_X SLOT_OUT FUNCTION N PIECES LENGTH ITEMSIZE STATUS", start=0)
 
 _GET_ARR_FUNCS = 365  # in the table of NumPy 2's C interface
 _SORT = 33  # the place of `sort` in PyArray_ArrFuncs: 21 casts and 12 functions come before
@@ -75,5 +75,7 @@ def define(module: Module) -> None:
             count = f.select(rest < length, rest, length)
             offset = (line * n + start) * size
             f.call("llvm.memcpy.p0.p0.i64", out + offset, x + offset, count * size, f.constant("i1", 0), returns="void")
-            f.call(function, out + offset, count, f.constant("ptr", 0), returns="i32")
+            failed = f.call(function, out + offset, count, f.constant("ptr", 0), returns="i32").is_not(0)
+            with f.if_(failed):  # no memory, which sorting by digits takes
+                f.store(word[Parameter.STATUS], f.load(f.bufs, 0, "ptr"))
         f.ret()

@@ -14,7 +14,7 @@ import numpy as np
 
 from funcgrad.compile.compiler import native_library
 from funcgrad.compile.engine import Library
-from funcgrad.compile.native.descriptor import ALIGNMENT, Step
+from funcgrad.compile.native.descriptor import ALIGNMENT, Step, as_words
 from funcgrad.compile.native.loops import COUNT_BITS
 
 STACK_BYTES = 1 << 15  # of temporaries: more lie in memory of the call's own
@@ -77,7 +77,7 @@ def link(layout: Layout, form: Form, symbols: dict[str, int]) -> tuple[Library, 
     `symbols` are the addresses of the runtime's ``fg_share``, ``fg_run``, ``fg_alloc`` and ``fg_free``.
     """
     words, starts = integers_of(layout.steps)
-    integers = np.array(words, np.int64)
+    integers = as_words(words)
     kernels = {address: f"kernel_{k}" for k, address in enumerate(dict.fromkeys(s.kernel for s in layout.steps))}
     known = dict(symbols) | {name: address for address, name in kernels.items()}
     known["integers"] = integers.ctypes.data

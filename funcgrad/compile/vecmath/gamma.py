@@ -1,9 +1,10 @@
-"""How are log|Γ(x)| and its derivative ψ(x) computed?
+"""How are log|Γ(x)| and its derivatives ψ(x) and ψ'(x) computed?
 
 log Γ: a polynomial in t around 2, with the zero there as a factor, to which up to 8.5 the recurrence leads by one
 logarithm of a product; beyond, Stirling's series.  ψ: a polynomial on [1, 2] with its zero as a factor, a recurrence by
-at most one step beside it, by eight steps (with one division) up to 10, then its asymptotic series.  Both are reflected
-for x < 0 (DLMF 5.5.3, 5.5.4, 5.11.1, 5.11.2).
+at most one step beside it, by eight steps (with one division) up to 10, then its asymptotic series.  ψ': by eight steps
+likewise up to 8, then its series; no sum cancels, as all terms are positive.  All are reflected for x < 0 (DLMF 5.5.3,
+5.5.4, 5.11.1, 5.11.2, 5.15.5, 5.15.6, 5.15.8).
 """
 
 from __future__ import annotations
@@ -91,4 +92,29 @@ def digamma(f: Builder, x: Value) -> Value:
     return f.select(x.equals(-INFINITY), NAN, f.select(x.equals(INFINITY), INFINITY, result))
 
 
-FUNCTIONS: dict[str, Callable[..., Value]] = {"lgamma": lgamma, "digamma": digamma}
+def _shifted_squares(f: Builder, z: Value) -> Value:
+    """1/z² + 1/(z + 1)² + ... + 1/(z + 7)², from pairs as above: (2z + 7)² - 2p over p², p = (z + k)(z + 7 - k)."""
+    y = z * (z + 7.0)
+    a, b, c, s = y + 6.0, y + 10.0, y + 12.0, y + y
+    left, right = y * a, b * c
+    first = (s + 49.0) * (a * a) + (s + 37.0) * (y * y)
+    second = (s + 29.0) * (c * c) + (s + 25.0) * (b * b)
+    both = left * right
+    return (first * (right * right) + second * (left * left)) / (both * both)
+
+
+@in_double
+def trigamma(f: Builder, x: Value) -> Value:
+    reflected = x < 0.0
+    z = f.select(reflected, 1.0 - x, x)
+    shift = z < 8.0
+    inverse = 1.0 / f.select(shift, z + 8.0, z)
+    square = inverse * inverse
+    result = f.fma(square, f.fma(inverse, polynomial(f, square, "trigamma_rest"), 0.5), inverse)
+    result = f.select(shift, result + _shifted_squares(f, f.select(shift, z, 1.0)), result)
+    _, r = to_integer(f, x)
+    sine = r * polynomial(f, r * r, "sine")  # sin(πx) / π, but for its sign
+    return f.select(reflected, 1.0 / (sine * sine) - result, result)
+
+
+FUNCTIONS: dict[str, Callable[..., Value]] = {"lgamma": lgamma, "digamma": digamma, "trigamma": trigamma}

@@ -4,7 +4,8 @@ A `Layer` has ``init(key, input_shape) -> params`` and ``apply(params, x, *, key
 Parameters are nested dictionaries of arrays; what changes besides, such as running statistics, is state that is handed
 in and out: ``y, state = net.apply(params, x, train=True, state=state)``, from ``net.init_state(input_shape)`` on.
 Input shapes have the batch axis in front and channels at the end. Parameters are float32 unless `dtype` says else;
-dtypes of inputs and parameters promote as NumPy's do, so that a float64 input gives float64 results.
+dtypes of inputs and parameters promote as NumPy's do, so that a float64 input gives float64 results. The `name` of a
+layer is what key paths, listings and errors call it.
 
 >>> import funcgrad as fg
 >>> from funcgrad.nn import layers

@@ -164,6 +164,18 @@ class Layer(NamedTuple):
     def named(self, name: str) -> Layer:
         """The same layer with another name.
 
+        Parameters
+        ----------
+        name
+            The name, which listings, reports and errors show.
+
+        Returns
+        -------
+        Layer
+            A new one, of the same functions.
+
+        Examples
+        --------
         >>> from funcgrad.nn import layers
         >>> layers.dense(3).named("scores").name
         'scores'

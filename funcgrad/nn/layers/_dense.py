@@ -167,6 +167,8 @@ def embedding(
         The length of a row.
     embedding_init
         By default normal with variance 1 / features.
+    dtype
+        Of the table.
 
     Returns
     -------
@@ -233,6 +235,8 @@ def feed_forward(
     gated
         Whether the activation of a third layer multiplies the hidden features: with ``activation=nn.silu`` this is
         SwiGLU (Shazeer 2020).
+    bias, kernel_init, dtype
+        As in `dense`.
     dropout
         The rate of dropout of the hidden features.
 

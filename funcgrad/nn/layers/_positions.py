@@ -50,6 +50,8 @@ def sinusoidal_table(length: int, features: int, *, base: float = BASE, dtype: A
         Of the table; features are even.
     base
         The longest wave has a length of 2π · base positions.
+    dtype
+        Of the table.
 
     Returns
     -------

@@ -99,7 +99,7 @@ class Profile:
         Path(path).write_text(page.page(self), encoding="utf-8")
 
     def to_png(self, path: str | Path) -> None:
-        """Draw the time of each step, and the roofline plot.
+        """Draw the time of each step, and the roofline plot; `to_html` has a page instead, which needs no matplotlib.
 
         Parameters
         ----------

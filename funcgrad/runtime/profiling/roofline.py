@@ -33,6 +33,12 @@ class Machine(NamedTuple):
         Bytes per second for programs that work on so many bytes: pairs, the sizes ascending.
     peaks
         FLOPs per second by dtype (``"f4"``, ``"f8"``).
+
+    Examples
+    --------
+    >>> machine = Machine(1, ((1_000, 8e10), (1_000_000, 2e10)), {"f8": 1e10})
+    >>> round(machine.bandwidth(1_000_000)), machine.least_seconds(1e9, 1e6, "f8", 1_000_000)
+    (20000000000, 0.1)
     """
 
     threads: int
@@ -40,12 +46,40 @@ class Machine(NamedTuple):
     peaks: dict[str, float]
 
     def bandwidth(self, footprint: int) -> float:
-        """Bytes per second for a program that works on `footprint` bytes."""
+        """How quickly memory is read and written.
+
+        Parameters
+        ----------
+        footprint
+            On how many bytes a program works: in the caches or not.
+
+        Returns
+        -------
+        float
+            Bytes per second.
+        """
         sizes, rates = zip(*self.bandwidths, strict=True)
         return math.exp(np.interp(math.log(max(footprint, 1)), np.log(sizes), np.log(rates)))
 
     def least_seconds(self, flops: float, nbytes: float, dtype: str, footprint: int) -> float:
-        """How long a step must take at least."""
+        """How long a step must take at least.
+
+        Parameters
+        ----------
+        flops
+            What it computes.
+        nbytes
+            What it reads and writes.
+        dtype
+            Of the arithmetic, a key of `peaks`.
+        footprint
+            As in `bandwidth`.
+
+        Returns
+        -------
+        float
+            Seconds: for the arithmetic or for the memory, whichever takes longer.
+        """
         return max(flops / self.peaks[dtype], nbytes / self.bandwidth(footprint))
 
 

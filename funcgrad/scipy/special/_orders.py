@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 import operator
 from typing import Any
 
@@ -17,6 +18,8 @@ from funcgrad.ops import special as _special
 from funcgrad.ops.complex import complex_
 from funcgrad.scipy._values import floating, public
 from funcgrad.trace.frame import type_of
+
+_WITH_KERNELS: dict[Any, Any] = {0: _special.digamma, 1: _special.trigamma}
 
 
 def _orders(name: str, *xs: Any) -> list[Any]:
@@ -56,6 +59,8 @@ def polygamma(n: Any, x: Any) -> Any:
     Array(1.64493407)
     """
     n, (x,) = operand(n, "polygamma"), floating("polygamma", x)
+    if isinstance(n, numbers.Real) and n in _WITH_KERNELS:
+        return _WITH_KERNELS[n](x)
     if type_of(n).dtype.kind != "f":
         return _special.polygamma(*broadcast("polygamma", *_orders("polygamma", n), x))
     n, x = broadcast("polygamma", n, x)

@@ -15,7 +15,7 @@ import numpy as np
 import scipy.special as sp
 
 from funcgrad.errors import at_line
-from funcgrad.numpy._common import broadcast, cast, operand
+from funcgrad.numpy._common import broadcast, cast, has_tracer, operand, wrap
 from funcgrad.numpy._results import of_ufunc, section
 from funcgrad.numpy._ufunc import UFunc
 from funcgrad.ops import arithmetic as ar
@@ -50,6 +50,13 @@ class SpecialFunction(UFunc):
             f"{section(*of_ufunc(reference))}{shown}"
         )
         self.__module__ = "funcgrad.scipy.special"
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The function of every element; SciPy's own loops (1.17) overrun masks, so that known arrays get ours too."""
+        if kwargs.get("where", True) is True or has_tracer(args) or has_tracer(tuple(kwargs.values())):
+            return super().__call__(*args, **kwargs)
+        with np.errstate(all="ignore"):
+            return wrap(self._with_keywords(args, kwargs))
 
     def __repr__(self) -> str:
         return f"<ufunc 'funcgrad.scipy.special.{self.__name__}'>"

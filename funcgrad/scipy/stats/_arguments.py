@@ -22,11 +22,11 @@ def constant(value: float, like: Any) -> Any:
     return type_of(like).dtype.type(value)
 
 
-def standard(name: str, x: Any, loc: Any, scale: Any, *shapes: Any) -> list[Any]:
-    """``(x - loc) / scale`` (NaN where the scale is not positive), the scale, and the other parameters."""
+def standard(name: str, x: Any, loc: Any, scale: Any, *shapes: Any, positive: bool = True) -> list[Any]:
+    """``(x - loc) / scale``, the scale, and the other parameters; NaN where what must be positive is not."""
     x, loc, scale, *others = given(name, x, loc, scale, *shapes)
-    scale = np.where(scale > 0, scale, constant(float("nan"), scale))
-    return [(x - loc) / scale, scale, *others]
+    scale = valid(scale > 0, scale)
+    return [(x - loc) / scale, scale, *((valid(a > 0, a) for a in others) if positive else others)]
 
 
 def shifted(name: str, k: Any, loc: Any, *shapes: Any) -> list[Any]:
@@ -38,7 +38,7 @@ def shifted(name: str, k: Any, loc: Any, *shapes: Any) -> list[Any]:
 def located(z: Any, name: str, loc: Any, scale: Any) -> Any:
     """``loc + scale * z``: a quantile of the standard distribution, moved."""
     z, loc, scale = given(name, z, loc, scale)
-    return loc + np.where(scale > 0, scale, constant(float("nan"), scale)) * z
+    return loc + valid(scale > 0, scale) * z
 
 
 def supported(inside: Any, value: Any, outside: Any, *operands: Any) -> Any:

@@ -38,8 +38,15 @@ class gaussian_kde:
 
     Examples
     --------
-    >>> gaussian_kde([-1.0, 0.0, 1.0])(0.0)
-    Array([0.31815622])
+    >>> kde = gaussian_kde([-1.0, 0.0, 1.0])
+    >>> kde(0.0), kde.pdf(0.0), kde.evaluate(0.0)
+    (Array([0.31815622]), Array([0.31815622]), Array([0.31815622]))
+    >>> kde.logpdf([0.0, 1.0])
+    Array([-1.14521276, -1.38892778])
+    >>> kde.integrate_box_1d(-1.0, 1.0)
+    Array(0.59147165)
+    >>> kde.integrate_gaussian(0.0, 1.0), kde.integrate_kde(kde)
+    (Array(0.25672685), Array(0.23964369))
     """
 
     __slots__ = ("covariance", "dataset", "inv_cov", "neff", "weights")
@@ -115,17 +122,39 @@ class gaussian_kde:
         raise ValueError(f"gaussian_kde: points have dimension {d}, the dataset has dimension {self.d}{at_line()}")
 
     def logpdf(self, x: Any) -> Any:
-        """The logarithm of the density at points of shape ``(d, m)``: shape ``(m,)``."""
+        """The logarithm of the density.
+
+        Parameters
+        ----------
+        x
+            Points of shape ``(d, m)``; ``(m,)`` if samples are numbers, ``(d,)`` for one point.
+
+        Returns
+        -------
+        Array
+            Of shape ``(m,)``, and of the samples' dtype.
+        """
         points = self._points(x)
         white = linalg.cholesky(self.inv_cov, lower=True)
         difference = (white.T @ points)[:, :, None] - (white.T @ self.dataset)[:, None, :]
         exponents = np.log(self.weights) - 0.5 * np.sum(difference * difference, axis=0)
         top = np.max(exponents, axis=1, keepdims=True)
         total = np.log(np.sum(np.exp(exponents - top), axis=1)) + top[:, 0]
-        return total + np.sum(np.log(np.diagonal(white))) - 0.5 * self.d * math.log(2 * math.pi)
+        return np.asarray(total + np.sum(np.log(np.diagonal(white))) - 0.5 * self.d * math.log(2 * math.pi))
 
     def evaluate(self, points: Any) -> Any:
-        """The density at points of shape ``(d, m)``: shape ``(m,)``."""
+        """The density.
+
+        Parameters
+        ----------
+        points
+            Of shape ``(d, m)``; ``(m,)`` if samples are numbers, ``(d,)`` for one point.
+
+        Returns
+        -------
+        Array
+            Of shape ``(m,)``, and of the samples' dtype.
+        """
         return np.exp(self.logpdf(points))
 
     __call__ = pdf = evaluate
@@ -142,7 +171,23 @@ class gaussian_kde:
         return self.weights @ np.exp(-energy) / norm
 
     def integrate_gaussian(self, mean: Any, cov: Any) -> Any:
-        """The integral of the density times a normal one."""
+        """The integral of the density times a normal one.
+
+        Parameters
+        ----------
+        mean, cov
+            Of that: shapes ``(d,)`` and ``(d, d)``, or numbers where `d` is 1.
+
+        Returns
+        -------
+        Array
+            A number.
+
+        Raises
+        ------
+        ValueError
+            The shapes are others.
+        """
         mean, cov = floating("integrate_gaussian", mean, cov)
         mean, cov = np.atleast_1d(np.squeeze(mean)), np.atleast_2d(cov)
         if type_of(mean).shape != (self.d,) or type_of(cov).shape != (self.d, self.d):
@@ -150,10 +195,26 @@ class gaussian_kde:
                 f"integrate_gaussian: mean and cov have shapes {type_of(mean).shape} and {type_of(cov).shape}, "
                 f"the samples have dimension {self.d}{at_line()}"
             )
-        return self._convolved(self.covariance + cov, mean[:, None])[0]
+        return np.asarray(self._convolved(self.covariance + cov, mean[:, None])[0])
 
     def integrate_box_1d(self, low: Any, high: Any) -> Any:
-        """The probability between two numbers; for samples that are numbers."""
+        """The probability between two numbers; for samples that are numbers.
+
+        Parameters
+        ----------
+        low, high
+            The numbers.
+
+        Returns
+        -------
+        Array
+            A number.
+
+        Raises
+        ------
+        ValueError
+            The samples, or the limits, are no numbers.
+        """
         if self.d != 1:
             raise ValueError(f"integrate_box_1d is for samples that are numbers{at_line()}")
         if np.ndim(low) or np.ndim(high):
@@ -161,10 +222,26 @@ class gaussian_kde:
         root = -1 / np.sqrt(2 * self.covariance[0, 0])
         ends = (erfc(root * (end - self.dataset[0])) for end in (high, low))
         upper, lower = ends
-        return 0.5 * np.sum(self.weights * (upper - lower))
+        return np.asarray(0.5 * np.sum(self.weights * (upper - lower)))
 
     def integrate_kde(self, other: gaussian_kde) -> Any:
-        """The integral of the product with another such density."""
+        """The integral of the product with another such density.
+
+        Parameters
+        ----------
+        other
+            That, of samples of the same dimension.
+
+        Returns
+        -------
+        Array
+            A number.
+
+        Raises
+        ------
+        ValueError
+            The dimensions differ.
+        """
         if other.d != self.d:
             raise ValueError(f"integrate_kde: the samples have dimensions {self.d} and {other.d}{at_line()}")
         return np.sum(self._convolved(self.covariance + other.covariance, other.dataset) * other.weights)

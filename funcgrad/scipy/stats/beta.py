@@ -51,7 +51,7 @@ def pdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """
     z, scale, a, b = standard("beta.pdf", x, loc, scale, a, b)
     empty = ((z == 0) & (a > 1)) | ((z == 1) & (b > 1))  # the logarithm is infinitely steep there, the density is not
-    return supported(~empty, exponential(_log_density(np.where(empty, constant(0.5, z), z), scale, a, b)), 0.0)
+    return supported(~empty, exponential(_log_density(np.where(empty, constant(0.5, z), z), scale, a, b)), 0.0, a, b)
 
 
 @public

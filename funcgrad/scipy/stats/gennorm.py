@@ -7,7 +7,12 @@ from typing import Any
 from funcgrad import numpy as np
 from funcgrad.ops.special import igammac, lgamma
 from funcgrad.scipy._values import public
-from funcgrad.scipy.stats._arguments import constant, given
+from funcgrad.scipy.stats._arguments import constant, given, valid
+
+
+def _given(name: str, x: Any, beta: Any) -> tuple[Any, Any]:
+    x, beta = given(name, x, beta)
+    return x, valid(beta > 0, beta)
 
 
 @public
@@ -24,7 +29,7 @@ def logpdf(x: Any, beta: Any) -> Any:
     >>> logpdf(1.0, 1.0)
     Array(-1.69314718)
     """
-    x, beta = given("gennorm.logpdf", x, beta)
+    x, beta = _given("gennorm.logpdf", x, beta)
     return np.log(0.5 * beta) - lgamma(1 / beta) - np.abs(x) ** beta
 
 
@@ -61,7 +66,7 @@ def cdf(x: Any, beta: Any) -> Any:
     >>> gennorm.cdf(0.5, 1.5)
     Array(0.74174933)
     """
-    x, beta = given("gennorm.cdf", x, beta)
+    x, beta = _given("gennorm.cdf", x, beta)
     middle = x == 0  # where the incomplete gamma function is infinitely steep in |x|**beta, which is flat
     y = np.where(middle, constant(1, x), x)
     tail = 0.5 * igammac(1 / beta + 0 * y, np.abs(y) ** beta)

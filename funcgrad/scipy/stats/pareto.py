@@ -145,6 +145,6 @@ def ppf(q: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     Array(1.10064242)
     """
     q, b = given("pareto.ppf", q, b)
-    inside = (q >= 0) & (q <= 1)
+    inside = (q >= 0) & (q <= 1) & (b > 0)
     z = supported(inside, np.exp(-np.log1p(-safe(inside, q)) / b), np.nan)
     return located(z, "pareto.ppf", loc, scale)

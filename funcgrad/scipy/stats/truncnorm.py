@@ -9,7 +9,7 @@ from funcgrad.ops.error_functions import log_ndtr
 from funcgrad.ops.transcendental import erfc
 from funcgrad.scipy._values import public
 from funcgrad.scipy.stats import norm
-from funcgrad.scipy.stats._arguments import constant, exponential, log_difference, safe, standard, supported
+from funcgrad.scipy.stats._arguments import constant, exponential, log_difference, safe, standard, supported, valid
 
 
 def _log_mass(a: Any, b: Any) -> Any:
@@ -28,7 +28,8 @@ def _log_mass(a: Any, b: Any) -> Any:
 
 def _log_both(name: str, x: Any, a: Any, b: Any, loc: Any, scale: Any) -> Any:
     """The logarithms of the masses below and above `x`, over that of the whole."""
-    z, _, a, b = standard(name, x, loc, scale, a, b)
+    z, _, a, b = standard(name, x, loc, scale, a, b, positive=False)
+    b = valid(a < b, b)
     z = np.minimum(np.maximum(z, a), b)
     whole = _log_mass(a, b)
     return _log_mass(a, z) - whole, _log_mass(z, b) - whole
@@ -56,7 +57,8 @@ def logpdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     >>> logpdf([0.0, 2.0], -np.inf, 0.0)
     Array([-0.22579135,        -inf])
     """
-    z, scale, a, b = standard("truncnorm.logpdf", x, loc, scale, a, b)
+    z, scale, a, b = standard("truncnorm.logpdf", x, loc, scale, a, b, positive=False)
+    b = valid(a < b, b)
     inside = (z >= a) & (z <= b)
     value = norm.logpdf(safe(inside, z)) - _log_mass(a, b) - np.log(scale)
     return supported(inside, value, -np.inf, z, a, b)

@@ -59,6 +59,7 @@ ROWS: tuple[Row, ...] = (
     # gamma
     special("lgamma", within(2.2, 9), dtypes=FLOATS, ulps=24),  # far from 1, where SciPy loses digits
     special("digamma", within(0.3, 5), dtypes=FLOATS, ulps=16),
+    special("trigamma", within(0.3, 5), dtypes=FLOATS, ulps=16, slope_ulps=16),
     special("gamma", within(0.4, 4), slope_ulps=16),
     holomorphic("loggamma"),
     of_order("polygamma", 0.5, 4, (0, 3)),

@@ -1,0 +1,49 @@
+"""How is code for whole vector registers written?  By `Vectors`: loads, stores, broadcasts and sums of products."""
+
+from __future__ import annotations
+
+from funcgrad.compile import engine
+from funcgrad.compile.native.text import Function, Module, Value
+
+REALS = {"f4": ("float", 4, "f32"), "f8": ("double", 8, "f64")}
+"""dtype: (LLVM's type, bytes, what intrinsics call it)."""
+
+VECTORS = 2  # of numbers side by side in a tile
+
+
+def lanes(dtype: str) -> int:
+    """How many numbers a vector of this CPU has."""
+    features = engine.target()[1].split(",")
+    width = 64 if "+avx512f" in features else 32 if "+avx" in features else 16
+    return width // REALS[dtype][1]
+
+
+def tiles() -> tuple[int, ...]:
+    """How many sums of `VECTORS` vectors tiles have: those of the largest fill the registers but four."""
+    return (14, 8, 4, 2, 1) if "+avx512f" in engine.target()[1].split(",") else (6, 4, 2, 1)
+
+
+class Vectors:
+    """Code for vectors of ``"f4"`` or ``"f8"``, in functions of a module."""
+
+    def __init__(self, module: Module, dtype: str) -> None:
+        self.module, self.dtype = module, dtype
+        self.real, self.size, self._suffix = REALS[dtype]
+        self.lanes = lanes(dtype)
+        self.vector = f"<{self.lanes} x {self.real}>"
+
+    def zero(self, f: Function) -> Value:
+        return f.constant(self.vector, "zeroinitializer")
+
+    def load(self, f: Function, place: Value) -> Value:
+        return f.emit(self.vector, f"load {self.vector}, {place}, align {self.size}")
+
+    def store(self, f: Function, value: Value, place: Value) -> None:
+        f.emit("void", f"store {value}, {place}, align {self.size}")
+
+    def broadcast(self, f: Function, number: Value) -> Value:
+        one = f.emit(self.vector, f"insertelement {self.vector} poison, {number}, i64 0")
+        return f.emit(self.vector, f"shufflevector {one}, {self.vector} poison, <{self.lanes} x i32> zeroinitializer")
+
+    def fma(self, f: Function, x: Value, y: Value, z: Value) -> Value:
+        return f.call(f"llvm.fmuladd.v{self.lanes}{self._suffix}", x, y, z, returns=self.vector)
