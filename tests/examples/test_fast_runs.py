@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -21,16 +22,12 @@ RUNS = {  # the figure's suffix and first bytes, and what the last line says
 }
 
 
-def run(name: str, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(EXAMPLES / f"{name}.py"), *options]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
 @pytest.mark.parametrize("name", RUNS)
 def test_a_fast_run(name: str, tmp_path: Path) -> None:
     suffix, magic, pattern = RUNS[name]
     figure = tmp_path / f"figure{suffix}"
-    done = run(name, "--fast", "--figure", str(figure))
+    command = [sys.executable, str(EXAMPLES / f"{name}.py"), "--fast", "--figure", str(figure)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert re.search(pattern, done.stdout), done.stdout
     assert figure.read_bytes().startswith(magic)
@@ -38,9 +35,13 @@ def test_a_fast_run(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_a_wrong_option(name: str) -> None:
-    done = run(name, "--seed", "-1")
-    assert done.returncode == 2
-    assert done.stderr.startswith(f"{name}: ")
-    assert "--seed: '-1' is not a whole number" in done.stderr
-    assert done.stderr.count("\n") == 1
+def test_a_wrong_option(name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.syspath_prepend(EXAMPLES)  # as for a script
+    monkeypatch.setattr(sys, "argv", [f"{name}.py", "--seed", "-1"])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
+    assert end.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"{name}: ")
+    assert "--seed: '-1' is not a whole number" in error
+    assert error.count("\n") == 1
