@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import functools
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -221,6 +222,18 @@ def test_every_exception_in_the_list_of_late_imports_is_used():
     }
     unused = [key for key in LATE if not any(path == key[0] and matches(target, key[1]) for path, target in late)]
     assert not unused
+
+
+LATER = (  # what the first import can do without: each takes milliseconds
+    *("scipy", "numba", "matplotlib", "numpy.polynomial", "numpy.fft", "numpy.random", "fractions", "logging"),
+    *("json", "subprocess", "multiprocessing", "asyncio", "unittest"),
+)
+
+
+def test_an_import_brings_nothing_heavy_along() -> None:
+    code = f"import sys, funcgrad; print(*sys.modules.keys() & {set(LATER)})"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == []
 
 
 PLANTED = {

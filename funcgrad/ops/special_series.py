@@ -6,6 +6,7 @@ expansions that converge for them; an expansion is summed until it has converged
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -110,7 +111,12 @@ def zeta(s: Any, q: Any, *, orders: Orders) -> Any:
 
 
 MANY = 30.0  # the shape from which on integrals take the place of the series and the fraction
-NODES, WEIGHTS = np.polynomial.legendre.leggauss(80)
+
+
+@functools.cache
+def _legendre() -> tuple[Any, Any]:
+    """Gauss's rule on [-1, 1], when it is needed first: an eigenvalue problem, and a package of NumPy's behind it."""
+    return np.polynomial.legendre.leggauss(80)
 
 
 def _integral(slope: Taylor, curve: Taylor, sign: float) -> Taylor:
@@ -120,11 +126,12 @@ def _integral(slope: Taylor, curve: Taylor, sign: float) -> Taylor:
     """
     rate, bend = slope.value, curve.value
     end = 80.0 / (rate + np.sqrt(rate * rate + (76.0 if sign > 0 else 60.0) * bend))
-    u = 0.5 * end[:, None] * (NODES + 1.0)
+    nodes, weights = _legendre()
+    u = 0.5 * end[:, None] * (nodes + 1.0)
     small = 1.0 + sign * u / 3.0 * (1.0 + sign * u / 4.0 * (1.0 + sign * u / 5.0 * (1.0 + sign * u / 6.0)))
     h = np.where(u < 0.01, 0.5 * u * u * small, np.expm1(sign * u) - sign * u)
     exponent: Taylor = slope.map(lambda v: v[:, None]) * -u - curve.map(lambda v: v[:, None]) * h
-    return exponent.exp().map(lambda v: 0.5 * end * (np.broadcast_to(v, u.shape) @ WEIGHTS))
+    return exponent.exp().map(lambda v: 0.5 * end * (np.broadcast_to(v, u.shape) @ weights))
 
 
 def _lower(a: Taylor, x: Taylor) -> Taylor:

@@ -11,7 +11,6 @@ those before change n by multiples of 4.  Here no branch and no table is needed 
 from __future__ import annotations
 
 from collections.abc import Callable
-from fractions import Fraction
 from typing import NamedTuple
 
 from funcgrad.compile.vecmath.builder import Builder, Value
@@ -70,8 +69,10 @@ def _two_over_pi_from(exponent: int) -> tuple[float, float]:
     step = (4 * one) >> max(exponent - 23, 0)
     digits = TWO_OVER_PI % step
     # the nearer of two numbers, for its product to stay below 2**50: what the sum's second part adds is below 2**-4
-    rest = Fraction(digits - step if 2 * digits > step else digits, one)
-    return float(rest), float(rest - Fraction(float(rest)))
+    rest = digits - step if 2 * digits > step else digits
+    high = rest / one
+    p, q = high.as_integer_ratio()
+    return high, (rest * q - p * one) / (one * q)  # quotients of integers are rounded once
 
 
 def _window(f: Builder, exponent: Value) -> list[Value]:
