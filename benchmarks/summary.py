@@ -81,8 +81,14 @@ def _row(name: str, workload: dict[str, Any]) -> list[str]:
     ]
 
 
+def _found(peers: dict[str, Any], peer: str, metric: str) -> float | None:
+    """funcgrad / peer, if it was measured."""
+    ratio: float | None = peers.get(peer, {}).get("ratios", {}).get(metric)
+    return ratio
+
+
 def _ratio(peers: dict[str, Any], peer: str, metric: str) -> str:
-    ratio = peers.get(peer, {}).get("ratios", {}).get(metric)
+    ratio = _found(peers, peer, metric)
     return "–" if ratio is None else f"{ratio:.3f}" if ratio < 0.095 else f"{ratio:.2f}"
 
 
@@ -98,7 +104,7 @@ def means(record: Record) -> Iterator[str]:
     if best:
         yield f"- steady, against the best of {', '.join(PEERS[p] for p in RIVALS)}: {_mean(best.values())}"
     for metric in METRICS:
-        found = [r for each in workloads.values() if (r := each["peers"].get("jax", {}).get("ratios", {}).get(metric))]
+        found = [r for each in workloads.values() if (r := _found(each["peers"], "jax", metric))]
         if found:
             yield f"- {METRICS[metric]}, against JAX: {_mean(found)}"
     behind = [f"`{name}` {ratio:.2f}" for name, ratio in best.items() if ratio > 1]
@@ -107,7 +113,7 @@ def means(record: Record) -> Iterator[str]:
 
 def against_best(peers: dict[str, Any]) -> float | None:
     """The largest ratio to a rival."""
-    found = [ratio for peer in RIVALS if (ratio := peers.get(peer, {}).get("ratios", {}).get("steady")) is not None]
+    found = [ratio for peer in RIVALS if (ratio := _found(peers, peer, "steady")) is not None]
     return max(found, default=None)
 
 

@@ -225,9 +225,9 @@ def test_control_flow_in_control_flow_in_control_flow(nest: tuple[str, ...]) -> 
 @pytest.mark.parametrize(
     ("nest", "way"),
     [
-        pytest.param(("scan", "scan"), 2, marks=pytest.mark.slow),
+        (("scan", "scan"), 2),
         (("scan", "while"), "binomial"),
-        pytest.param(("while", "scan"), "binomial", marks=pytest.mark.slow),
+        (("while", "scan"), "binomial"),
         (("fori", "scan"), "sqrt"),
         (("while", "while"), "binomial"),
     ],
@@ -243,27 +243,13 @@ def test_a_transformation_between(nest: tuple[str, str, str]) -> None:
     held([CONTROL[outer]([(around, [CONTROL[inner](["sin", "turn"], None)])], None)])
 
 
-@pytest.mark.parametrize(
-    "pair",
-    [
-        ("vmap", "grad"),
-        pytest.param(("grad", "jvp"), marks=pytest.mark.slow),
-        ("jvp", "vmap"),
-        ("checkpoint", "grad"),
-    ],
-)
+@pytest.mark.parametrize("pair", [("vmap", "grad"), ("grad", "jvp"), ("jvp", "vmap"), ("checkpoint", "grad")])
 def test_transformations_around_a_loop_in_a_branch(pair: tuple[str, str]) -> None:
     one, two = pair
     held([(one, [(two, [("cond", [("scan", ["tanh", "turn"], 3, True, None)], [("while", ["sin"], 3, None)])])])])
 
 
-@pytest.mark.parametrize(
-    "nest",
-    [
-        pytest.param(("scan", "while", "cond"), marks=pytest.mark.slow, id="scan-while-cond"),
-        pytest.param(("while", "scan", "fori"), id="while-scan-fori"),
-    ],
-)
+@pytest.mark.parametrize("nest", [("scan", "while", "cond"), ("while", "scan", "fori")], ids="-".join)
 def test_slopes_are_differences(nest: tuple[str, ...]) -> None:
     outer, middle, inner = (CONTROL[name] for name in nest)
     f = fg.jit(total(staged, [outer([middle([inner(["tanh", "turn"], None)], None)], None)]))

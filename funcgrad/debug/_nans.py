@@ -148,7 +148,7 @@ def _watch_call(call: Callable[..., Any], jitted: Any, *args: Any, **kwargs: Any
     bad = find(found)
     if bad is None:
         return result
-    fun, args, kwargs, key = jitted._statics.without(jitted._fun, *kept)
+    fun, args, kwargs, key = jitted._statics.without(*kept)
     leaves, structure = tree.flatten((args, kwargs))
     types = leaf_types("debug_nans", leaves, structure)
     paths = [f"argument {p[1]}{tree.key_string(tuple(p[2:]))}" for p in structure.paths()]

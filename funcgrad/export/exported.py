@@ -461,7 +461,7 @@ def export(
         raise ValueError(f"export: there are no checks to disable, but {tuple(disabled_checks)!r} was given{at_line()}")
 
     def make(*args: Any, **kwargs: Any) -> Exported:
-        fun, moving, keywords, _ = fun_jit._statics.without(fun_jit._fun, args, kwargs)
+        fun, moving, keywords, _ = fun_jit._statics.without(args, kwargs)
         leaves, structure = tree.flatten((moving, keywords))
         return exported(function_of(fun, leaves, structure), fun_jit._name)
 

@@ -273,7 +273,7 @@ def visualize(
         inputs = argument_names(fun, lowered._in_structure, fixed)
         subjects = [Subject(name, lowered, inputs, result_names(lowered._out_structure))]
         if gradient:
-            moving, given, keywords, _ = jitted._statics.without(jitted._fun, args, kwargs)
+            moving, given, keywords, _ = jitted._statics.without(args, kwargs)
             subjects.append(_gradient(subjects[0], moving, given, keywords))
         return Picture(name, subjects, limit, layout)
 

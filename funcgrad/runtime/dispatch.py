@@ -138,7 +138,7 @@ class JitFunction(Generic[P, R]):
 
     def _call_special(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         given = args
-        fun, args, kwargs, key = self._statics.without(self._fun, args, kwargs)
+        fun, args, kwargs, key = self._statics.without(args, kwargs)
         leaves, structure = tree.flatten((args, kwargs))
         full_key = (structure, key)
         for entry, finish, fail in self._ready.get(full_key, ()):
@@ -153,7 +153,7 @@ class JitFunction(Generic[P, R]):
 
     def call_slowly(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The same value without native entries: the executable is asked for, each time."""
-        fun, moving, named, key = self._statics.without(self._fun, args, kwargs)
+        fun, moving, named, key = self._statics.without(args, kwargs)
         leaves, structure = tree.flatten((moving, named))
         return self._call_any(fun, leaves, structure, structure if self._plain else (structure, key), given=args)
 
@@ -256,7 +256,7 @@ class JitFunction(Generic[P, R]):
         >>> print(*fg.jit(lambda x: x * 2).trace(1.0).program.output_types)
         f64[]*
         """
-        fun, args, kwargs, _ = self._statics.without(self._fun, args, kwargs)
+        fun, args, kwargs, _ = self._statics.without(args, kwargs)
         leaves, structure = tree.flatten((args, kwargs))
         return trace_function(fun, structure, leaf_types(f"jit of {self._name}", leaves, structure))
 
@@ -279,7 +279,7 @@ class JitFunction(Generic[P, R]):
         >>> fg.jit(lambda x, n: n * x["a"], static_argnums=1).leaves({"a": 1.0}, 3)
         [1.0]
         """
-        _, args, kwargs, _ = self._statics.without(self._fun, args, kwargs)
+        _, args, kwargs, _ = self._statics.without(args, kwargs)
         return tree.leaves((args, kwargs))
 
     @boundary
@@ -305,7 +305,7 @@ class JitFunction(Generic[P, R]):
           in (b,) }
         """
         given = args
-        fun, args, kwargs, _ = self._statics.without(self._fun, args, kwargs)
+        fun, args, kwargs, _ = self._statics.without(args, kwargs)
         leaves, structure = tree.flatten((args, kwargs))
         with Locals() as seen:
             traced = trace_function(fun, structure, leaf_types(f"jit of {self._name}", leaves, structure))

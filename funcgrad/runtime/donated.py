@@ -10,6 +10,7 @@ import numpy as np
 from funcgrad import tree
 from funcgrad.array import Array
 from funcgrad.errors import DonatedBufferError, at_line
+from funcgrad.runtime.statics import positions
 from funcgrad.tracebacks import boundary
 
 
@@ -59,7 +60,7 @@ def gift(args: tuple[Any, ...], donated: Sequence[int]) -> Gift:
 
 def donated_leaves(args: tuple[Any, ...], donated: Sequence[int], static: Collection[int]) -> tuple[int, ...]:
     """The numbers, among the leaves of all arguments that are not static, of those that are given away."""
-    given = {number % len(args) for number in donated if -len(args) <= number < len(args)}
+    given = positions(donated, len(args))
     found: list[int] = []
     first = 0
     for number, arg in enumerate(args):

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from funcgrad.errors import at_line
 
 
+def positions(numbers: Iterable[int], count: int) -> set[int]:
+    """Those of the numbers, counted from either end, that are among so many, counted from the first."""
+    return {k % count for k in numbers if -count <= k < count}
+
+
 class Statics(NamedTuple):
     """Arguments that are Python values: by number where they are positional, by name where they are keywords."""
 
+    function: Callable[..., Any]
     numbers: tuple[int, ...]
     names: frozenset[str]
 
@@ -21,18 +27,18 @@ class Statics(NamedTuple):
 
     def among(self, count: int) -> set[int]:
         """The static ones among so many positional arguments, counted from the first."""
-        return {k % count for k in self.numbers if -count <= k < count}
+        return positions(self.numbers, count)
 
     def taken(self, count: int, names: Sequence[str]) -> bool:
         """Whether some of `count` positional arguments, or of those with `names`, are static."""
         return bool(self.among(count)) or not self.names.isdisjoint(names)
 
     def without(
-        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any], Hashable]:
         """The function of the arguments that are not static, those arguments, and what the static ones are."""
         if not self:
-            return function, args, kwargs, ()
+            return self.function, args, kwargs, ()
         numbers = self.among(len(args))
         fixed = tuple((k, args[k]) for k in sorted(numbers))
         named = tuple((name, kwargs[name]) for name in sorted(self.names & kwargs.keys()))
@@ -42,12 +48,12 @@ class Statics(NamedTuple):
         rest = {name: value for name, value in kwargs.items() if name not in self.names}
         count = len(args)
 
-        @functools.wraps(function)
+        @functools.wraps(self.function)
         def partial(*given: Any, **keywords: Any) -> Any:
             values = iter(given)
             known = dict(fixed)
             full = [known[k] if k in known else next(values) for k in range(count)]
-            return function(*full, **keywords, **dict(named))
+            return self.function(*full, **keywords, **dict(named))
 
         return partial, moving, rest, (count, tuple((k, type(v), v) for k, v in (*fixed, *named)))
 
@@ -55,11 +61,11 @@ class Statics(NamedTuple):
 def statics_of(fun: Any, numbers: tuple[int, ...], names: frozenset[str]) -> Statics:
     """Static arguments by number and by name, however they are passed; the signature tells, where there is one."""
     if not (numbers or names):
-        return Statics(numbers, names)
+        return Statics(fun, numbers, names)
     try:
         parameters = list(inspect.signature(fun).parameters.values())
     except (TypeError, ValueError):
-        return Statics(numbers, names)
+        return Statics(fun, numbers, names)
     positional = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     variadic = any(p.kind == p.VAR_POSITIONAL for p in parameters)
     if numbers and not variadic and not all(-len(positional) <= k < len(positional) for k in numbers):
@@ -76,7 +82,7 @@ def statics_of(fun: Any, numbers: tuple[int, ...], names: frozenset[str]) -> Sta
         )
     named = {positional[k] for k in numbers if -len(positional) <= k < len(positional)}
     numbered = {positional.index(name) for name in names if name in positional}
-    return Statics(tuple(sorted({*numbers, *numbered})), names | named)
+    return Statics(fun, tuple(sorted({*numbers, *numbered})), names | named)
 
 
 def _check_hashable(which: object, value: Any) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import pytest
 
 from benchmarks import summary
 from benchmarks.records import FOLDER, latest, load
+from tests.pages import assert_shows
 
 
 def peer(steady: float | None = None, cold: float | None = None, /, **others: Any) -> dict[str, Any]:
@@ -75,12 +74,4 @@ def test_a_record_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     ids=["page", "README"],
 )
 def test_a_page_shows_the_newest_record(page: str, text: Callable[[Any], str]) -> None:
-    """Run with ``FUNCGRAD_UPDATE_DOCS=1`` to write it anew, between its two marks."""
-    file = FOLDER.parents[1] / page
-    found, want = file.read_text(encoding="utf-8"), text(load(latest(2)))
-    begin, end = (f"<!-- {word} of the newest record -->\n" for word in ("figures", "end"))
-    before, shown, after = re.split(f"{begin}|{end}", found)
-    if os.environ.get("FUNCGRAD_UPDATE_DOCS"):
-        file.write_text(f"{before}{begin}{want}\n{end}{after}", encoding="utf-8")
-    else:
-        assert shown == f"{want}\n"
+    assert_shows(FOLDER.parents[1] / page, "newest record", text(load(latest(2))))

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import fnmatch
 import inspect
-import os
-import re
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +16,9 @@ import pytest
 import funcgrad as fg
 import funcgrad.numpy as fnp
 from tests.numpy import names
+from tests.pages import assert_shows
 
 PAGE = Path(__file__).parents[2] / "docs" / "differences.md"
-BEGIN, END = "<!-- left out: begin -->", "<!-- left out: end -->"
 
 SPACES: dict[str, tuple[Any, list[str]]] = {
     "jax.numpy": (fnp, names.JAX_NUMPY),
@@ -120,14 +118,7 @@ def table() -> str:
 
 
 def test_the_page_shows_the_table() -> None:
-    page = PAGE.read_text(encoding="utf-8")
-    pattern = re.compile(f"{re.escape(BEGIN)}\n(.*?)\n{re.escape(END)}", re.DOTALL)
-    found = pattern.search(page)
-    assert found is not None, "docs/differences.md has lost the marks of the table"
-    if os.environ.get("FUNCGRAD_UPDATE_DOCS"):
-        PAGE.write_text(pattern.sub(lambda _: f"{BEGIN}\n{table()}\n{END}", page), encoding="utf-8")
-        return
-    assert found[1] == table()
+    assert_shows(PAGE, "left out", table())
 
 
 def functions_of_numpy() -> list[str]:
