@@ -21,6 +21,7 @@ from collections.abc import Iterator, Sequence
 
 from funcgrad.compile import engine, functions, shared, vecmath
 from funcgrad.compile.emitters import EMITTERS, MEMORY, TYPES, literal, size_of
+from funcgrad.compile.passes import Effort
 from funcgrad.lower.loops import (
     Branch,
     Check,
@@ -40,9 +41,10 @@ from funcgrad.lower.scalar import MATHEMATICS
 
 REORDERED = ("add", "mul")  # reductions that round: only they need a licence to run in lanes
 
-CIPHER = 20  # exclusive ors in a loop that computes random bits
-SHORT = 4  # iterations: constant loops up to here unroll
+SHORT = 4  # iterations: constant loops up to here unroll ...
+ODD, UNROLLED = 15, 256  # ... and up to here those that fill no vectors, if they come to no more instructions
 METHODS: dict[type, str] = {While: "while_"}
+TINY = 16  # instructions: kernels up to here that have no loop are not worth any passes
 LIGHT = 8  # instructions: reductions up to here are bound by the latency of one of them
 
 
@@ -107,6 +109,7 @@ class _Printer:
         parameters = ", ".join(["ptr noalias nocapture %status", *buffers, *sizes, "i64 %first", "i64 %last"])
         return "\n".join(
             [
+                *([Effort.LEAST.value] if _is_tiny(kernel) else []),
                 *self.entry(name),
                 f"define internal void @body({parameters}) noinline nounwind mustprogress {{",
                 "entry:",
@@ -305,7 +308,8 @@ class _Printer:
         Interleaving and run-time unrolling double the time to compile and gain nothing in a loop that maps, or that
         computes little; a short reduction waits for its own last result, and a short constant loop should vanish. Two
         functions or more are a fifth faster when the constants of their polynomials serve two vectors at a time;
-        ciphers, one long chain of operations each (`ops.random`), by 30 % with two and 45 % with four at a time.
+        ciphers, one long chain of operations each (`ops.random`), by 30 % with two and 45 % with four at a time, and
+        nearly twice as fast where vectors are full of their words although other numbers are longer.
         """
         own = len(self.metadata)
         about = [f"!{own}"]
@@ -317,6 +321,8 @@ class _Printer:
             about.append('!{!"llvm.loop.unroll.disable"}')
             if not _is_light_reduction(loop):
                 about.append(f'!{{!"llvm.loop.interleave.count", i32 {_vectors_at_a_time(loop)}}}')
+                if functions.of_ciphers(loop):
+                    about.append(f'!{{!"llvm.loop.vectorize.width", i32 {functions.words_at_a_time()}}}')
         return self.node(f"distinct !{{{', '.join(about)}}}")
 
     def branch(self, branch: Branch) -> None:
@@ -391,22 +397,35 @@ class _Printer:
         self.label(f"fine{number}")
 
 
-def _is_short(loop: Loop) -> bool:
-    """Whether a loop is one of few iterations, without mathematics (whose code is long enough as it is)."""
-    return (
-        isinstance(loop.start, Constant)
-        and isinstance(loop.stop, Constant)
-        and loop.stop.value - loop.start.value <= SHORT
-        and not any(isinstance(i, Op) and i.name in MATHEMATICS for i in walk(loop.body))
+def _is_tiny(kernel: Kernel) -> bool:
+    """Whether a kernel computes a few numbers once, without mathematics."""
+    body = list(walk(kernel.body))
+    return len(body) <= TINY and not any(
+        isinstance(i, Loop | While) or (isinstance(i, Op) and i.name in MATHEMATICS) for i in body
     )
+
+
+def _is_short(loop: Loop) -> bool:
+    """Whether a loop is one of few iterations, without mathematics (whose code is long enough as it is).
+
+    One that fills no vectors would take masks for its last ones: stores under a mask cost ten times others on AMD.
+    """
+    if not (isinstance(loop.start, Constant) and isinstance(loop.stop, Constant)):
+        return False
+    count = int(loop.stop.value - loop.start.value)
+    body = list(walk(loop.body))
+    if any(isinstance(i, Op) and i.name in MATHEMATICS for i in body):
+        return False
+    odd = count <= ODD and count.bit_count() > 1
+    return count <= SHORT or (odd and count * len(body) <= UNROLLED)
 
 
 def _vectors_at_a_time(loop: Loop) -> int:
     names = [i.name for i in loop.body if isinstance(i, Op)]
-    functions = sum(name in MATHEMATICS for name in names)
-    if names.count("xor") >= CIPHER:
-        return 2 if functions or names.count("xor") >= 2 * CIPHER else 4
-    return 2 if functions >= 2 else 1
+    mathematics = sum(name in MATHEMATICS for name in names)
+    if names.count("xor") >= functions.CIPHER:
+        return 2 if mathematics or names.count("xor") >= 2 * functions.CIPHER else 4
+    return 2 if mathematics >= 2 else 1
 
 
 def _is_light_reduction(loop: Loop) -> bool:

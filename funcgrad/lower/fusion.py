@@ -14,7 +14,7 @@ from funcgrad.errors import SourceLocation
 from funcgrad.ir.primitive import registry
 from funcgrad.ir.program import Atom, Equation, Literal, Program, Var
 from funcgrad.lower.calls import FAILURES, Call, is_alias, is_native
-from funcgrad.lower.graph import Graph, Stored
+from funcgrad.lower.graph import Framed, Graph, Stored
 from funcgrad.lower.index import ZERO, Shape, Strided, axis, contiguous_strides, is_view, squeezed
 from funcgrad.lower.joining import Groups
 from funcgrad.lower.ownership import own
@@ -27,6 +27,8 @@ from funcgrad.lower.turning import turn
 from funcgrad.lower.updates import handed_on
 
 ROUNDS = 3
+FRAMED = 1 << 15  # elements of a padded value that is not written out
+MASKED = (4, 8)  # bytes of elements that vector instructions read under a mask
 
 
 class Fusion(Groups):
@@ -199,9 +201,12 @@ class Fusion(Groups):
         self.graph.stored[var] = Stored(var, last)
 
     def pad(self, equation: Equation) -> None:
-        """The border first, everywhere, then what it surrounds."""
+        """The border first, everywhere, then what it surrounds; or neither, where one loop reads it."""
         operand, value = equation.inputs
         (var,) = equation.outputs
+        if isinstance(operand, Var) and self._is_framed(equation):
+            self._frame(operand, var)
+            return
         config, shape = equation.params["padding_config"], operand.type.shape
         border = Root("store", squeezed(var.type.shape), None, var, ((value, ()),), target=None)
         border.target = Strided(0, border.domain, contiguous_strides(border.domain))
@@ -215,6 +220,29 @@ class Fusion(Groups):
             inner = _inner_root(var, operand, first, counts, config)
             position = self.add(inner, after=position)
         self.graph.stored[var] = Stored(var, position)
+
+    def _frame(self, operand: Var, var: Var) -> None:
+        """A padded value that is read from its operand, or from what this is a view of."""
+        producer = self.graph.producers.get(operand)
+        negated = operand not in self.graph.stored and producer is not None and producer.primitive.name == "neg"
+        inside = producer.inputs[0] if negated and producer else operand
+        assert isinstance(inside, Var)
+        base = self.graph.under_views(inside)
+        self.ensure(base if isinstance(base, Var) else inside)
+        self.graph.framed[var] = Framed(inside, base if isinstance(base, Var) else inside, negated)
+        self.graph.depths[var] = self.graph.works[var] = 1
+
+    def _is_framed(self, equation: Equation) -> bool:
+        """Whether a padded value is better read from its operand: a large one, by one elementwise operation, in vectors
+        of which few lie outside.
+        """
+        (operand, _), (var,) = equation.inputs, equation.outputs
+        user, shape, padding = self.graph.only_user(var), operand.type.shape, equation.params["padding_config"]
+        if user is None or user.primitive.scalar is None or var in self.forced or var.type.size < FRAMED:
+            return False
+        if not operand.type.size or operand.type.dtype.itemsize not in MASKED or 2 * shape[-1] < var.type.shape[-1]:
+            return False
+        return shape != var.type.shape and all(min(low, high) >= 0 and not interior for low, high, interior in padding)
 
     def scatter(self, equation: Equation) -> None:
         """A loop over the updates, one after the other, into a copy of the operand, or into the operand itself."""

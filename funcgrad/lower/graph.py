@@ -17,7 +17,9 @@ from funcgrad.lower.updates import handed_on
 COMPUTED = frozenset({"dynamic_slice", "gather", "iota"})  # elements whose place is computed
 DEEPEST = 100  # operations in a row that are computed anew wherever they are needed, before one is stored
 SMALL = 1024  # elements of a value that costs next to nothing to store ...
-MOST_WORK = 24  # ... which it is if several equations read it and it takes more operations than these
+MOST_WORK = (
+    24  # ... which it is if several equations read it and it takes more operations than these; and so are places
+)
 
 
 class Stored(NamedTuple):
@@ -25,6 +27,14 @@ class Stored(NamedTuple):
 
     root: Var
     position: int
+
+
+class Framed(NamedTuple):
+    """What a padded value surrounds: a stored value, a view of one, or the negative of these."""
+
+    inside: Var
+    stored: Var
+    negated: bool
 
 
 @dataclass(slots=True)
@@ -41,6 +51,8 @@ class Graph:
         The equations that read each variable; an output of the program is read by None.
     stored
         Variables that have a buffer: inputs and constants (position -1), and what steps have written.
+    framed
+        Padded values that are not stored: where their elements are read.
     depths, works
         For lazy variables, the length of the longest chain of operations since the last stored values, and how many
         there are.
@@ -50,6 +62,7 @@ class Graph:
     producers: dict[Var, Equation] = field(default_factory=dict)
     users: dict[Var, list[Equation | None]] = field(default_factory=dict)
     stored: dict[Var, Stored] = field(default_factory=dict)
+    framed: dict[Var, Framed] = field(default_factory=dict)
     depths: dict[Var, int] = field(default_factory=dict)
     works: dict[Var, int] = field(default_factory=dict)
     order: dict[Equation, int] = field(default_factory=dict)
@@ -69,6 +82,12 @@ class Graph:
     def _note_use(self, atom: Atom, equation: Equation | None) -> None:
         if isinstance(atom, Var):
             self.users.setdefault(atom, []).append(equation)
+
+    def under_views(self, atom: Atom) -> Atom:
+        """The value of which `atom` is a view, or a view of a view: one that is stored, or no view itself."""
+        while isinstance(atom, Var) and atom not in self.stored and is_view(self.producers[atom]):
+            atom = self.producers[atom].inputs[0]
+        return atom
 
     def only_user(self, var: Var) -> Equation | None:
         """The one equation that reads `var`, if nothing else does."""
@@ -100,6 +119,8 @@ class Graph:
     def is_lazy(self, equation: Equation) -> bool:
         """Whether elements of the result can be computed one by one."""
         primitive = equation.primitive
+        if primitive.name == "pad":
+            return equation.outputs[0] in self.framed
         return primitive.scalar is not None or primitive.name in COMPUTED or is_view(equation)
 
     def measure(self, equation: Equation) -> bool:
@@ -111,8 +132,15 @@ class Graph:
                 depth = max(depth, 1 + self.depths.get(a, 0))
                 work += self.works.get(a, 0)
         self.depths[var], self.works[var] = depth, work
-        shared = len(self.users.get(var, ())) > 1 and var.type.size <= SMALL and work > MOST_WORK
-        return depth > DEEPEST or shared
+        if work <= MOST_WORK:
+            return depth > DEEPEST
+        users = self.users.get(var, ())
+        if var.type.size <= SMALL:
+            return depth > DEEPEST or len(users) > 1
+        # LLVM computes addresses one by one, with all that they are made of
+        return depth > DEEPEST or any(
+            u is not None and u.primitive.name == "gather" and var in u.inputs[1:] for u in users
+        )
 
     def is_stored(self, atom: Atom, position: int) -> bool:
         """Whether the value lies in a buffer before step `position`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from funcgrad.ir.program import Equation, Var
 from funcgrad.lower.calls import Call
@@ -14,7 +14,7 @@ from funcgrad.lower.loops import Operand
 from funcgrad.lower.products import Product
 from funcgrad.lower.roots import Group, Root, natural_index
 from funcgrad.lower.survey import closure
-from funcgrad.lower.values import Expressions, NotHere
+from funcgrad.lower.values import Expressions, Key, NotHere
 from funcgrad.lower.writer import Writer
 
 LOOK_BACK = 12  # groups that a root may join
@@ -22,6 +22,7 @@ LARGE = 1 << 15  # elements from which a kernel is better off with few arrays th
 HEAVIEST = 600  # instructions of one kernel
 PASSES = 4  # over the columns: beyond, a kernel with more of them takes fewer instructions
 STORING = 4  # operations that take as long as writing an element or reading it
+FEW = 4  # operations that may be done as many times for each element, rather than storing what they give
 FEW_TO_SEARCH = 64  # elements: less than a kernel more would cost
 
 Steps = list[Group | Product | Call]
@@ -179,7 +180,23 @@ class Groups:
             once = max(var.type.size, 1)
             if var not in self.graph.stored and (len(places) > 1 or any(n > 2 * once for n in places.values())):
                 found.add(var)
-        return frozenset(found | self._searched())
+        return frozenset(found | self._searched() | self._spread())
+
+    def drop_unread(self, group: Group, needed: Container[Var]) -> None:
+        """Leave out the stores of a group that nothing reads: its own kernel has these values at hand."""
+
+        def stays(root: Root) -> bool:
+            stored = root.kind == "store" and root.var in self.forced
+            return not stored or root.var in needed or self._checks(root, group)
+
+        group.roots = [root for root in group.roots if stays(root)]
+        group.in_rows = [root for root in group.in_rows if stays(root)]
+
+    def _checks(self, root: Root, group: Group) -> bool:
+        """Whether something can fail where a root is computed."""
+        keys = ((v, index) for v, index in root.operands if isinstance(v, Var))
+        producers = (self.graph.producers.get(v) for v, _ in closure(keys, self.trials[group]))
+        return any(equation is not None and equation.primitive.effect for equation in producers)
 
     def _searched(self) -> set[Var]:
         """What takes mathematics before it is searched through: a search goes from element to element, but storing
@@ -195,6 +212,27 @@ class Groups:
                     if any(v in trial.mathematical for v, _ in closure(keys, trial)):
                         found.add(atom)
         return found
+
+    def _spread(self) -> set[Var]:
+        """What loops over more axes than it has would compute again and again, though no operation of it is dear."""
+        found: set[Var] = set()
+        for group, trial in self.trials.items():
+            if math.prod(group.domain) < LARGE:
+                continue
+            again = {key for key in trial.reads_of if self._is_again(key, group, trial)}
+            if again:
+                readers = (reads for key, reads in trial.reads_of.items() if key not in again)
+                operands = (root.operands for root in group.roots)
+                read = (key for keys in (*readers, *operands) for key in keys)
+                found |= {v for v, index in read if isinstance(v, Var) and (v, index) in again}
+        return found
+
+    def _is_again(self, key: Key, group: Group, trial: Expressions) -> bool:
+        """Whether a kernel computes an element for each of many iterations."""
+        var = key[0]
+        if self.graph.works.get(var, 0) < FEW or not trial.reads_of[key]:
+            return False
+        return math.prod(group.domain[: trial.depth_of(key)]) >= FEW * max(var.type.size, 1)
 
     def _computed(self) -> Counter[Var]:
         """How many kernels compute each lazy value that several equations read."""

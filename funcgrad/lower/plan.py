@@ -134,11 +134,14 @@ def _on_tape(region: Structured) -> Structured:
 
 
 def _write(fusion: Fusion) -> list[Step]:
-    """Every group as kernels; what a row folds is stored only if some step or output reads it."""
+    """Every group as kernels; what a row folds is stored only if some step or output reads it, and so are values that
+    an earlier walk has shown to be better stored.
+    """
     surveys: dict[Group, Survey] = {}
     needed: set[Var] = set(fusion.outputs)
-    for step in fusion.steps:
+    for step in reversed(fusion.steps):
         if isinstance(step, Group):
+            fusion.drop_unread(step, needed)
             surveys[step] = survey(step, fusion.graph, fusion.trials[step])
             needed |= surveys[step].reads
         else:

@@ -44,11 +44,12 @@ def survey(group: Group, graph: Graph, trial: Expressions) -> Survey:
     repeated = (
         [] if wide else [k for k, n in counts.items() if n > 1 and _is_mathematics_of_columns(k, trial, row_depth)]
     )
-    places = {v: graph.stored[v] for v, _ in everything if v in graph.stored}
+    read = {v for v, _ in everything} | {graph.framed[v].stored for v, _ in everything if v in graph.framed}
+    places = [graph.stored[v] for v in read if v in graph.stored]
     written = {root.var for root in group.roots if root.kind == "scatter"}  # what is there is read before
     return Survey(
         positions=group.survey.positions,
-        reads={place.root for place in places.values() if place.position < group.position} | written,
+        reads={place.root for place in places if place.position < group.position} | written,
         instructions=group.survey.instructions + AROUND,
         costly=group.survey.costly,
         cuts=tuple(cuts),

@@ -7,7 +7,7 @@ from typing import Any
 
 from funcgrad.dtypes import code
 from funcgrad.ir.program import Atom, Equation, Literal, Var
-from funcgrad.lower.graph import Graph
+from funcgrad.lower.graph import COMPUTED, Graph
 from funcgrad.lower.index import Affine, Index, Shape, flat, is_view, through_view, total
 from funcgrad.lower.loops import INDEX, Constant, Operand, Value
 from funcgrad.lower.places import Place, resolve
@@ -17,6 +17,7 @@ from funcgrad.lower.writer import EXPENSIVE, Writer
 
 Key = tuple[Var, Index]  # one element of a value
 NESTED = 50  # elements in the course of computing each other, beyond which recursion ends
+PLACED = COMPUTED | {"pad"}  # operations whose elements are not at the same index, and of no view
 FOLDING = frozenset({"pow"})  # a constant operand makes their code shorter
 FOR_BOOL = {"max": "or", "min": "and", "add": "or", "mul": "and"}
 
@@ -236,7 +237,7 @@ class Expressions:
         equation = self.graph.producers.get(var)
         if key in self._memo or key in self.given or var in self.row_values or before or equation is None:
             return []
-        if not self.graph.is_lazy(equation) or equation.primitive.name in ("iota", "gather", "dynamic_slice"):
+        if not self.graph.is_lazy(equation) or equation.primitive.name in PLACED:
             return []
         if is_view(equation):
             keys = [(equation.inputs[0], through_view(equation, index))]
@@ -260,6 +261,8 @@ class Expressions:
             return self.cast(place, code(params["dtype"]))
         if name == "gather":
             return self._gather(equation, index)
+        if name == "pad":
+            return self._framed(equation, index)
         if name == "dynamic_slice":
             operand, *starts = equation.inputs
             moved = [total((i, self.place(s, ()))) for i, s in zip(index, starts, strict=True)]
@@ -286,6 +289,45 @@ class Expressions:
         lines = dict(zip(axes, (self.place(i, index[:count]) for i in indices), strict=True))
         full = tuple(lines[k] if k in lines else next(rest) for k in range(len(operand.type.shape)))
         return self.element(operand, full)
+
+    def _framed(self, equation: Equation, index: Index) -> Operand:
+        """An element of a padded value: the operand's, which lies in memory, or the one around it.
+
+        Rows that there are not are read in the place of the first one or the last: only where the innermost loop
+        decides is it the load that depends on a condition.
+        """
+        (_, frame), (var,), write = equation.inputs, equation.outputs, self.writer
+        inside, stored, negated = self.graph.framed[var]
+        place = self.graph.stored[stored]
+        if place.position >= self.group.position:
+            raise NotHere
+        around, deepest = self.element(frame, ()), len(self.group.domain)
+        opposite = write.op("neg", around) if negated else around
+        chosen: list[Operand] = []
+        loaded: list[Operand] = []
+        moved: list[Affine] = []
+        for i, n, (low, high, _) in zip(index, inside.type.shape, equation.params["padding_config"], strict=True):
+            at = self.position(i)
+            limits = [write.op("ge", at, write.size(low))] if low else []
+            limits += [write.op("lt", at, write.size(low + n))] if high else []
+            line = i.scaled(1, -low)
+            if limits and write.depth(at) < deepest:
+                clipped = write.op("max", self.position(line), Constant(0, INDEX)) if low else self.position(line)
+                clipped = write.op("min", clipped, write.size(n - 1)) if high else clipped
+                line = Affine(((clipped, 1),)) if isinstance(clipped, Value) else Affine((), int(clipped.value))
+                chosen += limits
+            else:
+                loaded += limits
+            moved.append(line)
+        there = tuple(moved)
+        while inside is not stored:
+            view = self.graph.producers[inside]
+            there, inside = through_view(view, there), view.inputs[0]  # type: ignore[assignment]
+        buffer = write.buffer(place.root, code(stored.type.dtype))
+        here = self.position(flat(there, stored.type.shape))
+        found = write.load_if(write.all(loaded), buffer, here, opposite) if loaded else write.load(buffer, here)
+        found = write.op("neg", found) if negated else found
+        return write.op("select", write.all(chosen), found, around) if chosen else found
 
     def place(self, atom: Atom, index: Index) -> Affine:
         """The element of an index array, as an expression of loop axes where it is one."""

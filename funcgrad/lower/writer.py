@@ -10,6 +10,7 @@ from typing import Any
 from funcgrad.lower.index import Affine
 from funcgrad.lower.loops import (
     INDEX,
+    Branch,
     Buffer,
     Carry,
     Check,
@@ -136,6 +137,17 @@ class Writer:
         result = self.fresh(self.buffers[buffer].dtype, depth)
         self.put(_load_of((result, buffer, index)), depth)
         return result
+
+    def load_if(self, condition: Operand, buffer: int, index: Operand, otherwise: Operand) -> Operand:
+        """An element, or `otherwise`."""
+        depth, dtype = self.depth(condition, index, otherwise), self.buffers[buffer].dtype
+        loaded, result = self.fresh(dtype, depth), self.fresh(dtype, depth)
+        self.put(Branch(condition, (Load(loaded, buffer, index),), (), ((result, loaded, otherwise),)), depth)
+        return result
+
+    def all(self, conditions: Sequence[Operand]) -> Operand:
+        """Whether each of some conditions holds."""
+        return functools.reduce(functools.partial(self.op, "and"), conditions)
 
     def store(self, buffer: int, index: Operand, value: Operand) -> None:
         """Write an element, in the innermost open loop."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,9 @@ import numpy as np
 from funcgrad.dtypes import NUMBERS
 from funcgrad.ir.primitive import Values
 from funcgrad.ir.types import ArrayType
+from funcgrad.ops.arithmetic import add, mul
 from funcgrad.ops.families import bilinear
-from funcgrad.ops.shape import transpose
+from funcgrad.ops.shape import broadcast_in_dim, reshape, transpose
 from funcgrad.trace.frame import type_of
 
 Axes = tuple[int, ...]
@@ -103,3 +104,30 @@ def _up(axes: Axes) -> Axes:
 
 
 dot_general = bilinear("dot_general", _reference, _infer, (_transpose_x, _transpose_y), _batch)
+
+
+def _expand(types: Sequence[ArrayType], params: dict[str, Any]) -> Callable[..., Values] | None:
+    """One multiplication for each element, where that is all: loops write them as they write a sum."""
+    (cx, cy), (bx, by) = params["dimension_numbers"]
+    x_shape, y_shape = (t.shape for t in types)
+    if math.prod(x_shape[axis] for axis in cx) != 1:
+        return None
+    fx, fy = free_axes(len(x_shape), cx, bx), free_axes(len(y_shape), cy, by)
+    nb, nx, ny = len(bx), len(fx), len(fy)
+    shape = (*(x_shape[axis] for axis in (*bx, *fx)), *(y_shape[axis] for axis in fy))
+
+    def spread(operand: Any, axes: Axes, contracted: Axes, places: Axes) -> Any:
+        moved = _arranged(operand, (*axes, *contracted))
+        moved = reshape(moved, shape=tuple(shape[place] for place in places))
+        return broadcast_in_dim(moved, shape=shape, broadcast_dimensions=places)
+
+    def outer(x: Any, y: Any) -> Values:
+        left = spread(x, (*bx, *fx), cx, tuple(range(nb + nx)))
+        right = spread(y, (*by, *fy), cy, (*range(nb), *range(nb + nx, nb + nx + ny)))
+        product = mul(left, right)
+        return (add(product, types[0].dtype.type(0)) if types[0].dtype.kind in "fc" else product,)  # 0 + x: never -0
+
+    return outer
+
+
+dot_general.expand = _expand

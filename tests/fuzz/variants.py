@@ -94,6 +94,7 @@ LIMITS: dict[str, Sequence[Patch]] = {
     ),
     "large arrays": (
         (joining, "LARGE", 4),
+        (fusion, "FRAMED", 4),
         (graph, "SMALL", 0),
         (graph, "DEEPEST", 4),
         (joining, "HEAVIEST", 60),
