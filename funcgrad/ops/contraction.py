@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.dtypes import NUMBERS
+from funcgrad.dtypes import NUMBERS, code
 from funcgrad.ir.primitive import Values
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.arithmetic import add, mul
 from funcgrad.ops.families import bilinear
-from funcgrad.ops.shape import broadcast_in_dim, reshape, transpose
+from funcgrad.ops.shape import broadcast_in_dim, reshape, slice_, transpose
 from funcgrad.trace.frame import type_of
 
+MANY, SMALL, SMALLEST = 64, 40, 9  # rows (or columns), and elements of a matrix, of products that are written out
 Axes = tuple[int, ...]
 Numbers = tuple[tuple[Axes, Axes], tuple[Axes, Axes]]  # ((contracted of x, of y), (batch of x, of y))
 
@@ -107,27 +108,48 @@ dot_general = bilinear("dot_general", _reference, _infer, (_transpose_x, _transp
 
 
 def _expand(types: Sequence[ArrayType], params: dict[str, Any]) -> Callable[..., Values] | None:
-    """One multiplication for each element, where that is all: loops write them as they write a sum."""
+    """Products of few terms as these terms: such loops fuse with others, and the library is slow with few columns."""
     (cx, cy), (bx, by) = params["dimension_numbers"]
     x_shape, y_shape = (t.shape for t in types)
-    if math.prod(x_shape[axis] for axis in cx) != 1:
-        return None
     fx, fy = free_axes(len(x_shape), cx, bx), free_axes(len(y_shape), cy, by)
-    nb, nx, ny = len(bx), len(fx), len(fy)
+    m, n = math.prod(x_shape[axis] for axis in fx), math.prod(y_shape[axis] for axis in fy)
+    k = math.prod(x_shape[axis] for axis in cx)
+    if k != 1 and not (code(types[0].dtype) in ("f4", "f8") and _is_narrow(m, n, k)):
+        return None
     shape = (*(x_shape[axis] for axis in (*bx, *fx)), *(y_shape[axis] for axis in fy))
+    nb, nx, ny = len(bx), len(fx), len(fy)
 
-    def spread(operand: Any, axes: Axes, contracted: Axes, places: Axes) -> Any:
-        moved = _arranged(operand, (*axes, *contracted))
-        moved = reshape(moved, shape=tuple(shape[place] for place in places))
-        return broadcast_in_dim(moved, shape=shape, broadcast_dimensions=places)
+    def terms(operand: Any, axes: Axes, contracted: Axes, places: Axes) -> list[Any]:
+        """The operand at each place of the contracted axes, in the shape of the product."""
+        kept = tuple(shape[place] for place in places)
+        lines = reshape(_arranged(operand, (*contracted, *axes)), shape=(k, *kept))
+        parts = (_line(lines, number) for number in range(k))
+        return [broadcast_in_dim(part, shape=shape, broadcast_dimensions=places) for part in parts]
 
-    def outer(x: Any, y: Any) -> Values:
-        left = spread(x, (*bx, *fx), cx, tuple(range(nb + nx)))
-        right = spread(y, (*by, *fy), cy, (*range(nb), *range(nb + nx, nb + nx + ny)))
-        product = mul(left, right)
-        return (add(product, types[0].dtype.type(0)) if types[0].dtype.kind in "fc" else product,)  # 0 + x: never -0
+    def product(x: Any, y: Any) -> Values:
+        left = terms(x, (*bx, *fx), cx, tuple(range(nb + nx)))
+        right = terms(y, (*by, *fy), cy, (*range(nb), *range(nb + nx, nb + nx + ny)))
+        total = functools.reduce(add, map(mul, left, right))
+        return (add(total, types[0].dtype.type(0)) if types[0].dtype.kind in "fc" else total,)  # 0 + x: never -0
 
-    return outer
+    return product
+
+
+def _is_narrow(rows: int, columns: int, terms: int) -> bool:
+    """Whether many rows are multiplied by a small matrix (the library leads from a dozen columns on), or a very small
+    one by many columns.
+    """
+    if rows >= columns:
+        return rows >= MANY and columns > 1 and columns * terms <= SMALL
+    return columns >= MANY and rows > 1 and rows * terms <= SMALLEST
+
+
+def _line(x: Any, number: int) -> Any:
+    """``x[number]``, as views."""
+    shape = type_of(x).shape
+    start = (number, *(0 for _ in shape[1:]))
+    part = slice_(x, start_indices=start, limit_indices=(number + 1, *shape[1:]), strides=(1,) * len(shape))
+    return reshape(part, shape=shape[1:])
 
 
 dot_general.expand = _expand

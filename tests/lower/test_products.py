@@ -110,3 +110,40 @@ def test_as_python(name):
     module: dict[str, Any] = {}
     exec(fg.jit(function).lower(*arguments).as_text("python"), module)
     assert_close(module["run"](*arguments), function(*arguments))
+
+
+FEW_TERMS = {  # the equation, the operands' shapes, and how many library products are left
+    "outer": ("i,j->ij", (300,), (40,), 0),
+    "outer of stacks": ("bi,bj->bij", (30, 64), (30, 32), 0),
+    "one term": ("bik,bjk->bij", (3, 70, 1), (3, 60, 1), 0),
+    "points turned": ("nd,de->ne", (500, 3), (3, 3), 0),
+    "from the left": ("de,en->dn", (3, 3), (3, 500), 0),
+    "the other way": ("de,nd->en", (3, 3), (500, 3), 0),
+    "stacks": ("ikd,kde->ike", (100, 5, 4), (5, 4, 4), 0),
+    "two axes of terms": ("nab,abc->nc", (200, 2, 2), (2, 2, 5), 0),
+    "a dozen columns": ("nd,de->ne", (500, 12), (12, 12), 1),
+    "few rows": ("nd,de->ne", (20, 4), (4, 4), 1),
+    "wide": ("de,en->dn", (8, 5), (5, 500), 1),
+}
+
+
+@pytest.mark.parametrize("name", FEW_TERMS)
+@pytest.mark.parametrize("dtype", ["f4", "f8", "c16", "i4"])
+def test_products_of_few_terms_are_loops(name, dtype):
+    equation, left, right, products = FEW_TERMS[name]
+    rng = np.random.default_rng(0)
+    x, y = ((5 * rng.standard_normal(shape)).astype(dtype) for shape in (left, right))
+    f = fg.jit(lambda x, y: fnp.einsum(equation, x, y) + 1)
+    np.testing.assert_allclose(f(x, y), np.einsum(equation, x, y) + 1, rtol=1e-5, atol=1e-5)
+    if dtype == "f4":
+        assert f.lower(x, y).cost_analysis()["products"] == products
+
+
+def test_one_term_is_a_sum_all_the_same():
+    """0 + -0 is 0, as in NumPy's products; what is not finite is not hidden."""
+    x, y = np.array([[-0.0], [1.0], [np.inf], [np.nan]]), np.array([[1.0, 0.0, -0.0]])
+    with np.errstate(invalid="ignore"):
+        expected = x @ y
+    found = np.asarray(fg.jit(lambda x, y: x @ y)(x, y))
+    np.testing.assert_array_equal(found, expected)
+    assert np.array_equal(np.signbit(found[:2]), np.signbit(expected[:2]))
