@@ -109,13 +109,13 @@ dot_general = bilinear("dot_general", _reference, _infer, (_transpose_x, _transp
 
 def _expand(types: Sequence[ArrayType], params: dict[str, Any]) -> Callable[..., Values] | None:
     """Products of few terms as these terms: such loops fuse with others, and the library is slow with few columns."""
-    (cx, cy), (bx, by) = params["dimension_numbers"]
     x_shape, y_shape = (t.shape for t in types)
-    fx, fy = free_axes(len(x_shape), cx, bx), free_axes(len(y_shape), cy, by)
-    m, n = math.prod(x_shape[axis] for axis in fx), math.prod(y_shape[axis] for axis in fy)
-    k = math.prod(x_shape[axis] for axis in cx)
-    if k != 1 and not (code(types[0].dtype) in ("f4", "f8") and _is_narrow(m, n, k)):
+    numbers, number_type = params["dimension_numbers"], types[0].dtype
+    k = _few_terms(x_shape, y_shape, numbers, code(number_type))
+    if not k:
         return None
+    (cx, cy), (bx, by) = numbers
+    fx, fy = free_axes(len(x_shape), cx, bx), free_axes(len(y_shape), cy, by)
     shape = (*(x_shape[axis] for axis in (*bx, *fx)), *(y_shape[axis] for axis in fy))
     nb, nx, ny = len(bx), len(fx), len(fy)
 
@@ -130,18 +130,25 @@ def _expand(types: Sequence[ArrayType], params: dict[str, Any]) -> Callable[...,
         left = terms(x, (*bx, *fx), cx, tuple(range(nb + nx)))
         right = terms(y, (*by, *fy), cy, (*range(nb), *range(nb + nx, nb + nx + ny)))
         total = functools.reduce(add, map(mul, left, right))
-        return (add(total, types[0].dtype.type(0)) if types[0].dtype.kind in "fc" else total,)  # 0 + x: never -0
+        return (add(total, number_type.type(0)) if number_type.kind in "fc" else total,)  # 0 + x: never -0
 
     return product
 
 
-def _is_narrow(rows: int, columns: int, terms: int) -> bool:
-    """Whether many rows are multiplied by a small matrix (the library leads from a dozen columns on), or a very small
-    one by many columns.
+def _few_terms(x: Axes, y: Axes, numbers: Numbers, dtype: str) -> int:
+    """How many terms the elements of a product of such operands have, if these are better written out; else 0.
+
+    They are where there is one, where many rows are multiplied by a small matrix (the library leads from a dozen
+    columns on), and where a very small one is multiplied by many columns.
     """
-    if rows >= columns:
-        return rows >= MANY and columns > 1 and columns * terms <= SMALL
-    return columns >= MANY and rows > 1 and rows * terms <= SMALLEST
+    (cx, cy), (bx, by) = numbers
+    terms = math.prod([x[axis] for axis in cx])
+    if terms == 1 or terms > SMALL or dtype not in ("f4", "f8"):
+        return int(terms == 1)
+    rows = math.prod(x[axis] for axis in free_axes(len(x), cx, bx))
+    columns = math.prod(y[axis] for axis in free_axes(len(y), cy, by))
+    narrow, most = min(rows, columns), SMALL if rows >= columns else SMALLEST
+    return terms if max(rows, columns) >= MANY and narrow > 1 and narrow * terms <= most else 0
 
 
 def _line(x: Any, number: int) -> Any:
