@@ -1,11 +1,13 @@
 """How do the listing, the picture, the profile and this site look?  ``python -m docs.screenshots`` photographs them.
 
-It takes a Chromium and Pillow, and for the site Sphinx. `FOLDER` is where they are.
+It takes a Chromium and Pillow, and for the site Sphinx; ``FUNCGRAD_SITE`` names a site that is built already. `FOLDER`
+is where they are.
 """
 
 from __future__ import annotations
 
 import linecache
+import os
 import re
 import subprocess
 import sys
@@ -76,7 +78,7 @@ def picture(folder: Path) -> None:
     page = shown_on("pictures.md", "train.py")
     path = folder / "loss.html"
     fg.visualize(page["loss"], gradient=True, layout="builtin")(page["params"], page["x"], page["y"]).save(path)
-    with browser("picture", 1200, 760) as opened:
+    with browser("picture", 1200, 840) as opened:
         opened.open(path)
         search(opened, "tanh(x")
         at = node(opened, "tanh")
@@ -88,18 +90,20 @@ def profile(folder: Path) -> None:
     page = shown_on("profiling.md", "train.py")
     path = folder / "profile.html"
     fg.profile(page["step"])(page["params"], page["x"], page["y"]).to_html(path)
-    with browser("profile", 1200, 900) as opened:
+    with browser("profile", 1200, 980) as opened:
         opened.open(path)
 
 
 def site(folder: Path) -> None:
-    """A page of this site on a desk and on a telephone, and what a search finds."""
-    command = [sys.executable, *"-m sphinx -q -n -d".split(), str(folder / "trees"), str(HERE), str(folder / "site")]
-    subprocess.run(command, check=True)
+    """A page of this site on a desk and on a telephone."""
+    built = Path(os.environ.get("FUNCGRAD_SITE") or folder / "site")
+    if not built.exists():
+        command = [sys.executable, *"-m sphinx -q -n -d".split(), str(folder / "trees"), str(HERE), str(built)]
+        subprocess.run(command, check=True)
     with browser("site", 1200, 760) as opened:
-        opened.open(folder / "site" / "getting_started.html")
+        opened.open(built / "getting_started.html")
     with browser("site_telephone", 390, 780, mobile=True) as opened:
-        opened.open(folder / "site" / "getting_started.html")
+        opened.open(built / "getting_started.html")
 
 
 if __name__ == "__main__":

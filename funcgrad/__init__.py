@@ -16,9 +16,15 @@ from typing import Any as _Any
 _collecting = _gc.isenabled()
 _gc.disable()  # what is imported stays: looking for garbage meanwhile takes a twentieth of the time
 
+from funcgrad import config
+
+try:
+    config.check_switches()
+except ValueError as _error:  # of the whole way to it, only the message is the user's affair
+    raise _error.with_traceback(None) from None
+
 from funcgrad import (
     ad_checkpoint,
-    config,
     custom_batching,
     custom_derivatives,
     debug,

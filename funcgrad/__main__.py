@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 from funcgrad import config
 from funcgrad.cli import bench, explain
 from funcgrad.cli.info import cache_line, cleared, information, print_rows
+from funcgrad.errors import SettingError
 
 EXAMPLE = """\
 arguments are written as types, numbers, and tuples, lists and dictionaries of them:
@@ -23,10 +25,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the arguments say; the status of the process: 1 if something is wrong, 2 for a request that is."""
     given = _parser().parse_args(arguments)
     try:
-        config.num_threads()
-    except ValueError as error:  # a variable of the environment
+        config.check()
+        return _done(given)
+    except SettingError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+
+
+def _done(given: argparse.Namespace) -> int:
     if given.command == "info":
         print_rows(information())
     elif given.command == "bench":
@@ -42,6 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def shell() -> int:
     """`main` for a shell, in which a disk is full, a reader goes away (``| head``) and Ctrl-C ends things."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names may have letters that the terminal has not
     try:
         status = main()
         if sys.stdout is not None:  # None where it is closed

@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterable, Sequence
 from types import SimpleNamespace
 from typing import Any, ParamSpec, TypeVar, overload
 
-import numpy as np
-
 from funcgrad import tree
 from funcgrad.arguments import FlatFunction, check_callable, owned
 from funcgrad.control import checkpoint as control
 from funcgrad.errors import at_line
+from funcgrad.quiet import quiet
 from funcgrad.trace.builder import trace
 from funcgrad.trace.function import leaf_types
 from funcgrad.trace.tracer import Tracer
@@ -133,7 +132,7 @@ def checkpoint(
             return fun(*args, **kwargs)
         types = leaf_types("checkpoint", leaves, structure)
         flat = FlatFunction(call, tree.structure(((moving, keywords),)))
-        with np.errstate(all="ignore"):
+        with quiet():
             try:
                 program, captures, values = control.record(flat, leaves)
             except control.Unknown:

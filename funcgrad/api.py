@@ -30,6 +30,7 @@ from funcgrad.errors import at_line
 from funcgrad.ir.names import with_names
 from funcgrad.ir.program import Program
 from funcgrad.ops.comparison import stop_gradient as _stop_gradient
+from funcgrad.quiet import quiet
 from funcgrad.trace.frame import type_of
 from funcgrad.trace.function import ShapeDtypeStruct, leaf_types, trace_function
 from funcgrad.trace.locals import Locals
@@ -206,7 +207,7 @@ def value_and_grad(
                 value, aux = value_and_aux(result, has_aux)
                 return [value, *unshared(tree.leaves(aux))], tree.structure(aux)
 
-            with np.errstate(all="ignore"):
+            with quiet():
                 outputs, aux_structure, pullback = vjp_values(
                     flat, [x for x, s in zip(leaves, smooth, strict=True) if s]
                 )
@@ -280,7 +281,7 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
         out_leaves, out_structure = tree.flatten(output)
         return unshared(out_leaves), (out_structure, None, len(out_leaves))
 
-    with np.errstate(all="ignore"):
+    with quiet():
         moving = [x for x, s in zip(leaves, smooth, strict=True) if s]
         outputs, (out_structure, aux_structure, count), pullback = vjp_values(flat, moving)
     types = [type_of(out) for out in outputs[:count]]
@@ -301,7 +302,7 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
             )
         pairs = zip(given, types, out_structure.paths(), strict=True)
         cts = [checked_cotangent(ct, t, path) for ct, t, path in pairs]
-        with np.errstate(all="ignore"):
+        with quiet():
             found = iter(pullback([*cts, *(None for _ in outputs[count:])]))
         full = [instantiate(next(found) if s else None, x) for x, s in zip(leaves, smooth, strict=True)]
         return tree.unflatten(structure, owned(full, [*leaves, *given]))
@@ -371,7 +372,7 @@ def jvp(fun: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]
         shape["count"] = len(out_leaves)
         return unshared([*out_leaves, *aux_leaves])
 
-    with np.errstate(all="ignore"):
+    with quiet():
         outputs, out_moves = jvp_values(flat, leaves, moves)
     count = shape["count"]
     full = [instantiate(t, x) for x, t in zip(outputs[:count], out_moves[:count], strict=True)]

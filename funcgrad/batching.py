@@ -12,6 +12,7 @@ from funcgrad import tree
 from funcgrad.arguments import FlatFunction, batch_size, check_callable, leaf_axes, moved, owned
 from funcgrad.errors import at_line
 from funcgrad.ops.families import repeat
+from funcgrad.quiet import quiet
 from funcgrad.trace.frame import type_of
 from funcgrad.tracebacks import boundary
 from funcgrad.transform.vmap import vmap_flagged
@@ -104,7 +105,7 @@ def vmap(
         size = batch_size(leaves, axes, axis_size, paths)
         values = [x if a is None else moved(x, a % len(type_of(x).shape), 0) for x, a in zip(leaves, axes, strict=True)]
         flat = FlatFunction(lambda part: fun(*part[0], **part[1]), tree.structure(((args, kwargs),)))
-        with np.errstate(all="ignore"):
+        with quiet():
             outputs, flags = vmap_flagged(flat, size, values, [a is not None for a in axes], axis_name)
         wanted = _out_axes(out_axes, flat.structure)
         places = zip(outputs, flags, wanted, flat.structure.paths(), strict=True)

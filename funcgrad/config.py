@@ -22,7 +22,9 @@ variable                           default     meaning
 ``FUNCGRAD_EXPLAIN_CACHE_MISSES``  ``0``       ``1``: a line in the log that says why a function is traced again
 =================================  ==========  ========================================================================
 
-Those from ``FUNCGRAD_TRACEBACK`` on are switches. Their names are the variables' in small letters:
+A value that is none of these is a `funcgrad.errors.SettingError`; an empty one is the default. ``true`` and ``false``
+mean ``1`` and ``0``. Those from ``FUNCGRAD_TRACEBACK`` on are switches, looked at when funcgrad is imported. Their
+names are the variables' in small letters:
 
 >>> import funcgrad as fg
 >>> fg.config.update("debug_nans", True)
@@ -45,9 +47,28 @@ from pathlib import Path
 from typing import Any
 
 from funcgrad import forks
+from funcgrad.errors import SettingError
 
 NUM_THREADS, CACHE, CACHE_DIR = "FUNCGRAD_NUM_THREADS", "FUNCGRAD_CACHE", "FUNCGRAD_CACHE_DIR"
 CPU, DEBUG = "FUNCGRAD_CPU", "FUNCGRAD_DEBUG"
+
+
+def _given(variable: str) -> str:
+    """What the environment says, without the blanks that shells leave behind."""
+    return os.environ.get(variable, "").strip()
+
+
+def _chosen(variable: str, values: tuple[Any, ...]) -> Any:
+    """The one of some values that the environment names; the first one where it names none."""
+    text = _given(variable)
+    if not text:
+        return values[0]
+    table = {str(value).lower(): value for value in values}
+    if {True, False}.issuperset(values):
+        table |= {"0": False, "1": True}
+    if text.lower() not in table:
+        raise SettingError(f"{variable} must be one of {', '.join(table)}, not {text!r}")
+    return table[text.lower()]
 
 
 def num_threads() -> int | None:
@@ -60,14 +81,14 @@ def num_threads() -> int | None:
 
     Raises
     ------
-    ValueError
+    SettingError
         If the variable is set to something that is not a positive integer.
     """
-    text = os.environ.get(NUM_THREADS, "")
+    text = _given(NUM_THREADS)
     if not text:
         return None
-    if not text.isdigit() or int(text) < 1:
-        raise ValueError(f"{NUM_THREADS} must be a positive integer, not {text!r}")
+    if not (text.isascii() and text.isdigit()) or int(text) < 1:
+        raise SettingError(f"{NUM_THREADS} must be a positive integer, not {text!r}")
     return int(text)
 
 
@@ -78,8 +99,13 @@ def cache_directory() -> Path | None:
     -------
     Path or None
         A directory, which need not exist yet. There is none where the cache is off, or nobody knows the user's home.
+
+    Raises
+    ------
+    SettingError
+        If ``FUNCGRAD_CACHE`` says neither yes nor no.
     """
-    if os.environ.get(CACHE, "1") == "0":
+    if not _chosen(CACHE, (True, False)):
         return None
     if named := os.environ.get(CACHE_DIR):
         return Path(named)
@@ -102,7 +128,7 @@ def cpu() -> str:
     str
         As LLVM writes it.
     """
-    return os.environ.get(CPU, "")
+    return _given(CPU)
 
 
 def debug() -> bool:
@@ -112,8 +138,13 @@ def debug() -> bool:
     -------
     bool
         By the environment.
+
+    Raises
+    ------
+    SettingError
+        If ``FUNCGRAD_DEBUG`` says neither yes nor no.
     """
-    return os.environ.get(DEBUG, "0") not in ("", "0")
+    return bool(_chosen(DEBUG, (False, True)))
 
 
 class Switch:
@@ -166,25 +197,10 @@ class Switch:
         return self._everywhere
 
     def _from_environment(self) -> Any:
-        variable = f"FUNCGRAD_{self.name.upper()}"
-        text = os.environ.get(variable, "").lower()
-        if not text:
-            return self.values[0]
-        table = {str(value).lower(): value for value in self.values}
-        if self.values == (False, True):
-            table |= {"0": False, "1": True}
-        if text not in table:
-            raise ValueError(f"{variable} must be one of {', '.join(table)}, not {text!r}")
-        return table[text]
+        return _chosen(f"FUNCGRAD_{self.name.upper()}", self.values)
 
     def start(self) -> None:
-        """Take the environment's word, when funcgrad is imported; nobody else needs to call it.
-
-        Raises
-        ------
-        ValueError
-            The environment variable has none of the values.
-        """
+        """Take the environment's word, when funcgrad is imported; nobody else needs to call it."""
         if self._general() != self.values[0]:
             self._count(1)
 
@@ -245,6 +261,43 @@ _all = (
     *(disable_jit, log_compiles, explain_cache_misses),
 )
 switches = {switch.name: switch for switch in _all}
+
+
+def check_switches() -> None:
+    """See that the environment gives each switch a value that it can have; `import funcgrad` does it.
+
+    Raises
+    ------
+    SettingError
+        It does not.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> fg.config.check_switches()
+    """
+    for switch in _all:
+        switch._from_environment()
+
+
+def check() -> None:
+    """See that every variable of the environment has a value that it can have (but ``FUNCGRAD_CPU``, which LLVM knows).
+
+    Raises
+    ------
+    SettingError
+        One has not.
+
+    Examples
+    --------
+    >>> import funcgrad as fg
+    >>> fg.config.check()
+    """
+    check_switches()
+    for read_variable in (num_threads, cache_directory, debug):
+        read_variable()
+
+
 ELSEWHERE = {
     "enable_x64": "there is no such flag: dtypes are NumPy's, and float64 is the default float",
     "default_matmul_precision": "products are computed in the precision of their operands",

@@ -8,10 +8,12 @@ from typing import Any
 from funcgrad import tree
 from funcgrad.control.vmap_rules import custom_vmap
 from funcgrad.lax._control import map as _map
+from funcgrad.tracebacks import boundary
 
 __all__ = ["custom_vmap", "sequential_vmap"]
 
 
+@boundary
 def sequential_vmap(f: Callable[..., Any]) -> custom_vmap:
     """`f`, whose batches are loops: one example after the other.
 

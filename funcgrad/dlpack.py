@@ -18,10 +18,12 @@ from funcgrad import dtypes
 from funcgrad.array import Array
 from funcgrad.capsules import exported, imported
 from funcgrad.errors import at_line
+from funcgrad.tracebacks import boundary
 
 __all__ = ["from_dlpack", "is_supported_dtype", "to_dlpack"]
 
 
+@boundary
 def from_dlpack(external_array: Any, device: str | None = None, copy: bool | None = None) -> Array:
     """The array of another library in the same memory, as an `Array`: writing to one writes to the other.
 
@@ -60,6 +62,7 @@ def from_dlpack(external_array: Any, device: str | None = None, copy: bool | Non
     return imported(external_array, device, copy).view(Array)
 
 
+@boundary
 def to_dlpack(
     x: Any,
     stream: None = None,
@@ -112,6 +115,7 @@ def to_dlpack(
     return x.__dlpack__(**options)
 
 
+@boundary
 def is_supported_dtype(dtype: Any) -> bool:
     """Whether arrays of this dtype can be shared.
 

@@ -164,6 +164,10 @@ class CheckError(Documented, ValueError):
     """A check of `experimental.checkify` failed."""
 
 
+class SettingError(Documented, ValueError):
+    """A variable of the environment, ``FUNCGRAD_...``, has a value that it cannot have."""
+
+
 class CheckpointError(Documented, ValueError):
     """A file is no checkpoint, a damaged one, or one of another tree than was expected; nothing was loaded."""
 

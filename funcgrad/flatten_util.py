@@ -14,10 +14,12 @@ from funcgrad.errors import at_line
 from funcgrad.ops.comparison import convert
 from funcgrad.trace.frame import type_of
 from funcgrad.trace.tracer import Tracer
+from funcgrad.tracebacks import boundary
 
 __all__ = ["ravel_pytree"]
 
 
+@boundary
 def ravel_pytree(pytree: Any) -> tuple[Any, Callable[[Any], Any]]:
     """All elements of a pytree as one vector, and the way back.
 

@@ -20,6 +20,7 @@ from funcgrad.arguments import (
     replaced,
 )
 from funcgrad.dtypes import is_inexact
+from funcgrad.quiet import quiet
 from funcgrad.trace.frame import type_of
 from funcgrad.tracebacks import boundary
 from funcgrad.transform.jvp import jvp_values
@@ -29,6 +30,7 @@ from funcgrad.transform.vmap import vmap_values
 P = ParamSpec("P")
 
 
+@boundary
 def jacfwd(
     fun: Callable[P, Any], argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False
 ) -> Callable[P, Any]:
@@ -86,7 +88,7 @@ def jacfwd(
             return [instantiate(t, x) for x, t in zip(outputs[: flat.count], moved[: flat.count], strict=True)]
 
         total = sum(t.size for t in kinds)
-        with np.errstate(all="ignore"):
+        with quiet():
             if total:
                 columns = vmap_values(push, total, _basis(kinds), [True] * len(kinds))
             else:
@@ -99,6 +101,7 @@ def jacfwd(
     return jacobian
 
 
+@boundary
 def jacrev(
     fun: Callable[P, Any],
     argnums: int | Sequence[int] = 0,
@@ -145,7 +148,7 @@ def jacrev(
             return flat(*(next(given) if s else x for x, s in zip(leaves, smooth, strict=True))), None
 
         moving = [x for x, s in zip(leaves, smooth, strict=True) if s]
-        with np.errstate(all="ignore"):
+        with quiet():
             flat.outputs, _, pullback = vjp_values(run, moving)
             results, rest = flat.outputs[: flat.count], len(flat.outputs) - flat.count
             check_smooth_outputs(results, holomorphic, "jacrev")
@@ -171,6 +174,7 @@ def jacrev(
     return jacobian
 
 
+@boundary
 def hessian(
     fun: Callable[P, Any], argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False
 ) -> Callable[P, Any]:

@@ -14,6 +14,7 @@ from funcgrad.errors import at_line
 from funcgrad.ir.program import Program, Var
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.families import zero
+from funcgrad.quiet import quiet
 from funcgrad.trace.builder import evaluate
 from funcgrad.trace.frame import bind, type_of
 from funcgrad.trace.function import leaf_types, trace_function
@@ -73,7 +74,7 @@ def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> 
     leaves, structure = tree.flatten(primals)
     check_inputs(primals, leaves, False, True, "linearize")
     flat = FlatFunction(fun, structure, has_aux)
-    with np.errstate(all="ignore"):
+    with quiet():
         with TangentBuilder() as builder:
             kinds = [ArrayType(t.shape, t.dtype) for t in map(type_of, leaves)]
             variables = [builder.parameter(t) if is_inexact(t.dtype) else None for t in kinds]
@@ -91,7 +92,7 @@ def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> 
         given, given_structure = tree.flatten(tangents)
         _check_structure("linearize", "tangents", given_structure, "primals", structure)
         checked = _checked(given, kinds, "linearize", "tangent", structure, ValueError)
-        with np.errstate(all="ignore"):
+        with quiet():
             found = iter(evaluate(program, [*captures, *checked], bind))
         full = [next(found) if is_inexact(t.dtype) else np.zeros(t.shape, t.dtype) for t in types]
         return tree.unflatten(out_structure, owned(full, [*given, *program.constants.values()]))
@@ -157,7 +158,7 @@ def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[..., An
         moving = [ct for ct, t in zip(given, program.output_types, strict=True) if is_inexact(t.dtype)]
         checked = _checked(moving, smooth, "linear_transpose", "cotangent", traced.out_structure)
         empty = [zero(t) for t in types]
-        with np.errstate(all="ignore"):
+        with quiet():
             known = evaluate(parts.known, [*captures, *empty], bind)
             early, residuals = iter(known[len(program.outputs) :]), known[len(known) - parts.residuals :]
             late = iter(evaluate(parts.unknown, [*residuals, *checked], bind))
@@ -257,7 +258,7 @@ def closure_convert(fun: Callable[..., Any], *example_args: Any) -> tuple[Callab
         """The function, of its own arguments and the hoisted values."""
         given, given_structure = tree.flatten(args[:count])
         _check_structure("closure_convert", "arguments", given_structure, "examples", in_structure)
-        with np.errstate(all="ignore"):
+        with quiet():
             outputs = evaluate(traced.program, [*args[count:], *given], bind)
         return tree.unflatten(traced.out_structure, owned(outputs, [*args[count:], *given]))
 

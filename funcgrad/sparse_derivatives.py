@@ -172,6 +172,7 @@ class SparseJacobian:
         return vmap(lambda ct: np.reshape(pull(np.reshape(ct, kind.shape).astype(kind.dtype))[0], (-1,)))(seeds)
 
 
+@boundary
 def sparse_jacobian(fun: Callable[..., Any], argnums: int = 0) -> SparseJacobian:
     """The function that computes the Jacobian of `fun` as a sparse matrix, at the cost of a few products.
 
@@ -207,6 +208,7 @@ def sparse_jacobian(fun: Callable[..., Any], argnums: int = 0) -> SparseJacobian
     return SparseJacobian(fun, argnums, "sparse_jacobian", False)
 
 
+@boundary
 def sparse_hessian(fun: Callable[..., Any], argnums: int = 0) -> SparseJacobian:
     """The function that computes the Hessian of a scalar function as a sparse matrix; see `sparse_jacobian`.
 

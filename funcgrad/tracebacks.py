@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from funcgrad import config
 from funcgrad.errors import LINE, ROOT, is_internal
+from funcgrad.quiet import undo
 
 F = TypeVar("F", bound=Callable[..., Any])
 DEEP = (
@@ -30,10 +31,13 @@ def shorten(error: BaseException) -> None:
     Call it in an ``except`` block that ends with a bare ``raise``. Where the message does not name the user's line,
     a note tells how to see the whole.
     """
+    if not isinstance(error, Exception):
+        undo(error.__traceback__)
     if config.traceback.value == "full":
         return
     plain = isinstance(error, Exception) and type(error).__module__ != "bdb"  # not what ends a debugger or a program
     named = any(isinstance(part, str) and LINE in part for part in error.args)  # `str` may be the user's, and raise
+    named = named or isinstance(error, SyntaxError)  # which shows a line of the text that was read
     notes = getattr(error, "__notes__", ())
     if isinstance(error, RecursionError):
         if DEEP not in notes:
@@ -87,10 +91,11 @@ def boundary(function: F) -> F:
 
 
 def bounded(namespace: dict[str, Any]) -> None:
-    """Have the functions that a package exports shorten what they raise; call it with the package's globals."""
+    """Have the functions that a package, or a module, exports shorten what they raise; call it with its globals."""
     package = namespace["__name__"]
     for name, function in list(namespace.items()):
-        if type(function) is FunctionType and function.__module__.startswith(f"{package}."):
+        mine = type(function) is FunctionType and f"{function.__module__}.".startswith(f"{package}.")
+        if mine and not name.startswith("_"):
             namespace[name] = boundary(function)
             namespace[name].__module__ = package  # where it is found again, for pickles
 

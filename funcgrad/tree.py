@@ -210,6 +210,7 @@ def leaves_with_path(tree: Any, is_leaf: Callable[[Any], bool] | None = None) ->
     return flatten_with_path(tree, is_leaf)[0]
 
 
+@boundary
 def map_with_path(f: Callable[..., Any], tree: Any, *rest: Any, is_leaf: Callable[[Any], bool] | None = None) -> Any:
     """As `map`, with the key path of the leaf as the first argument of `f`.
 
@@ -229,6 +230,7 @@ def map_with_path(f: Callable[..., Any], tree: Any, *rest: Any, is_leaf: Callabl
     return unflatten(structure, [f(*args) for args in zip(keys, [x for _, x in pairs], *others, strict=True)])
 
 
+@boundary
 def keystr(path: Iterable[Any], *, simple: bool = False, separator: str = "") -> str:
     """A key path as Python would write it; if `simple`, only what the keys hold.
 
@@ -267,6 +269,7 @@ def paths(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[tuple
     return optree.tree_paths(tree, is_leaf, namespace=NAMESPACE)
 
 
+@boundary
 def key_string(path: tuple[Any, ...]) -> str:
     """A path as Python would write it.
 
@@ -397,6 +400,7 @@ def register_pytree_node(
     optree.register_pytree_node(nodetype, flatten_func, unflatten_children, namespace=NAMESPACE)  # type: ignore[arg-type]
 
 
+@boundary
 def register_pytree_node_class(cls: type[T]) -> type[T]:
     """Class decorator: the class has ``tree_flatten(self)`` and ``tree_unflatten(cls, aux, children)``.
 
@@ -420,6 +424,7 @@ def register_pytree_node_class(cls: type[T]) -> type[T]:
     return cls
 
 
+@boundary
 def register_dataclass(
     nodetype: type[T], data_fields: Iterable[str] | None = None, meta_fields: Iterable[str] | None = None
 ) -> type[T]:
@@ -461,6 +466,7 @@ def register_dataclass(
     return nodetype
 
 
+@boundary
 def register_pytree_with_keys(
     nodetype: type[T],
     flatten_with_keys: Callable[[T], tuple[Iterable[tuple[Any, Any]], Hashable]],
@@ -492,6 +498,7 @@ def register_pytree_with_keys(
     optree.register_pytree_node(nodetype, flatten_named, unflatten_children, namespace=NAMESPACE)  # type: ignore[arg-type]
 
 
+@boundary
 def register_pytree_with_keys_class(cls: type[T]) -> type[T]:
     """Class decorator: the class has ``tree_flatten_with_keys(self)`` and ``tree_unflatten(cls, aux, children)``.
 
@@ -519,6 +526,7 @@ def register_pytree_with_keys_class(cls: type[T]) -> type[T]:
     return cls
 
 
+@boundary
 def register_static(cls: type[T]) -> type[T]:
     """Class decorator: instances (hashable) are part of the structure and have no leaves.
 

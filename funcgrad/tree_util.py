@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from funcgrad.tracebacks import boundary
 from funcgrad.tree import (
     DictKey,
     FlattenedIndexKey,
@@ -59,6 +60,7 @@ def _partial(func: Callable[..., Any], children: Iterable[Any]) -> Partial:
 register_pytree_node(Partial, lambda p: ((p.args, p.keywords), p.func), _partial)
 
 
+@boundary
 def all_leaves(iterable: Iterable[Any], is_leaf: Callable[[Any], bool] | None = None) -> bool:
     """Whether every element is a leaf.
 
@@ -77,6 +79,7 @@ def all_leaves(iterable: Iterable[Any], is_leaf: Callable[[Any], bool] | None = 
     return len(tree_leaves(found, is_leaf)) == len(found) and all(tree_structure(x, is_leaf).is_leaf() for x in found)
 
 
+@boundary
 def treedef_is_leaf(treedef: TreeDef) -> bool:
     """Whether the structure is that of a leaf.
 
@@ -94,6 +97,7 @@ def treedef_is_leaf(treedef: TreeDef) -> bool:
     return treedef.is_leaf()
 
 
+@boundary
 def treedef_children(treedef: TreeDef) -> list[TreeDef]:
     """The structures of the children of the root.
 
@@ -111,6 +115,7 @@ def treedef_children(treedef: TreeDef) -> list[TreeDef]:
     return treedef.children()
 
 
+@boundary
 def treedef_tuple(treedefs: Iterable[TreeDef]) -> TreeDef:
     """The structure of a tuple of trees of these structures.
 

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1] / "funcgrad"
 FACE = "__init__"  # funcgrad/__init__.py: below everything, so that nothing imports it
 
 LAYERS = (
-    *("forks", "errors", "config", "tracebacks", "dtypes", "tree", "tree_util", "capsules", "array", "dlpack"),
+    *("forks", "errors", "config", "quiet", "tracebacks", "dtypes", "tree", "tree_util", "capsules", "array", "dlpack"),
     *("ir", "trace", "ops", "transform", "control"),
     *("lax", "numpy", "scipy"),
     *("simplify", "lower", "compile", "runtime"),
@@ -58,7 +58,7 @@ EXTERNAL = {
     "llvmlite": ("compile/", "interop/"),
     "numba": ("compile/", "interop/", "runtime/pickling.py"),
     "scipy": (
-        *("compile/", "scipy/", "ops/transcendental.py", "ops/references.py", "ops/linalg/", "ops/fft.py"),
+        *("compile/", "scipy/", "ops/transcendental.py", "ops/references.py", "ops/linalg/", "ops/pocketfft.py"),
         "sparse_patterns.py",
     ),
     "matplotlib": ("training/", "runtime/profiling/", "pictures/"),
@@ -77,7 +77,7 @@ LATE: dict[tuple[str, str], str] = {
     ("nn/__init__.py", "<computed>"): "initializers and layers, with random behind them, when somebody asks for them",
     ("scipy/_matrices.py", "scipy.linalg"): "0.2 s, for constant matrices",
     ("ops/linalg/matrices.py", "scipy.linalg"): "0.2 s, for references of what NumPy has not (LU, triangles, expm)",
-    ("ops/fft.py", "scipy.fft"): "0.1 s, for the first transform of a process",
+    ("ops/pocketfft.py", "scipy.fft"): "0.1 s, and only where its extension module is not as expected",
     ("numpy/__init__.py", "<computed>"): "linalg and fft, with numpy.fft behind it, when somebody asks for them",
     ("ops/transcendental.py", "scipy.special"): "0.3 s, for references that only eager calls of erf and sigmoid use",
     ("ops/references.py", "scipy.special"): "0.3 s, for references that only calls of special functions use",

@@ -19,7 +19,8 @@ from funcgrad.__main__ import main, shell
 from funcgrad.cli import bench
 from funcgrad.cli.info import PACKAGES, SETTINGS
 from funcgrad.cli.notation import read_argument
-from funcgrad.compile import cache
+from funcgrad.compile import cache, engine
+from funcgrad.errors import SettingError
 
 
 @pytest.fixture
@@ -59,6 +60,14 @@ def test_a_package_that_is_missing(
 def test_every_setting_is_told() -> None:
     names = {value for value in vars(config).values() if isinstance(value, str) and value.startswith("FUNCGRAD_")}
     assert set(SETTINGS) == names
+
+
+def test_misspelled_settings_are_told(
+    directory: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FUNCGRAD_DEBUG_NAN", "1")
+    main(["info"])
+    assert "FUNCGRAD_DEBUG_NAN (there is no such setting)" in lines(capsys)["settings"]
 
 
 def test_switches_are_told(
@@ -102,6 +111,23 @@ def test_a_wrong_setting(capsys: pytest.CaptureFixture[str], monkeypatch: pytest
     monkeypatch.setenv(config.NUM_THREADS, "zero")
     assert main(["info"]) == 2
     assert capsys.readouterr().err == "error: FUNCGRAD_NUM_THREADS must be a positive integer, not 'zero'\n"
+    monkeypatch.setenv(config.NUM_THREADS, "1")
+    monkeypatch.setenv(config.CPU, "abacus")
+    monkeypatch.setattr(engine, "target", failing)
+    assert main(["info"]) == 2
+    assert capsys.readouterr().err == "error: FUNCGRAD_CPU: no such CPU\n"
+
+
+def failing() -> None:
+    raise SettingError("FUNCGRAD_CPU: no such CPU")
+
+
+def test_letters_that_the_terminal_has_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr("funcgrad.__main__.main", lambda: print("θ") or 0)
+    assert shell() == 0
+    assert out.buffer.getvalue() == b"\\u03b8\n"  # type: ignore[attr-defined]
 
 
 class Output(io.StringIO):

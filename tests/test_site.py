@@ -28,6 +28,9 @@ WIDER = """(() => {  // what reaches beyond the window, and is not inside of som
   }).slice(0, 3).map(e => e.outerHTML.slice(0, 120));
 })()"""
 
+# pictures that are drawn much smaller than they are, so that nobody can read what is in them
+SMALL = "[...document.querySelectorAll('article p > img')].filter(e => e.width < 0.4 * e.naturalWidth).map(e => e.src)"
+
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -69,6 +72,8 @@ def test_every_page_fits_its_window_and_every_link_leads_somewhere(site: Path, b
         assert browser.run("document.documentElement.scrollWidth") <= browser.size["width"], (name, browser.run(WIDER))
         assert browser.run(WIDER) == [], name
         assert browser.run("[...document.images].filter(e => !e.naturalWidth).map(e => e.src)") == [], name
+        assert browser.run(SMALL) == [], name
+        assert browser.run("document.querySelector('header.bd-header').offsetHeight") < 90, name  # a line
         anchors[page.as_uri()] = set(browser.all("[id]", "e.id"))
         links |= {(name, link) for link in browser.all("a[href^='#'], a.internal", "e.href")}
     assert len(anchors) > 80

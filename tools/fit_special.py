@@ -39,9 +39,14 @@ def size_of(w: mpf) -> mpf:
     return mp.sqrt(-mp.expm1(-w))
 
 
+def over_size(w: mpf) -> mpf:
+    """erfinv(x) / x for w = -log(1 - x**2)."""
+    return erf_inv(w) / size_of(w)
+
+
 def tail(s: mpf) -> mpf:
     """erfinv(x) / x for w = s²."""
-    return erf_inv(s * s) / size_of(s * s)
+    return over_size(s * s)
 
 
 def stirling(w: mpf) -> mpf:
@@ -116,13 +121,14 @@ def fits() -> dict[str, Fit]:
         "cotangent": Fit(cotangent_rest, tiny, mpf("0.2501")),
         "sine": Fit(lambda w: mp.sin(mp.pi * mp.sqrt(w)) / mp.sqrt(w) / mp.pi, tiny, mpf("0.2501")),
         # erfinv(x) / x
-        "erf_inv": Fit(lambda w: erf_inv(w) / size_of(w), tiny, mpf("6.26")),
+        "erf_inv": Fit(over_size, tiny, mpf("6.26")),
         # likewise, from the middle of an interval of s = √w, and of 1/s
         "erf_inv_middle": Fit(lambda t: tail(mpf("3.25") + t), mpf("-0.76"), mpf("0.76"), lambda t: mpf("0.3")),
         "erf_inv_high": Fit(lambda t: tail(6 + t), mpf("-2.01"), mpf("2.01"), lambda t: mpf("0.2")),
         "erf_inv_end": Fit(lambda t: tail(1 / (mpf("0.08") + t)) * (mpf("0.08") + t), mpf("-0.0436"), mpf("0.0452")),
-        "erf_inv_single": Fit(lambda w: erf_inv(w) / size_of(w), tiny, mpf("2.51")),
-        "erf_inv_single_tail": Fit(lambda t: tail(mpf("2.25") + t), mpf("-0.67"), mpf("1.8")),
+        # and of w
+        "erf_inv_single": Fit(lambda t: over_size(mpf("1.5") + t), tiny - mpf("1.5"), mpf("3.51")),
+        "erf_inv_single_tail": Fit(lambda t: tail(mpf("3.125") + t), mpf("-0.9"), mpf("0.96")),
         "erf_inv_single_high": Fit(lambda t: tail(mpf("5.25") + t), mpf("-1.27"), mpf("5.0"), lambda t: mpf("0.2")),
         # erfcx(a) (a + 1/2) for a = 4 (1 + t) / (1 - t)
         "erfcx_single": Fit(erfcx_scaled, tiny - 1, mpf("0.999")),

@@ -24,6 +24,7 @@ def information() -> dict[str, str]:
     found = {feature[1:] for feature in features.split(",") if feature.startswith("+")}
     kind = blas()
     settings = [f"{setting}={os.environ[setting]}" for setting in (*SETTINGS, *SWITCHES) if setting in os.environ]
+    settings += [f"{name} (there is no such setting)" for name in sorted(os.environ) if _unknown(name)]
     return {
         "funcgrad": __version__,
         "python": f"{platform.python_version()} ({platform.python_implementation()}, {platform.platform()})",
@@ -35,6 +36,10 @@ def information() -> dict[str, str]:
         "cache": cache_line(),
         "settings": ", ".join(settings) or "none",
     }
+
+
+def _unknown(variable: str) -> bool:
+    return variable.startswith("FUNCGRAD_") and variable not in (*SETTINGS, *SWITCHES)
 
 
 def cleared() -> str:

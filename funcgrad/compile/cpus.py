@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from llvmlite import binding
 
+from funcgrad.errors import SettingError
+
 if TYPE_CHECKING:
     import subprocess
 
@@ -41,12 +43,12 @@ def check_cpu(name: str) -> None:
 
     Raises
     ------
-    ValueError
+    SettingError
         It does not; with the names that LLVM knows.
     """
     if not is_cpu(name):
         known = dict.fromkeys(re.findall(r"^ +(\S+) +- Select the", _child("help").stderr, re.M))
-        raise ValueError(
+        raise SettingError(
             f"FUNCGRAD_CPU: LLVM cannot make code for {binding.get_process_triple()} on a CPU {name!r}; "
             f"the CPUs that it knows are {', '.join(known)}"
         )

@@ -1,12 +1,8 @@
 """How does LLVM IR become code that runs?  Optimisation, object code, linking: LLVM through llvmlite.
 
-The passes are LLVM's ``-O1`` with both vectorisers (``-O2`` took a tenth longer for equal code).  What costs
-compile time without paying at run time (interleaving, run-time unrolling) is turned off loop by loop, by what
-`compile.llvm` writes beside each loop.  Code is emitted at ``-O1``, too: it is ``-O2``'s but for a second scheduler,
-which takes a time quadratic in the stores of a block, for an order that CPUs make for themselves.
-
 llvmlite guards every call with one lock.  The three calls that take long, parsing, optimising and emitting, go around
-it: each compilation has an LLVM context and a target machine of its own, so that nothing is shared between threads.
+it: each compilation has an LLVM context of its own, and a target machine to itself, so that nothing is shared between
+threads.
 """
 
 from __future__ import annotations
@@ -17,9 +13,9 @@ import ctypes
 import itertools
 import threading
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import llvmlite
 from llvmlite import binding
@@ -29,17 +25,29 @@ from funcgrad import config, forks
 from funcgrad.compile import half
 from funcgrad.compile.aside import aside
 from funcgrad.compile.cpus import check_cpu
-from funcgrad.compile.vecmath import KEPT
+from funcgrad.compile.passes import effort_of, run_passes, unlocked
 
 VECTORS = {"+avx512f": (32, 64), "+avx2": (32,), "+avx": (16, 32)}  # bytes, by the first feature that a CPU has
-_numbers = itertools.count()
+_numbers, _uses = itertools.count(), itertools.count(1)
 forks.around(ffi.lib._lock._lock.acquire, ffi.lib._lock._lock.release)  # llvmlite's own
 _linker_lock = forks.held(threading.Lock())
 _lock = forks.held(threading.Lock())
 _half_lock = forks.held(threading.Lock())
-_loaded: dict[str, dict[str, binding.ResourceTracker]] = {}  # dropping any tracker of a library unloads its code
+LIBRARIES = 64  # that one linker makes: LLVM keeps 9 KB of each until the linker goes, which takes 1.6 ms to make
+_linkers: list[binding.LLJIT] = []  # the one that makes libraries
 _dropped: deque[str] = deque()  # libraries that nobody needs; `unload` takes them out of memory
+_idle: dict[tuple[str, str, int], list[binding.TargetMachine]] = {}  # for a CPU, its features and a level
 _elsewhere: contextvars.ContextVar[str] = contextvars.ContextVar("the CPU to compile for")
+
+
+class Loaded(NamedTuple):
+    """A library in memory: the linker that has it, and what keeps it; dropping any tracker unloads its code."""
+
+    linker: binding.LLJIT
+    trackers: dict[str, binding.ResourceTracker]
+
+
+_loaded: dict[str, Loaded] = {}
 
 
 class Symbol(NamedTuple):
@@ -69,10 +77,11 @@ class Address(int):
 class Library:
     """Machine code in memory, for as long as this object lives; `text` is the module that it was made from."""
 
-    def __init__(self, name: str, tracker: binding.ResourceTracker, text: str = "") -> None:
+    def __init__(self, builder: binding.JITLibraryBuilder, name: str, text: str = "") -> None:
         self._name = name
         self._text = text
-        _loaded[name] = {"": tracker}
+        linker = _linker()
+        _loaded[name] = Loaded(linker, {"": builder.link(linker, name)})
 
     def __del__(self, dropped: deque[str] = _dropped) -> None:  # a default: when Python ends, globals go first
         dropped.append(self._name)
@@ -89,10 +98,10 @@ class Library:
         def looked_up() -> binding.ResourceTracker:
             with _lock:
                 if symbol not in trackers:
-                    trackers[symbol] = _linker().lookup(self._name, symbol)
+                    trackers[symbol] = linker.lookup(self._name, symbol)
                 return trackers[symbol]
 
-        trackers = _loaded[self._name]
+        linker, trackers = _loaded[self._name]
         found = trackers.get(symbol) or aside(looked_up)
         return Address(int(found[symbol]), Symbol(self._text, symbol))
 
@@ -177,7 +186,9 @@ def to_object(text: str, verify: bool = False) -> bytes:
 
     def compiled() -> bytes:
         machine, module = _optimised(text, verify)
-        return _emit(machine, module, 1)
+        image = _emit(machine, module, 1)
+        _idle.setdefault((*target(), effort_of(text).level), []).append(machine)
+        return image
 
     return aside(compiled)
 
@@ -256,8 +267,7 @@ def load(image: bytes, symbols: Mapping[str, int] | None = None, text: str = "")
         builder = binding.JITLibraryBuilder().add_object_img(image).add_current_process()
         for name, address in known.items():
             builder.import_symbol(name, address)
-        name = f"funcgrad{next(_numbers)}"
-        return Library(name, builder.link(_linker(), name), text)
+        return Library(builder, f"funcgrad{next(_numbers)}", text)
 
     return aside(loaded)
 
@@ -268,9 +278,10 @@ def unload() -> None:
     """
     while True:
         try:
-            del _loaded[_dropped.popleft()]
+            loaded = _loaded.pop(_dropped.popleft())
         except IndexError:
             return
+        loaded.trackers.clear()  # before the linker goes, if nobody else has libraries of it
 
 
 @cache
@@ -288,11 +299,13 @@ def _initialise() -> None:
 
 
 def _linker() -> binding.LLJIT:
-    with _linker_lock:  # `cache` alone would let two threads make one each
-        return _made_linker()
+    """What makes the next library."""
+    with _linker_lock:
+        if not _linkers or next(_uses) % LIBRARIES == 0:
+            _linkers[:] = [_made_linker()]
+        return _linkers[0]
 
 
-@cache
 def _made_linker() -> binding.LLJIT:
     _initialise()
     # The older linker places code and constants each where the system finds room; two gigabytes apart, it aborts.
@@ -308,17 +321,7 @@ def _half() -> Library:
 def _linked_half() -> Library:
     """The conversions of half precision, for CPUs (and code for CPUs) without an instruction for them."""
     builder = binding.JITLibraryBuilder().add_object_img(to_object(half.TEXT))
-    return Library("funcgrad.half", builder.link(_linker(), "funcgrad.half"))
-
-
-@cache
-def _unlocked(name: str) -> Callable[..., Any]:
-    """A function of llvmlite's library that does not wait for the others."""
-    guarded = getattr(ffi.lib, name)
-    function: Callable[..., Any] = getattr(ctypes.CDLL(ffi.lib._name), name)
-    for attribute in ("argtypes", "restype"):
-        setattr(function, attribute, getattr(guarded, attribute))
-    return function
+    return Library(builder, "funcgrad.half")
 
 
 def _linked(
@@ -381,7 +384,7 @@ def _optimised(
     _initialise()
     context = context or binding.create_context()
     with ffi.OutputString() as message:
-        module = binding.ModuleRef(_unlocked("LLVMPY_ParseAssembly")(context, text.encode(), message), context)
+        module = binding.ModuleRef(unlocked("LLVMPY_ParseAssembly")(context, text.encode(), message), context)
         if message:
             module.close()
             raise RuntimeError(f"LLVM does not accept this IR: {message}\n{text}")
@@ -390,37 +393,27 @@ def _optimised(
             failed.callback(module.close)  # see `_linked_in`
             module.verify()
             failed.pop_all()
-    cpu, features = target()
-    machine = binding.Target.from_triple(binding.get_process_triple()).create_target_machine(
-        cpu, features, opt=1, reloc="pic", codemodel="default", jit=jit
-    )
+    machine = _machine(effort_of(text).level if jit else 1, jit)
     module.triple = machine.triple
     module.data_layout = str(machine.target_data)
-    options = binding.create_pipeline_tuning_options(speed_level=1)
-    options.loop_vectorization = options.slp_vectorization = True
-    options.loop_interleaving = options.loop_unrolling = True
-    builder = binding.create_pass_builder(machine, options)
-    passes = builder.getModulePassManager()
-    _unlocked("LLVMPY_RunNewModulePassManager")(passes, module, builder)
-    ffi.lib.LLVMPY_DisposeNewModulePassManger(passes)  # llvmlite 0.50 leaks it
-    passes.detach()  # so that a version that does not leak it frees it once
-    if f"@{KEPT} = " in text:
-        _drop_unused(module, builder)
+    run_passes(module, machine, text)
     return machine, module
 
 
-def _drop_unused(module: binding.ModuleRef, builder: binding.PassBuilder) -> None:
-    """Drop the functions that no loop calls though it might have."""
-    kept = module.get_global_variable(KEPT)
-    kept.name, kept.linkage = "kept", "internal"
-    passes = binding.create_new_module_pass_manager()
-    passes.add_global_dead_code_eliminate_pass()
-    passes.run(module, builder)
+def _machine(level: int, jit: bool) -> binding.TargetMachine:
+    """A target machine that nobody uses, new or not: LLVM takes longer to make one than to parse a small kernel."""
+    cpu, features = target()
+    with contextlib.suppress(KeyError, IndexError):
+        if jit:
+            return _idle[cpu, features, level].pop()
+    return binding.Target.from_triple(binding.get_process_triple()).create_target_machine(
+        cpu, features, opt=level, reloc="pic", codemodel="default", jit=jit
+    )
 
 
 def _emit(machine: binding.TargetMachine, module: binding.ModuleRef, kind: int) -> bytes:
     with ffi.OutputString() as message:
-        memory = _unlocked("LLVMPY_TargetMachineEmitToMemory")(machine, module, kind, message)
+        memory = unlocked("LLVMPY_TargetMachineEmitToMemory")(machine, module, kind, message)
         if not memory:
             raise RuntimeError(str(message))
     try:

@@ -4,7 +4,7 @@ A copy in the loop is fastest: what functions of one argument have in common is 
 registers.  But LLVM's passes take longer than in proportion to the code they see, so that a kernel of a hundred sines
 took ten seconds.  Functions of which there would be too much code stay apart: the kernel has one function for as many
 numbers as a vector has, and LLVM's vectoriser calls it (``vector-function-abi-variant``).  A call costs 2 ns for a
-vector, less than the long functions gain by being small.
+vector, less than the long functions gain by being small.  Those that skip what few numbers need are always called.
 """
 
 from __future__ import annotations
@@ -15,12 +15,15 @@ from typing import NamedTuple
 
 from funcgrad.compile import engine, shared, vecmath
 from funcgrad.compile.emitters import size_of
-from funcgrad.lower.loops import Branch, Instruction, Kernel, Loop, Op, Value, While
+from funcgrad.lower.loops import Branch, Constant, Instruction, Kernel, Load, Loop, Op, Store, Value, While, walk
 from funcgrad.lower.scalar import MATHEMATICS
 
 SINCOS = ("sin", "cos")
 LONG, FEW = 200, 2  # instructions of a function of which so many copies are made at most
 MOST = 2000  # instructions of all copies together
+
+CIPHER = 20  # exclusive ors that show that a loop enciphers: the words of `ops.random`
+WORD = 4  # bytes
 
 Function = tuple[str, str]  # its name and the type of its operands
 
@@ -47,11 +50,23 @@ def in_lanes(loop: Loop) -> bool:
     return loop.independent or any(carry.reduction for carry in loop.carries)
 
 
+def of_ciphers(loop: Loop) -> bool:
+    """Whether a loop enciphers and is sure to become vector code: LLVM prints a remark where it cannot do as told."""
+    long = loop.independent and not loop.carries and not isinstance(loop.stop, Constant)
+    plain = long and all(isinstance(i, (Op, Load, Store)) for i in loop.body)
+    return plain and sum(isinstance(i, Op) and i.name == "xor" for i in loop.body) >= CIPHER
+
+
+def words_at_a_time() -> int:
+    """How many words of a cipher the longest vector holds."""
+    return engine.vector_widths()[-1] // WORD
+
+
 def apart(kernel: Kernel) -> list[Function]:
     """The functions that a kernel's vector code calls where they stand."""
     counts = Counter(_called(kernel.body, False))
     length = {function: vecmath.length(*function) for function in counts}
-    found = [function for function, n in counts.items() if n > FEW and length[function] >= LONG]
+    found = [f for f, n in counts.items() if vecmath.branches(*f) or (n > FEW and length[f] >= LONG)]
     copied = {function: n * length[function] for function, n in counts.items() if function not in found}
     while sum(copied.values()) > MOST:
         found.append(max(copied, key=lambda function: copied[function]))
@@ -60,12 +75,14 @@ def apart(kernel: Kernel) -> list[Function]:
 
 
 def variants(kernel: Kernel, function: Function) -> list[vecmath.Variant]:
-    """A function for as many numbers at a time as loops of a kernel may take: its own vectors, or those of the widest
-    elements that it reads or writes.
+    """A function for as many numbers at a time as loops of a kernel may take: its own vectors, those of the widest
+    elements that it reads or writes, or a cipher's.
     """
     sizes = {size_of(function[1]), *(8 for buffer in kernel.buffers if size_of(buffer.dtype) == 8)}
-    lanes = sorted({width // size for width in engine.vector_widths() for size in sizes})
-    return [vecmath.Variant(*function, n) for n in lanes]
+    lanes = {width // size for width in engine.vector_widths() for size in sizes}
+    if any(isinstance(i, Loop) and of_ciphers(i) for i in walk(kernel.body)):
+        lanes.add(words_at_a_time())
+    return [vecmath.Variant(*function, n) for n in sorted(lanes)]
 
 
 def _called(body: Sequence[Instruction], lanes: bool) -> Iterator[Function]:

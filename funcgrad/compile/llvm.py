@@ -21,7 +21,6 @@ from collections.abc import Iterator, Sequence
 
 from funcgrad.compile import engine, functions, shared, vecmath
 from funcgrad.compile.emitters import EMITTERS, MEMORY, TYPES, literal, size_of
-from funcgrad.compile.passes import Effort
 from funcgrad.lower.loops import (
     Branch,
     Check,
@@ -44,7 +43,6 @@ REORDERED = ("add", "mul")  # reductions that round: only they need a licence to
 SHORT = 4  # iterations: constant loops up to here unroll ...
 ODD, UNROLLED = 15, 256  # ... and up to here those that fill no vectors, if they come to no more instructions
 METHODS: dict[type, str] = {While: "while_"}
-TINY = 16  # instructions: kernels up to here that have no loop are not worth any passes
 LIGHT = 8  # instructions: reductions up to here are bound by the latency of one of them
 
 
@@ -109,7 +107,6 @@ class _Printer:
         parameters = ", ".join(["ptr noalias nocapture %status", *buffers, *sizes, "i64 %first", "i64 %last"])
         return "\n".join(
             [
-                *([Effort.LEAST.value] if _is_tiny(kernel) else []),
                 *self.entry(name),
                 f"define internal void @body({parameters}) noinline nounwind mustprogress {{",
                 "entry:",
@@ -395,14 +392,6 @@ class _Printer:
         self.emit(f"cmpxchg ptr %status, i64 0, i64 {code} monotonic monotonic")
         self.line(f"br label %fine{number}")
         self.label(f"fine{number}")
-
-
-def _is_tiny(kernel: Kernel) -> bool:
-    """Whether a kernel computes a few numbers once, without mathematics."""
-    body = list(walk(kernel.body))
-    return len(body) <= TINY and not any(
-        isinstance(i, Loop | While) or (isinstance(i, Op) and i.name in MATHEMATICS) for i in body
-    )
 
 
 def _is_short(loop: Loop) -> bool:

@@ -14,7 +14,7 @@ from funcgrad.ir.primitive import Primitive, Values
 from funcgrad.ir.program import Program
 from funcgrad.ir.types import ArrayType
 from funcgrad.trace.builder import Builder, evaluate, trace
-from funcgrad.trace.frame import Frame, bind, type_of
+from funcgrad.trace.frame import Frame, bind, handed_to, type_of
 from funcgrad.trace.tracer import Tracer, leak_message
 
 Flat = Callable[..., Sequence[Any]]
@@ -61,7 +61,7 @@ def apply(primitive: Primitive, function: Flat, inputs: Sequence[Any], rule: Any
     if not frame.active:
         raise UnexpectedTracerError(leak_message(primitive.name))
     if not isinstance(frame, Builder):
-        return frame.process(primitive, tuple(inputs), {"program": Live(function), "rule": rule})
+        return handed_to(frame, primitive, tuple(inputs), {"program": Live(function), "rule": rule})
     program, captures = trace(function, [type_of(x) for x in inputs])
     skipped = rule.after(len(captures)) if captures else rule
     return bind(primitive, *captures, *inputs, program=program, rule=skipped)

@@ -19,6 +19,7 @@ from funcgrad.control.live import apply
 from funcgrad.errors import UnexpectedTracerError, at_line
 from funcgrad.ir.primitive import Primitive
 from funcgrad.ir.types import ArrayType
+from funcgrad.quiet import quiet
 from funcgrad.trace.frame import type_of
 from funcgrad.trace.outputs import checked_leaves
 from funcgrad.trace.tracer import Tracer
@@ -144,7 +145,7 @@ class WithRules:
         def flat(*values: Any) -> list[Any]:
             return returned.own(call.function(*tree.unflatten(call.structure, values)), self.kind)
 
-        with np.errstate(all="ignore"):
+        with quiet():
             outputs = apply(primitive, flat, call.leaves, make_rule(returned))
         level = level_of(call.leaves)
         for x in outputs:

@@ -12,9 +12,9 @@ from funcgrad.debug._leaks import check_tracer_leaks, checking_leaks
 from funcgrad.debug._printing import callback, print
 from funcgrad.debug._residuals import Residual, Residuals, saved_residuals
 
+_memory.install()  # first: whatever else looks at calls stands around its own
 _nans.install()
 _leaks.install()
-_memory.install()
 
 __all__ = [
     "Residual",

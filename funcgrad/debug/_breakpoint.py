@@ -7,9 +7,10 @@ of the trace: same file, line, function and globals, with numbers in place of tr
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 BACKENDS = (None, "cli", "pdb")
 GO_ON = "__funcgrad_go_on__"
+STARRED = (inspect.CO_VARARGS, inspect.CO_VARKEYWORDS)
 
 
 class _Shot(NamedTuple):
@@ -49,10 +51,10 @@ def breakpoint(
     """Stop in a pdb each time that the program comes here, with the values of the function's variables.
 
     It works inside `jit`, loops and branches, under derivatives (with values) and under `vmap` (one example after the
-    other). ``p``, ``pp``, ``l``, ``w``, ``u``, ``d``, ``interact`` and expressions work as ever; ``c`` goes on, as do
-    ``n`` and ``s``, since compiled code has no next line; ``q`` ends the call with `bdb.BdbQuit`. Assignments in the
-    debugger change nothing in the program. As for Python's own `breakpoint`, the environment variable
-    ``PYTHONBREAKPOINT=0`` switches it off.
+    other). ``p``, ``pp``, ``a``, ``l``, ``ll``, ``w``, ``u``, ``d``, ``interact`` and expressions work as ever; ``c``
+    goes on, as do ``n`` and ``s``, since compiled code has no next line; ``q`` ends the call with `bdb.BdbQuit`.
+    Assignments in the debugger change nothing in the program. As for Python's own `breakpoint`, the environment
+    variable ``PYTHONBREAKPOINT=0`` switches it off.
 
     Parameters
     ----------
@@ -155,7 +157,7 @@ class _Stop:
 
     def __init__(self, shots: Sequence[_Shot], values: Sequence[Any], options: dict[str, Any]) -> None:
         self.shots, self.values, self.options = shots, values, options
-        self.codes: list[CodeType] = []
+        self.codes: dict[CodeType, CodeType] = {}  # of the frames that run, and those they look like
 
     def run(self, depth: int = 0) -> None:
         """Enter the frame at `depth`, or the debugger."""
@@ -164,9 +166,10 @@ class _Stop:
             return
         shot = self.shots[depth]
         names = {name: make(self.values) for name, make in shot.locals.items()}
-        code = compile("\n" * (shot.line - 1) + f"{GO_ON}()", shot.code.co_filename, "exec")
-        code = code.replace(co_name=shot.code.co_name, co_qualname=shot.code.co_qualname)
-        self.codes.append(code)
+        first = min(shot.code.co_firstlineno, shot.line)
+        code = compile("\n" * (shot.line - first) + f"{GO_ON}()", shot.code.co_filename, "exec")
+        code = code.replace(co_name=shot.code.co_name, co_qualname=shot.code.co_qualname, co_firstlineno=max(first, 1))
+        self.codes[code] = shot.code
         spaces = (shot.globals, names) if shot.locals else (dict(shot.globals),)
 
         def go_on() -> None:
@@ -179,15 +182,17 @@ class _Stop:
     def _interact(self, frame: FrameType) -> None:
         import bdb
 
-        debugger = _debugger(frozenset(self.codes), self.options)
+        debugger = _debugger(self.codes, self.options)
         debugger.reset()
         debugger.interaction(frame, None)
         if debugger.quitting:
             raise bdb.BdbQuit
 
 
-def _debugger(codes: frozenset[CodeType], options: dict[str, Any]) -> pdb.Pdb:
-    """A pdb that shows the frames of these codes only, and traces nothing."""
+def _debugger(codes: Mapping[CodeType, CodeType], options: dict[str, Any]) -> pdb.Pdb:
+    """A pdb that shows the frames of these codes only, as if they were of the codes that they stand for, and traces
+    nothing.
+    """
     import pdb
 
     class Debugger(pdb.Pdb):
@@ -198,6 +203,16 @@ def _debugger(codes: frozenset[CodeType], options: dict[str, Any]) -> pdb.Pdb:
             stack, _ = super().get_stack(f, t)
             found = [(frame, line) for frame, line in stack if frame.f_code in codes]
             return found, len(found) - 1
+
+        def do_args(self, arg: str) -> None:
+            """The arguments of the function."""
+            frame: Any = self.curframe
+            code = codes[frame.f_code]
+            count = code.co_argcount + code.co_kwonlyargcount + sum(bool(code.co_flags & flag) for flag in STARRED)
+            for name in code.co_varnames[:count]:
+                self.message(f"{name} = {frame.f_locals[name]!r}" if name in frame.f_locals else f"{name} is deleted")
+
+        do_a = do_args
 
         def set_continue(self) -> None:
             """Go on."""

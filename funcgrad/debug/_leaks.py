@@ -7,13 +7,15 @@ gone.
 
 from __future__ import annotations
 
+import collections
 import contextlib
+import functools
 import gc
 import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from types import CellType, FrameType, FunctionType, ModuleType
+from types import CellType, FrameType, FunctionType, GeneratorType, MethodType, ModuleType
 from typing import Any
 
 from funcgrad import config
@@ -25,6 +27,12 @@ from funcgrad.tracebacks import boundary
 from funcgrad.transform.vjp import Tape
 
 DEPTH = 4  # containers within containers that are looked through
+CONTAINERS: tuple[type, ...] = (
+    *(list, tuple, set, frozenset, collections.deque, CellType, MethodType, GeneratorType, functools.partial),
+    *(type(iter([])), type(iter(())), type(iter({}))),
+)
+OTHERS = ("funcgrad", "builtins", "_thread", "weakref")  # packages whose objects are not the user's
+FUNCTION, CLASS = "the function", "the class"
 
 
 class _Noted(threading.local):
@@ -110,7 +118,9 @@ def _described(r: Any, thing: Any, depth: int, seen: set[int]) -> str:
     if isinstance(r, FunctionType):
         if is_internal(r.__code__.co_filename):
             return ""
-        return f"the function {r.__qualname__} (a closure or default of it)"
+        return f"{FUNCTION} {r.__qualname__} (a closure or default of it)"
+    if isinstance(r, type):
+        return "" if r.__module__.partition(".")[0] in OTHERS else f"{CLASS} {r.__qualname__}"
     if isinstance(r, ModuleType) or depth > DEPTH:
         return ""
     if isinstance(r, dict):
@@ -118,15 +128,27 @@ def _described(r: Any, thing: Any, depth: int, seen: set[int]) -> str:
         if "__name__" in r and "__spec__" in r:
             return f"the global variable {key!r} of module {r['__name__']!r}"
         outer = _holder(r, depth + 1, seen)
-        return f"key {key!r} of {outer}" if outer else ""
-    if isinstance(r, (list, tuple, set, frozenset, CellType)):
+        what = "the attribute" if outer.startswith(CLASS) else "key"
+        return f"{what} {key!r} of {outer}" if outer else ""
+    if isinstance(r, CONTAINERS):
         outer = _holder(r, depth + 1, seen)
-        kind = "" if isinstance(r, CellType) else f"a {type(r).__name__} in "
-        return f"{kind}{outer}" if outer else ""
-    if type(r).__module__.partition(".")[0] in ("funcgrad", "builtins", "_thread", "weakref"):
+        if outer:
+            return outer if isinstance(r, CellType) or _is_part(r, outer) else f"a {type(r).__name__} in {outer}"
+    if type(r).__module__.partition(".")[0] in OTHERS:
         return ""
-    name = next((k for k, value in getattr(r, "__dict__", {}).items() if value is thing), None)
+    name = next((k for k in _attributes(r) if getattr(r, k, None) is thing), None)
     return f"the attribute {name!r} of a {type(r).__qualname__}" if name else f"a {type(r).__qualname__}"
+
+
+def _is_part(r: Any, outer: str) -> bool:
+    """Whether a tuple is what a function has for its closure or its defaults."""
+    return isinstance(r, tuple) and outer.startswith(FUNCTION)
+
+
+def _attributes(r: Any) -> list[str]:
+    """Names of an object's attributes, in its dictionary and in slots."""
+    slots = [getattr(kind, "__slots__", ()) for kind in type(r).__mro__]
+    return [*getattr(r, "__dict__", ()), *(name for s in slots for name in ((s,) if isinstance(s, str) else s))]
 
 
 @contextlib.contextmanager

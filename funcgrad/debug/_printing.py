@@ -62,7 +62,9 @@ class _Anything:
 
 
 def check_format(name: str, fmt: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """A `ValueError` if arguments do not fit a format."""
+    """A `ValueError` if arguments do not fit a format, a `TypeError` if it is none."""
+    if not isinstance(fmt, str):
+        raise TypeError(f"{name}: the format must be a string, not {fmt!r} of type {type(fmt).__name__}{at_line()}")
     try:
         fmt.format(*(_Anything() for _ in args), **{key: _Anything() for key in kwargs})
     except (IndexError, KeyError, ValueError) as error:
@@ -100,6 +102,8 @@ def print(
 
     Raises
     ------
+    TypeError
+        If the format is no string.
     ValueError
         If the arguments do not fit the format.
 

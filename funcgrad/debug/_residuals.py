@@ -13,6 +13,7 @@ from funcgrad.ir.program import Program, Var
 from funcgrad.ir.types import ArrayType
 from funcgrad.simplify import simplify
 from funcgrad.trace.function import leaf_types, trace_function
+from funcgrad.tracebacks import boundary
 from funcgrad.transform.vjp import vjp_program
 
 
@@ -51,6 +52,7 @@ class Residuals(tuple[Residual, ...]):
         return "\n".join([*map(str, self), f"{self.bytes} bytes in {len(self)} values"])
 
 
+@boundary
 def saved_residuals(fun: Callable[..., Any]) -> Callable[..., Residuals]:
     """The function that lists what the backward pass of `fun` reads: the memory that reverse mode takes.
 

@@ -37,6 +37,7 @@ from funcgrad.control import check as control
 from funcgrad.debug._printing import check_format
 from funcgrad.errors import CheckError, at_line
 from funcgrad.experimental._checked import Category, Entry, ErrorCategory, Run
+from funcgrad.quiet import quiet
 from funcgrad.trace.frame import bind, type_of
 from funcgrad.trace.function import leaf_types, trace_function
 from funcgrad.trace.tracer import Tracer
@@ -210,6 +211,7 @@ def check(pred: Any, msg: str, *fmt_args: Any, debug: bool = False, **fmt_kwargs
         raise
 
 
+@boundary
 def debug_check(pred: Any, msg: str, *fmt_args: Any, **fmt_kwargs: Any) -> None:
     """`check`, which counts under `checkify` only; the parameters are those of `check`.
 
@@ -275,7 +277,7 @@ def checkify(f: Callable[..., Any], errors: Iterable[ErrorCategory] = user_check
         pairs = zip(leaves, types, strict=True)
         values = [x if type(x) is Tracer else np.asarray(x, t.dtype) for x, t in pairs]
         run = Run(wanted)
-        with np.errstate(all="ignore"):
+        with quiet():
             outputs = run.outputs(traced.program, [*traced.captures, *values])
         flat, payload_structure = tree.flatten(run.payload)
         results = owned([*outputs, *flat, run.code], leaves)

@@ -16,6 +16,7 @@ from funcgrad.export.exported import Exported, deserialize, export
 from funcgrad.export.shapes import symbolic_args_specs, symbolic_shape
 from funcgrad.export.sizes import Size, is_symbolic_dim
 from funcgrad.export.trees import register_namedtuple_serialization, register_pytree_node_serialization
+from funcgrad.tracebacks import bounded as _bounded
 
 __all__ = [
     "ExportError",
@@ -30,3 +31,5 @@ __all__ = [
     "symbolic_args_specs",
     "symbolic_shape",
 ]
+
+_bounded(globals())

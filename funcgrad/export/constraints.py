@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from funcgrad.errors import at_line
 from funcgrad.export.sizes import HIGHEST, MOST_TERMS, Size, Sizes
+from funcgrad.tracebacks import boundary
 
 _TOKEN = re.compile(r"\s*(?:(\d{1,15})|([A-Za-z_]\w*)|(>=|<=|==|!=|\*\*|[-+*^()%<>,/]))")
 _CONDITION = re.compile(r"(.*?)(>=|<=|==|!=|>|<)(.*)", re.DOTALL)
@@ -168,6 +169,7 @@ class SymbolicScope:
         Texts such as ``"b >= 2"`` or ``"b % 8 == 0"``.
     """
 
+    @boundary
     def __init__(self, constraints: Iterable[str] = ()) -> None:
         if isinstance(constraints, str):
             raise TypeError(f"constraints must be a sequence of texts, not the text {constraints!r}{at_line()}")

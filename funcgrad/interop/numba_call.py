@@ -23,6 +23,7 @@ from funcgrad.ops.families import Operation, repeat
 from funcgrad.runtime.calls import ROUTINES, Slots
 from funcgrad.trace.frame import bind, type_of
 from funcgrad.trace.function import ShapeDtypeStruct
+from funcgrad.tracebacks import boundary
 
 _numbers = itertools.count()
 
@@ -62,6 +63,7 @@ def _callee(function: Any, arguments: tree.TreeDef, results: tree.TreeDef) -> Ca
 _callees: dict[Any, Callee] = {}  # never forgotten: they hold their functions, so that an id stays theirs
 
 
+@boundary
 def numba_call(function: Any, out_type: Any, *args: Any) -> Any:
     """Call a function of Numba's from a function under transformation: natively in compiled programs and loops.
 

@@ -23,6 +23,7 @@ from funcgrad.dtypes import BFLOAT16, is_inexact
 from funcgrad.errors import at_line, pass_over
 from funcgrad.runtime.dispatch import jit
 from funcgrad.trace.frame import type_of
+from funcgrad.tracebacks import boundary
 
 Numbers = tuple[int, ...]
 
@@ -222,6 +223,7 @@ def _bridge() -> Any:
     return Call
 
 
+@boundary
 def to_torch_function(fun: Callable[..., Any]) -> Callable[..., Any]:
     """A function of PyTorch tensors that runs `fun` as native code, in both directions of autograd.
 

@@ -6,10 +6,9 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from funcgrad.ir.primitive import Values
 from funcgrad.ir.program import Atom, Equation, Literal, Program, Var
+from funcgrad.quiet import quiet
 
 
 class Abandoned(Exception):
@@ -63,7 +62,7 @@ def interpret(program: Program, arguments: Sequence[Any]) -> list[Any]:
     def read(atom: Atom) -> Any:
         return atom.value if isinstance(atom, Literal) else env[atom]
 
-    with np.errstate(all="ignore"):
+    with quiet():
         for index, equation in enumerate(program.equations):
             if ended is not None and ended():
                 raise Abandoned

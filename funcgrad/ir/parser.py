@@ -10,10 +10,12 @@ from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
+from funcgrad.errors import at_line
 from funcgrad.ir.primitive import Primitive, registry
 from funcgrad.ir.printer import DTYPES, records
 from funcgrad.ir.program import Atom, Equation, Literal, Program, Var
 from funcgrad.ir.types import NAMES, ArrayType
+from funcgrad.tracebacks import boundary
 
 NUMBER = r"(?:inf|nan|\d+(?:\.\d*)?(?:e[+-]?\d+)?)"
 TOKENS = re.compile(
@@ -50,6 +52,7 @@ class Hole(NamedTuple):
     name: str
 
 
+@boundary
 def parse_program(text: str, constants: Constants | None = None, objects: Mapping[str, Any] | None = None) -> Program:
     """The program that a listing shows; any white space will do, and ``#`` begins a comment.
 
@@ -420,7 +423,7 @@ class Reader:
             line = self.source.count("\n", 0, token.start) + 1
             raise ValueError(
                 f"{token.text} (line {line}) is a Python object (a rule, a callback, a policy), which no text holds: "
-                f"pass objects={{{name!r}: ...}} (see python_objects)"
+                f"pass objects={{{name!r}: ...}} (see python_objects){at_line()}"
             )
         return self.objects[name]
 

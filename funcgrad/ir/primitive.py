@@ -25,6 +25,9 @@ def _lookup(name: str) -> Primitive:
     return registry[name]
 
 
+OF_USERS = frozenset(("structured", "custom", "callback"))  # programs and functions, which take bfloat16 as it is
+
+
 @dataclass(eq=False, slots=True, kw_only=True)
 class Primitive:
     """An operation of the IR.
@@ -151,7 +154,7 @@ class Primitive:
         (array([-1., -1.]),)
         """
         for x in inputs:
-            if getattr(x, "dtype", None) is BFLOAT16 and not (self.family == "structured" or "new_dtype" in params):
+            if getattr(x, "dtype", None) is BFLOAT16 and not (self.family in OF_USERS or "new_dtype" in params):
                 return self._refer_in_single(inputs, params)
         outputs = self.reference(*inputs, **params)
         return outputs if self.multiple else (outputs,)

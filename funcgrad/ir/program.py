@@ -193,7 +193,7 @@ class Program:
         return display.text(self, source, color)
 
     def show(self, source: bool = False, file: TextIO | None = None) -> None:
-        """Print `as_text`, in colours where `file` is a terminal and ``NO_COLOR`` is not set.
+        """Print `as_text`, in colours where `file` is a terminal; ``NO_COLOR`` and ``FORCE_COLOR`` have the last word.
 
         Parameters
         ----------

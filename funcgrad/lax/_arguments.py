@@ -16,6 +16,7 @@ from funcgrad.ops.comparison import convert
 from funcgrad.ops.shape import broadcast_in_dim, reshape
 from funcgrad.trace.frame import type_of
 from funcgrad.trace.tracer import Tracer
+from funcgrad.tracebacks import shorten
 
 __all__: list[str] = []
 F = TypeVar("F", bound=Callable[..., Any])
@@ -55,8 +56,12 @@ def public(function: F) -> F:
 
     @functools.wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        out = function(*args, **kwargs)
-        return type(out)(map(finished, out)) if isinstance(out, tuple | list) else finished(out)
+        try:
+            out = function(*args, **kwargs)
+            return type(out)(map(finished, out)) if isinstance(out, tuple | list) else finished(out)
+        except BaseException as error:
+            shorten(error)
+            raise
 
     return wrapped  # type: ignore[return-value]
 

@@ -13,6 +13,7 @@ from funcgrad.ops.arithmetic import is_finite
 from funcgrad.ops.comparison import convert, eq, select, stop_gradient
 from funcgrad.ops.complex import real
 from funcgrad.ops.transcendental import exp, log
+from funcgrad.quiet import quiet
 from funcgrad.trace.frame import type_of
 from funcgrad.trace.tracer import Tracer
 
@@ -30,7 +31,7 @@ def _checked(name: str, operand: Any, axis: int, reverse: bool) -> dict[str, Any
 def _so_far(primitive: Any, operand: Any, axis: int, reverse: bool) -> Any:
     params = _checked(primitive.name, operand, axis, reverse)
     primitive.infer(type_of(operand), **params)
-    with np.errstate(all="ignore"):
+    with quiet():
         out = primitive(operand, **params)
     return out if type(out) is Tracer else as_array(np.array(out))
 
@@ -135,7 +136,7 @@ def _complex_logsumexp(operand: Any, axis: int, reverse: bool) -> Any:
     """log(s) + m with s[i] = exp(m[i-1] - m[i]) s[i-1] + exp(x[i] - m[i]), m being the largest real part so far."""
     kind = type_of(operand)
     so_far = _checked("cumlogsumexp", operand, axis, reverse)
-    with np.errstate(all="ignore"):
+    with quiet():
         top = stop_gradient(cumulative.cummax(real(operand), **so_far))
         top = select(is_finite(top), type_of(top).dtype.type(0), top)
         before = cumulative.shifted(top, -np.inf, **so_far)

@@ -17,6 +17,7 @@ from funcgrad.errors import NonConcreteBooleanIndexError, TracerError, at_line
 from funcgrad.ir.primitive import Values
 from funcgrad.ir.program import Program
 from funcgrad.ir.types import ArrayType
+from funcgrad.quiet import quiet
 from funcgrad.trace.builder import evaluate, trace
 from funcgrad.trace.frame import bind, type_of
 from funcgrad.trace.tracer import Tracer
@@ -123,7 +124,7 @@ def custom_linear_solve(
 
         return run
 
-    with np.errstate(all="ignore"):
+    with quiet():
         forward, turn_consts = control.part_of(turn, types)
         direct, solve_consts = control.part_of(solving(solve, matvec), types)
         backward, back = (forward if symmetric else control.transposed(forward)), turn_consts
@@ -310,7 +311,7 @@ def custom_root(
         aux_structure.append(found)
         return [*_flat("custom_root", "solve", x, structure, types), *rest]
 
-    with np.errstate(all="ignore"):
+    with quiet():
         program, constants = trace(flat, types)
         search, others = trace(run, types)
         equation = _Equation(program, structure, types)

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from funcgrad.dtypes import BFLOAT16
-from funcgrad.ir.primitive import in_single
+from funcgrad.ir.primitive import OF_USERS, in_single
 from funcgrad.ir.program import Atom, Equation, Program, Var
 from funcgrad.ir.types import ArrayType
 from funcgrad.lower.complex_math import FORMULAS
@@ -153,7 +153,7 @@ class _Splitter:
             bits = bitcast(_stored(operands[0], operand), new_dtype=in_memory(result.type).dtype)
             self.env[result] = _loaded(bits, result)
             return
-        if equation.primitive.family == "structured" or equation.primitive.name == "bitcast_convert_type":
+        if equation.primitive.family in OF_USERS or equation.primitive.name == "bitcast_convert_type":
             results = self._call(equation, operands)  # bodies are lowered by themselves
             self.env.update(zip(equation.outputs, results, strict=True))
             return

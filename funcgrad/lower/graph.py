@@ -17,9 +17,7 @@ from funcgrad.lower.updates import handed_on
 COMPUTED = frozenset({"dynamic_slice", "gather", "iota"})  # elements whose place is computed
 DEEPEST = 100  # operations in a row that are computed anew wherever they are needed, before one is stored
 SMALL = 1024  # elements of a value that costs next to nothing to store ...
-MOST_WORK = (
-    24  # ... which it is if several equations read it and it takes more operations than these; and so are places
-)
+MOST_WORK = 24  # ... which it is if several equations read it and it takes more operations than these
 
 
 class Stored(NamedTuple):
@@ -132,15 +130,8 @@ class Graph:
                 depth = max(depth, 1 + self.depths.get(a, 0))
                 work += self.works.get(a, 0)
         self.depths[var], self.works[var] = depth, work
-        if work <= MOST_WORK:
-            return depth > DEEPEST
-        users = self.users.get(var, ())
-        if var.type.size <= SMALL:
-            return depth > DEEPEST or len(users) > 1
-        # LLVM computes addresses one by one, with all that they are made of
-        return depth > DEEPEST or any(
-            u is not None and u.primitive.name == "gather" and var in u.inputs[1:] for u in users
-        )
+        shared = len(self.users.get(var, ())) > 1 and var.type.size <= SMALL and work > MOST_WORK
+        return depth > DEEPEST or shared
 
     def is_stored(self, atom: Atom, position: int) -> bool:
         """Whether the value lies in a buffer before step `position`."""

@@ -118,6 +118,7 @@ class Nest:
     def close(self, values: Sequence[Operand], found: Sequence[Operand] = ()) -> list[Operand]:
         """End the loops."""
         if not self.levels:
+            self.places = [Constant(0, INDEX)] * len(self.searches)
             return [self.writer.cast(v, acc.wide) for v, acc in zip(values, self.folds, strict=True)]
         current = list(values)
         searching = self._searched(found) if self.searches else []

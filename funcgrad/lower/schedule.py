@@ -45,7 +45,8 @@ def write_group(
         return []  # what no loop changes would be read and checked all the same
     absorbed = mergeable(group, survey.positions)
     final = GroupWriter(group, graph, code_of, absorbed, needed, survey.passes)
-    if len(final.rows) == 1 and 0 not in group.domain and (survey.costly_in_rows or survey.repeated):
+    folds = group.rows is not None and len(final.rows) == 1
+    if folds and 0 not in group.domain and (survey.costly_in_rows or survey.repeated):
         final = BlockedGroupWriter(group, graph, code_of, absorbed, needed, survey.passes)
     pieces = final.pieces = _pieces(group, final, survey)
     final.cuts, final.repeated = survey.cuts, survey.repeated

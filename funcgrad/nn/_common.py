@@ -11,6 +11,7 @@ import numpy as np
 from funcgrad.dtypes import is_inexact, kind_of, promote
 from funcgrad.errors import at_line
 from funcgrad.numpy._common import cast, operand, wrap
+from funcgrad.quiet import quiet
 from funcgrad.trace.frame import type_of
 from funcgrad.trace.tracer import Tracer
 
@@ -26,7 +27,7 @@ def public(function: F) -> F:
 
     @functools.wraps(function)
     def called(*args: Any, **kwargs: Any) -> Any:
-        with np.errstate(all="ignore"):
+        with quiet():
             return wrap(function(*args, **kwargs), (*args, *kwargs.values()))
 
     return called  # type: ignore[return-value]
@@ -64,7 +65,7 @@ def activation(function: F) -> F:
             raise TypeError(f"{name} does not accept complex numbers{at_line()}")
         own = own if is_inexact(own) else np.dtype(np.float64)
         dtype, _ = promote([(own, False), *((t.dtype, t.weak) for t in others)])
-        with np.errstate(all="ignore"):
+        with quiet():
             out = function(cast(x, widened(dtype)), *args, **kwargs)
             out = tuple(cast(y, dtype) for y in out) if isinstance(out, tuple) else cast(out, dtype)
             return wrap(out, (x, *args, *kwargs.values()))

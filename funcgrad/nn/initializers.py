@@ -24,6 +24,7 @@ from funcgrad import random
 from funcgrad.dtypes import kind_of
 from funcgrad.errors import at_line
 from funcgrad.numpy._common import axis_number, dtype_of, static_shape
+from funcgrad.tracebacks import bounded as _bounded
 
 Axes = int | Sequence[int]
 
@@ -395,3 +396,6 @@ def delta_orthogonal(scale: Any = 1.0, column_axis: int = -1, dtype: Any = None)
         return np.pad(np.reshape(matrix, (*(1 for _ in around), *shape[-2:])), [*around, (0, 0), (0, 0)])
 
     return init
+
+
+_bounded(globals())

@@ -26,6 +26,7 @@ from funcgrad.ops.comparison import convert
 from funcgrad.ops.shape import broadcast_in_dim
 from funcgrad.trace.frame import type_of
 from funcgrad.trace.tracer import Tracer
+from funcgrad.tracebacks import shorten
 
 
 @implements(np.array)
@@ -224,9 +225,13 @@ def eager(reference: Any) -> Any:
     """A function of known arguments only: NumPy's result as an `Array`."""
 
     def function(*args: Any, **kwargs: Any) -> Any:
-        if has_tracer(args):
-            args = tuple(x.__index__() if type(x) is Tracer else x for x in args)
-        return wrap(reference(*args, **kwargs))
+        try:
+            if has_tracer(args):
+                args = tuple(x.__index__() if type(x) is Tracer else x for x in args)
+            return wrap(reference(*args, **kwargs))
+        except BaseException as error:
+            shorten(error)
+            raise
 
     function.__name__ = function.__qualname__ = reference.__name__
     function.__module__ = "funcgrad.numpy"

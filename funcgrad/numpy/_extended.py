@@ -14,7 +14,8 @@ import numpy as np
 from funcgrad.array import Array
 from funcgrad.errors import ConcretizationTypeError, at_line
 from funcgrad.numpy._common import concrete, has_tracer, implements, wrap
-from funcgrad.tracebacks import boundary
+from funcgrad.quiet import quiet
+from funcgrad.tracebacks import boundary, shorten
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -27,10 +28,14 @@ def extends(reference: Callable[..., Any], **extra: Any) -> Callable[[F], F]:
 
         @functools.wraps(numpys)
         def function(*args: Any, **kwargs: Any) -> Any:
-            if any(kwargs.get(name, default) is not default for name, default in extra.items()):
-                with np.errstate(all="ignore"):
-                    return wrap(traced(*args, **kwargs), args)
-            return numpys(*args, **{name: value for name, value in kwargs.items() if name not in extra})
+            try:
+                if any(kwargs.get(name, default) is not default for name, default in extra.items()):
+                    with quiet():
+                        return wrap(traced(*args, **kwargs), args)
+                return numpys(*args, **{name: value for name, value in kwargs.items() if name not in extra})
+            except BaseException as error:
+                shorten(error)
+                raise
 
         del function.__wrapped__
         more = f"\n\nHas JAX's `{'`, `'.join(extra)}` as well."
@@ -49,7 +54,11 @@ def completed(complete: Callable[[int, dict[str, Any]], dict[str, Any]]) -> Call
     def decorate(function: F) -> F:
         @functools.wraps(function)
         def with_defaults(*args: Any, **kwargs: Any) -> Any:
-            return function(*args, **complete(len(args), kwargs))
+            try:
+                return function(*args, **complete(len(args), kwargs))
+            except BaseException as error:
+                shorten(error)
+                raise
 
         return with_defaults  # type: ignore[return-value]
 

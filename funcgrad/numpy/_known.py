@@ -13,6 +13,7 @@ from funcgrad.numpy._common import implements, kind_of, operand
 from funcgrad.numpy._creation import eager
 from funcgrad.numpy._extended import sharing
 from funcgrad.numpy._limits import finfo, iinfo
+from funcgrad.tracebacks import boundary
 
 TYPES = (
     "bool bool_ int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64 complex64 complex128 "
@@ -33,6 +34,7 @@ FILES = "load save savez savez_compressed savetxt loadtxt genfromtxt fromregex f
 LOOPS = "ndindex ndenumerate errstate geterr seterr"
 
 
+@boundary
 def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = None) -> Array:
     """The array of another library in the same memory; see `funcgrad.dlpack.from_dlpack` for the parameters.
 

@@ -12,6 +12,7 @@ from funcgrad.errors import at_line
 from funcgrad.numpy._common import dtype_of
 from funcgrad.trace.frame import type_of
 from funcgrad.trace.tracer import Tracer
+from funcgrad.tracebacks import boundary
 
 LIMITS = "eps epsneg max min tiny smallest_normal smallest_subnormal resolution".split()
 VALUES = (np.ndarray, np.generic, int, float, complex, Tracer)
@@ -78,6 +79,7 @@ class finfo:
         return self._text
 
 
+@boundary
 def iinfo(type: Any, /) -> np.iinfo:
     """The limits of an integer dtype, or of an array's: NumPy's `numpy.iinfo`.
 

@@ -30,6 +30,7 @@ from funcgrad.ops import shape as sh
 from funcgrad.ops.comparison import convert, ge, select
 from funcgrad.ops.indexing import gather
 from funcgrad.trace.frame import type_of
+from funcgrad.tracebacks import boundary
 
 Shape = tuple[int, ...]
 
@@ -331,6 +332,7 @@ def tile(A: Any, reps: Any) -> Any:
 def _signed_counts(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function, with counts of uint64 as int64, which NumPy wants."""
 
+    @boundary
     @functools.wraps(function)
     def with_counts(a: Any, repeats: Any, *args: Any, **kwargs: Any) -> Any:
         signed = isinstance(repeats, np.ndarray) and repeats.dtype == np.uint64

@@ -20,6 +20,7 @@ from funcgrad.ops.comparison import select as _select
 from funcgrad.ops.shape import reshape
 from funcgrad.trace.frame import type_of
 from funcgrad.trace.tracer import Tracer, functions, known
+from funcgrad.tracebacks import boundary
 
 
 def _pure(reference: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -28,6 +29,7 @@ def _pure(reference: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         name = reference.__name__
 
+        @boundary
         @functools.wraps(function)
         def pure(a: Any, *args: Any, inplace: bool = True, **kwargs: Any) -> Any:
             if inplace:

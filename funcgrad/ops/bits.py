@@ -21,11 +21,17 @@ def unsigned(dtype: DType) -> DType:
     return np.dtype(f"u{dtype.itemsize}")
 
 
+def _native(x: Any) -> Any:
+    """An array in the byte order of the machine: the bits of another one's numbers stand elsewhere."""
+    x = np.asarray(x)
+    return x.astype(x.dtype.newbyteorder("="), copy=False)
+
+
 # Counts --------------------------------------------------------------------------------------------------------------
 
 
 def _population_count(x: Any) -> Any:
-    x = np.asarray(x)
+    x = _native(x)
     return np.bitwise_count(x.view(unsigned(x.dtype))).astype(x.dtype)
 
 
@@ -39,7 +45,7 @@ def _smeared(x: Any) -> Any:
 
 
 def _clz(x: Any) -> Any:
-    x = np.asarray(x)
+    x = _native(x)
     bits = x.view(unsigned(x.dtype))
     return (8 * x.dtype.itemsize - np.bitwise_count(_smeared(bits)).astype(x.dtype)).astype(x.dtype)
 
@@ -69,7 +75,7 @@ def _bitcast_infer(x: ArrayType, *, new_dtype: DType) -> ArrayType:
 bitcast: Operation = Operation(
     name="bitcast_convert_type",
     family="nondifferentiable",
-    reference=lambda x, *, new_dtype: np.asarray(x).view(new_dtype),
+    reference=lambda x, *, new_dtype: _native(x).view(new_dtype),
     infer=_bitcast_infer,
     batch=lambda size, inputs, batched, params: (bind(bitcast, *inputs, **params), (True,)),
     scalar=lambda emit, dtype, x, *, new_dtype: emit.bitcast(x, code(new_dtype)),
@@ -102,7 +108,7 @@ nextafter = elementwise("nextafter", np.nextafter, STANDARD_FLOATS, None, _nexta
 
 def _reduce_precision(x: Any, *, exponent_bits: int, mantissa_bits: int) -> Any:
     """`x` rounded to nearest even in a format with the given bits; too large becomes infinite, too small zero."""
-    x = np.asarray(x)
+    x = _native(x)
     kind, have = unsigned(x.dtype), MANTISSA[x.dtype.itemsize]
     bits = x.view(kind)
     drop = max(have - mantissa_bits, 0)

@@ -24,7 +24,7 @@ from funcgrad.dtypes import BFLOAT16, DType
 from funcgrad.errors import at_line
 from funcgrad.ir.primitive import Primitive, Pullback, Values, registry
 from funcgrad.ir.types import ArrayType
-from funcgrad.trace.frame import bind, type_of
+from funcgrad.trace.frame import bind, running, type_of
 from funcgrad.trace.tracer import Tracer
 
 Partial = Callable[..., Any]
@@ -48,10 +48,10 @@ class Operation(Primitive):
             if plain:
                 return self.reference(*inputs, **params)
             outputs = self.compute(inputs, params)
-        elif frame.active:
+        elif frame.active and (not running.builders or running.builders[-1].level <= frame.level):
             outputs = frame.process(self, inputs, params)
         else:
-            outputs = bind(self, *inputs, **params)  # which raises
+            outputs = bind(self, *inputs, **params)  # of values from further out, or it raises
         return outputs if self.multiple else outputs[0]
 
 

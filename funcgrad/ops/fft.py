@@ -6,7 +6,6 @@ half of the last axis: their transposes weigh the terms that stand for two.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ from funcgrad.ir.types import ArrayType
 from funcgrad.ops import complex as cx
 from funcgrad.ops.comparison import convert
 from funcgrad.ops.families import Operation
+from funcgrad.ops.pocketfft import transform
 from funcgrad.ops.shape import pad, slice_
 from funcgrad.trace.frame import bind, type_of
 
@@ -24,31 +24,12 @@ Axes = tuple[int, ...]
 
 
 def _fft(x: Any, *, kind: str, axes: Axes, length: int) -> Any:
-    transforms = importlib.import_module("scipy.fft")
-    x = np.asarray(x)
-    if kind == "irfftn":
-        return transforms.irfftn(x, s=(*(x.shape[k] for k in axes[:-1]), length), axes=axes)
-    return getattr(transforms, kind)(x, axes=axes)
+    return transform(np.asarray(x), kind, axes, length)
 
 
 def _fft_into(outputs: Values, inputs: Values, params: dict[str, Any]) -> None:
     """In the result's memory: a result of its own would have to be copied."""
-    (out,), (x,) = outputs, inputs
-    axes, length = params["axes"], params["length"]
-    if params["kind"] == "rfftn" and len(axes) == 1:
-        np.fft.rfft(x, axis=axes[0], out=out)
-        return
-    if params["kind"] == "irfftn" and len(axes) == 1:
-        np.fft.irfft(x, length, axis=axes[0], out=out)
-        return
-    if params["kind"] in ("fftn", "ifftn"):
-        out[...] = x
-        transform = getattr(importlib.import_module("scipy.fft"), params["kind"])
-        found = transform(out, axes=params["axes"], overwrite_x=True)
-    else:
-        found = _fft(x, **params)
-    if not np.may_share_memory(found, out):
-        out[...] = found
+    transform(inputs[0], **params, out=outputs[0])
 
 
 def _infer(x: ArrayType, *, kind: str, axes: Axes, length: int) -> ArrayType:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.ops.families import elementwise
+from funcgrad.quiet import quiet
 
 ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))  # of the rounds, in turns of four
 PARITY = 0x1BD11BDA  # exclusive or with both words of the key gives the third one
@@ -19,7 +20,7 @@ UINT32, UINT64 = np.dtype(np.uint32), np.dtype(np.uint64)
 def _threefry2x32(key_0: Any, key_1: Any, count_0: Any, count_1: Any) -> Any:
     keys = [np.asarray(key_0, UINT32), np.asarray(key_1, UINT32)]
     keys.append(keys[0] ^ keys[1] ^ UINT32.type(PARITY))
-    with np.errstate(over="ignore"):  # of single numbers
+    with quiet():  # of single numbers
         x, y = count_0 + keys[0], count_1 + keys[1]
         for turn in range(5):
             for distance in ROTATIONS[turn % 2]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.dtypes import is_inexact
+from funcgrad.quiet import quiet
 
 Reference = Callable[..., Any]
 
@@ -38,6 +39,6 @@ def in_double(function: Reference, operands: tuple[Any, ...], output: int | None
     """The results of a function of float64, complex128 and int64 arrays, in the dtype of the last operand."""
     dtype = np.result_type(operands[-1])
     wide = [np.asarray(x, np.result_type(x, np.float64) if is_inexact(np.result_type(x)) else None) for x in operands]
-    with np.errstate(all="ignore"):
+    with quiet():
         result = function(*wide)
         return np.asarray(result if output is None else result[output]).astype(dtype, copy=False)[()]

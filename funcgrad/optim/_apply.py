@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as _np
-
 from funcgrad import numpy as np
 from funcgrad.lax._branches import cond
 from funcgrad.optim._base import Params, Updates, arrays, check_match, dtype_of, in_dtype, like, map_trees, owned
+from funcgrad.quiet import quiet
 
 
 def apply_updates(params: Params, updates: Updates) -> Params:
@@ -39,7 +38,7 @@ def apply_updates(params: Params, updates: Updates) -> Params:
     """
     check_match("apply_updates", updates, params, "params")
     params, updates = arrays(params), arrays(updates)
-    with _np.errstate(all="ignore"):
+    with quiet():
         return owned(map_trees(lambda p, u: in_dtype(p + u, dtype_of(p)), params, updates), (params, updates))
 
 

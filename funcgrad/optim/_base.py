@@ -16,6 +16,7 @@ from funcgrad import tree
 from funcgrad.array import Array
 from funcgrad.dtypes import BFLOAT16, FLOATS
 from funcgrad.errors import at_line
+from funcgrad.quiet import quiet
 from funcgrad.trace.frame import type_of
 from funcgrad.trace.tracer import Tracer
 from funcgrad.tracebacks import boundary
@@ -119,7 +120,7 @@ def transformation_with_args(
 
     @boundary
     def checked_init(params: Params) -> OptState:
-        with _np.errstate(all="ignore"):
+        with quiet():
             return owned(init(arrays(params)), params)
 
     @boundary
@@ -133,7 +134,7 @@ def transformation_with_args(
         else:
             check_match(name, updates, params, "params")
             params = arrays(params)
-        with _np.errstate(all="ignore"):  # 0 / 0 and the like are meant, as in compiled code
+        with quiet():  # 0 / 0 and the like are meant, as in compiled code
             results, after = update(arrays(updates), state, params, **extra_args)
         if not any(_is_float(x) and dtype_of(x) != BFLOAT16 for x in tree.leaves(state)):
             results = with_dtypes_of(updates, results)

@@ -30,6 +30,7 @@ from funcgrad.optim._base import (
     zero_count,
 )
 from funcgrad.optim._conditions import branch
+from funcgrad.tracebacks import boundary
 
 
 class MultiStepsState(NamedTuple):
@@ -119,6 +120,7 @@ class MultiSteps:
     >>> clipped = optim.chain(optim.clip(1.0), optimizer.gradient_transformation())
     """
 
+    @boundary
     def __init__(
         self,
         opt: GradientTransformation,

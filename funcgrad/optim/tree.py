@@ -11,6 +11,7 @@ from funcgrad import numpy as np
 from funcgrad import tree as _tree
 from funcgrad.errors import at_line
 from funcgrad.optim._base import abs_sq, check_match, dtype_of, like, map_trees
+from funcgrad.tracebacks import bounded as _bounded
 
 
 def add(tree_x: Any, tree_y: Any, *other_trees: Any) -> Any:
@@ -745,3 +746,6 @@ def _replaced(node: Any, values: dict[str, Any]) -> Any:
     if isinstance(node, dict):
         return type(node)(zip(node, new, strict=True))
     return type(node)(new) if isinstance(node, (list, tuple)) else node
+
+
+_bounded(globals())

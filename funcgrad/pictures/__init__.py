@@ -19,7 +19,8 @@ from funcgrad.ir.program import Program
 from funcgrad.ir.types import ArrayType
 from funcgrad.pictures import page, png, svg
 from funcgrad.pictures.draw import Section, View, view
-from funcgrad.pictures.kernels import graph_of_plan, kernels_by_equation, like
+from funcgrad.pictures.kernels import Plans, graph_of_plan, kernels_by_equation, like
+from funcgrad.pictures.layout import lay_out
 from funcgrad.pictures.memory import MOST_CHARTS, charts
 from funcgrad.pictures.names import argument_names, result_names
 from funcgrad.pictures.programs import graph_of, total
@@ -27,7 +28,8 @@ from funcgrad.pictures.themes import THEMES
 from funcgrad.runtime.dispatch import JitFunction, jit
 from funcgrad.runtime.stages import Lowered
 from funcgrad.trace.frame import type_of
-from funcgrad.trace.function import ShapeDtypeStruct
+from funcgrad.trace.function import ShapeDtypeStruct, uncollected
+from funcgrad.tracebacks import boundary
 
 __all__ = ["Picture", "visualize"]
 
@@ -72,12 +74,15 @@ class Picture:
         self._subjects = tuple(subjects)
         self._limit = limit
         self._layout = layout
+        self._plans = Plans()
+        self._sections: dict[str, list[Section]] = {}
         self._views: dict[tuple[str, bool], View] = {}
 
     def __repr__(self) -> str:
         counts = [f"{s.title}, {_plural(total(s.lowered.program), 'operation')}" for s in self._subjects]
         return f"<picture of {'; '.join(counts)}>"
 
+    @boundary
     def svg(self, view: str = "program", theme: str = "auto") -> str:
         """A drawing as SVG; who points at something is told its type, its bytes and the lines behind it.
 
@@ -103,6 +108,7 @@ class Picture:
         _one_of("svg", "theme", theme, THEMES)
         return svg.svg(self._view(view).scene, theme)
 
+    @boundary
     def png(self, path: str | Path, view: str = "program", theme: str = "light", scale: float = 2.0) -> None:
         """Draw a PNG file; `save` does it for a name that ends with ``.png``.
 
@@ -130,6 +136,7 @@ class Picture:
             raise ValueError(f"Picture.png: scale must be positive, not {scale!r}{at_line()}")
         png.png(self._view(view).scene, path, theme, scale)
 
+    @boundary
     def html(self) -> str:
         """A page that needs nothing else: all views, with search, zoom, details, and inner programs that fold.
 
@@ -139,8 +146,9 @@ class Picture:
             The text of an HTML file.
         """
         views = [(name, self._view(name, headed=False)) for name in VIEWS]
-        return page.page(self.name, views)
+        return uncollected(page.page, self.name, views)
 
+    @boundary
     def save(self, path: str | Path, view: str = "program", theme: str | None = None) -> None:
         """Write a file; its name says which kind: ``.svg``, ``.png`` or ``.html`` (all views).
 
@@ -163,7 +171,7 @@ class Picture:
             self.png(path, view, theme or "light")
         elif kind in (".svg", ".html", ".htm"):
             text = self.svg(view, theme or "auto") if kind == ".svg" else self.html()
-            Path(path).write_text(text, encoding="utf-8")
+            Path(path).write_text(text, encoding="utf-8", errors="backslashreplace")  # names of files may be no UTF-8
         else:
             raise ValueError(
                 f"Picture.save: the name must end with .svg, .png or .html, not {Path(path).name!r}{at_line()}"
@@ -180,17 +188,21 @@ class Picture:
         )
 
     def _view(self, name: str, headed: bool = True) -> View:
-        found = self._views.get((name, headed))
-        if found is None:
-            sections = [section for subject in self._subjects for section in self._sections(name, subject)]
-            found = self._views[name, headed] = view(f"{self.name}: {TITLES[name]}", sections, self._layout, headed)
-        return found
+        if (name, headed) not in self._views:
+            self._views[name, headed] = uncollected(self._drawn, name, headed)
+        return self._views[name, headed]
 
-    def _sections(self, name: str, subject: Subject) -> list[Section]:
+    def _drawn(self, name: str, headed: bool) -> View:
+        if name not in self._sections:
+            self._sections[name] = [part for subject in self._subjects for part in self._made(name, subject)]
+        return view(f"{self.name}: {TITLES[name]}", self._sections[name], headed)
+
+    def _made(self, name: str, subject: Subject) -> list[Section]:
+        """The parts of a view that show one program, laid out."""
         title = subject.title if len(self._subjects) > 1 else ""
         lowered = subject.lowered
         if name == "program":
-            held = kernels_by_equation(lowered.plan)
+            held = kernels_by_equation(lowered.plan, self._plans)
             graph = graph_of(
                 lowered.program,
                 self._limit,
@@ -198,10 +210,11 @@ class Picture:
                 subject.outputs,
                 lambda equation: ", ".join(held.get(like(equation), ())),
             )
-            return [Section(title, graph)]
+            return [Section(title, lay_out(graph, self._layout))]
         if name == "kernels":
-            return [Section(title, graph_of_plan(lowered.plan, subject.inputs, subject.outputs))]
-        found = list(charts(lowered.plan, subject.inputs, subject.outputs, title))
+            graph = graph_of_plan(lowered.plan, subject.inputs, subject.outputs, self._limit, self._plans)
+            return [Section(title, lay_out(graph, self._layout))]
+        found = list(charts(lowered.plan, subject.inputs, subject.outputs, title, self._plans))
         if len(found) > MOST_CHARTS:
             message = f"{_plural(len(found) - MOST_CHARTS, 'more chart')} of loops and branches not drawn"
             found = [found[0]._replace(messages=(message,)), *found[1:MOST_CHARTS]]
@@ -211,6 +224,7 @@ class Picture:
 TITLES = {"program": "program", "kernels": "kernels", "memory": "memory over time"}
 
 
+@boundary
 def visualize(
     fun: Callable[..., Any],
     *,
@@ -230,7 +244,8 @@ def visualize(
         Whether the gradient is drawn beside the function: by all positional arguments of real or complex dtypes. Of a
         function that returns no scalar the pullback is drawn, with cotangents as arguments.
     limit
-        The most operations that are drawn one by one; larger programs are summarised, and the picture says so.
+        The most operations that are drawn one by one, in a program and in its kernels; larger ones are summarised, and
+        the picture says so.
     layout
         ``"dot"``: places by Graphviz. ``"builtin"``: by a layout of our own. ``"auto"``: by Graphviz where it is
         installed and the picture is not large.
@@ -243,7 +258,7 @@ def visualize(
     Raises
     ------
     TypeError
-        If `fun` is not callable.
+        If `fun` is not callable, or `limit` no integer.
     ValueError
         If `limit` is less than 1, or `layout` is none of these.
 
@@ -260,12 +275,15 @@ def visualize(
     """
     if not callable(fun):
         raise TypeError(f"visualize takes a function, not {fun!r} of type {type(fun).__name__}{at_line()}")
+    if not hasattr(limit, "__index__"):
+        raise TypeError(f"visualize: limit must be an integer, not {limit!r} of type {type(limit).__name__}{at_line()}")
     if limit < 1:
         raise ValueError(f"visualize: limit must be at least 1, not {limit}{at_line()}")
     _one_of("visualize", "layout", layout, LAYOUTS)
     jitted = fun if isinstance(fun, JitFunction) else jit(fun)
     name = getattr(fun, "__name__", type(fun).__name__)
 
+    @boundary
     @functools.wraps(fun)
     def visualized(*args: Any, **kwargs: Any) -> Picture:
         fixed = jitted._statics.among(len(args))

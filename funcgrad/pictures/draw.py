@@ -6,9 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from funcgrad.pictures.graph import Graph
-from funcgrad.pictures.layout import FOLD, HEAD, INSIDE_PAD, INSIDE_TITLE, PAD, Placed, PlacedNode, lay_out, shown
-from funcgrad.pictures.memory import Chart, details
+from funcgrad.pictures.layout import FOLD, HEAD, INSIDE_PAD, INSIDE_TITLE, PAD, Placed, PlacedNode, shown
+from funcgrad.pictures.memory import Arena, Chart, details
 from funcgrad.pictures.memory import draw as draw_chart
 from funcgrad.pictures.scene import Area, Curve, Group, Outline, Part, Scene, Text
 from funcgrad.pictures.themes import FAMILIES, text_width
@@ -32,7 +31,7 @@ class Section:
     """A part of a view: a graph or a chart, under a title."""
 
     title: str
-    content: Graph | Chart
+    content: Placed | Chart
 
 
 @dataclass(eq=False, slots=True)
@@ -55,7 +54,7 @@ class View(NamedTuple):
     messages: tuple[str, ...]
 
 
-def view(title: str, sections: Sequence[Section], engine: str, headed: bool = True) -> View:
+def view(title: str, sections: Sequence[Section], headed: bool = True) -> View:
     """Graphs beside each other, charts below each other; with a heading and a legend if `headed`."""
     notes = Notes()
     root = Group()
@@ -67,7 +66,7 @@ def view(title: str, sections: Sequence[Section], engine: str, headed: bool = Tr
         for message in messages:
             root.parts.append(Text(MARGIN, y + 12, message, "message"))
             y += MESSAGE
-    drawn = [(section, _section(section, engine, notes)) for section in sections]
+    drawn = [(section, _section(section, notes)) for section in sections]
     families = _families(group for _, (group, _, _) in drawn)
     legend, across = _legend(families, y)
     if headed and families:
@@ -75,7 +74,7 @@ def view(title: str, sections: Sequence[Section], engine: str, headed: bool = Tr
         y += LEGEND + 8
     wide = max(across if headed else 0.0, text_width(title, "head") if headed else 0.0)
     wide = max([wide, *(text_width(m, "message") for m in messages if headed)])
-    x, below, side = MARGIN, y, all(isinstance(s.content, Graph) for s in sections)
+    x, below, side = MARGIN, y, all(isinstance(s.content, Placed) for s in sections)
     for section, (group, width, height) in drawn:
         top = y
         if section.title:
@@ -96,19 +95,19 @@ def view(title: str, sections: Sequence[Section], engine: str, headed: bool = Tr
 
 
 def _messages(section: Section) -> Sequence[str]:
-    return section.content.messages
+    return section.content.messages if isinstance(section.content, Chart) else section.content.graph.messages
 
 
-def _section(section: Section, engine: str, notes: Notes) -> tuple[Group, float, float]:
+def _section(section: Section, notes: Notes) -> tuple[Group, float, float]:
     if isinstance(section.content, Chart):
-        drawn = draw_chart(section.content)
+        drawn, arena = draw_chart(section.content), Arena(section.content)
         for group, life in drawn.told:
-            rows = details(life, section.content)
+            rows = details(life, section.content, arena)
             told = Told(f"{life.name}: {life.type}", rows, life.lines)
             group.data["n"] = notes.number(told)
             group.title = plain(told)
         return drawn.group, drawn.width, drawn.height
-    placed = lay_out(section.content, engine)
+    placed = section.content
     if not placed.nodes:
         empty = Group(parts=[Text(0, 14, "The program has no arguments, operations or results", "message")])
         return empty, text_width(empty.parts[0].text, "message"), 20.0  # type: ignore[union-attr]

@@ -17,13 +17,13 @@ from funcgrad.lower.structured import BODIES, Structured
 from funcgrad.pictures.families import family_of, strongest
 from funcgrad.pictures.graph import Edge, Graph, Inner, Node, port
 from funcgrad.pictures.names import listed, names_of
-from funcgrad.pictures.programs import graph_of, inner_titles, roles, value_node
+from funcgrad.pictures.programs import Budget, graph_of, inner_titles, roles, value_node
 from funcgrad.runtime.costs import cost_of
 from funcgrad.runtime.profiling.explain import SILENT, Explanation, everything, explain
 from funcgrad.runtime.profiling.text import count
 
 MOST = 300  # steps that are drawn one by one
-WITHIN = 60  # operations of a kernel that are drawn, and values that it reads and writes
+WITHIN = 60  # nodes for the operations of a kernel; and values that it may read and write, if they are drawn
 
 
 class Access(NamedTuple):
@@ -89,80 +89,137 @@ class Names:
         return f"{self.short(v)}: {v.type}"
 
 
-def graph_of_plan(plan: Plan, inputs: Sequence[str], outputs: Sequence[str], unused: bool = True) -> Graph:
-    """The graph of a plan, whose arguments and results have names; those that no step uses are left out if told so."""
-    names = Names.of(plan)
-    explained = explain(plan)
-    readers = Readers.in_program(plan.program)
-    nodes: list[Node] = []
-    edges: list[Edge] = []
-    holders: dict[Var, tuple[int, float]] = {}
+class Reading(NamedTuple):
+    """A plan, the names in it, and what its steps compute."""
 
-    def draw(node: Node, reads: Sequence[Var], writes: Sequence[Var]) -> None:
-        number = len(nodes)
-        nodes.append(node)
-        found = [v for v in dict.fromkeys(reads) if v in holders]
-        found += [v for v in writes if v in holders and v not in found]  # what is added to
-        for k, v in enumerate(found):
-            source, leaves = holders[v]
-            edges.append(Edge(source, number, names.value(v), leaves, port(k, len(found))))
-        for k, v in enumerate(writes):
-            holders[v] = (number, port(k, len(writes)))
+    plan: Plan
+    names: Names
+    explained: dict[int, Explanation]
 
-    program = plan.program
-    used = {v for step in plan.steps for v in access(step).reads}
-    for v in program.constants:
-        if v in used:
-            draw(value_node("Constant", "constant", names.short(v), v.type), (), (v,))
-    used |= set(plan.outputs)
-    for k, v in enumerate(program.inputs):
-        if not (unused or v in used):
-            continue
-        title = inputs[k] if k < len(inputs) else "argument"
-        draw(value_node("Argument", title, names.values.get(v, ""), v.type), (), (v,))
-    steps = list(plan.steps)
-    for step in steps[:MOST]:
+
+class Plans:
+    """What is found out about plans, once for each."""
+
+    def __init__(self) -> None:
+        self._found: dict[int, Reading] = {}
+
+    def read(self, plan: Plan) -> Reading:
+        """See `Reading`."""
+        found = self._found.get(id(plan))
+        if found is None:
+            found = self._found[id(plan)] = Reading(plan, Names.of(plan), explain(plan))
+        return found
+
+
+def graph_of_plan(
+    plan: Plan,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    limit: int = 1000,
+    plans: Plans | None = None,
+) -> Graph:
+    """The graph of a plan, whose arguments and results have names; kernels show their operations, up to a limit."""
+    budget = Budget(limit)
+    graph = _Drawer(plans or Plans(), budget).graph(plan, inputs, outputs)
+    if not budget.closed:
+        return graph
+    which = "a kernel" if budget.closed == 1 else f"{budget.closed:,} kernels"
+    closed = f"the operations of {which} are not shown; a larger limit= shows more"
+    return Graph(graph.nodes, graph.edges, (*graph.messages, closed))
+
+
+class _Drawer:
+    def __init__(self, plans: Plans, budget: Budget) -> None:
+        self.plans = plans
+        self.budget = budget
+
+    def graph(self, plan: Plan, inputs: Sequence[str], outputs: Sequence[str], unused: bool = True) -> Graph:
+        """The graph of a plan; arguments that no step uses are left out if told so."""
+        _, names, explained = self.plans.read(plan)
+        readers = Readers.in_program(plan.program)
+        nodes: list[Node] = []
+        edges: list[Edge] = []
+        holders: dict[Var, tuple[int, float]] = {}
+
+        def draw(node: Node, reads: Sequence[Var], writes: Sequence[Var]) -> None:
+            number = len(nodes)
+            nodes.append(node)
+            found = [v for v in dict.fromkeys(reads) if v in holders]
+            found += [v for v in writes if v in holders and v not in found]  # what is added to
+            for k, v in enumerate(found):
+                source, leaves = holders[v]
+                edges.append(Edge(source, number, names.value(v), leaves, port(k, len(found))))
+            for k, v in enumerate(writes):
+                holders[v] = (number, port(k, len(writes)))
+
+        program = plan.program
+        used = {v for step in plan.steps for v in access(step).reads}
+        for v in program.constants:
+            if v in used:
+                draw(value_node("Constant", "constant", names.short(v), v.type), (), (v,))
+        used |= set(plan.outputs)
+        for k, v in enumerate(program.inputs):
+            if unused or v in used:
+                title = inputs[k] if k < len(inputs) else "argument"
+                draw(value_node("Argument", title, names.values.get(v, ""), v.type), (), (v,))
+        steps = list(plan.steps)
+        for step in steps[:MOST]:
+            reads, writes = access(step)
+            draw(self.step(step, readers, names, explained[id(step)]), reads, writes)
+        messages: tuple[str, ...] = ()
+        if len(steps) > MOST:
+            draw(*_rest(steps[MOST:], explained))
+            messages = (f"{len(steps):,} steps, of which the first {MOST:,} are drawn one by one",)
+        for k, v in enumerate(plan.outputs):
+            title = outputs[k] if k < len(outputs) else "result"
+            draw(value_node("Result", title, names.values.get(v, ""), v.type), (v,), ())
+        return Graph(nodes, edges, messages)
+
+    def step(self, step: Step, readers: Readers, names: Names, explained: Explanation) -> Node:
+        """The node of a step, with the operations that it holds."""
         reads, writes = access(step)
-        draw(_step_node(step, readers, names, explained[id(step)]), reads, writes)
-    messages: tuple[str, ...] = ()
-    if len(steps) > MOST:
-        rest = [access(step) for step in steps[MOST:]]
-        reads = tuple(dict.fromkeys(v for a in rest for v in a.reads))
-        writes = tuple(dict.fromkeys(v for a in rest for v in a.writes))
-        held = [e for step in steps[MOST:] for e in explained[id(step)].equations]
-        families = map(family_of, held)
-        draw(
-            Node(f"{len(rest):,} more steps", "", strongest(families), "", [("Steps", f"{len(rest):,}")]), reads, writes
+        cost = cost_of(step)
+        details = [("Computes", explained.computes)]
+        details += [("Reads", listed(map(names.value, reads)))] if reads else []
+        details += [("Writes", listed(map(names.value, writes)))] if writes else []
+        details.append(
+            ("Bytes", f"{count(cost.bytes)}B" + ("" if isinstance(step, Structured) else f", {count(cost.flops)}FLOPs"))
         )
-        messages = (f"{len(steps):,} steps, of which the first {MOST:,} are drawn one by one",)
-    for k, v in enumerate(plan.outputs):
-        title = outputs[k] if k < len(outputs) else "result"
-        draw(value_node("Result", title, names.values.get(v, ""), v.type), (v,), ())
-    return Graph(nodes, edges, messages)
+        if isinstance(step, KernelStep) and step.chunk:
+            details.append(("Threads", f"shared in {-(-step.total // step.chunk)} pieces"))
+        note = f"{names.value(writes[0])}" + (f" +{len(writes) - 1}" if len(writes) > 1 else "") if writes else ""
+        title, family = names.steps[id(step)], step_family(step, explained.equations)
+        inner: tuple[Inner, ...] = ()
+        hint = explained.computes
+        if isinstance(step, Structured):
+            inner = tuple(Inner(b.title, self.graph(b.plan, b.inputs, b.outputs, False)) for b in bodies(step))
+            hint = explained.computes.removeprefix(title).strip()
+        elif isinstance(step, KernelStep | Chain):
+            inner = self.held(explained.equations, readers, names)
+        return Node(title, note, family, hint, details, explained.lines, inner)
+
+    def held(self, equations: Sequence[Equation], readers: Readers, names: Names) -> tuple[Inner, ...]:
+        """The operations of a kernel as a graph, if there is more to see than one, and room for them."""
+        part = _part(equations, readers)
+        if part is None:
+            return ()
+        need = min(len(equations), WITHIN)
+        if need > self.budget.left:
+            self.budget.closed += 1
+            return ()
+        self.budget.left -= need
+        given = [names.short(v) for v in part.inputs]
+        made = [names.short(v) for v in part.outputs if isinstance(v, Var)]
+        return (Inner("", graph_of(part, WITHIN, given, made, names=names.values)),)
 
 
-def _step_node(step: Step, readers: Readers, names: Names, explained: Explanation) -> Node:
-    """The node of a step, with the operations that it holds."""
-    reads, writes = access(step)
-    cost = cost_of(step)
-    details = [("Computes", explained.computes)]
-    details += [("Reads", listed(map(names.value, reads)))] if reads else []
-    details += [("Writes", listed(map(names.value, writes)))] if writes else []
-    details.append(
-        ("Bytes", f"{count(cost.bytes)}B" + ("" if isinstance(step, Structured) else f", {count(cost.flops)}FLOPs"))
-    )
-    if isinstance(step, KernelStep) and step.chunk:
-        details.append(("Threads", f"shared in {-(-step.total // step.chunk)} pieces"))
-    note = f"{names.value(writes[0])}" + (f" +{len(writes) - 1}" if len(writes) > 1 else "") if writes else ""
-    title, family = names.steps[id(step)], step_family(step, explained.equations)
-    inner: tuple[Inner, ...] = ()
-    hint = explained.computes
-    if isinstance(step, Structured):
-        inner = tuple(Inner(b.title, graph_of_plan(b.plan, b.inputs, b.outputs, False)) for b in bodies(step))
-        hint = explained.computes.removeprefix(title).strip()
-    elif isinstance(step, KernelStep | Chain):
-        inner = _held(explained.equations, readers, names)
-    return Node(title, note, family, hint, details, explained.lines, inner)
+def _rest(steps: Sequence[Step], explained: dict[int, Explanation]) -> tuple[Node, Sequence[Var], Sequence[Var]]:
+    """The node of all steps that are not drawn one by one, what it reads, and what it writes."""
+    rest = [access(step) for step in steps]
+    reads = tuple(dict.fromkeys(v for a in rest for v in a.reads))
+    writes = tuple(dict.fromkeys(v for a in rest for v in a.writes))
+    family = strongest(family_of(e) for step in steps for e in explained[id(step)].equations)
+    return Node(f"{len(rest):,} more steps", "", family, "", [("Steps", f"{len(rest):,}")]), reads, writes
 
 
 class Body(NamedTuple):
@@ -213,12 +270,12 @@ class Readers(NamedTuple):
         return Readers(found, frozenset(program.outputs))
 
 
-def _held(equations: Sequence[Equation], readers: Readers, names: Names) -> tuple[Inner, ...]:
-    """The operations of a kernel as a graph, if there is more to see than one."""
+def _part(equations: Sequence[Equation], readers: Readers) -> Program | None:
+    """The operations of a kernel as a program; None if there is not more to see than one, or too much."""
     if not [e for e in equations if e.primitive.name not in SILENT][1:] and not any(
         e.primitive.name in BODIES for e in equations
     ):
-        return ()
+        return None
     own = set(equations)
     made = {v for e in equations for v in e.outputs}
     given = tuple(dict.fromkeys(a for e in equations for a in e.inputs if isinstance(a, Var) and a not in made))
@@ -228,17 +285,13 @@ def _held(equations: Sequence[Equation], readers: Readers, names: Names) -> tupl
         for v in e.outputs
         if v in readers.results or not own.issuperset(readers.of.get(v, ())) or v not in readers.of
     )
-    if len(given) + len(results) > WITHIN:
-        return ()
-    part = Program(given, tuple(equations), results, {})
-    called = [[names.short(v) for v in values] for values in (given, results)]
-    return (Inner("", graph_of(part, WITHIN, called[0], called[1], names=names.values)),)
+    return Program(given, tuple(equations), results, {}) if len(given) + len(results) <= WITHIN else None
 
 
-def kernels_by_equation(plan: Plan) -> dict[tuple[object, ...], list[str]]:
+def kernels_by_equation(plan: Plan, plans: Plans) -> dict[tuple[object, ...], list[str]]:
     """The kernels that hold an equation like one (see `like`): programs change on the way to kernels, lines do not."""
     found: dict[tuple[object, ...], list[str]] = {}
-    for name, equations in _named_steps(plan, ""):
+    for name, equations in _named_steps(plan, plans, ""):
         for equation in everything(equations):
             known = found.setdefault(like(equation), [])
             if name not in known:
@@ -251,11 +304,11 @@ def like(equation: Equation) -> tuple[object, ...]:
     return equation.primitive.name, equation.source, tuple(v.type[:2] for v in equation.outputs)
 
 
-def _named_steps(plan: Plan, where: str) -> Iterator[tuple[str, Sequence[Equation]]]:
-    names, explained = Names.of(plan), explain(plan)
+def _named_steps(plan: Plan, plans: Plans, where: str) -> Iterator[tuple[str, Sequence[Equation]]]:
+    _, names, explained = plans.read(plan)
     for step in plan.steps:
         if isinstance(step, Structured):
             for inner in step.printed or step.plans:
-                yield from _named_steps(inner, f" in {step.equation.primitive.name}{where}")
+                yield from _named_steps(inner, plans, f" in {step.equation.primitive.name}{where}")
         else:
             yield names.steps[id(step)] + where, explained[id(step)].equations

@@ -5,13 +5,16 @@ edges that run against the order of the nodes are turned, nodes get layers, ever
 neighbours, and coordinates that keep the order. Coordinates are the least-squares fit to where neighbours are, layer by
 layer: an isotonic regression, which pooling adjacent violators solves exactly in linear time.
 
-Nothing here is more than O(n log n) per sweep, for an edge passes at most so many layers as its caller lets it.
+A sweep takes a time like n log n, for an edge passes at most so many layers as its caller lets it, and a layer has room
+for a bounded number of nodes.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
+import operator
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -275,27 +278,21 @@ def _first_order(grid: _Grid) -> None:
 
 
 def crossings(layers: Sequence[Sequence[int]], down: Sequence[Sequence[tuple[int, float, float, float]]]) -> int:
-    """How often edges between neighbouring layers cross, counted by inversions with a Fenwick tree.
-
-    Barth, Juenger and Mutzel (2002), "Simple and efficient bilayer cross counting".
-    """
+    """How often edges between neighbouring layers cross: how often, from left to right, one ends left of one before."""
     total = 0
     for upper, lower in itertools.pairwise(layers):
         position = {k: n for n, k in enumerate(lower)}
-        ends = [(position[b], enters) for a in upper for b, _, enters, _ in sorted(down[a], key=lambda j: j[1])]
-        rank = {end: n for n, end in enumerate(sorted(set(ends)), 1)}
-        tree = [0] * (len(rank) + 1)
-        for seen, end in enumerate(ends):
-            at, before = rank[end], 0
-            while at:
-                before += tree[at]
-                at &= at - 1
-            total += seen - before
-            at = rank[end]
-            while at < len(tree):
-                tree[at] += 1
-                at += at & -at
+        seen: list[tuple[int, float]] = []  # in order: a list is quicker than a tree, as long as layers are
+        for a in upper:
+            for b, _, enters, _ in sorted(down[a], key=_leaves) if len(down[a]) > 1 else down[a]:
+                end = position[b], enters
+                at = bisect_right(seen, end)
+                total += len(seen) - at
+                seen.insert(at, end)
     return total
+
+
+_leaves = operator.itemgetter(1)
 
 
 def _coordinates(grid: _Grid) -> list[float]:
@@ -320,11 +317,15 @@ def _coordinates(grid: _Grid) -> list[float]:
             row = grid.layers[at]
             wanted, weights = [], []
             for k in row:
-                pulls = [(x[n] + shift, w) for side in sides for n, shift, w in side[k]]
-                weight = sum(w for _, w in pulls)
-                wanted.append(sum(p * w for p, w in pulls) / weight if weight else x[k])
+                total = weight = 0.0
+                for side in sides:
+                    for n, shift, w in side[k]:
+                        total += (x[n] + shift) * w
+                        weight += w
+                wanted.append(total / weight if weight else x[k])
                 weights.append(weight or 0.05)
-            for k, value in zip(row, spread(wanted, weights, offsets[at]), strict=True):
+            placed = spread(wanted, weights, offsets[at]) if len(row) > 1 else wanted
+            for k, value in zip(row, placed, strict=True):
                 x[k] = value
     return x
 

@@ -10,15 +10,17 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from funcgrad.ir.program import Var
 from funcgrad.ir.types import ArrayType
 from funcgrad.lower.plan import Plan, buffers_of
 from funcgrad.lower.structured import Structured
-from funcgrad.pictures.kernels import Names, access, bodies, step_family
+from funcgrad.pictures.kernels import Plans, Reading, access, bodies, step_family
 from funcgrad.pictures.names import size
 from funcgrad.pictures.scene import Area, Group, Outline, Part, Text
 from funcgrad.pictures.themes import fitting, text_width
-from funcgrad.runtime.profiling.explain import Line, explain
+from funcgrad.runtime.profiling.explain import Line
 from funcgrad.runtime.profiling.text import count
 
 WIDTH = 900.0  # of the steps, unless there are few or many
@@ -30,6 +32,7 @@ TITLE = 26.0
 MOST_LIVES = 1500  # rectangles: the largest
 NAMED_STEPS = 60  # steps whose names have room
 MOST_CHARTS = 12
+MOST_BEFORE = 12  # names of what lay at a temporary's place before it
 SLANT = 50.0  # degrees, of steps' names
 
 
@@ -73,19 +76,22 @@ class Chart(NamedTuple):
         return out
 
 
-def charts(plan: Plan, inputs: Sequence[str], outputs: Sequence[str], title: str) -> Iterator[Chart]:
+def charts(
+    plan: Plan, inputs: Sequence[str], outputs: Sequence[str], title: str, plans: Plans | None = None
+) -> Iterator[Chart]:
     """The chart of a plan, whose arguments and results have names, and those of its loops' and branches' bodies."""
-    yield _chart(plan, inputs, outputs, title)
+    plans = plans or Plans()
+    yield _chart(plans.read(plan), inputs, outputs, title)
     for number, step in enumerate(plan.steps):
         if isinstance(step, Structured):
             for body in bodies(step):
                 what = f"{step.equation.primitive.name}{f', {body.title}' if body.title else ''}"
                 inside = f"{title}, step {number}: {what}" if title else f"Step {number}: {what}"
-                yield from charts(body.plan, body.inputs, body.outputs, inside)
+                yield from charts(body.plan, body.inputs, body.outputs, inside, plans)
 
 
-def _chart(plan: Plan, inputs: Sequence[str], outputs: Sequence[str], title: str) -> Chart:
-    names, explained = Names.of(plan), explain(plan)
+def _chart(reading: Reading, inputs: Sequence[str], outputs: Sequence[str], title: str) -> Chart:
+    plan, names, explained = reading
     uses: dict[Var, tuple[int, int]] = {}
     writers: dict[Var, int] = {}
     for number, step in enumerate(plan.steps):
@@ -281,7 +287,21 @@ def _steps(chart: Chart, group: Group, y: float, each: float) -> float:
     return below
 
 
-def details(life: Life, chart: Chart) -> list[tuple[str, str]]:
+class Arena:
+    """Which temporaries of a chart lay earlier where others lie?"""
+
+    def __init__(self, chart: Chart) -> None:
+        self._lives = [v for v in chart.lives if v.kind == "temporary"]
+        found = [(v.offset, v.offset + v.type.nbytes, v.last) for v in self._lives]
+        self._begins, self._ends, self._last = np.array(found, np.int64).reshape(-1, 3).T
+
+    def before(self, life: Life) -> list[str]:
+        """The names of the first few."""
+        shared = (self._begins < life.offset + life.type.nbytes) & (life.offset < self._ends)
+        return [self._lives[k].name for k in np.flatnonzero(shared & (self._last < life.first))[:MOST_BEFORE]]
+
+
+def details(life: Life, chart: Chart, arena: Arena) -> list[tuple[str, str]]:
     """What is told of a buffer."""
     rows = [
         (life.kind.capitalize(), f"{life.name}: {life.type}"),
@@ -289,15 +309,10 @@ def details(life: Life, chart: Chart) -> list[tuple[str, str]]:
     ]
     if life.kind == "temporary":
         rows.append(("Place", f"bytes {life.offset:,} to {life.offset + life.type.nbytes:,} of the arena"))
-        before = [v.name for v in chart.lives if v.kind == life.kind and v.last < life.first and _overlap(v, life)]
-        rows += [("Before it, there", ", ".join(before[:12]))] if before else []
+        before = arena.before(life)
+        rows += [("Before it, there", ", ".join(before))] if before else []
     if chart.steps:
         first, last = chart.steps[life.first], chart.steps[life.last]
         rows.append(("Steps", f"{life.first} ({first}) to {life.last} ({last})"))
     rows += [("Written by", life.writer)] if life.writer else []
     return rows
-
-
-def _overlap(a: Life, b: Life) -> bool:
-    """Whether two buffers have bytes in common."""
-    return a.offset < b.offset + b.type.nbytes and b.offset < a.offset + a.type.nbytes

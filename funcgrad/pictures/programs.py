@@ -66,7 +66,8 @@ def graph_of(
     drawer = _Drawer(budget, kernels, program.names or {})
     graph = drawer.graph(program, inputs, outputs, names or names_of(program))
     if budget.closed:
-        budget.messages.append(f"{budget.closed} inner programs are not shown")
+        closed = "inner program is" if budget.closed == 1 else "inner programs are"
+        budget.messages.append(f"{budget.closed:,} {closed} not shown")
     if budget.messages:
         budget.messages.append("a larger limit= shows more")
     return Graph(graph.nodes, graph.edges, tuple(budget.messages))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import NamedTuple
 
 SANS = "system-ui, 'DejaVu Sans', 'Segoe UI', Helvetica, Arial, sans-serif"
@@ -90,7 +91,14 @@ WIDTHS = {  # of letters, in hundredths of an em: those of DejaVu Sans, which is
     28: "ijlI'", 36: " ,.-/:;|!()[]\\", 42: "frt\"*", 53: "?cszJ_`", 61: "aeoTYFLkvxy^",
     65: "bdghnpquES$0123456789{}", 70: "ABCKPRVXZ", 80: "DGHNOQUw+<=>~#&", 97: "mM%W@",
 }  # fmt: skip
-_widths = {letter: width / 100 for width, letters in WIDTHS.items() for letter in letters}
+
+
+class _Widths(dict[str, float]):
+    def __missing__(self, letter: str) -> float:
+        return 0.95
+
+
+_widths = _Widths({letter: width / 100 for width, letters in WIDTHS.items() for letter in letters})
 
 
 def text_width(text: str, role: str) -> float:
@@ -98,7 +106,7 @@ def text_width(text: str, role: str) -> float:
     font = TEXTS[role]
     if font.mono:
         return 0.603 * font.size * len(text)
-    return font.size * (1.11 if font.bold else 1.0) * sum(_widths.get(letter, 0.95) for letter in text)
+    return font.size * (1.11 if font.bold else 1.0) * sum(map(_widths.__getitem__, text))
 
 
 def fitting(text: str, role: str, width: float) -> str:
@@ -106,9 +114,10 @@ def fitting(text: str, role: str, width: float) -> str:
     width += 0.01
     if text_width(text, role) <= width:
         return text
-    while text and text_width(text + "…", role) > width:
-        text = text[:-1]
-    return text + "…" if text else ""
+    room = width - text_width("…", role)
+    used = itertools.accumulate(text_width(letter, role) for letter in text)
+    kept = text[: sum(1 for _ in itertools.takewhile(lambda w: w <= room, used))]
+    return f"{kept}…" if kept else ""
 
 
 def css(scope: str, theme: str = "auto", follows: str = "") -> str:

@@ -2,23 +2,28 @@
 
 W. Hörmann, "The transformed rejection method for generating Poisson random variables", Insurance: Mathematics and
 Economics 12, 1993; "The generation of binomial random variates", Journal of Statistical Computation and
-Simulation 46, 1993. All elements take the same rounds until the last one is accepted, and an element that is accepted
-again takes the later number, so that the numbers are those of `jax.random`.
+Simulation 46, 1993. The numbers are those of `jax.random`, where all elements take the same rounds until the last one
+is accepted, and an element that is accepted again takes the later number. Here no element computes more than it needs.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from funcgrad import numpy as fnp
-from funcgrad.dtypes import FLOATS, INTEGERS, DType, largest
+from funcgrad.batching import vmap
+from funcgrad.dtypes import FLOATS, INTEGERS, DType
 from funcgrad.errors import at_line
+from funcgrad.lax._branches import cond
 from funcgrad.lax._control import scan, while_loop
 from funcgrad.lax._cumulative import cumsum
 from funcgrad.ops.comparison import convert
+from funcgrad.ops.random import threefry2x32
+from funcgrad.ops.shape import counted
 from funcgrad.ops.special import lgamma
 from funcgrad.random import _streams as streams
 from funcgrad.random._arguments import (
@@ -34,8 +39,12 @@ from funcgrad.random._arguments import (
 from funcgrad.random._streams import Key
 from funcgrad.trace.frame import type_of
 
-SINGLE, INT64 = np.dtype(np.float32), np.dtype(np.int64)
+SINGLE, INT64, LONG, SHORT = (np.dtype(t) for t in (np.float32, np.int64, np.uint64, np.int32))
+
+Split = Callable[[Key], tuple[Key, list[Key]]]
 FEW = 10  # the mean below which counting is faster
+LANES = 8  # of which the slowest element decides
+ROUNDS = 64  # a larger number has a probability below 1e-28
 
 
 def poisson(key: Any, lam: Any, shape: Any = None, dtype: Any = None) -> Any:
@@ -72,46 +81,34 @@ def poisson(key: Any, lam: Any, shape: Any = None, dtype: Any = None) -> Any:
 def _poisson(key: Any, lam: Any, *, shape: Shape, dtype: DType) -> Any:
     lam, key = fnp.broadcast_to(lam, shape), streams.words(key)
     few = (lam != lam) | (lam < SINGLE.type(FEW))
-    counted = _poisson_by_counting(key, fnp.where(few, lam, SINGLE.type(0)), shape, dtype)
-    rejected = _poisson_by_rejection(key, fnp.where(few, SINGLE.type(1e5), lam), shape, dtype)
-    return fnp.where(lam == SINGLE.type(0), dtype.type(0), fnp.where(few, counted, rejected))
+    found = _counted(key, _next_last, np.less, _waiting, fnp.where(few, lam, SINGLE.type(0)))
+
+    def mixed(lam: Any, few: Any, found: Any) -> Any:
+        drawn = _poisson_by_rejection(key, fnp.where(few, SINGLE.type(1e5), lam))
+        return fnp.where(few, found, convert(drawn, dtype=dtype))
+
+    found = cond(fnp.all(few), lambda lam, few, found: found, mixed, lam, few, convert(found, dtype=dtype))
+    return fnp.where(lam == SINGLE.type(0), dtype.type(0), found)
 
 
-def _poisson_by_counting(key: Key, lam: Any, shape: Shape, dtype: DType) -> Any:
-    """How many uniform numbers have a product above exp(-lam) (D. Knuth, The Art of Computer Programming, 3.4.1)."""
-    most = int(np.iinfo(dtype).max)
-
-    def step(state: Any) -> Any:
-        i, count, first, second, log = state
-        key, inner = streams.subkeys((first, second), 2)
-        count = fnp.where(log > -lam, count + dtype.type(1), count)
-        return (i + 1, count, *key, log + fnp.log(streams.uniform(inner, shape, SINGLE)))
-
-    def unfinished(state: Any) -> Any:
-        return fnp.any(state[4] > -lam) & (state[0] < most)
-
-    start = np.int64(0), _all(0, shape, dtype), *key, _all(0, shape, SINGLE)
-    return while_loop(unfinished, step, start)[1] - dtype.type(1)
+def _waiting(u: Any) -> Any:
+    """How long an event of rate 1 is waited for (D. Knuth, The Art of Computer Programming, 3.4.1)."""
+    return -fnp.log(u)
 
 
-def _all(number: int, shape: Shape, dtype: DType) -> Any:
-    """An array of one number, which takes no memory."""
-    return np.broadcast_to(np.array(number).astype(dtype), shape)
-
-
-def _poisson_by_rejection(key: Key, lam: Any, shape: Shape, dtype: DType) -> Any:
+def _poisson_by_rejection(key: Key, lam: Any) -> Any:
     def number(x: float) -> Any:
         return SINGLE.type(x)
 
-    log_lam = fnp.log(lam)
     b = number(0.931) + number(2.53) * fnp.sqrt(lam)
     a = number(-0.059) + number(0.02483) * b
     inverse = number(1.1239) + number(1.1328) / (b - number(3.4))
     accepted_below = number(0.9277) - number(3.6224) / (b - number(2))
 
-    def candidate(first: Key, second: Key) -> tuple[Any, Any]:
-        u = streams.uniform(first, shape, SINGLE) - number(0.5)
-        v = streams.uniform(second, shape, SINGLE)
+    def candidate(
+        u: Any, v: Any, lam: Any, log_lam: Any, a: Any, b: Any, inverse: Any, accepted_below: Any
+    ) -> tuple[Any, Any]:
+        u = u - number(0.5)
         edge = number(0.5) - fnp.abs(u)
         k = fnp.floor((number(2) * a / edge + b) * u + lam + number(0.43))
         s = fnp.log(v * inverse / (a / (edge * edge) + b))
@@ -119,23 +116,101 @@ def _poisson_by_rejection(key: Key, lam: Any, shape: Shape, dtype: DType) -> Any
         rejected = (k < number(0)) | ((edge < number(0.013)) & (v > edge))
         return k, ((edge >= number(0.07)) & (v <= accepted_below)) | (~rejected & (s <= t))
 
-    return convert(_until_all(key, candidate, shape, SINGLE, int(np.iinfo(dtype).max)), dtype=dtype)
+    return _last_accepted(key, candidate, lam, fnp.log(lam), a, b, inverse, accepted_below)
 
 
-def _until_all(key: Key, candidate: Any, shape: Shape, dtype: DType, most: float) -> Any:
-    """The last candidates that were accepted, in the round in which every element has one."""
+# What both have in common ---------------------------------------------------------------------------------------------
 
-    def step(state: Any) -> Any:
-        i, found, accepted, first, second = state
-        key, *inner = streams.subkeys((first, second), 3)
-        drawn, good = candidate(*inner)
-        return (i + 1, fnp.where(good, drawn, found), accepted | good, *key)
 
-    def unfinished(state: Any) -> Any:
-        return fnp.any(~state[2]) & (state[0] < min(most, np.iinfo(INT64).max))
+def _next_last(key: Key) -> tuple[Key, list[Key]]:
+    key, inner = streams.subkeys(key, 2)
+    return key, [inner]
 
-    start = np.int64(0), _all(-1, shape, dtype), _all(0, shape, np.dtype(bool)), *key
-    return while_loop(unfinished, step, start)[1]
+
+def _next_first(key: Key) -> tuple[Key, list[Key]]:
+    inner, key = streams.subkeys(key, 2)
+    return key, [inner]
+
+
+def _next_of_two(key: Key) -> tuple[Key, list[Key]]:
+    key, *inner = streams.subkeys(key, 3)
+    return key, inner
+
+
+def _keys_of_rounds(key: Key, split: Split) -> Callable[[Any], list[Key]]:
+    """A function that tells the keys of a round; `split` gives the key that goes on, and those of the first round."""
+    words = scan(lambda key, _: split(key), key, None, ROUNDS)[1]
+
+    def of_round(number: Any) -> list[Key]:
+        return [tuple(fnp.take(word, number, mode="clip") for word in key) for key in words]
+
+    return of_round
+
+
+def _uniform(key: Key, place: Any, dtype: DType) -> Any:
+    """The uniform number at a place of an array of such."""
+    return streams.unit(threefry2x32(*key, streams.high_word(place), streams.low_word(place)), dtype)
+
+
+def _counted(key: Key, split: Split, within: Any, wait: Any, limit: Any, *parameters: Any) -> Any:
+    """How many steps, each as long as `wait` says, stay within a limit; the one from 0 to 0 is not counted.
+
+    Vectors of elements go on until the last one of them has reached its limit.
+    """
+    dtype, shape = type_of(limit).dtype, type_of(limit).shape
+    size, of_round = math.prod(shape), _keys_of_rounds(key, split)
+    rest = -size % LANES
+
+    def in_rows(x: Any) -> Any:
+        return fnp.reshape(fnp.pad(fnp.reshape(x, (size,)), (0, rest), constant_values=-1), (-1, LANES))
+
+    def of_row(first: Any, limit: Any, *own: Any) -> Any:
+        place = first * LONG.type(LANES) + np.arange(LANES, dtype=LONG)
+
+        def step(state: Any) -> Any:
+            number, count, reached = state
+            (inner,) = of_round(number)
+            count = fnp.where(within(reached, limit), count + SHORT.type(1), count)
+            return number + 1, count, reached + wait(_uniform(inner, place, dtype), *own)
+
+        def unfinished(state: Any) -> Any:
+            return fnp.any(within(state[2], limit)) & (state[0] < ROUNDS)
+
+        return while_loop(unfinished, step, (np.int64(0), np.zeros(LANES, SHORT), np.zeros(LANES, dtype)))[1]
+
+    rows = [in_rows(x) for x in (limit, *parameters)]
+    count = vmap(of_row)(counted(LONG, type_of(rows[0]).shape[:1]), *rows)
+    return fnp.reshape(fnp.reshape(count, (-1,))[:size], shape) - SHORT.type(1)
+
+
+def _last_accepted(key: Key, candidate: Any, *parameters: Any) -> Any:
+    """The last candidates that were accepted, up to the round in which every element has one; -1 where there is none.
+
+    Forward from the first round each element looks for the first one in which it is accepted, and backward from the
+    last one of these for its number. Either way nearly all find it at once, in lanes; the others go on by themselves.
+    """
+    dtype, shape = type_of(parameters[0]).dtype, type_of(parameters[0]).shape
+    size, of_round = math.prod(shape), _keys_of_rounds(key, _next_of_two)
+
+    def drawn(number: Any, place: Any, *own: Any) -> tuple[Any, Any]:
+        return candidate(*(_uniform(k, place, dtype) for k in of_round(number)), *own)  # type: ignore[no-any-return]
+
+    def search(state: Any, way: Any) -> tuple[Any, None]:
+        start, end = state[0], fnp.where(way > 0, np.int64(ROUNDS - 1), np.int64(0))
+
+        def further(found: Any, good: Any, *own: Any) -> Any:
+            def step(state: Any) -> Any:
+                return state[0] + way, *drawn(state[0] + way, *own)
+
+            return while_loop(lambda state: ~state[2] & (state[0] != end), step, (start, found, good))
+
+        number, found, good = vmap(further)(*drawn(start, *own), *own)
+        return (fnp.max(number, initial=0), fnp.where(good, found, dtype.type(-1))), None
+
+    own = counted(LONG, (size,)), *(fnp.reshape(x, (size,)) for x in parameters)
+    nothing = np.broadcast_to(np.zeros((), dtype), (size,))  # takes no memory
+    (_, found), _ = scan(search, (np.int64(0), nothing), np.array([1, -1]))
+    return fnp.reshape(found, shape)
 
 
 # Binomial numbers ----------------------------------------------------------------------------------------------------
@@ -180,7 +255,7 @@ def _binomial(key: Any, n: Any, p: Any, *, shape: Shape, dtype: DType) -> Any:
 
 def binomial_of(key: Key, n: Any, p: Any, dtype: DType) -> Any:
     """Binomial numbers, inside of programs."""
-    of, shape = type_of(p).dtype, type_of(p).shape
+    of = type_of(p).dtype
     zero, one, half = of.type(0), of.type(1), of.type(0.5)
     rare = p < half
     q = fnp.where(rare, p, one - p)
@@ -191,35 +266,24 @@ def binomial_of(key: Key, n: Any, p: Any, dtype: DType) -> Any:
     q = fnp.where(nowhere | negative, np.array(0.01, of)[()], q)
     few = senseless | (n * q <= of.type(FEW)) | (endless & (q == zero))
     n = fnp.floor(n)
-    counted = fnp.where(few & ~endless, n, zero)
-    drawn = fnp.where(
-        few,
-        _binomial_by_counting(key, counted, q, shape, dtype),
-        _binomial_by_rejection(key, fnp.where(few, of.type(1e4), n), fnp.where(few, half, q), shape, dtype),
+    found = _counted(
+        key,
+        _next_first,
+        np.less_equal,
+        lambda u, log_failure: fnp.ceil(fnp.log(u) / log_failure),
+        fnp.where(few & ~endless, n, -one),
+        fnp.log1p(-q),
     )
+
+    def mixed(n: Any, q: Any, few: Any, found: Any) -> Any:
+        n, q = fnp.where(few, of.type(1e4), n), fnp.where(few, half, q)
+        return fnp.where(few, found, convert(_binomial_by_rejection(key, n, q), dtype=dtype))
+
+    drawn = cond(fnp.all(few), lambda n, q, few, found: found, mixed, n, q, few, convert(found, dtype=dtype))
     invalid = negative | nowhere | senseless
     drawn = fnp.where(invalid, np.array(np.nan, dtype)[()], drawn)
     drawn = fnp.where(endless & ~invalid, np.array(np.inf, dtype)[()], drawn)
     return fnp.where(rare | senseless | nowhere | endless, drawn, convert(n, dtype=dtype) - drawn)
-
-
-def _binomial_by_counting(key: Key, n: Any, p: Any, shape: Shape, dtype: DType) -> Any:
-    """How many successes there are in n trials, by the numbers of trials between them (L. Devroye, 1986, X.4.1)."""
-    of = type_of(p).dtype
-    log_failure = fnp.log1p(-p)
-
-    def step(state: Any) -> Any:
-        i, count, trials, first, second = state
-        inner, key = streams.subkeys((first, second), 2)
-        count = fnp.where(trials <= n, count + of.type(1), count)
-        waited = fnp.ceil(fnp.log(streams.uniform(inner, shape, of)) / log_failure)
-        return (i + 1, count, trials + waited, *key)
-
-    def unfinished(state: Any) -> Any:
-        return fnp.any(state[2] <= n) & (state[0] < min(largest(dtype), np.iinfo(INT64).max))
-
-    start = np.int64(0), _all(0, shape, of), _all(0, shape, of), *key
-    return convert(while_loop(unfinished, step, start)[1] - of.type(1), dtype=dtype)
 
 
 # log(k!) less Stirling's formula, for k = 0, ..., 9
@@ -239,7 +303,7 @@ def _tail(k: Any) -> Any:
     return fnp.where(small, table, series / (k + of.type(1)))
 
 
-def _binomial_by_rejection(key: Key, n: Any, p: Any, shape: Shape, dtype: DType) -> Any:
+def _binomial_by_rejection(key: Key, n: Any, p: Any) -> Any:
     of = type_of(p).dtype
 
     def number(x: float) -> Any:
@@ -249,18 +313,14 @@ def _binomial_by_rejection(key: Key, n: Any, p: Any, shape: Shape, dtype: DType)
     deviation = fnp.sqrt(n * p * (one - p))
     b = number(1.15) + number(2.53) * deviation
     a = number(-0.0873) + number(0.0248) * b + number(0.01) * p
-    c = n * p + half
     accepted_below = number(0.92) - number(4.2) / b
-    ratio = p / (one - p)
     alpha = (number(2.83) + number(5.1) / b) * deviation
-    m = fnp.floor((n + one) * p)
 
-    def candidate(first: Key, second: Key) -> tuple[Any, Any]:
-        u = streams.uniform(first, shape, of) - half
-        v = streams.uniform(second, shape, of)
+    def candidate(u: Any, v: Any, n: Any, p: Any, a: Any, b: Any, accepted_below: Any, alpha: Any) -> tuple[Any, Any]:
+        ratio, m, u = p / (one - p), fnp.floor((n + one) * p), u - half
         edge = half - fnp.abs(u)
         at_once = (edge >= number(0.07)) & (v <= accepted_below)
-        k = fnp.floor((number(2) * a / edge + b) * u + c)
+        k = fnp.floor((number(2) * a / edge + b) * u + (n * p + half))
         s = fnp.log(v * alpha / (a / (edge * edge) + b))
         bound = (
             (m + half) * fnp.log((m + one) / (ratio * (n - m + one)))
@@ -270,7 +330,7 @@ def _binomial_by_rejection(key: Key, n: Any, p: Any, shape: Shape, dtype: DType)
         )
         return k, at_once | (~((k < number(0)) | (k > n)) & (s <= bound))
 
-    return convert(_until_all(key, candidate, shape, of, largest(dtype)), dtype=dtype)
+    return _last_accepted(key, candidate, n, p, a, b, accepted_below, alpha)
 
 
 def multinomial(key: Any, n: Any, p: Any, *, shape: Any = None, dtype: Any = None) -> Any:

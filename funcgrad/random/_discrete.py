@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad import numpy as fnp
+from funcgrad.control.checkpoint import barrier
 from funcgrad.dtypes import FLOATS, NUMBERS, DType
 from funcgrad.errors import at_line
 from funcgrad.lax._sorting import sort_key_val, top_k
@@ -30,6 +31,7 @@ from funcgrad.random._arguments import (
 from funcgrad.random._gumbel import GUMBEL_MODES, gumbel_of
 from funcgrad.random._uniform import randint
 from funcgrad.trace.frame import type_of
+from funcgrad.trace.tracer import Tracer
 
 INT64 = np.dtype(np.int64)
 
@@ -358,6 +360,8 @@ def choice(
     found = _positions(key, size, shape, replace, p, mode)
     if not kind.ndim:
         return found
+    if type(found) is Tracer:  # places are drawn in lanes, before elements are taken one by one
+        found = barrier(found)
     return fnp.take(a, found, along, mode="clip")  # all are within bounds: nothing is left to be checked
 
 

@@ -8,7 +8,7 @@ is the implicit one, dx/da = -(dF/da) / (dF/dx) for the distribution function F 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,38 +38,55 @@ from funcgrad.random._discrete import signs
 from funcgrad.trace.frame import type_of
 
 SQUEEZE = 0.0331  # where a candidate is accepted without a logarithm
+Key = streams.Key
 
 
-def _one(first: Any, second: Any, a: Any, logarithm: bool) -> Any:
-    """A gamma number, or its logarithm: scalars in, a scalar out."""
+def _candidate(keys: Sequence[Key], d: Any, c: Any) -> tuple[Any, ...]:
+    """A candidate's cube root, whether it is accepted, and the keys that go on from here."""
+    dtype = type_of(d).dtype
+    one = dtype.type(1)
+    key, candidate, last = keys
+    candidate, inner = streams.subkeys(candidate, 2)
+    x = streams.normal(inner, (), dtype)
+    root = one + x * c
+    square, v, u = x * x, root * root * root, streams.uniform(last, (), dtype)
+    slow = fnp.log(u) >= square * dtype.type(0.5) + d * (one - v + fnp.log(v))
+    rejected = (u >= one - np.array(SQUEEZE, dtype)[()] * (square * square)) & slow
+    return root, ~(rejected | (root <= dtype.type(0))), *key, *candidate, *last
+
+
+def _again(state: tuple[Any, ...], d: Any, c: Any) -> tuple[Any, ...]:
+    """The next candidate: of the same round after one below zero, else of a new one."""
+    below = state[0] <= type_of(d).dtype.type(0)
+    same = state[2:4], state[4:6], state[6:8]
+    keys = [
+        (fnp.where(below, old[0], new[0]), fnp.where(below, old[1], new[1]))
+        for old, new in zip(same, streams.subkeys(state[2:4], 3), strict=True)
+    ]
+    return _candidate(keys, d, c)
+
+
+def _numbers(key: Key, a: Any, logarithm: bool) -> Any:
+    """Gamma numbers, or their logarithms, each with a key of its own.
+
+    The first candidates are drawn in lanes, as nearly all of them are accepted; then each element goes on by itself.
+    """
     dtype = type_of(a).dtype
     one, third = dtype.type(1), np.array(1 / 3, dtype)[()]
     large = a >= one
     d = fnp.where(large, a, a + one) - third  # Γ(a) is Γ(a + 1) times u**(1 / a)
     c = third / fnp.sqrt(d)
-
-    def rejected(state: Any) -> Any:
-        _, _, x, v, u = state
-        slow = fnp.log(u) >= x * dtype.type(0.5) + d * (one - v + fnp.log(v))
-        return (u >= one - np.array(SQUEEZE, dtype)[()] * (x * x)) & slow
-
-    def again(state: Any) -> Any:
-        key, candidate, last = streams.subkeys(state[:2], 3)
-        _, _, x, v = while_loop(lambda s: s[3] <= dtype.type(0), normal, (*candidate, one - one, -one))
-        return (*key, x * x, v * v * v, streams.uniform(last, (), dtype))
-
-    def normal(state: Any) -> Any:
-        key, inner = streams.subkeys(state[:2], 2)
-        x = streams.normal(inner, (), dtype)
-        return (*key, x, one + x * c)
-
-    key, last = streams.subkeys((first, second), 2)
-    _, _, _, v, _ = while_loop(rejected, again, (*key, dtype.type(0), one, dtype.type(2)))
+    key, boost = streams.subkeys(key, 2)
+    first = _candidate(streams.subkeys(key, 3), d, c)
+    root = vmap(lambda d, c, *state: while_loop(lambda state: ~state[1], lambda state: _again(state, d, c), state)[0])(
+        d, c, *first
+    )
+    v = root * root * root
     if logarithm:
-        smaller = -exponential_of(last, (), dtype)
-        boost = fnp.where(large | (smaller == dtype.type(0)), dtype.type(0), smaller * (one / a))
-        return fnp.log(d) + fnp.log(v) + boost
-    smaller = one - streams.uniform(last, (), dtype)
+        smaller = -exponential_of(boost, (), dtype)
+        more = fnp.where(large | (smaller == dtype.type(0)), dtype.type(0), smaller * (one / a))
+        return fnp.log(d) + fnp.log(v) + more
+    smaller = one - streams.uniform(boost, (), dtype)
     return d * v * fnp.where(large, one, fnp.power(smaller, one / a))
 
 
@@ -81,8 +98,7 @@ def _sampler(logarithm: bool) -> Callable[..., Any]:
         shape = type_of(a).shape
         found = streams.blocks((first, second), (math.prod(shape),))
         words = streams.high_word(found), streams.low_word(found)
-        drawn = vmap(lambda k0, k1, x: _one(k0, k1, x, logarithm))(*words, fnp.reshape(a, (-1,)))
-        return fnp.reshape(drawn, shape)
+        return fnp.reshape(_numbers(words, fnp.reshape(a, (-1,)), logarithm), shape)
 
     @draw.defjvp
     def derivative(primals: Any, tangents: Any) -> Any:

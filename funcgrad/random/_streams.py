@@ -74,10 +74,12 @@ def subkeys(key: Key, count: int) -> list[Key]:
 
 def bits(key: Key, shape: Shape, width: int) -> Any:
     """Unsigned integers of so many bits."""
-    found = blocks(key, shape)
-    if width == 64:
-        return found
-    return convert(folded(found), dtype=np.dtype(f"u{width // 8}"))
+    return shortened(blocks(key, shape), width)
+
+
+def shortened(block: Any, width: int) -> Any:
+    """So many bits of 64."""
+    return block if width == 64 else convert(folded(block), dtype=np.dtype(f"u{width // 8}"))
 
 
 def folded(block: Any) -> Any:
@@ -87,18 +89,22 @@ def folded(block: Any) -> Any:
 
 def uniform(key: Key, shape: Shape, dtype: DType, low: Any = None, high: Any = None) -> Any:
     """Numbers in [0, 1), or in [low, high): as many of the upper bits as a fraction has are put behind a 1."""
-    digits, one = FRACTION[dtype], np.ones((), dtype)
-    width = 8 if digits < 8 else 8 * dtype.itemsize
-    kind = np.dtype(f"u{width // 8}")
-    fraction = bits(key, shape, width) >> kind.type(width - digits)
-    if dtype == BFLOAT16:  # no kernel looks at its bits
-        found = convert(convert(fraction, dtype=SINGLE) * SINGLE.type(2.0**-digits), dtype=dtype)
-    else:
-        found = bitcast(fraction | one.view(kind)[()], new_dtype=dtype) - one[()]
+    found = unit(blocks(key, shape), dtype)
     if low is None:
         return found
     low, high = spread(low, shape), spread(high, shape)
     return fnp.maximum(low, found * (high - low) + low)
+
+
+def unit(block: Any, dtype: DType) -> Any:
+    """Numbers in [0, 1), of 64 random bits each."""
+    digits, one = FRACTION[dtype], np.ones((), dtype)
+    width = 8 if digits < 8 else 8 * dtype.itemsize
+    kind = np.dtype(f"u{width // 8}")
+    fraction = shortened(block, width) >> kind.type(width - digits)
+    if dtype == BFLOAT16:  # no kernel looks at its bits
+        return convert(convert(fraction, dtype=SINGLE) * SINGLE.type(2.0**-digits), dtype=dtype)
+    return bitcast(fraction | one.view(kind)[()], new_dtype=dtype) - one[()]
 
 
 def normal(key: Key, shape: Shape, dtype: DType) -> Any:

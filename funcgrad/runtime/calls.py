@@ -18,6 +18,7 @@ from funcgrad.compile.native.hosts import host_address, host_integers
 from funcgrad.errors import SourceLocation, at_line
 from funcgrad.ir.program import Atom, Literal, Var
 from funcgrad.lower.calls import Call
+from funcgrad.quiet import quiet
 
 Slots = Mapping[Var, int]
 Routine = Callable[[Call, Slots], list[Step] | None]
@@ -85,7 +86,7 @@ class HostCall:
             if self.chunk:
                 inputs = [np.ravel(x)[first:last] if isinstance(x, np.ndarray) and x.ndim else x for x in inputs]
                 outputs = tuple(out.reshape(-1)[first:last] for out in outputs)
-            with np.errstate(all="ignore"):
+            with quiet():
                 if primitive.into is not None:
                     primitive.into(outputs, tuple(inputs), dict(self.equation.params))
                 else:

@@ -13,6 +13,7 @@ from funcgrad.compile.engine import Library
 from funcgrad.compile.native import Step
 from funcgrad.compile.native.convolution import Parameter, define, panel
 from funcgrad.compile.native.text import Module
+from funcgrad.compile.passes import Effort
 from funcgrad.dtypes import code
 from funcgrad.lower.calls import Call
 from funcgrad.lower.convolution import Convolution, Part, band_size, parts_size
@@ -100,7 +101,7 @@ def _library(dtype: str, backward: bool) -> Library:
 @functools.cache
 def _linked(dtype: str, backward: bool, machine: tuple[str, str]) -> Library:
     """The kernels for a CPU, whose vectors decide how wide panels are."""
-    module = Module(optimised=True)
+    module = Module(Effort.REGISTERS)
     define(module, dtype, backward)
     return native_library("convolution", str(module))
 

@@ -32,7 +32,7 @@ from funcgrad.compile.native import (
     regular,
     slow_call,
 )
-from funcgrad.compile.native.loops import NO_POLL, POLL
+from funcgrad.compile.native.hosts import NO_POLL, POLL
 from funcgrad.compile.native.standalone import VALUES, Argument, Layout
 from funcgrad.control.call import call
 from funcgrad.control.cond import cond
@@ -87,6 +87,8 @@ class Executable:
         everything = [step for inner in everywhere(self.plan) for step in apart(inner.steps)]
         for dtype in {step.dtype for step in everything if isinstance(step, Product)}:
             _start_products(dtype)
+        if any(isinstance(step, Structured) for step in everything):
+            _start_loops()
         convolution.start(self.plan.steps)
         self._slots, self._template = _slots(self.plan)
         add_slots(self.plan, self._slots, self._template)
@@ -260,6 +262,12 @@ def start_runtime() -> None:
 def _start_products(dtype: str) -> None:
     """Likewise the kernels that call BLAS, while the program's own are compiled."""
     threading.Thread(target=gemm_address, args=(dtype,), name="funcgrad-products", daemon=True).start()
+
+
+@functools.cache
+def _start_loops() -> None:
+    """Likewise the kernels that run loops and branches."""
+    threading.Thread(target=native.loop_address, args=("fg_scan",), name="funcgrad-loops", daemon=True).start()
 
 
 def _slots(plan: Plan) -> tuple[dict[Var, int], list[Any]]:

@@ -5,14 +5,15 @@ Both speak through the logger ``funcgrad``, as warnings, so that they are seen w
 
 from __future__ import annotations
 
+import functools
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from types import CodeType
-from typing import TYPE_CHECKING, Any
+from types import CodeType, FunctionType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from funcgrad import config, tree
-from funcgrad.errors import at_line
+from funcgrad.errors import at_line, is_internal
 from funcgrad.ir.program import Program
 from funcgrad.ir.types import ArrayType
 from funcgrad.runtime.executable import Executable, executable_for, executables
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
 
 Key = Any  # (the structure, perhaps with static values; the types)
 MOST = 5  # differences in a line
-LONGEST = 200  # characters of what a function closes over that are held against each other
-_met: weakref.WeakKeyDictionary[CodeType, dict[str, str]] = weakref.WeakKeyDictionary()  # functions explained before
+LONGEST = 200  # characters of a value that are shown
+# Explained before: the functions of a code, by the transformations around them; and jitted functions
+_met: weakref.WeakKeyDictionary[CodeType, dict[tuple[str, ...], dict[str, int]]] = weakref.WeakKeyDictionary()
+_explained: weakref.WeakSet[JitFunction[..., Any]] = weakref.WeakSet()
 
 
 def _log(message: str) -> None:
@@ -69,9 +72,43 @@ def _shown(types: Sequence[ArrayType]) -> str:
 
 
 def _title(jitted: JitFunction[..., Any]) -> str:
-    code = getattr(jitted._fun, "__code__", None)
+    function = _written(jitted._fun).function
+    code = getattr(function, "__code__", None)
     where = f" ({code.co_filename}:{code.co_firstlineno})" if code else ""
-    return f"jit of {jitted._name}{where}"
+    called = getattr(function, "__name__", "") == "__call__"
+    return f"jit of {function.__qualname__ if called else getattr(function, '__name__', jitted._name)}{where}"
+
+
+class Written(NamedTuple):
+    """What the user wrote with ``def`` or ``lambda``, the transformations on the way to it, and partial arguments."""
+
+    function: Any
+    through: tuple[str, ...]
+    given: tuple[Any, ...]
+
+
+def _written(function: Any) -> Written:
+    """See `Written`; of an object that is called, its class's ``__call__``."""
+    through: tuple[str, ...] = ()
+    given: tuple[Any, ...] = ()
+    while True:
+        if isinstance(function, functools.partial):
+            given += (function.args, function.keywords)
+            function = function.func
+        elif hasattr(function, "__wrapped__") and _ours(function):
+            code = getattr(function, "__code__", None)
+            through += (code.co_qualname if code else type(function).__qualname__,)
+            function = function.__wrapped__
+        else:
+            break
+    called = getattr(type(function), "__call__", None)  # noqa: B004  (what it is made of, not whether there is one)
+    own = isinstance(called, FunctionType) and not _ours(called)
+    return Written(called if own else function, through, given)
+
+
+def _ours(function: Any) -> bool:
+    code = getattr(function, "__code__", None)
+    return code is None or is_internal(code.co_filename)
 
 
 def _reason(jitted: JitFunction[..., Any], key: Key, structure: tree.TreeDef) -> str:
@@ -80,7 +117,10 @@ def _reason(jitted: JitFunction[..., Any], key: Key, structure: tree.TreeDef) ->
     if not seen:
         return _first(jitted)
     differences = min((list(_differences(jitted, old, key)) for old in seen), key=len)
-    found = [f"{what} is new: {new}" + (f", it was {old}" if old else "") for what, old, new in differences]
+    found = [
+        (f"{what} is new: {new}" if new else f"{what} is left out") + (f", it was {old}" if old else "")
+        for what, old, new in differences
+    ]
     if not found:
         return "it uses traced values of an outer transformation, or the programs were cleared"
     rest = f"; and {len(found) - MOST} more" if len(found) > MOST else ""
@@ -89,11 +129,18 @@ def _reason(jitted: JitFunction[..., Any], key: Key, structure: tree.TreeDef) ->
 
 def _first(jitted: JitFunction[..., Any]) -> str:
     """Why a function has no programs yet: it is new, or made anew from the same code."""
-    code = getattr(jitted._fun, "__code__", None)
+    function, through, given = _written(jitted._fun)
+    code = getattr(function, "__code__", None)
+    known = jitted in _explained
+    _explained.add(jitted)
+    if known:
+        return "its programs were cleared"
     if code is None:
         return "it has not been called before"
-    values = {name: _contents(cell) for name, cell in zip(code.co_freevars, jitted._fun.__closure__ or (), strict=True)}
-    before, _met[code] = _met.get(code), values
+    values = {name: _contents(cell) for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True)}
+    values |= {"its partial arguments": hash(_whole(given))} if given else {}
+    met = _met.setdefault(code, {})
+    before, met[through] = met.get(through), values
     if before is None:
         return "it has not been called before"
     changed = [name for name in values if before.get(name) != values[name]]
@@ -104,11 +151,25 @@ def _first(jitted: JitFunction[..., Any]) -> str:
     )
 
 
-def _contents(cell: Any) -> str:
+def _contents(cell: Any) -> int:
+    """What tells the contents of a cell from others, without keeping them."""
     try:
-        return repr(cell.cell_contents)[:LONGEST]
+        return hash(_whole(cell.cell_contents))
     except ValueError:  # an empty cell
-        return ""
+        return 0
+
+
+def _whole(value: Any) -> str:
+    """What `repr` says, if the value's class lets it say something."""
+    try:
+        return repr(value)
+    except Exception:
+        return object.__repr__(value)
+
+
+def _short(value: Any) -> str:
+    text = _whole(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}... ({len(text):,} characters)"
 
 
 def _differences(jitted: JitFunction[..., Any], old: Key, new: Key) -> Iterator[tuple[str, str, str]]:
@@ -119,11 +180,11 @@ def _differences(jitted: JitFunction[..., Any], old: Key, new: Key) -> Iterator[
         before, after = statics_one.get(which), statics_two.get(which)
         if before != after:
             same = " (equal texts, but not equal values: does the class define __eq__ and __hash__?)"
-            note = same if before is not None and after is not None and repr(before[1]) == repr(after[1]) else ""
+            note = same if before is not None and after is not None and _whole(before[1]) == _whole(after[1]) else ""
             yield (
                 f"the value of static argument {which!r}",
-                "" if before is None else repr(before[1]),
-                ("left out" if after is None else repr(after[1])) + note,
+                "" if before is None else _short(before[1]),
+                ("left out" if after is None else _short(after[1])) + note,
             )
     names_one = dict(zip(_names(jitted, one, fixed_one), old[1], strict=True))
     names_two = dict(zip(_names(jitted, two, fixed_two), new[1], strict=True))
@@ -135,7 +196,7 @@ def _differences(jitted: JitFunction[..., Any], old: Key, new: Key) -> Iterator[
 
 def _of_leaf(name: str, before: ArrayType | None, after: ArrayType | None) -> Iterator[tuple[str, str, str]]:
     if before is None or after is None:
-        yield name, "absent" if before is None else str(before), "absent" if after is None else str(after)
+        yield name, "absent" if before is None else str(before), "" if after is None else str(after)
         return
     if before.shape != after.shape:
         yield f"the shape of {name}", str(before.shape), str(after.shape)

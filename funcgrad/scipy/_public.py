@@ -11,6 +11,7 @@ import numpy as np
 from funcgrad.errors import at_line
 from funcgrad.numpy._common import cast, has_tracer, operand, wrap
 from funcgrad.trace.frame import type_of
+from funcgrad.tracebacks import shorten
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -20,8 +21,12 @@ def public(function: F) -> F:
 
     @functools.wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        out = function(*args, **kwargs)
-        return out if has_tracer((out,)) else wrap(out, args)
+        try:
+            out = function(*args, **kwargs)
+            return out if has_tracer((out,)) else wrap(out, args)
+        except BaseException as error:
+            shorten(error)
+            raise
 
     return wrapped  # type: ignore[return-value]
 

@@ -11,7 +11,9 @@ import numpy as np
 from funcgrad.dtypes import is_inexact
 from funcgrad.errors import at_line
 from funcgrad.numpy._common import cast, has_tracer, operand, promoted, wrap
+from funcgrad.quiet import quiet
 from funcgrad.trace.frame import type_of
+from funcgrad.tracebacks import shorten
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -24,9 +26,13 @@ def public(function: F) -> F:
 
     @functools.wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        with np.errstate(all="ignore"):
-            out = function(*args, **kwargs)
-            return out if has_tracer((out,)) else wrap(out, args)
+        try:
+            with quiet():
+                out = function(*args, **kwargs)
+                return out if has_tracer((out,)) else wrap(out, args)
+        except BaseException as error:
+            shorten(error)
+            raise
 
     return wrapped  # type: ignore[return-value]
 

@@ -13,6 +13,7 @@ from funcgrad.numpy._common import cast, concrete, operand
 from funcgrad.numpy._indexing import getitem
 from funcgrad.scipy._values import public
 from funcgrad.trace.frame import type_of
+from funcgrad.tracebacks import boundary
 
 __all__ = ["RegularGridInterpolator"]
 
@@ -51,6 +52,7 @@ class RegularGridInterpolator:
     Array([1., 1.])
     """
 
+    @boundary
     def __init__(
         self,
         points: Sequence[Any],

@@ -80,7 +80,7 @@ def _is_power_of_two(value: Any) -> bool:
 def _sub(r: Rewriter, inputs: Sequence[Atom], params: Params, source: SourceLocation | None) -> Atom | None:
     x, y = inputs
     value = r.scalar(y)
-    if value is not None and value == 0 and not np.signbit(value):  # x - 0 is x, for -0 too
+    if value is not None and value == 0 and not (np.signbit(value.real) or np.signbit(value.imag)):  # so for x = -0
         return _spread(r, x, _shape(inputs), source)
     return _scalars(r, "sub", x, y, source)
 

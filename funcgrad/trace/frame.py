@@ -111,7 +111,22 @@ def bind(primitive: Primitive, *inputs: Any, **params: Any) -> Values:
         return primitive.compute(inputs, params)
     if not frame.active:
         raise UnexpectedTracerError(leak_message(primitive.name))
-    return frame.process(primitive, inputs, params)
+    return handed_to(frame, primitive, inputs, params)
+
+
+def handed_to(frame: Frame, primitive: Primitive, inputs: Values, params: dict[str, Any]) -> Values:
+    """The outputs of a primitive as a frame sees them.
+
+    What its rules make (positions in a batch, say) is no part of a program further in, which only closes over values.
+    """
+    builders = running.builders
+    if not builders or builders[-1].level <= frame.level:
+        return frame.process(primitive, inputs, params)
+    try:
+        running.builders = tuple(b for b in builders if b.level <= frame.level)
+        return frame.process(primitive, inputs, params)
+    finally:
+        running.builders = builders
 
 
 def weak_outputs(primitive: Primitive, inputs: Values, params: dict[str, Any]) -> tuple[bool, ...] | None:

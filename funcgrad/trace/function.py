@@ -14,10 +14,12 @@ from funcgrad import tree
 from funcgrad.errors import at_line
 from funcgrad.ir.program import Program
 from funcgrad.ir.types import ArrayType
+from funcgrad.quiet import quiet
 from funcgrad.trace.builder import trace
 from funcgrad.trace.frame import type_of
 from funcgrad.trace.outputs import RETURNS, checked_leaves
 from funcgrad.trace.tracer import Tracer
+from funcgrad.tracebacks import boundary
 
 T = TypeVar("T")
 SPARE_BLOCKS = 1 << 18  # of Python's memory: some 20 MB
@@ -34,6 +36,7 @@ class ShapeDtypeStruct:
 
     __slots__ = ("dtype", "shape")
 
+    @boundary
     def __init__(self, shape: Iterable[int], dtype: Any) -> None:
         self.shape = tuple([n if getattr(n, "symbolic", False) else operator.index(n) for n in shape])  # see export
         self.dtype = np.dtype(dtype)
@@ -67,7 +70,7 @@ def trace_function(fun: Callable[..., Any], structure: tree.TreeDef, types: Sequ
         out.append(out_structure)
         return leaves
 
-    with np.errstate(all="ignore"):
+    with quiet():
         program, captures = uncollected(trace, flat, types)
     return Traced(program, out[0], captures)
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from funcgrad.dtypes import kind_of
+from funcgrad.quiet import quiet
 from funcgrad.training._activations import Activation
 from funcgrad.training._origins import WORDS, state
 
@@ -100,7 +101,7 @@ def layer(activation: Activation, value: Any, cotangent: Any) -> LayerReport:
     """The numbers of one activation."""
     x = wide(value)
     real = np.abs(x) if x.dtype.kind == "c" else x
-    with np.errstate(all="ignore"):
+    with quiet():
         mean, std = (float(np.mean(real)), float(np.std(real))) if x.size else (math.nan, math.nan)
     return LayerReport(
         activation.name,
@@ -152,5 +153,5 @@ def _saturated(x: np.ndarray, made_by: str) -> float | None:
         return None
     low, high = BOUNDS[made_by]
     margin = NEAR * (high - low)
-    with np.errstate(invalid="ignore"):
+    with quiet():
         return float(np.mean((x < low + margin) | (x > high - margin)))

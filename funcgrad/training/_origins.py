@@ -10,6 +10,7 @@ import numpy as np
 from funcgrad.errors import SourceLocation
 from funcgrad.ir.interpret import last_uses
 from funcgrad.ir.program import Atom, Equation, Literal, Program, Var
+from funcgrad.quiet import quiet
 
 FINE, INFINITE, NAN = range(3)
 WORDS = {FINE: "finite", INFINITE: "infinity", NAN: "NaN"}
@@ -47,7 +48,7 @@ def state(x: Any) -> int:
     x = np.asarray(x)
     if x.dtype.kind in "biu":
         return FINE
-    with np.errstate(all="ignore"):
+    with quiet():
         return NAN if np.isnan(x).any() else INFINITE if np.isinf(x).any() else FINE
 
 
@@ -106,7 +107,7 @@ def _run(program: Program, arguments: Sequence[Any]) -> tuple[dict[Var, int], li
     states = {v: state(x) for v, x in env.items()}
     dying = last_uses(program)
     culprits: list[list[Atom]] = []
-    with np.errstate(all="ignore"):
+    with quiet():
         for index, equation in enumerate(program.equations):
             inputs = tuple(a.value if isinstance(a, Literal) else env[a] for a in equation.inputs)
             outputs = equation.primitive.compute(inputs, dict(equation.params))

@@ -48,7 +48,8 @@ class Forward(Frame):
         if primitive.family == "structured" and level_of(given) > level_of(primals):
             apart = leaving_residuals(primitive, primals, params)
         if apart:
-            outputs, tangents = tangents_apart(*apart, given)
+            behind = len(given) - len(apart[1])  # what only a condition reads
+            outputs, tangents = tangents_apart(*apart, given[behind:])
         else:
             outputs, tangents = primitive.jvp(primals, given, params)
         if any(type(out) is Tracer and out.frame.level > level_of(primals) for out in outputs):

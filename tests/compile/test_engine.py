@@ -6,6 +6,7 @@ import ctypes
 import gc
 import subprocess
 import sys
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -14,6 +15,8 @@ import pytest
 from funcgrad import config
 from funcgrad.compile import engine
 from funcgrad.compile.llvm import print_kernel
+from funcgrad.compile.native.text import Module
+from funcgrad.compile.passes import Effort, effort_of
 from tests.compile.builder import elementwise, run
 
 SQUARE = "define i64 @square(i64 %x) {\n  %y = mul i64 %x, %x\n  ret i64 %y\n}\n"
@@ -85,6 +88,22 @@ def test_a_dropped_library_takes_no_other_with_it() -> None:
     assert FUNCTION(address)(7) == 49
 
 
+def test_linkers_go_with_their_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "LIBRARIES", 3)
+    monkeypatch.setattr(engine, "_linkers", [])
+    image = engine.to_object(SQUARE)
+    kept = [engine.load(image) for _ in range(2)]
+    linkers = [weakref.ref(engine._loaded[library._name].linker) for library in kept]
+    for _ in range(12):
+        dropped = engine.load(image)
+        linkers.append(weakref.ref(engine._loaded[dropped._name].linker))
+        assert FUNCTION(dropped.address("square"))(6) == 36
+    del dropped
+    engine.unload()
+    assert len({linker() for linker in linkers} - {None}) <= 3  # the one in use, and those of what is kept
+    assert [FUNCTION(library.address("square"))(5) for library in kept] == [25, 25]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="reads and fills the address space as Linux shows it")
 def test_code_finds_its_constants_in_a_crowded_address_space() -> None:
     """The only room near one another is a page; what is larger lies eight gigabytes away."""
@@ -114,6 +133,30 @@ def test_object_code_is_the_same_on_every_thread() -> None:
 def test_people_can_read_it() -> None:
     assert "square:" in engine.assembly(SQUARE)
     assert "mul i64 %x, %x" in engine.optimised(SQUARE)
+
+
+@pytest.mark.parametrize(("effort", "variables"), [(Effort.LEAST, True), (Effort.REGISTERS, False)])
+def test_a_module_says_how_much_is_done_for_it(effort: Effort, variables: bool) -> None:
+    module = Module(effort)
+    with module.function("triangle", "i64", n="i64") as f:
+        total = f.variable("i64", 0)
+        with f.range(f.n) as i:
+            total.set(total.get() + i)
+        f.ret(total.get())
+    text = str(module)
+    code = engine.optimised(text)
+    assert effort_of(text) is effort
+    assert ("alloca" in code) is variables
+    assert "br i1" in code  # a formula in the place of the loop is for Effort.ALL
+    assert FUNCTION(engine.load(engine.to_object(text)).address("triangle"))(5) == 10
+
+
+def test_a_target_machine_serves_one_module_after_the_other() -> None:
+    key = (*engine.target(), effort_of(SQUARE).level)
+    first = engine.to_object(SQUARE)
+    kept = list(engine._idle[key])
+    assert engine.to_object(SQUARE) == first
+    assert list(map(id, engine._idle[key])) == list(map(id, kept))
 
 
 def test_another_cpu_can_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

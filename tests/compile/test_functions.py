@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import funcgrad as fg
-from funcgrad import lax
+from funcgrad import lax, random
 from funcgrad.compile import engine, functions, vecmath
 from funcgrad.compile.vecmath.lanes import widened
 from funcgrad.lower.loops import INDEX, Buffer, Constant, Kernel, Load, Loop, Op, Store, Value
@@ -78,6 +78,29 @@ def test_lanes_have_the_bits_of_one_number(name: str, dtype: str) -> None:
     with np.errstate(all="ignore"):
         expected = np.asarray(one(x, y))
     np.testing.assert_array_equal(out[: 2 if name in vecmath.PAIRS else 1].reshape(expected.shape), expected)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("name", ["erf_inv", "ndtri"])
+def test_what_no_lane_needs_is_skipped_and_changes_nothing(name: str, dtype: str) -> None:
+    text = of_lanes(name, dtype, 8)
+    assert text.count("@llvm.vector.reduce.or.v8i1(") == 2  # the declaration, and one branch
+    library = engine.load(engine.to_object(text, verify=True))
+    call = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3)(library.address("vector"))
+    function = fg.jit(lax.erf_inv if name == "erf_inv" else fg.scipy.special.ndtri)
+    near, far = np.linspace(0.1, 0.9, 8), [0.3, 1 - 2.0**-24, 1e-30, 0.5, 1.0, 0.0, -2.0, np.nan]
+    for x in (near.astype(dtype), np.array(far, dtype)):
+        out = np.zeros(8, dtype)
+        call(x.ctypes.data, x.ctypes.data, out.ctypes.data)
+        with np.errstate(all="ignore"):
+            np.testing.assert_array_equal(out, [function(v) for v in x])
+
+
+def test_ciphers_fill_vectors_with_words_though_other_numbers_are_longer() -> None:
+    lanes = functions.words_at_a_time()
+    code = fg.jit(lambda key: random.normal(key, (1000,))).lower(random.key(0)).as_text("optimized")
+    assert f"xor <{lanes} x i32>" in code
+    assert re.search(rf"call <{lanes} x double> @fg.erf_inv.f8.v{lanes}\(", code)
 
 
 @pytest.mark.parametrize("fma", [True, False])

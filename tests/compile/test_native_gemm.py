@@ -134,7 +134,8 @@ def test_every_source_of_blas_computes_the_same(source):
     found = getattr(blas, source)()
     if found is None:
         pytest.skip("this NumPy or SciPy is built on another BLAS")
-    library = bridge.link_gemm(found)
+    guard = np.zeros(len(gemm.Guard), np.int64)
+    library = bridge.link_gemm(found, guard, "f8")
     rng = np.random.default_rng(2)
     a, b = rng.standard_normal((2, 9, 4)), rng.standard_normal((2, 4, 5))
     c = np.empty((2, 9, 5))
@@ -150,7 +151,8 @@ def test_blas_has_one_thread_inside_and_its_own_number_afterwards():
     addresses = {f"fg_{name}": blas.address_of(multiply) for name in gemm.ROUTINES}
     controls = {"fg_blas_get_threads": blas.address_of(get), "fg_blas_set_threads": blas.address_of(put)}
     fake = blas.Blas("fake", 64, addresses | controls)
-    library = bridge.link_gemm(fake)
+    guard = np.zeros(len(gemm.Guard), np.int64)
+    library = bridge.link_gemm(fake, guard, "f8")
     a = np.ones((2, 3, 3))
     product(library.address("fg_gemm_f8"), a, a, a.copy())
     assert seen == [1, 1]

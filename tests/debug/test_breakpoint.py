@@ -58,6 +58,20 @@ def test_values_frames_and_expressions() -> None:
     assert not any("funcgrad/" in row.replace(__file__, "") for row in text)
 
 
+def test_arguments_and_the_whole_function_are_told() -> None:
+    def g(x: Any, *rest: Any, scale: float = 2.0, **more: Any) -> Any:
+        del more
+        fg.debug.breakpoint(stdin=io.StringIO("a\nll\nc\n"), stdout=out)
+        return x * scale
+
+    assert fg.jit(lambda x: g(x, 1, y=x))(3.0) == 6
+    text = seen()
+    assert text[2:6] == ["x = Array(3.)", "scale = 2.0", "rest = (1,)", "more is deleted"]
+    first = g.__code__.co_firstlineno
+    assert [int(row.split()[0]) for row in text[6:]] == list(range(first, first + 4))
+    assert text[8].split()[1] == "->"
+
+
 def f(x: Any) -> Any:
     y = x * x
     stop("u\np y\nc\n")

@@ -24,6 +24,7 @@ NOT_IN_PYTHON = {
     "MemoryCheckError": "a mistake in funcgrad",
     "MemoryError": "all memory",
     "RecursionError": "hundreds of levels",
+    "SettingError": "a shell",
 }
 OWN = [c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, errors.Documented)]
 

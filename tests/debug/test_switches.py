@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import collections
+import functools
 import logging
+import os
+import subprocess
+import sys
 import threading
 from typing import Any
 
@@ -11,6 +16,7 @@ import pytest
 
 import funcgrad as fg
 from funcgrad import config
+from funcgrad.errors import SettingError
 from funcgrad.ir.primitive import Primitive
 from funcgrad.runtime.dispatch import JitFunction
 from funcgrad.trace.tracer import Tracer
@@ -46,13 +52,56 @@ def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch, text: str, val
 
 def test_the_environment_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FUNCGRAD_DEBUG_INFS", "maybe")
-    with pytest.raises(ValueError, match="FUNCGRAD_DEBUG_INFS must be one of false, true, 0, 1, not 'maybe'"):
+    with pytest.raises(SettingError, match="FUNCGRAD_DEBUG_INFS must be one of false, true, 0, 1, not 'maybe'"):
         config.Switch("debug_infs").value  # noqa: B018
     monkeypatch.setenv("FUNCGRAD_DEBUG_INFS", "1")
     switch, calls = config.Switch("debug_infs"), []
     switch.changed = calls.append
     switch.start()
     assert calls == [True]
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        *((f"FUNCGRAD_{name.upper()}", "maybe") for name in config.switches),
+        ("FUNCGRAD_TRACEBACK", "1"),
+        *((config.NUM_THREADS, text) for text in ("0", "-1", "2.5", "two", "²", "1,2")),
+        *((variable, text) for variable in (config.CACHE, config.DEBUG) for text in ("off", "2", "yes")),
+    ],
+)
+def test_every_variable_is_checked(monkeypatch: pytest.MonkeyPatch, variable: str, text: str) -> None:
+    monkeypatch.setenv(variable, text)
+    with pytest.raises(SettingError, match=rf"^{variable} must be .*, not {text!r}\n"):
+        config.check()
+    monkeypatch.setenv(variable, "  ")
+    config.check()
+
+
+@pytest.mark.slow
+def test_an_import_says_it_in_few_words() -> None:
+    environment = {**os.environ, "FUNCGRAD_DEBUG_NANS": "maybe"}
+    command = [sys.executable, "-c", "import funcgrad"]
+    shown = subprocess.run(command, env=environment, capture_output=True, text=True, check=False).stderr
+    assert shown.count("  File ") == 2  # the user's, and the one of the package
+    assert shown.splitlines()[-2:] == [
+        "funcgrad.errors.SettingError: FUNCGRAD_DEBUG_NANS must be one of false, true, 0, 1, not 'maybe'",
+        "See docs/errors.md#settingerror",
+    ]
+
+
+def test_what_the_environment_may_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable, texts in (
+        (config.NUM_THREADS, {"3": 3, " 03 ": 3, "": None}),
+        (config.CACHE, {"0": False, "False": False, "1 ": True, "true": True, "": True}),
+        (config.DEBUG, {"0": False, "false": False, "TRUE": True, "": False}),
+    ):
+        read = {config.NUM_THREADS: config.num_threads, config.DEBUG: config.debug}.get(
+            variable, lambda: config.cache_directory() is not None
+        )
+        for text, value in texts.items():
+            monkeypatch.setenv(variable, text)
+            assert read() == value
 
 
 def test_jax_names_are_understood() -> None:
@@ -80,6 +129,66 @@ def test_compilations_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     assert first.startswith("Traced <lambda> for (f64[3]) in ")
     assert second.startswith("Compiled <lambda> for (f64[3]) in ")
     assert "test_switches.py" in first
+
+
+class Scaled:
+    """An object that is called."""
+
+    def __call__(self, x: Any) -> Any:
+        return 2 * x
+
+
+class Silent:
+    """A static value whose class lets nobody look."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError("no")
+
+
+def test_misses_of_odd_functions_and_values(caplog: pytest.LogCaptureFixture) -> None:
+    def power(n: float, x: Any) -> Any:
+        return x**n
+
+    f = fg.jit(lambda xs, odd: xs, static_argnums=1)
+    with caplog.at_level(logging.WARNING, "funcgrad"), fg.explain_cache_misses():
+        for n in (2.0, 3.0):
+            fg.jit(functools.partial(power, n))(1.0)
+        fg.jit(Scaled())(1.0)
+        f({"a": 1.0, "b": 2.0}, 0)
+        f({"a": 1.0}, 0)
+        titles = [record.getMessage().partition(" (")[0] for record in caplog.records]
+        assert titles == ["jit of power", "jit of power", "jit of Scaled.__call__", *["jit of <lambda>"] * 2]
+        _, second, _, _, last = misses(caplog)
+        assert "it closes over other values of its partial arguments" in second
+        assert last == "argument 0['b'] is left out, it was f64[]*"
+        f(1.0, Silent())
+        f(1.0, "x" * 1000)
+        fg.clear_caches()
+        f(1.0, 0)
+        silent, long, cleared = misses(caplog)
+        assert "the value of static argument 1 is new: <tests.debug.test_switches.Silent object at" in silent
+        assert len(long) < 1000
+        assert "x... (1,002 characters)" in long
+        assert cleared == "its programs were cleared"
+
+
+def test_functions_behind_transformations_are_told_apart(caplog: pytest.LogCaptureFixture) -> None:
+    def square(x: Any) -> Any:
+        return x * x
+
+    def cube(x: Any) -> Any:
+        return x**3
+
+    with caplog.at_level(logging.WARNING, "funcgrad"), fg.explain_cache_misses():
+        for f in (square, cube):
+            fg.jit(fg.grad(f))(2.0)
+            fg.jit(fg.vmap(fg.jit(f)))(np.ones(2))
+        lines = [record.getMessage() for record in caplog.records]
+        titles = [line.partition(")")[0] for line in lines]
+        assert len(titles) == 6
+        for f in (square, cube):
+            assert titles.count(f"jit of {f.__name__} ({__file__}:{f.__code__.co_firstlineno}") == 3
+        assert [why == "it has not been called before" for why in misses(caplog)] == [True] * 6
 
 
 def misses(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -170,6 +279,8 @@ def keep(x: Any) -> Any:
 class Model:
     """Keeps what it should return."""
 
+    seen: Any = None
+
     def step(self, x: Any) -> Any:
         self.last = x * 2
         return x
@@ -178,6 +289,48 @@ class Model:
 def found(message: str) -> Any:
     """Expect a leak."""
     return pytest.raises(fg.errors.LeakedTracerError, match=message)
+
+
+class Slots:
+    """Has no dictionary."""
+
+    __slots__ = ("last",)
+
+
+def holders() -> dict[str, tuple[Any, str]]:
+    """Who may keep a value: something that does, and what is said of it."""
+    slots, queue, box = Slots(), collections.deque[Any](), [None]
+
+    def closed(x: Any) -> None:
+        nonlocal box
+        box = x
+
+    def default(x: Any, seen: list[Any] = []) -> None:  # noqa: B006
+        seen.append(x)
+
+    found = {
+        "a class": (lambda x: setattr(Model, "seen", x), "the attribute 'seen' of the class Model"),
+        "a slot": (lambda x: setattr(slots, "last", x), "the attribute 'last' of a Slots"),
+        "a queue": (lambda x: queue.append(x), "a deque in "),
+        "a closure": (closed, r"the function holders.<locals>.closed \(a closure or default of it\)"),
+        "a default": (default, r"a list in the function holders.<locals>.default \(a closure"),
+        "a generator": (lambda x: kept.append(2 * v for v in (x,)), "a generator in a list in the global variable"),
+    }
+    found["a closure"][0].keep = lambda: box
+    return found
+
+
+HOLDERS = holders()
+
+
+@pytest.mark.parametrize("name", HOLDERS)
+def test_whatever_keeps_it_is_named(name: str) -> None:
+    keeps, words = HOLDERS[name]
+    with found(words), fg.checking_leaks():
+        fg.jit(lambda x: (keeps(2 * x), x)[1])(1.0)
+    kept.clear()
+    keeps(None)
+    Model.seen = None
 
 
 def test_leaks_are_found() -> None:

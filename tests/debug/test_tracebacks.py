@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import traceback
 from collections.abc import Callable
@@ -12,6 +13,9 @@ import numpy as np
 import pytest
 
 import funcgrad as fg
+from docs import public
+from funcgrad.errors import ROOT
+from funcgrad.ir.parser import parse_program
 from funcgrad.tracebacks import HIDDEN, boundary, users_frames
 
 X = np.ones(3)
@@ -62,6 +66,15 @@ CASES: dict[str, tuple[Callable[[], Any], list[str]]] = {
     "a function of lax": (lambda: fg.lax.reshape(X, (4,)), ["<lambda>"]),
     "an optimiser": (lambda: fg.optim.adamw(0.1).update(X, fg.optim.adamw(0.1).init(X)), ["<lambda>"]),
     "a layer": (lambda: fg.nn.layers.dense("a"), ["<lambda>"]),
+    "a special function": (lambda: fg.scipy.special.erf("a"), ["<lambda>"]),
+    "a distribution": (lambda: fg.scipy.stats.norm.pdf(), ["<lambda>"]),
+    "a factorisation": (lambda: fg.lax.linalg.cholesky(X), ["<lambda>"]),
+    "a function with JAX's keywords": (lambda: fg.numpy.unique(X, shape=3), ["<lambda>"]),
+    "a new array": (lambda: fg.numpy.zeros("a"), ["<lambda>"]),
+    "an object": (lambda: fg.ShapeDtypeStruct(3, float), ["<lambda>"]),
+    "a picture": (lambda: fg.visualize(mistake)(X), ["<lambda>", "mistake"]),
+    "a listing": (lambda: parse_program("{ lambda"), ["<lambda>"]),
+    "a tree": (lambda: fg.tree.map_with_path(None, X), ["<lambda>"]),
 }
 
 
@@ -76,6 +89,42 @@ def test_tracebacks_show_the_users_frames(name: str) -> None:
         call()
     assert len(frames(whole.value)) > len(found)
     assert str(whole.value) == str(caught.value)
+
+
+class Odd:
+    """An argument that nothing takes."""
+
+
+# Not looked at: what ends or changes the process, or writes files; what is for people who make programs by hand; and
+# ml_dtypes' type, which ends the process when it gets a text that is no number
+SPARED = {"bfloat16", "breakpoint", "clear_caches", "pass_over", "savez", "savez_compressed", "set_num_threads"}
+BY_HAND = {"Exported", "Size", "check", "finfo", "interpret", "print_program", "python_objects", "ufunc"}
+
+
+def public_functions() -> dict[str, Callable[..., Any]]:
+    """Every public function and class, under one of its names."""
+    found: dict[int, tuple[str, Any]] = {}
+    for module in public.MODULES:
+        for name in public.names(module):
+            value = getattr(importlib.import_module(module), name)
+            if callable(value) and name not in SPARED | BY_HAND:
+                found.setdefault(id(value), (f"{module}.{name}", value))
+    return dict(found.values())
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_every_public_function_hides_frames_of_the_library() -> None:
+    functions, shown = public_functions(), []
+    assert len(functions) > 1000
+    for name, function in functions.items():
+        for arguments in ((), (Odd(),), (Odd(), Odd()), ("x",), (lambda x: np.abs(x) if x > 0 else x, 1.0)):
+            try:
+                function(*arguments)
+            except Exception as error:
+                if ROOT in traceback.extract_tb(error.__traceback__)[-1].filename:
+                    shown.append((name, arguments))
+    assert shown == []
 
 
 def test_causes_are_shortened_too() -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import signal
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -10,7 +14,7 @@ import numpy as np
 import funcgrad as fg
 from funcgrad.ir.printer import inner_programs
 from funcgrad.ir.program import Program as Traced
-from tests.fuzz.checks import Invalid, Mismatch, Subject, Unavailable, in_jax
+from tests.fuzz.checks import Invalid, Mismatch, Subject
 from tests.fuzz.generator import draw
 from tests.fuzz.programs import Case
 from tests.fuzz.report import Report
@@ -18,16 +22,43 @@ from tests.fuzz.shrinker import shrunk
 from tests.fuzz.variants import ALL, LOWERED
 
 TOGETHER, FORGET = 4, 40
+PATIENCE = 600  # seconds for a case, shrinking included
 PORTABLE, IN_JAX, EAGER, NATIVE = 0.4, 0.2, 0.2, 0.4
 
 
-def cases(seed: int, first: int, count: int) -> Iterator[tuple[int, Case]]:
-    """Cases of `TOGETHER` programs, by the number of the first of them."""
+def case_at(seed: int, number: int, count: int) -> Case:
+    """A case of `count` programs, by the number of the first of them."""
+    portable = bool(np.random.default_rng([seed, number, 1]).random() < PORTABLE)
+    return Case(tuple(draw(seed, k, portable) for k in range(number, number + count)), f"seed {seed}, program {number}")
+
+
+def cases(seed: int, first: int, count: int) -> Iterator[Case]:
+    """Cases of `TOGETHER` programs."""
     for number in range(first, first + count, TOGETHER):
-        rng = np.random.default_rng([seed, number, 1])
-        portable = bool(rng.random() < PORTABLE)
-        numbers = range(number, min(number + TOGETHER, first + count))
-        yield number, Case(tuple(draw(seed, k, portable) for k in numbers), f"seed {seed}, program {number}")
+        yield case_at(seed, number, min(TOGETHER, first + count - number))
+
+
+class TooLong(BaseException):
+    """A case takes for ever; no `Exception`, which means that a program is not one."""
+
+
+@contextlib.contextmanager
+def patient(seconds: float = PATIENCE) -> Iterator[None]:
+    """A context that ends after so many seconds, if it runs on the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def give_up(number: int, frame: object) -> None:
+        raise TooLong
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def ways_for(rng: np.random.Generator, case: Case) -> list[tuple[str, ...]]:
@@ -65,7 +96,7 @@ def examine(case: Case, rng: np.random.Generator, report: Report, tell: Callable
         return
     report.programs += len(case.programs)
     report.decided += sum(subject.decided)
-    count(subject.traced, report)
+    note_primitives(subject.traced, report)
     for way in ways_for(rng, case):
         try:
             subject.verify(way)
@@ -103,30 +134,53 @@ def disagrees(case: Case, mismatch: Mismatch) -> bool:
     return False
 
 
-def count(program: Traced, report: Report) -> None:
+def note_primitives(program: Traced, report: Report) -> None:
     """Note which primitives a program has, at any depth."""
     for equation in program.equations:
         report.primitives[equation.primitive.name] += 1
         for _, _, inner in inner_programs(equation.params):
-            count(inner, report)
+            note_primitives(inner, report)
 
 
 def campaign(
-    seed: int, first: int, programs: int, over: Callable[[], bool] = lambda: False, tell: Callable[[str], None] = print
+    seed: int,
+    first: int,
+    programs: int,
+    over: Callable[[], bool] = lambda: False,
+    tell: Callable[[str], None] = print,
+    note_part: Callable[[int, Report], None] = lambda end, part: None,
 ) -> Report:
-    """Check so many programs, or as many as there is time for, or until somebody interrupts."""
-    report = Report()
-    try:
-        for done, (number, case) in enumerate(cases(seed, first, programs)):
-            if over():
-                break
-            examine(case, np.random.default_rng([seed, number, 2]), report, tell)
-            if done % FORGET == FORGET - 1:
-                fg.clear_caches()
-                gc.collect()
-    except KeyboardInterrupt:  # what has been found is told all the same
-        pass
-    return report
+    """Check so many programs, or as many as there is time for, or until somebody interrupts.
 
-
-__all__ = ["Unavailable", "campaign", "in_jax"]
+    Parameters
+    ----------
+    note_part
+        Called again and again with what has been done since the last time, and the number of the next program.
+    """
+    total = Report()
+    for begin in range(first, first + programs, FORGET * TOGETHER):
+        end, part, since, stopped = begin, Report(), time.process_time(), False
+        try:
+            for number in range(begin, min(begin + FORGET * TOGETHER, first + programs), TOGETHER):
+                stopped = over()
+                if stopped:
+                    break
+                found, count = Report(), min(TOGETHER, first + programs - number)
+                try:
+                    with patient():
+                        case = case_at(seed, number, count)
+                        examine(case, np.random.default_rng([seed, number, 2]), found, tell)
+                except TooLong:
+                    found.found.append((f"seed {seed}, program {number}: more than {PATIENCE} s", ""))
+                    tell(found.found[-1][0])
+                part, end = part + found, number + count
+        except KeyboardInterrupt:  # what has been found is told all the same
+            stopped = True
+        part.seconds = time.process_time() - since
+        total += part
+        note_part(end, part)
+        if stopped:
+            break
+        fg.clear_caches()
+        gc.collect()
+    return total

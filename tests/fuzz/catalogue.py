@@ -120,7 +120,7 @@ lax.reduce_window({0}, {zero}, lax.add, {window}, {strides}, 'VALID')
 lax.reduce_window({0}, -np.inf, lax.max, {window}, {strides}, 'SAME')
 np.fft.rfft({0}, axis={axis})
 [fVc 1]
-np.linalg.norm({0})
+np.linalg.norm(np.append({0}, np.ones(2, {dtype0})))
 {0} @ {0}.T / {0}.shape[-1]
 [iufVc 2]
 np.trace({0})
@@ -173,9 +173,9 @@ np.%(maximum minimum fmax fmin hypot arctan2 copysign logaddexp logaddexp2 heavi
 lax.select(np.sin({0}) > {1}, {0}, {1})
 np.clip({0}, -np.abs({1}), np.abs({1}))
 special.xlogy({0}, np.abs({1}) + 0.1)
-np.linalg.solve(regular(fit({0}, {squares}, {floating})), fit({1}, {columns}, {floating}))
-lax.linalg.triangular_solve(regular(fit({0}, (4, 4), {floating})), fit({1}, (4, 2), {floating}), left_side=True,
-    lower=True)
+np.linalg.solve(regular(fit({0}, {squares}, {floating})), finite(fit({1}, {columns}, {floating})))
+lax.linalg.triangular_solve(regular(fit({0}, (4, 4), {floating})), finite(fit({1}, (4, 2), {floating})),
+    left_side=True, lower=True)
 nn.softmax(fit({0}, (7, 20), {floating}) @ tame(fit({1}, (20, 20), {floating})))
 np.cross(fit({0}, (4, 3), {floating}), fit({1}, (4, 3), {floating}))
 [c]
@@ -242,8 +242,8 @@ lax.while_loop(lambda s: s[0] < {trips}, lambda s: (s[0] + 1, {f}(s[1])), (0, {0
 lax.while_loop(lambda s: (np.sum(s[1]) < 5) & (s[0] < {trips}), lambda s: (s[0] + 1, {f}(s[1]) * 1.5), (0, {0}))[1]
 lax.associative_scan(lambda x, y: np.maximum(x, y), {f}({0}))
 fg.vmap(lambda x: lax.cond(np.sum(x) > 0, {f}, lambda x: -x, x))(np.stack([{0}, -{0}, {0} * 0.1]))
-fg.vmap(lambda x: lax.while_loop(lambda s: np.sum(s[0] ** 2) < 3, lambda s: ({f}(s[0]) + s[0] + 1, s[1] + 1), (x,
-    0))[0])(np.stack([{0}, {0} * 0.5]))
+fg.vmap(lambda x: lax.while_loop(lambda s: (np.sum(s[0] ** 2) < 3) & (s[1] < 9), lambda s: ({f}(s[0]) + s[0] + 1,
+    s[1] + 1), (x, 0))[0])(np.stack([{0}, {0} * 0.5]))
 lax.scan(lambda c, i: (lax.dynamic_update_index_in_dim(c, {f}(c[i]), i, 0), c[i]), np.stack([{0}] * 3),
     np.arange(3))[{bit}]
 fg.vmap(fg.jit({f}))(np.stack([{0}, {0} + 1]))

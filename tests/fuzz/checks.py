@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +24,8 @@ from tests.fuzz.generator import interpreted
 from tests.fuzz.programs import Case
 from tests.fuzz.variants import valid_passes, variant
 
-Ways = Sequence[tuple[str, ...]]
+MANY = 30  # samples, before a mismatch is told
+IN_JAX = 1e-13  # JAX computes again what is a constant here, which no disturbance moves
 
 
 @dataclass
@@ -75,6 +76,7 @@ class Subject:
     traced: Traced = field(init=False)
     yards: list[Yardstick] = field(init=False)
     owners: list[int] = field(init=False)  # for each output, the number of its program
+    surer: list[Yardstick] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
@@ -97,6 +99,7 @@ class Subject:
                 got = np.asarray(w)
                 if (got.shape, got.dtype) != (t.shape, t.dtype):
                     raise Mismatch(("interpreter",), "types", f"output {k} is {got.dtype}{got.shape}, typed {t}")
+            self._given, self._wanted = native, wanted
             self.yards = yardsticks(self.traced, native, wanted, self.seed)
 
     def _noted(self, *values: Any) -> Any:
@@ -175,7 +178,10 @@ class Subject:
             )
         if got.dtype != want.dtype:
             return
-        bad = yard.misses(got)
+        bad = yard.misses(got, IN_JAX if way == ("jax",) else 0.0)
+        if bad.any():  # a sign that hangs on a rounding stays the same in one of eight threes of samples
+            self.surer = self.surer or yardsticks(self.traced, self._given, self._wanted, self.seed + 1, MANY)
+            bad &= self.surer[k].misses(got, IN_JAX if way == ("jax",) else 0.0)
         if bad.any():
             where = tuple(map(int, np.argwhere(bad)[0]))
             detail = (

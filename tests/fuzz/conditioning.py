@@ -8,17 +8,21 @@ copied does not move at all, and a choice that hangs on a rounding gives somethi
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from funcgrad import dtypes
 from funcgrad.ir.interpret import interpret
 from funcgrad.ir.primitive import Primitive
 from funcgrad.ir.program import Program
 from tests.ops.cases import ROWS
 
 SAMPLES, SAFETY, LEAST, FEW = 3, 10.0, 4.0, 0.05
+STEPS = np.random.default_rng(0).uniform(-0.5, 0.5, 1 << 17)  # drawn once: each rounding takes some of them
+STEPS += np.copysign(0.5, STEPS)  # of magnitude 0.5 to 1: no rounding stays as it is
 EXACT = frozenset(
     "neg abs sign max min trunc floor ceil round real imag conj complex complex_to_parts complex_from_parts select "
     "broadcast_in_dim reshape transpose slice rev pad concatenate gather dynamic_slice dynamic_update_slice scatter "
@@ -31,6 +35,9 @@ SUMS = frozenset(
 )
 EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52}
 EPS |= {"complex64": EPS["float32"], "complex128": EPS["float64"]}
+EPS_OF = {  # asking a dtype for its name takes a microsecond
+    order: EPS[dtype.name] for dtype in dtypes.ALL if dtype.name in EPS for order in (dtype, dtype.newbyteorder())
+}
 UNITS: dict[str, float] = {}
 for _row in ROWS:
     UNITS[_row.name] = max(UNITS.get(_row.name, 2.0), _row.ulps)
@@ -43,23 +50,26 @@ class Yardstick(NamedTuple):
     tolerance: np.ndarray
     decided: np.ndarray
 
-    def misses(self, got: Any) -> np.ndarray:
-        """Where a result is wrong."""
+    def misses(self, got: Any, least: float = 0.0) -> np.ndarray:
+        """Where a result is wrong, by more than `least` of its size."""
         got, want = np.asarray(got), self.want
         with np.errstate(all="ignore"):
             if want.dtype.kind not in "fcV":
                 return np.asarray((got != want) & self.decided)
             got, want = _wide(got), _wide(want)
-            near = (np.abs(got - want) <= self.tolerance) | (got == want) | (np.isnan(got) & np.isnan(want))
+            tolerance = np.maximum(self.tolerance, least * np.abs(want))
+            near = (np.abs(got - want) <= tolerance) | (got == want) | (np.isnan(got) & np.isnan(want))
         return np.asarray(~near & self.decided)
 
 
-def yardsticks(program: Program, leaves: Sequence[Any], wanted: Sequence[Any], seed: int) -> list[Yardstick]:
+def yardsticks(
+    program: Program, leaves: Sequence[Any], wanted: Sequence[Any], seed: int, samples: int = SAMPLES
+) -> list[Yardstick]:
     """A yardstick for each output, around what the interpreter gives."""
     rng = np.random.default_rng(seed)
     with disturbed(rng):
-        samples = [interpret(program, leaves) for _ in range(SAMPLES)]
-    return [_yardstick(np.asarray(w), [np.asarray(s[k]) for s in samples]) for k, w in enumerate(wanted)]
+        found = [interpret(program, leaves) for _ in range(samples)]
+    return [_yardstick(np.asarray(w), [np.asarray(s[k]) for s in found]) for k, w in enumerate(wanted)]
 
 
 def _yardstick(want: np.ndarray, samples: list[np.ndarray]) -> Yardstick:
@@ -114,20 +124,29 @@ def _moved(p: Primitive, x: Any, inputs: Any, params: Any, rng: np.random.Genera
     x = np.asarray(x)
     if x.dtype.kind not in "fcV" or not x.size:
         return x
-    wide = _wide(x)
+    wide, step = _wide(x), _steps(rng, x.shape)
+    units = max(UNITS.get(p.name, 8.0), 2.0) * EPS_OF[x.dtype]
+    if p.scalar is not None and x.dtype.kind != "c":  # zeros, infinities and NaN stay what they are
+        return np.asarray(wide * (1 + units * step)).astype(x.dtype)
     size: Any = np.abs(wide)
     if p.name in SUMS:
         absolute = [abs(np.asarray(i)) if np.asarray(i).dtype.kind in "fcV" else i for i in inputs]
         size = np.abs(_wide(np.asarray(refer(p, tuple(absolute), params)[0])))
     elif p.scalar is None:
         size = np.max(np.where(np.isfinite(size), size, 0), initial=0)
-    units = max(UNITS.get(p.name, 8.0), 2.0)
-    step = rng.random(x.shape)
-    step = np.where(step < 0.5, step - 1, step)  # of magnitude 0.5 to 1: no rounding stays as it is
     if x.dtype.kind == "c":
         step = step * np.exp(2j * np.pi * rng.random(x.shape))
-    moved = np.asarray(wide + units * EPS[x.dtype.name] * size * step).astype(x.dtype)
+    moved = np.asarray(wide + units * size * step).astype(x.dtype)
     kept = ~np.isfinite(wide)
     if p.scalar is not None:
         kept |= x == 0
     return np.where(kept, x, moved) if kept.any() else moved
+
+
+def _steps(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """How far each rounding is moved, in units."""
+    size = math.prod(shape)
+    if size > len(STEPS) // 2:
+        return np.resize(STEPS, shape)
+    first = int(rng.random() * (len(STEPS) - size))
+    return STEPS[first : first + size].reshape(shape)

@@ -39,7 +39,7 @@ class Differs(AssertionError):
 
 def programs(seed: int, count: int) -> Iterator[tuple[Case, Any]]:
     """Random programs, traced."""
-    for _, case in cases(seed, 0, count):
+    for case in cases(seed, 0, count):
         for program in case.programs:
             alone = Case((program,), case.label)
             with warnings.catch_warnings(), np.errstate(all="ignore"):

@@ -78,6 +78,11 @@ class Kit:
         """Numbers of moderate size."""
         return self._np.tanh(x / 4) * 2
 
+    def finite(self, x: Any) -> Any:
+        """Numbers that LAPACK spreads no further than its formulas say: 0 times infinity is NaN anywhere in a block."""
+        np = self._np
+        return np.where(np.isfinite(x), x, np.ones((), x.dtype) / 2)
+
     def spd(self, x: Any) -> Any:
         """A matrix that is symmetric and positive definite."""
         np = self._np
@@ -103,6 +108,8 @@ class Kit:
         """A primitive as in the table of cases, its operands moved a little by `values`."""
         row = rows()[name]
         base = row.draw(numpy.dtype(dtype))
+        if row.name == "searchsorted":  # the table must stay in order
+            values = (None, *values)
         return row.call(numpy.dtype(dtype))(*map(self._blend, base, (*values, *[None] * len(base))))
 
     def _blend(self, base: Any, value: Any) -> Any:
@@ -172,19 +179,18 @@ class Kit:
         np = self._np
 
         def function(*a: Any) -> Any:
-            mapped = [k % 2 == 0 and self._can_batch(x) for k, x in enumerate(a)]
+            mapped = [k % 2 == 0 and np.ndim(x) > 0 for k, x in enumerate(a)]
             if not any(mapped):
-                mapped = [self._can_batch(x) for x in a]
-            stacked = [
-                np.stack([x, np.flip(x) if np.ndim(x) else x, x]) if m else x for m, x in zip(mapped, a, strict=True)
-            ]
+                mapped = [np.ndim(x) > 0 for x in a]
+            if not any(
+                mapped
+            ):  # Python's numbers are arrays to a trace: whether there are axes is the same in each way
+                return f(*a)
+            stacked = [np.stack([x, np.flip(x), x]) if m else x for m, x in zip(mapped, a, strict=True)]
             axes = tuple(0 if m else None for m in mapped)
             return self._fg.vmap(f, in_axes=axes)(*stacked)
 
         return function
-
-    def _can_batch(self, x: Any) -> bool:
-        return hasattr(x, "dtype")
 
     def compiled(self, f: Function, numbers: tuple[int, ...]) -> Function:
         """The function, compiled by itself."""

@@ -75,9 +75,13 @@ class Program:
 
     @property
     def portable(self) -> bool:
-        """Whether the program means the same in JAX: other dtypes than these promote otherwise."""
+        """Whether the program means the same in JAX: other dtypes promote otherwise, slopes at infinity are others."""
         dtypes = {np.asarray(v).dtype.name for v in self.values} | {s.dtype for s in every(self.statements)}
-        return dtypes <= PORTABLE and all(s.portable for s in every(self.statements))
+        return dtypes <= PORTABLE and all(s.portable for s in every(self.statements)) and self._finite
+
+    @property
+    def _finite(self) -> bool:
+        return all(np.isfinite(v).all() for v in self.values)
 
     def text(self, name: str = "f") -> str:
         """The function and its transformations, as Python."""
@@ -151,6 +155,8 @@ def literal(value: Any) -> str:
     else:
         numbers = f"numpy.array({flat.tolist()}, {native.dtype.name!r})"
     text = f"{numbers}.reshape({value.shape})" if value.ndim != 1 or not value.size else numbers
+    if not value.dtype.isnative:
+        text += f".astype({value.dtype.str!r})"
     if not value.flags.c_contiguous:
         text += f"  # strides {value.strides}"
     text = text.replace("nan", "numpy.nan").replace("inf", "numpy.inf")

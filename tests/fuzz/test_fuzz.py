@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 
 import funcgrad as fg
 from funcgrad import lax
+from funcgrad.errors import NonFiniteError
 from funcgrad.ir.interpret import interpret
 from funcgrad.lower import plan
 from funcgrad.simplify import identities
@@ -18,6 +21,7 @@ from tests.fuzz.checks import Given, Invalid, Mismatch, Subject
 from tests.fuzz.conditioning import yardsticks
 from tests.fuzz.generator import draw
 from tests.fuzz.programs import Case
+from tests.fuzz.report import Report, Tally
 from tests.fuzz.variants import LIMITS, LOWERED, OFF, variant
 
 
@@ -49,12 +53,30 @@ def test_programs_are_the_same_in_every_run() -> None:
     assert [draw(5, k).text() for k in range(4)] == [draw(5, k).text() for k in range(4)]
 
 
+def test_runs_add_up(tmp_path: Path) -> None:
+    tally = Tally(tmp_path / "tally")
+    first = Report(3, 2, ways=Counter(jit=3), found=[("a", "b")], seconds=0.5)
+    tally.note(1, 3, first)
+    tally.note(2, 9, Report(9, 9, 1, ways=Counter(jit=2, jax=1)))
+    assert (tally.end(1), tally.end(2), tally.end(3)) == (3, 9, 0)
+    assert tally.total() == first + Report(9, 9, 1, ways=Counter(jit=2, jax=1))
+    assert tally.total().ways == {"jit": 5, "jax": 1}
+
+
+def test_a_run_that_ends_early_has_told_what_it_did(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    monkeypatch.setattr(campaign, "examine", lambda case, rng, report, tell: seen.append(case.label))
+    parts: list[int] = []
+    campaign.campaign(0, 4, 400, lambda: len(seen) == 2, note_part=lambda end, part: parts.append(end))
+    assert parts == [12]
+
+
 # Would a mistake be seen? --------------------------------------------------------------------------------------------
 
 
 def test_a_wrong_identity_is_found_and_made_small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(identities.IDENTITIES, "tanh", lambda r, inputs, params, source: inputs[0])
-    report, told = campaign.Report(), []
+    report, told = Report(), []
     for number in range(40):
         case = Case((draw(11, number),))
         try:
@@ -129,7 +151,7 @@ def test_a_wrong_slope_is_found() -> None:
 
 
 def test_kinks_are_not_decided() -> None:
-    want, off = gradients.trusted(lambda t: np.abs(np.array([0.001, 1.0]) + t))
+    want, off = gradients.trusted(lambda t: np.abs(np.array([1e-5, 1.0]) + t))
     count = gradients.Count()
     gradients.compare("abs", np.array([1.0, 1.0]), want, off, count)
     assert (count.points, count.undecided, count.wrong) == (1, 1, [])
@@ -152,3 +174,8 @@ def test_programs_keep_to_their_buffers() -> None:
     subject = Subject(Given(several, np.linspace(0.0, 1.0, 6), np.int64(2)))
     subject.verify(("guarded",))
     subject.verify(("guarded", "small limits: pieces", "without loops in kernels", "two threads"))
+
+
+def test_other_switches_look_at_guarded_calls_too() -> None:
+    with fg.config.check_memory(), fg.config.debug_nans(), pytest.raises(NonFiniteError):
+        fg.jit(lambda x: np.log(x))(np.array([-1.0]))

@@ -59,6 +59,39 @@ def early_and_checked(x: Any) -> Any:
     return lax.scan(step, x, np.arange(3))[0]
 
 
+def closed_over_batch(x: Any) -> Any:
+    """A jitted function that writes at places of a batch outside of it: positions in that batch were made inside."""
+
+    def of_one(places: Any) -> Any:
+        table = fg.jit(lambda y: np.sum(fnp.zeros(6).at[places].add(1.0) * np.arange(6.0)) + 0.25 * np.sum(y))
+        return fg.grad(table)(x), table(x)
+
+    return fg.vmap(of_one)(np.arange(12).reshape(3, 4) % 5)
+
+
+def linear_part_of_a_loop(x: Any) -> Any:
+    """The condition reads what moves: the loop of known length that stands for this one does without."""
+
+    def grown(x: Any) -> Any:
+        return lax.while_loop(lambda s: np.sum(s) < 3 * np.sum(x), lambda s: s * 1.5 + x, x)
+
+    return fg.linearize(grown, x)[1](x)
+
+
+def scattered_order(x: Any) -> Any:
+    """Values of nothing but a scalar, added at places that were sorted."""
+    return fg.grad(lambda a: np.sum(np.sin(lax.sort(np.ravel(a * x[0, 0])[np.zeros((3, 20, 21), int)], dimension=0))))(
+        x
+    )
+
+
+def short_numbers_by_a_rule(x: Any) -> Any:
+    """A function with a derivative of its own, of bfloat16 numbers beside a constant of such."""
+    table = np.arange(4.0).astype(fnp.bfloat16)
+    function = fg.custom_jvp(lambda y: fg.jit(lambda z: np.maximum(y, z) > y)(table))
+    return function(x)
+
+
 AGREE: list[tuple[str, Callable[..., Any], tuple[Any, ...], tuple[str, ...]]] = [
     # The check of an index that no loop changes was made before the loop, though the loop had no iterations.
     ("an index of no elements", lambda x, i: (x[np.broadcast_to(i, (0,))],), (np.ones(3), np.int64(7)), ("jit",)),
@@ -89,6 +122,34 @@ AGREE: list[tuple[str, Callable[..., Any], tuple[Any, ...], tuple[str, ...]]] = 
         (X,),
         ("jit",),
     ),
+    # LAPACK goes on with a pivot that is NaN; what is written out for small matrices refused it.
+    (
+        "a NaN is no pivot that is not positive",
+        lambda x: (np.linalg.cholesky(x),),
+        (np.full((2, 4, 4), np.nan),),
+        ("jit",),
+    ),
+    ("a NaN as a pivot, printed", lambda x: (np.linalg.cholesky(x),), (np.full((3, 3), np.nan),), ("printed",)),
+    # A search along an axis of one element has no loop that would know the place.
+    (
+        "a search through one element",
+        lambda x: (np.argmin(np.tanh(np.exp(x)), axis=-1), np.argmax(np.exp(x), axis=0)),
+        (np.ones((7, 1)),),
+        ("without simplification",),
+    ),
+    ("the linear part of a loop with a condition of its own", linear_part_of_a_loop, (np.ones(3),), ("eager",)),
+    ("a batch that a program closes over", closed_over_batch, (X,), ("eager",)),
+    ("a complex number less nothing", lambda x: (x * 1j - 0, 0 - x * 1j, x * 1j + 0), (X,), ("simplified",)),
+    # A kernel without folds was written in blocks of rows.
+    ("a scatter with what no loop changes", scattered_order, (X[:1, :1],), ("printed", "without joining")),
+    (
+        "the bits of numbers in the other byte order",
+        lambda x, k: (lax.reduce_precision(x, 5, 3), lax.bitcast_convert_type(x, "int64"), lax.clz(k)),
+        (X.astype(">f8"), np.arange(5).astype(">i4")),
+        ("eager",),
+    ),
+    # The interpreter computes bfloat16 in float32, but what programs and users' functions get is as it is.
+    ("bfloat16 in a function with a rule", short_numbers_by_a_rule, (X[0].astype(fnp.bfloat16),), ("simplified",)),
     # Printed bodies of loops: buffers that were renamed, and operands in buffers of other types.
     ("a carry changed in place, printed", into_another_place, (X[0],), ("printed",)),
     ("a tape, printed", loop_with_a_tape, (X,), ("printed",)),
@@ -153,3 +214,16 @@ def test_a_condition_with_checks_is_not_overwritten_by_them() -> None:
     for way in (("jit",), ("guarded",)):
         Subject(Given(f, x, np.ones(3))).verify(way)
     assert fg.jit(f)(x, np.ones(3))[1] == 5
+
+
+def test_callbacks_take_and_give_short_numbers() -> None:
+    kind, seen = fg.ShapeDtypeStruct((4,), np.dtype(fnp.bfloat16)), []
+
+    def called(x: np.ndarray) -> np.ndarray:
+        seen.append(x.dtype)
+        return x * 2
+
+    x = X[0].astype(fnp.bfloat16)
+    got = fg.jit(lambda x: fg.pure_callback(called, kind, x))(x)
+    np.testing.assert_array_equal(got, x * 2)
+    assert set(seen) == {kind.dtype}

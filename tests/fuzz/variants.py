@@ -112,7 +112,7 @@ LIMITS: dict[str, Sequence[Patch]] = {
     ),
     "moves": ((peel, "SHORTEST", 2), (peel, "LEAST", 1), (hoist, "LEAST_PRODUCT", 1), (updates, "LEAST", 1)),
     "products": ((products, "TINY", 1), (products, "TINIEST", 1)),
-    "turning": ((turning, "SMALLEST", 1), (turning, "NARROWEST", 2)),
+    "turning": ((turning, "SMALLEST", 2), (turning, "NARROWEST", 2)),
     "lines": (
         (cumulative, "LONG", 32),
         (cumulative, "CHAINS", 2),

@@ -108,6 +108,7 @@ def shown(stream: io.StringIO) -> str:
 
 def test_colours_in_terminals_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
     plain = program().as_text() + "\n"
     coloured = shown(Terminal())
@@ -117,6 +118,8 @@ def test_colours_in_terminals_only(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shown(io.StringIO()) == plain
     monkeypatch.setenv("TERM", "dumb")
     assert shown(Terminal()) == plain
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert shown(io.StringIO()) == shown(Terminal()) == coloured
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("NO_COLOR", "1")
     assert shown(Terminal()) == plain

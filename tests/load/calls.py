@@ -31,6 +31,12 @@ def scalars() -> Callable[[], Any]:
     return lambda: function(2.0, 3.0)
 
 
+def arrays() -> Callable[[], Any]:
+    """Small arrays in, an array out."""
+    function, x = fg.jit(lambda x, y: x * y + 1.0), np.ones((3, 5))
+    return lambda: function(x, x)
+
+
 def pytrees() -> Callable[[], Any]:
     """Dictionaries of arrays, in and out."""
     function = fg.jit(lambda p: {"w": p["w"] * 2, "b": (p["b"], p["b"] + 1)})
@@ -95,7 +101,9 @@ def traces() -> Callable[[], Any]:
 
 CALLS: dict[str, Callable[[], Callable[[], Any]]] = {
     made.__name__: made
-    for made in (*(scalars, pytrees, large, loops, callbacks, refusals, slow, eager_gradients, eager_batches, traces),)
+    for made in (
+        *(scalars, arrays, pytrees, large, loops, callbacks, refusals, slow, eager_gradients, eager_batches, traces),
+    )
 }
 COSTLY = {  # how many times fewer calls of these are made
     **dict.fromkeys(("eager_gradients", "eager_batches", "traces"), 50),

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 import funcgrad as fg
 import funcgrad.numpy.fft as fft
+from funcgrad.ops import pocketfft
 from tests.effort import drawn
 
 DTYPES = [np.dtype(c) for c in "b1 i4 f2 f4 f8 c8 c16".split()]
@@ -128,3 +130,30 @@ def test_numpys_own_functions_lead_here_when_they_are_first_called() -> None:
         "assert np.array_equal(fg.jit(lambda x: np.fft.fft(x))(x), np.fft.fft(x))\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.parametrize("kind", ["fftn", "ifftn", "rfftn", "irfftn"])
+@pytest.mark.parametrize("axes", [(1,), (0, 2)])
+def test_the_package_gives_what_its_extension_module_gives(
+    kind: str, axes: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SciPy's extension module is loaded by itself; where it is not as expected, its package is asked."""
+    if pocketfft.checked() is None:
+        pytest.skip("this SciPy has another extension module")
+    rng = np.random.default_rng(3)
+    x = rng.standard_normal((4, 6, 5)) + (0 if kind == "rfftn" else 1j * rng.standard_normal((4, 6, 5)))
+    length = 2 * (x.shape[axes[-1]] - 1) if kind == "irfftn" else x.shape[axes[-1]]
+    direct = pocketfft.transform(x, kind, axes, length)
+    into = pocketfft.transform(x.astype(x.dtype.newbyteorder(">")), kind, axes, length, np.empty_like(direct))
+    monkeypatch.setattr(pocketfft, "checked", lambda: None)
+    for out in (None, np.empty_like(direct)):
+        np.testing.assert_array_equal(pocketfft.transform(x, kind, axes, length, out), direct, strict=True)
+    np.testing.assert_array_equal(into, direct, strict=True)
+
+
+@pytest.mark.parametrize("answer", [None, lambda *_: None])
+def test_a_module_that_answers_otherwise_is_not_used(answer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = SimpleNamespace(r2c=answer, c2r=answer, c2c=answer)
+    for found in (module, None):
+        monkeypatch.setattr(pocketfft, "extension", lambda _, found=found: found)
+        assert pocketfft.checked.__wrapped__() is None

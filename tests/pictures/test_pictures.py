@@ -82,6 +82,12 @@ def test_calls_have_their_functions_names() -> None:
     assert by_title(node.inner[0].graph, "sin")
 
 
+def test_the_limit_is_checked() -> None:
+    for limit, error in ((0, ValueError), (-3, ValueError), ("many", TypeError), (2.5, TypeError), (None, TypeError)):
+        with pytest.raises(error, match=r"visualize: limit must be .*\n  at .*test_pictures"):
+            fg.visualize(np.sin, limit=limit)  # type: ignore[arg-type]
+
+
 def test_a_large_program_is_summarised() -> None:
     def long(x: Any) -> Any:
         for _ in range(300):
@@ -101,6 +107,17 @@ def test_a_large_program_is_summarised() -> None:
     whole = graph_of(drawn._subjects[0].lowered.program, 600)
     assert len(whole.nodes) == 602
     assert not whole.messages
+
+
+def test_kernels_show_their_operations_up_to_the_limit() -> None:
+    plan = lowered("mlp").plan
+    kernels = [node for node in graph_of_plan(plan, (), ()).nodes if node.inner]
+    assert len(kernels) > 1
+    fewer = graph_of_plan(plan, (), (), limit=8)
+    some = [node for node in fewer.nodes if node.inner]
+    assert 0 < len(some) < len(kernels)
+    which = "a kernel" if len(kernels) - len(some) == 1 else f"{len(kernels) - len(some)} kernels"
+    assert fewer.messages == (f"the operations of {which} are not shown; a larger limit= shows more",)
 
 
 def test_operations_of_one_line_are_one() -> None:
@@ -127,7 +144,7 @@ def test_inner_programs_without_room_stay_closed() -> None:
     graph = graph_of(program, 5)
     (scan,) = by_title(graph, "scan")
     assert not scan.inner
-    assert "1 inner programs are not shown" in graph.messages
+    assert "1 inner program is not shown" in graph.messages
 
 
 def test_every_primitive_has_a_colour() -> None:

@@ -29,6 +29,7 @@ from funcgrad import forks
 from funcgrad.compile.native import blas, gemm
 from funcgrad.compile.native.bridge import Entry, Runtime, default_threads, gemm_library, loop_library
 from funcgrad.compile.native.descriptor import ArrayInput, Descriptor, Output, ScalarInput, Step, describe
+from funcgrad.compile.native.hosts import POLLS, host_library
 from funcgrad.compile.native.slowcall import regular
 
 __all__ = [
@@ -55,6 +56,7 @@ __all__ = [
 ]
 
 _lock = forks.held(threading.RLock())
+_products_lock = forks.held(threading.Lock())
 _wanted_threads: list[int] = []  # what `set_threads` was last told, if ever
 
 
@@ -101,8 +103,8 @@ def gemm_address(dtype: str, over: str = "batch") -> int:
     more cycles than the whole, four of the shorter one 17 to 23 %.
     """
     infix = "" if over == "batch" else f"{over}_"
-    with _lock:
-        return gemm_library()[1].address(f"fg_gemm_{infix}{dtype}")
+    with _products_lock:
+        return gemm_library(dtype).address(f"fg_gemm_{infix}{dtype}")
 
 
 def gemm_integers(slots: tuple[int, int, int], sizes: tuple[int, int, int], dtype: str, **places: Any) -> list[int]:
@@ -125,7 +127,9 @@ def gemm_integers(slots: tuple[int, int, int], sizes: tuple[int, int, int], dtyp
 
 
 def loop_address(kernel: str) -> int:
-    """The address of one of the kernels of `loops`."""
+    """The address of one of the kernels of `loops`, or of what looks at pending signals."""
+    if kernel in POLLS:
+        return host_library().address(kernel)
     with _lock:
         return loop_library(_runtime().run_address).address(kernel)
 

@@ -10,12 +10,10 @@ from __future__ import annotations
 import ctypes
 import functools
 import importlib
-import importlib.machinery
-import importlib.util
-from pathlib import Path
 from typing import NamedTuple
 
 from funcgrad.compile.native import gemm
+from funcgrad.ops.extensions import extension_file
 
 _capsule_name = ctypes.PYFUNCTYPE(ctypes.c_char_p, ctypes.py_object)(("PyCapsule_GetName", ctypes.pythonapi))
 _capsule_pointer = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
@@ -60,8 +58,8 @@ def _from_numpy() -> Blas | None:
 
 
 def _from_scipy() -> Blas | None:
-    path = _scipy_extension()
-    return None if path is None else _from_openblas("scipy", path, "", 32)
+    path = extension_file("scipy.linalg.cython_blas")
+    return None if path is None else _from_openblas("scipy", str(path), "", 32)
 
 
 def _from_openblas(source: str, path: str, suffix: str, index_bits: int) -> Blas | None:
@@ -82,17 +80,6 @@ def _from_capsules() -> Blas:
     exported = importlib.import_module("scipy.linalg.cython_blas").__pyx_capi__
     addresses = {f"fg_{name}": capsule_pointer(exported[name]) for name in gemm.ROUTINES}
     return Blas("scipy.linalg.cython_blas", 32, addresses)
-
-
-def _scipy_extension() -> str | None:
-    """The file of ``scipy.linalg.cython_blas``, found without running any of SciPy."""
-    package = importlib.util.find_spec("scipy")
-    for folder in (package.submodule_search_locations or []) if package else []:
-        for suffix in importlib.machinery.EXTENSION_SUFFIXES:
-            path = Path(folder) / "linalg" / f"cython_blas{suffix}"
-            if path.exists():
-                return str(path)
-    return None
 
 
 def address_of(function: object) -> int:

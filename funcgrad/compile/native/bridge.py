@@ -17,6 +17,7 @@ from funcgrad.compile.compiler import native_library
 from funcgrad.compile.engine import Library
 from funcgrad.compile.native import blas, blocks, driver, fastcall, gemm, layout, loops, pool, slowcall
 from funcgrad.compile.native.descriptor import Descriptor
+from funcgrad.compile.native.hosts import POLL, host_library
 from funcgrad.compile.native.text import Module
 from funcgrad.compile.native.workers import Workers
 from funcgrad.errors import at_line
@@ -166,28 +167,40 @@ def loop_library(run_address: int) -> Library:
     """The kernels that run loops and branches; compiled (or read) when the first program has one."""
     module = Module()
     loops.define(module)
-    library = native_library("loops", str(module), {"fg_run": run_address})
-    addresses = [ctypes.cast(getattr(ctypes.pythonapi, name), _ADDRESS).value for name in loops.PYTHON]
-    ctypes.CFUNCTYPE(None, *[_WORD] * len(addresses))(library.address("fg_poll_setup"))(*addresses)
-    return library
+    return native_library("loops", str(module), {"fg_run": run_address, POLL: host_library().address(POLL)})
 
 
 @functools.cache
-def gemm_library() -> tuple[blas.Blas, Library]:
-    """The kernels that call BLAS, and the BLAS they call."""
-    found = blas.blas()
-    library = link_gemm(found)
+def gemm_library(dtype: str) -> Library:
+    """The kernels that call BLAS on numbers of a dtype."""
+    library = link_gemm(blas.blas(), _guard(), dtype)
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(library))
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=ctypes.CFUNCTYPE(None)(library.address("fg_blas_after_fork")))
-    return found, library
+    return library
 
 
-def link_gemm(found: blas.Blas) -> Library:
+def link_gemm(found: blas.Blas, guard: np.ndarray, dtype: str) -> Library:
     """The kernels on a BLAS."""
     module = Module()
-    gemm.define(module, found.controls)
-    return native_library("gemm", str(module), found.addresses)
+    gemm.define(module, found.controls, (dtype,))
+    return native_library("gemm", str(module), found.addresses | {gemm.GUARD: guard.ctypes.data})
+
+
+@functools.cache
+def _guard() -> np.ndarray:
+    """The words of the guard of BLAS's threads, for all dtypes."""
+    words = np.zeros(len(gemm.Guard), np.int64)
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(words))
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=functools.partial(_forget_products, words))
+    return words
+
+
+def _forget_products(guard: np.ndarray) -> None:
+    """Threads that the child does not have may have been inside of a product: BLAS gets its own threads back."""
+    saved = int(guard[gemm.Guard.SAVED])
+    if guard[gemm.Guard.USERS] > 0 and saved > 1:
+        ctypes.CFUNCTYPE(None, ctypes.c_int32)(blas.blas().addresses["fg_blas_set_threads"])(saved)
+    guard[:] = 0
 
 
 def default_threads() -> int:

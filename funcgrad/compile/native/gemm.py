@@ -43,7 +43,9 @@ ROUTINES = tuple(f"{letter}{routine}" for letter, _, _ in DTYPES.values() for ro
 """What BLAS must have; the external symbols are ``fg_sgemm``, ..."""
 
 _KERNEL = {"bufs": "ptr", "ints": "ptr", "first": "i64", "last": "i64"}
-_LOCK, _USERS, _SAVED = 0, 8, 16  # of the guard of BLAS's threads
+GUARD = "fg_blas_guard"  # the words that say who uses BLAS: one block, of which every dtype's kernels know
+Guard = IntEnum("Guard", "LOCK USERS SAVED", start=0)
+_LOCK, _USERS, _SAVED = (8 * which for which in Guard)
 
 
 def integers(
@@ -277,22 +279,15 @@ def _define_guard(module: Module, controls: bool) -> None:
             guard = _lock(f)
             f.store(f.load(guard, _USERS) - 1, guard, _USERS)
             with f.if_(f.load(guard, _USERS).is_(0)):
-                _restore(f, guard)
+                saved = f.load(guard, _SAVED)
+                with f.if_(saved > 1):
+                    f.call("fg_blas_set_threads", f.cast_int(saved, "i32"), returns="void")
             f.atomic_store(0, guard, _LOCK)
-        f.ret()
-    with module.function("fg_blas_after_fork", "void") as f:
-        # Threads that the child does not have may have been in between.
-        if controls:
-            guard = _guard(f)
-            with f.if_(f.load(guard, _USERS) > 0):
-                _restore(f, guard)
-            f.store(0, guard, _USERS)
-            f.store(0, guard, _LOCK)
         f.ret()
 
 
 def _guard(f: Function) -> Value:
-    return f.module.zeros(f, "fg_blas_guard", 64)
+    return f.module.outside(f, GUARD)
 
 
 def _lock(f: Function) -> Value:
@@ -302,9 +297,3 @@ def _lock(f: Function) -> Value:
             f.break_()
         f.call("sched_yield", returns="i32")
     return guard
-
-
-def _restore(f: Function, guard: Value) -> None:
-    saved = f.load(guard, _SAVED)
-    with f.if_(saved > 1):
-        f.call("fg_blas_set_threads", f.cast_int(saved, "i32"), returns="void")

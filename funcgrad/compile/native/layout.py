@@ -29,10 +29,16 @@ _NUMBER = 1.5 - 2.5j
 
 def matches() -> bool:
     """Whether this interpreter's objects look as the offsets say."""
-    standard = sys.implementation.name == "cpython" and not sysconfig.get_config_var("Py_GIL_DISABLED")
+    standard = sys.implementation.name == "cpython" and not _is_free_threaded()
     if not standard or sys.byteorder != "little" or ctypes.sizeof(ctypes.c_void_p) != 8:
         return False
     return _lists_match() and _numbers_match() and all(map(_array_matches, _sample_arrays()))
+
+
+def _is_free_threaded() -> bool:
+    if hasattr(sys, "abiflags"):  # absent on some systems; reading the configuration takes a millisecond
+        return "t" in sys.abiflags
+    return bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 
 
 def _word(owner: object, offset: int) -> int:

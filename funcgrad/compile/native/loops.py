@@ -9,21 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from funcgrad.compile.native.hosts import POLL
 from funcgrad.compile.native.text import Function, Module, Value
 
-POLL, NO_POLL = "fg_poll", "fg_poll_never"
 KERNELS = ("fg_scan", "fg_while", "fg_while_pull", "fg_while_tape", "fg_cond")
 _KERNEL = {"bufs": "ptr", "ints": "ptr", "first": "i64", "last": "i64"}
 _FIRST_TAPE, _LARGE = 64, 1 << 16  # iterations that a tape has room for at first; of carries of so many bytes, one
 COUNT_BITS = 20  # where a status has the iterations that a tape had room for: above the code
-PYTHON = ("PyGILState_Ensure", "PyErr_CheckSignals", "PyErr_Fetch", "PyErr_Restore", "PyGILState_Release")
-"""What ``fg_poll`` calls; ``fg_poll_setup`` takes their addresses in this order."""
 
 
-def define(module: Module, python: bool = True) -> None:
-    """Define the kernels; without `python` nothing looks at pending signals."""
+def define(module: Module) -> None:
+    """Define the kernels, which call ``fg_run`` and ``fg_poll``."""
     _define_helpers(module)
-    _define_poll(module, python)
     _define_scan(module)
     _define_while(module)
     _define_grow(module)
@@ -120,44 +117,9 @@ def _look(f: Function, poll: Value, count: Value) -> None:
     """Leave the loop if there is a status, after a look at pending signals if it is time for one."""
     status = f.load(f.bufs, 0, "ptr")
     with f.if_((count & (f.load(poll) - 1)).is_(0)):
-        f.call("fg_poll", status, f.load(poll, 8), returns="void")
+        f.call(POLL, status, f.load(poll, 8), returns="void")
     with f.if_(f.load(status).is_not(0)):
         f.break_()
-
-
-def _define_poll(module: Module, python: bool) -> None:
-    """``fg_poll(status, code)``: look at pending signals, since a loop may never end; a handler that raises ends it.
-    What it raised waits for ``fg_poll_raise``.
-    """
-    for name in (NO_POLL,) if python else (NO_POLL, POLL):  # for programs that may not take the GIL
-        with module.function(name, "void", status="ptr", code="i64") as f:
-            f.ret()
-    if not python:
-        return
-    names = ("ensure", "check", "fetch", "restore", "release")
-    waiting = range(8 * len(names), 8 * len(names) + 24, 8)  # type, value and traceback
-    with module.function("fg_poll_setup", "void", **dict.fromkeys(names, "i64")) as f:
-        for k, name in enumerate(names):
-            f.store(getattr(f, name), _poll_words(f), 8 * k)
-        f.ret()
-    with module.function(POLL, "void", status="ptr", code="i64") as f:
-        ensure, check, fetch, _, release = (f.load(_poll_words(f), 8 * k, "ptr") for k in range(len(names)))
-        state = f.call(ensure, returns="i32")
-        with f.if_(f.call(check, returns="i32").is_not(0)):
-            f.call(fetch, *(_poll_words(f) + at for at in waiting), returns="void")
-            f.store(f.code, f.status)
-        f.call(release, state, returns="void")
-        f.ret()
-    with module.function("fg_poll_raise", "void") as f:
-        raised = [f.load(_poll_words(f), at, "ptr") for at in waiting]
-        for at in waiting:
-            f.store(0, _poll_words(f), at)
-        f.call(f.load(_poll_words(f), 8 * names.index("restore"), "ptr"), *raised, returns="void")
-        f.ret()
-
-
-def _poll_words(f: Function) -> Value:
-    return f.module.zeros(f, "fg_poll_words", 64)
 
 
 def _holds(f: Function, ints: Value) -> Value:

@@ -13,9 +13,10 @@ import numpy as np
 
 from funcgrad.compile import engine
 from funcgrad.compile.engine import Address, Symbol
-from funcgrad.compile.native import driver, gemm, loops, own_blas, own_sort
+from funcgrad.compile.native import driver, gemm, hosts, loops, own_blas, own_sort
 from funcgrad.compile.native.standalone import STRAIGHT, Layout, core, declarations, integers_of, status_form
 from funcgrad.compile.native.text import Module
+from funcgrad.compile.passes import Effort
 
 HEADER = 64  # bytes before a block of memory; also its alignment
 BLAS = ("own", "cblas")
@@ -143,7 +144,7 @@ def _messages(messages: Mapping[int, str]) -> Iterator[str]:
 
 # What runs it ---------------------------------------------------------------------------------------------------------
 
-_OURS = ("fg_chain", "fg_gemm_", "fg_sort_", *loops.KERNELS, loops.POLL)
+_OURS = ("fg_chain", "fg_gemm_", "fg_sort_", *loops.KERNELS, hosts.POLL)
 
 
 def _support(needed: set[str], blas: str) -> Iterator[Module]:
@@ -152,12 +153,13 @@ def _support(needed: set[str], blas: str) -> Iterator[Module]:
     driver.define(runtime)
     _define_share(runtime)
     _define_memory(runtime)
-    if any(name in loops.KERNELS or name.startswith(loops.POLL) for name in needed):
-        loops.define(runtime, python=False)
+    if any(name in loops.KERNELS or name.startswith(hosts.POLL) for name in needed):
+        hosts.define_polls(runtime, python=False)
+        loops.define(runtime)
     products = sorted({name.split("_")[-1] for name in needed if name.startswith("fg_gemm_")})
     gemm.define(runtime, False, products)
     yield runtime
-    fast = Module(optimised=True)
+    fast = Module(Effort.ALL)
     own_blas.define(fast, products, blas == "cblas")
     for name in sorted(needed):
         if name.startswith("fg_sort_"):

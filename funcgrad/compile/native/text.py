@@ -12,7 +12,7 @@ stack slots.
     ...         total.set(total.get() + i.get())
     ...     f.ret(total.get())
     >>> str(module).splitlines()[0]
-    'define i64 @triangle(i64 %n) nounwind noinline optnone {'
+    '; effort: least'
 """
 
 from __future__ import annotations
@@ -21,8 +21,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-_ATTRIBUTES = "nounwind noinline optnone"
-"""Optimising this code takes twice the compile time and was not measurable in any call."""
+from funcgrad.compile.passes import Effort
+
+_ATTRIBUTES = {
+    Effort.LEAST: "nounwind noinline optnone",  # in object files, too, whose modules are emitted together
+    Effort.REGISTERS: "nounwind noinline",
+    Effort.ALL: "nounwind noinline",
+}
 
 
 @dataclass(slots=True, eq=False)
@@ -297,10 +302,11 @@ class Function:
 
 
 class Module:
-    """LLVM IR text under construction; with `optimised`, of code in which the time goes."""
+    """LLVM IR text under construction, on which LLVM shall spend so much effort."""
 
-    def __init__(self, optimised: bool = False) -> None:
-        self.attributes = "nounwind noinline" if optimised else _ATTRIBUTES
+    def __init__(self, effort: Effort = Effort.LEAST) -> None:
+        self.effort = effort
+        self.attributes = _ATTRIBUTES[effort]
         self._functions: dict[str, Function] = {}
         self._globals: dict[str, str] = {}
         self._declared: dict[str, str] = {}
@@ -314,6 +320,11 @@ class Module:
     def zeros(self, function: Function, name: str, size: int) -> Value:
         """The address, in `function`, of the private block `name` of `size` zero bytes."""
         self._globals[name] = f"@{name} = internal global [{size} x i8] zeroinitializer, align 64"
+        return Value(function, "ptr", f"@{name}")
+
+    def outside(self, function: Function, name: str) -> Value:
+        """The address, in `function`, of a block that the module does not define."""
+        self._globals[name] = f"@{name} = external global i64, align 8"
         return Value(function, "ptr", f"@{name}")
 
     def reference(self, function: Function, name: str) -> Value:
@@ -335,4 +346,6 @@ class Module:
 
     def __str__(self) -> str:
         declared = [line for name, line in self._declared.items() if name not in self._functions]
-        return "\n".join([*map(str, self._functions.values()), *self._globals.values(), *declared, ""])
+        return "\n".join(
+            [self.effort.value, *map(str, self._functions.values()), *self._globals.values(), *declared, ""]
+        )

@@ -17,6 +17,7 @@ from enum import IntEnum
 
 from funcgrad.compile.compiler import native_library
 from funcgrad.compile.native.text import Function, Module, Value
+from funcgrad.compile.passes import Effort
 
 Parameter = IntEnum("Parameter", "SLOT_X SLOT_OUT M N X_STRIDE OUT_STRIDE PANELS E0 X0 O0 E1 X1 O1", start=0)
 
@@ -28,7 +29,7 @@ LANES = {1: 8, 2: 8, 4: 8, 8: 4}
 @functools.cache
 def transpose_address(size: int) -> int:
     """The address of the kernel for elements of `size` bytes."""
-    module = Module(optimised=True)
+    module = Module(Effort.REGISTERS)
     define(module, size)
     library = native_library(f"transpose_{size}", str(module))
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(library))

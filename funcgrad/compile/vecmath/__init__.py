@@ -1,8 +1,8 @@
 """What does a kernel call for exp, sin, pow and the rest?  Functions in LLVM IR that LLVM inlines and vectorises.
 
-Every function is straight-line code without branches, loads or library calls, so that a loop that calls it becomes
-vector code on any target.  Errors stay below 2 units in the last place, subnormal numbers included; special values are
-those of C99's Annex F.  Half precision is computed in float.
+Every function of one number is straight-line code without branches, loads or library calls, so that a loop that calls
+it becomes vector code on any target.  Errors stay below 2 units in the last place, subnormal numbers included; special
+values are those of C99's Annex F.  Half precision is computed in float.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from funcgrad.compile.vecmath import (
     trigonometric,
 )
 from funcgrad.compile.vecmath.builder import FORMATS, Builder, Value
-from funcgrad.compile.vecmath.lanes import vector, widened
+from funcgrad.compile.vecmath.lanes import branched, vector, widened
 
 FUNCTIONS: dict[str, Callable[..., Value]] = {
     **exponential.FUNCTIONS,
@@ -89,6 +89,11 @@ def result_type(name: str, type: str) -> str:
 def length(name: str, dtype: str) -> int:
     """The number of instructions of a function, ``f4`` or ``f8``."""
     return len(_formula(name, dtype, fma=True)[0].lines)
+
+
+def branches(name: str, dtype: str) -> bool:
+    """Whether a function for several numbers, ``f4`` or ``f8``, skips what none of them needs."""
+    return bool(_formula(name, dtype, fma=True)[0].rare)
 
 
 def promise(variants: Iterable[Variant]) -> str:
@@ -162,9 +167,12 @@ def _definition(name: str, dtype: str, fma: bool, manner: tuple[str, str]) -> tu
 def _for_lanes(variant: Variant, fma: bool) -> tuple[str, set[str]]:
     name, dtype, lanes = variant
     f, results = _formula(name, dtype, fma)
-    lines = [widened(line, lanes) for line in f.lines]
+    lines = branched([widened(line, lanes) for line in f.lines], f.rare, f.format.type, lanes)
     text = _function(variant.symbol, _APART, vector(f.format.type, lanes), _parameters(name), lines, results)
-    return text, {widened(line, lanes) for line in f.declarations}
+    declarations = {widened(line, lanes) for line in f.declarations}
+    if f.rare:
+        declarations.add(f"declare i1 @llvm.vector.reduce.or.v{lanes}i1(<{lanes} x i1>)")
+    return text, declarations
 
 
 def _half(name: str) -> tuple[str, set[str]]:

@@ -1,13 +1,14 @@
 """How does a formula become LLVM IR text?  Values overload Python's operators; each operation appends one line.
 
 `Builder` holds the lines of one function and the width it computes in; `Value` is a typed name or constant.  There are
-no branches, loops, loads or library calls to be had here, so that whatever is written with it vectorises.
+no loops, loads or library calls to be had here, so that whatever is written with it vectorises; of branches there is
+one, around what few numbers need (`Builder.rarely`), in the functions for several numbers alone.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from funcgrad.compile.vecmath.coefficients import COEFFICIENTS
@@ -124,6 +125,14 @@ class Value:
     def __ge__(self, other: Value | float) -> Value:
         return self._order(">=", other)
 
+    def not_below(self, other: Value | float) -> Value:
+        """Not smaller; true where either is NaN."""
+        return self._compare("fcmp uge", other)
+
+    def not_above(self, other: Value | float) -> Value:
+        """Not larger; true where either is NaN."""
+        return self._compare("fcmp ule", other)
+
     def equals(self, other: Value | float) -> Value:
         """Equality; false where either is NaN."""
         return self._compare("fcmp oeq" if self.floating else "icmp eq", other)
@@ -131,6 +140,23 @@ class Value:
     def differs(self, other: Value | float) -> Value:
         """Inequality; true where either is NaN."""
         return self._compare("fcmp une" if self.floating else "icmp ne", other)
+
+
+class Rare(NamedTuple):
+    """Lines that few numbers need.
+
+    Attributes
+    ----------
+    start, stop
+        They begin at one, and the other one chooses between their result and the usual one.
+    condition, usual
+        The names of what says which numbers need them, and of what the others are.
+    """
+
+    start: int
+    stop: int
+    condition: str
+    usual: str
 
 
 class Builder:
@@ -143,6 +169,7 @@ class Builder:
         self.format, self.precision, self.has_fma = format, format.name, fma
         self.lines: list[str] = []
         self.declarations: set[str] = set()
+        self.rare: list[Rare] = []
 
     def emit(self, instruction: str, type: str) -> Value:
         """Append `%name = instruction`; return its value."""
@@ -154,6 +181,7 @@ class Builder:
         """The same lines, computing in double to a float's precision."""
         other = Builder(F8, self.has_fma)
         other.precision, other.lines, other.declarations = "wide", self.lines, self.declarations
+        other.rare = self.rare
         return other
 
     @property
@@ -219,6 +247,16 @@ class Builder:
         type = next((o.type for o in (yes, no) if isinstance(o, Value)), self.format.type)
         yes, no = self.constant(yes, type), self.constant(no, type)
         return self.emit(f"select i1 {condition.text}, {type} {yes.text}, {type} {no.text}", type)
+
+    def rarely(self, condition: Value, formula: Callable[[], Value], usual: Value) -> Value:
+        """What a formula gives where the condition holds, else `usual`, which may be anything there.
+
+        A vector without such numbers skips the formula. There is no such formula in another one.
+        """
+        start = len(self.lines)
+        result = self.select(condition, formula(), usual)
+        self.rare.append(Rare(start, len(self.lines) - 1, condition.text, usual.text))
+        return result
 
     def abs(self, x: Value) -> Value:
         return self.intrinsic("fabs", x)

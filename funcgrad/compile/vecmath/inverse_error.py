@@ -1,7 +1,7 @@
 """How are erfinv, the normal quantile, erfcx and the logarithm of the normal distribution function computed?
 
 erfinv(x) / x is a smooth function of w = -log(1 - x**2): a polynomial in w up to 6.25, in √w up to 64, in 1/√w beyond
-(after M. Giles, "Approximating the erfinv function", GPU Computing Gems 2, 2011); in single precision, in w up to 2.5
+(after M. Giles, "Approximating the erfinv function", GPU Computing Gems 2, 2011); in single precision, in w up to 5
 and in √w beyond.  erfcx comes from the polynomial that erfc is computed with, and the logarithm from erfcx, so that it
 has its digits far out.  In single precision what is left of (x - 4)/(x + 4) and of the quotient is added again.
 """
@@ -13,72 +13,104 @@ from collections.abc import Callable
 
 from funcgrad.compile.vecmath.builder import Builder, Value
 from funcgrad.compile.vecmath.constants import INFINITY, NAN
-from funcgrad.compile.vecmath.error_function import CENTRE
+from funcgrad.compile.vecmath.error_function import CENTRE as CENTRE_OF_ERFC
 from funcgrad.compile.vecmath.exponential import exp, exp_reduced, reduce
-from funcgrad.compile.vecmath.logarithm import exponent, log, log1p, mantissa, minus_log2, shifted, unit
+from funcgrad.compile.vecmath.logarithm import (
+    exponent,
+    log,
+    log1p,
+    log_of_normal,
+    mantissa,
+    minus_log2,
+    shifted,
+    unit,
+)
 from funcgrad.compile.vecmath.special import apart, polynomial
 
 # in single precision: of w, and of √w beyond
-SPLIT, CENTRE_OF_TAIL, CENTRE_OF_HIGH = 2.5, 2.25, 5.25
+SPLIT, CENTRE, CENTRE_OF_TAIL, CENTRE_OF_HIGH = 5.0, 1.5, 3.125, 5.25
+SPLIT_DOUBLE = 6.25
+OVERLAP = 0.03  # where both polynomials hold: which one is taken is decided by x
 FAR_WIDE = 10.5  # up to where the polynomial of erfc in double to a float's precision goes
 FAR_SINGLE = 2.0**30  # from where on erfcx(a) = 1 / (√π a) to a float's precision
 ROOT_2, ROOT_HALF, ROOT_PI, LOG_2 = math.sqrt(2.0), math.sqrt(0.5), math.sqrt(math.pi), math.log(2.0)
 
 
-def _erf_inv_over_x(f: Builder, w: Value, far: bool) -> Value:
-    """erfinv(x) / x for w = -log(1 - x**2); `far`: also beyond 64."""
-    centre = polynomial(f, f.at_most(w, 6.25), "erf_inv")
-    s = f.sqrt(f.at_least(w, 6.25))
-    middle = polynomial(f, f.at_most(s, 4.0) - 3.25, "erf_inv_middle")
-    high = polynomial(f, f.at_most(f.at_least(s, 4.0), 8.0) - 6.0, "erf_inv_high")
-    result = f.select(w < 6.25, centre, f.select(s < 4.0, middle, high))
-    if not far:
-        return result
-    end = f.at_most(f.at_least(s, 8.0), 27.4)
-    return f.select(s > 8.0, end * polynomial(f, 1.0 / end - 0.08, "erf_inv_end"), result)
-
-
 def erf_inv(f: Builder, x: Value) -> Value:
     a = f.abs(x)
     inside = f.fma(-x, x, 1.0) if f.single and f.has_fma else (1.0 - a) * (1.0 + a)
-    result = _single(f, x, *minus_log2(f, inside)) if f.single else x * _erf_inv_over_x(f, -log(f, inside), far=False)
-    return f.select(a < 1.0, result, f.select(a.equals(1.0), x * INFINITY, NAN))
 
+    def beyond() -> Value:
+        return f.select(a < 1.0, _beyond(f, x, inside), f.select(a.equals(1.0), x * INFINITY, NAN))
 
-def _single(f: Builder, x: Value, w: Value, w_low: Value, far: bool = False, factor: float = 1.0) -> Value:
-    """factor * erfinv(x) in single precision: x times a number, exact, and x times a polynomial beside it."""
-    near, tail, high = (apart(f"erf_inv_single{part}", factor) for part in ("", "_tail", "_high"))
-    square = f.at_most(f.at_least(w, SPLIT), 120.0)
-    s = f.sqrt(square)
-    # of the root's digits: the slope of √w, roughly
-    lost = (f.fma(-s, s, square) + w_low) * f.at_least(f.fma(s, -0.0625, 0.365), 0.07)
-    rest = f.fma(w_low, 0.2 * factor, f.sum_of_powers(f.at_most(w, SPLIT), near[1:]))
-    rest_of_tail = f.sum_of_powers(f.at_most(s, 4.1) - CENTRE_OF_TAIL + lost, tail[1:])
-    first, rest = f.select(w < SPLIT, near[0], tail[0]), f.select(w < SPLIT, rest, rest_of_tail)
-    if far:
-        rest_of_high = f.fma(lost, factor, f.sum_of_powers(f.at_least(s, 4.0) - CENTRE_OF_HIGH, high[1:]))
-        first, rest = f.select(s > 4.0, high[0], first), f.select(s > 4.0, rest_of_high, rest)
-    return f.fma(x, first, x * rest)
+    return f.rarely(a.not_below(math.sqrt(-math.expm1(-_split(f)))), beyond, _near(f, x, inside))
 
 
 def ndtri(f: Builder, p: Value) -> Value:
     low = p < 0.5
     q = f.select(low, p, 1.0 - p)
     if f.single:
-        w, w_low = minus_log2(f, f.fma(q * -4.0, q, q * 4.0))
-        result = _single(f, f.fma(p, 2.0, -1.0), w, w_low, far=True, factor=ROOT_2)
+        inside, x = f.fma(q * -4.0, q, q * 4.0), f.fma(p, 2.0, -1.0)
     else:
-        w = -log(f, (4.0 * q) * (1.0 - q))
-        x = f.select(low, f.fma(2.0, p, -1.0), 1.0 - 2.0 * q)
-        result = ROOT_2 * (x * _erf_inv_over_x(f, w, far=True))
-    inside = f.select(p > 0.0, f.select(p < 1.0, result, NAN), NAN)
-    return f.select(p.equals(0.0), -INFINITY, f.select(p.equals(1.0), INFINITY, inside))
+        inside, x = (4.0 * q) * (1.0 - q), f.select(low, f.fma(2.0, p, -1.0), 1.0 - 2.0 * q)
+
+    def beyond() -> Value:
+        result = _beyond(f, x, inside, far=True, factor=ROOT_2)
+        return f.select(q > 0.0, result, f.select(q.equals(0.0), f.select(low, -INFINITY, INFINITY), NAN))
+
+    border = math.exp(-_split(f)) / 2 / (1 + math.sqrt(-math.expm1(-_split(f))))
+    return f.rarely(q.not_above(border), beyond, _near(f, x, inside, factor=ROOT_2))
+
+
+def _split(f: Builder) -> float:
+    return SPLIT if f.single else SPLIT_DOUBLE
+
+
+def _near(f: Builder, x: Value, inside: Value, factor: float = 1.0) -> Value:
+    """factor * erfinv(x) where w = -log(inside) is small; in single precision x times a number, exact, and x times a
+    polynomial beside it.
+    """
+    if not f.single:
+        return factor * (x * polynomial(f, -log_of_normal(f, inside), "erf_inv"))
+    first, *others = apart("erf_inv_single", factor)
+    w, w_low = minus_log2(f, inside, normal=True)
+    return f.fma(x, first, x * f.fma(w_low, 0.25 * factor, f.sum_of_powers(w - CENTRE, others)))
+
+
+def _beyond(f: Builder, x: Value, inside: Value, far: bool = False, factor: float = 1.0) -> Value:
+    """The same where w is larger; `far`: also beyond 64."""
+    return (_beyond_single if f.single else _beyond_double)(f, x, inside, far, factor)
+
+
+def _beyond_double(f: Builder, x: Value, inside: Value, far: bool, factor: float) -> Value:
+    s = f.sqrt(f.at_least(-log(f, inside), SPLIT_DOUBLE - OVERLAP))
+    middle = polynomial(f, f.at_most(s, 4.0) - 3.25, "erf_inv_middle")
+    high = polynomial(f, f.at_most(f.at_least(s, 4.0), 8.0) - 6.0, "erf_inv_high")
+    result = f.select(s < 4.0, middle, high)
+    if far:
+        end = f.at_most(f.at_least(s, 8.0), 27.4)
+        result = f.select(s > 8.0, end * polynomial(f, 1.0 / end - 0.08, "erf_inv_end"), result)
+    return factor * (x * result)
+
+
+def _beyond_single(f: Builder, x: Value, inside: Value, far: bool, factor: float) -> Value:
+    tail, high = (apart(f"erf_inv_single_{part}", factor) for part in ("tail", "high"))
+    w, w_low = minus_log2(f, inside)
+    square = f.at_most(f.at_least(w, SPLIT - OVERLAP), 120.0)
+    s = f.sqrt(square)
+    # of the root's digits: the slope of √w, roughly
+    lost = (f.fma(-s, s, square) + w_low) * f.at_least(f.fma(s, -0.0625, 0.365), 0.07)
+    first, rest = tail[0], f.sum_of_powers(f.at_most(s, 4.1) - CENTRE_OF_TAIL + lost, tail[1:])
+    if far:
+        rest_of_high = f.fma(lost, factor, f.sum_of_powers(f.at_least(s, 4.0) - CENTRE_OF_HIGH, high[1:]))
+        return f.fma(x, f.select(s > 4.0, high[0], first), x * f.select(s > 4.0, rest_of_high, rest))
+    return f.fma(x, first, x * rest)
 
 
 def _erfcx_positive(f: Builder, a: Value) -> Value:
     """exp(a**2) erfc(a) for a >= 0."""
     b = f.at_least(f.at_most(a, 27.0), 0.45)
-    middle = f.polynomial((b - CENTRE) / (b + CENTRE), "erfc") / f.fma(b, 2.0, 1.0)
+    middle = f.polynomial((b - CENTRE_OF_ERFC) / (b + CENTRE_OF_ERFC), "erfc") / f.fma(b, 2.0, 1.0)
     c = f.at_most(a, 0.5)
     small = exp(f, c * c) * (1.0 - f.fma(c, f.polynomial(c * c, "erf"), c))
     far = f.at_least(a, 27.0)
@@ -99,11 +131,11 @@ def _erfcx_single(f: Builder, x: Value) -> Value:
     """P(t) / (a + 1/2) with t = (a - 4)/(a + 4), in which all rounding errors are made good, and 2 e**(a²) - that."""
     a = f.abs(x)
     b = f.at_most(a, FAR_SINGLE)
-    below, above = b + 0.5, b + CENTRE
+    below, above = b + 0.5, b + CENTRE_OF_ERFC
     common = 1.0 / (below * above)
     inverse = common * below
-    t = (b - CENTRE) * inverse
-    t, t_low = f.sum2_ordered(t, f.fma(-t, b, f.fma(t + 1.0, -CENTRE, b)) * inverse)
+    t = (b - CENTRE_OF_ERFC) * inverse
+    t, t_low = f.sum2_ordered(t, f.fma(-t, b, f.fma(t + 1.0, -CENTRE_OF_ERFC, b)) * inverse)
     first, *others = apart("erfcx_single")
     rest = f.fma(t_low, f.fma(t, -0.4, 0.47), f.sum_of_powers(t, others))  # by the slope, roughly
     top, top_low = f.sum2_ordered(first, rest)
@@ -133,7 +165,7 @@ def _log_ndtr_wide(f: Builder, x: Value) -> Value:
     """In double to a float's precision: the logarithm of 1 - erfc/2, or of erfcx/2 less the square."""
     a = f.abs(x) * ROOT_HALF
     b = f.at_least(f.at_most(a, FAR_WIDE), 0.45)
-    scaled = f.polynomial((b - CENTRE) / (b + CENTRE), "erfc") / f.fma(b, 4.0, 2.0)
+    scaled = f.polynomial((b - CENTRE_OF_ERFC) / (b + CENTRE_OF_ERFC), "erfc") / f.fma(b, 4.0, 2.0)
     _, k, r, _ = reduce(f, -(b * b), f.format.bias)
     near = a < 0.5
     c = f.at_most(a, 0.5)

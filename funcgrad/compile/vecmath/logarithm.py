@@ -83,13 +83,19 @@ def log_sum(f: Builder, minus_k: Value, g: Value) -> Value:
     return f.fma(minus_k, -pair(f, LN2)[0], _log_rest(f, minus_k, g))
 
 
-def minus_log2(f: Builder, x: Value) -> tuple[Value, Value]:
-    """-log(x) for 0 < x < inf, and what its rounding lost."""
-    y, offset = normalised(f, x)
+def minus_log2(f: Builder, x: Value, normal: bool = False) -> tuple[Value, Value]:
+    """-log(x) for 0 < x < inf, and what its rounding lost; `normal`: for no subnormal x."""
+    y, offset = (x, unit(f)) if normal else normalised(f, x)
     bits = shifted(f, y)
     minus_k = offset - exponent(f, bits)
     # the upper digits of ln(2) are few, so that this product is exact
     return f.sum2_ordered(minus_k * pair(f, LN2)[0], -_log_rest(f, minus_k, mantissa(f, bits) - 1.0))
+
+
+def log_of_normal(f: Builder, x: Value) -> Value:
+    """log(x) for 0 < x < inf that is not subnormal."""
+    bits = shifted(f, x)
+    return log_sum(f, unit(f) - exponent(f, bits), mantissa(f, bits) - 1.0)
 
 
 def _quotient_series(f: Builder, g: Value) -> tuple[Value, Value]:

@@ -18,6 +18,7 @@ from funcgrad.ir.primitive import Values, registry
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops import complex as cx
 from funcgrad.ops.comparison import and_, convert, eq, select
+from funcgrad.ops.extensions import extension
 from funcgrad.ops.families import repeat, zeros_like
 from funcgrad.ops.indexing import gather, scatter_add
 from funcgrad.ops.shape import broadcast_in_dim, iota, transpose
@@ -26,6 +27,7 @@ from funcgrad.trace.frame import bind, type_of
 Shape = tuple[int, ...]
 INT64 = np.dtype(np.int64)
 MATRICES = INEXACT - {np.dtype(np.float16)}
+LETTERS = {"f": "s", "d": "d", "F": "c", "D": "z"}  # of dtypes, with which the names of routines begin
 
 
 def scipy_linalg() -> Any:
@@ -35,7 +37,19 @@ def scipy_linalg() -> Any:
 
 def lapack(dtype: np.dtype, *names: str) -> Any:
     """SciPy's wrappers of LAPACK routines."""
-    return scipy_linalg().get_lapack_funcs(names, dtype=dtype)
+    return _wrappers("lapack", dtype, names)
+
+
+def blas(dtype: np.dtype, *names: str) -> Any:
+    """SciPy's wrappers of BLAS routines."""
+    return _wrappers("blas", dtype, names)
+
+
+def _wrappers(library: str, dtype: np.dtype, names: tuple[str, ...]) -> Any:
+    """Those of the extension module by itself; else SciPy's package finds them."""
+    module, letter = extension(f"scipy.linalg._f{library}"), LETTERS.get(dtype.char, "")
+    found = [getattr(module, letter + name, None) for name in names]
+    return getattr(scipy_linalg(), f"get_{library}_funcs")(names, dtype=dtype) if None in found else found
 
 
 # Notation ------------------------------------------------------------------------------------------------------------

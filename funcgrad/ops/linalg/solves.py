@@ -15,6 +15,7 @@ from funcgrad.ops.linalg.matrices import (
     MATRICES,
     T,
     batched_over_leading,
+    blas,
     columns_of,
     conj,
     diagonal,
@@ -22,12 +23,12 @@ from funcgrad.ops.linalg.matrices import (
     need_matrices,
     over_stack,
     permute_rows,
-    scipy_linalg,
     tril,
     triu,
     unpermute_rows,
 )
 from funcgrad.ops.shape import reshape, transpose
+from funcgrad.quiet import quiet
 from funcgrad.trace.frame import type_of
 
 SINGULAR = "Singular matrix"
@@ -35,10 +36,10 @@ LARGE = 8  # matrices with more rows are factorized once for a solution and its 
 WHOLE = 64  # rows from which one matrix is worth a call through Python
 
 
-# Checks: a pivot that is not zero, or positive; otherwise LinAlgError -------------------------------------------------
+# Checks: a pivot that is not zero, or positive; otherwise LinAlgError. NaN passes, as in LAPACK -----------------------
 
 
-def _check(name: str, compare: str, fails: Any) -> Operation:
+def _check(name: str, passes: Any, fails: Any) -> Operation:
     def reference(x: Any, *, message: str) -> Any:
         x = np.asarray(x)
         if np.any(fails(x)):
@@ -46,7 +47,7 @@ def _check(name: str, compare: str, fails: Any) -> Operation:
         return x
 
     def scalar(emit: Any, dtype: str, x: Any, *, message: str) -> Any:
-        inside = emit(compare, x, emit.constant(0, dtype))
+        inside = passes(emit, x, emit.constant(0, dtype))
         emit.check(inside)
         return emit(
             "select", inside, x, emit.constant(1, dtype)
@@ -57,8 +58,8 @@ def _check(name: str, compare: str, fails: Any) -> Operation:
     return primitive
 
 
-check_nonzero = _check("check_nonzero", "ne", lambda x: x == 0)
-check_positive = _check("check_positive", "gt", lambda x: ~(x > 0))
+check_nonzero = _check("check_nonzero", lambda emit, x, zero: emit("ne", x, zero), lambda x: x == 0)
+check_positive = _check("check_positive", lambda emit, x, zero: emit("not", emit("le", x, zero)), lambda x: x <= 0)
 
 
 # triangular_solve: op(a) x = b or x op(a) = b -------------------------------------------------------------------------
@@ -71,7 +72,7 @@ def _flags(params: dict[str, Any], **changes: bool) -> dict[str, Any]:
 def _triangular_solve(a: Any, b: Any, **params: bool) -> Any:
     out = np.empty(np.shape(b), np.asarray(b).dtype.newbyteorder("="))
     a = np.ascontiguousarray(a, np.asarray(a).dtype.newbyteorder("="))
-    with np.errstate(all="ignore"):
+    with quiet():
         _triangular_into((out,), (a, b), params)
     return out
 
@@ -85,7 +86,7 @@ def _triangular_into(outputs: Values, inputs: Values, params: dict[str, Any]) ->
     out[...] = b
     if not out.size:
         return
-    (trsm,) = scipy_linalg().get_blas_funcs(("trsm",), dtype=out.dtype)
+    (trsm,) = blas(out.dtype, "trsm")
     a = a.conj() if params["conjugate_a"] and not params["transpose_a"] else a
     options = {
         "side": int(params["left_side"]),
@@ -328,7 +329,7 @@ def _tridiagonal_solve(dl: Any, d: Any, du: Any, b: Any) -> Any:
         *_, x, info = gtsv(dl[1:], d, du[:-1], b)
         return (np.full_like(b, np.nan) if info else x,)
 
-    with np.errstate(all="ignore"):
+    with quiet():
         return over_stack(one, *(np.asarray(v)[..., None, :] for v in (dl, d, du)), np.asarray(b))[0]
 
 

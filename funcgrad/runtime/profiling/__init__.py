@@ -21,6 +21,7 @@ from funcgrad.runtime.profiling.roofline import Machine, machine
 from funcgrad.runtime.profiling.rows import Row, rows
 from funcgrad.trace.function import ShapeDtypeStruct
 from funcgrad.trace.tracer import Tracer
+from funcgrad.tracebacks import boundary
 
 __all__ = ["Line", "Machine", "Profile", "Row", "profile"]
 
@@ -114,6 +115,7 @@ class Profile:
         picture.draw(self, path)
 
 
+@boundary
 def profile(fun: Callable[..., Any], *, repetitions: int | None = None) -> Callable[..., Profile]:
     """Measure where the time of a function goes.
 

@@ -95,19 +95,22 @@ def _roofs(profile: Profile, x: Axis, y: Axis) -> Iterator[str]:
 
 
 def _points(profile: Profile, x: Axis, y: Axis) -> Iterator[str]:
+    named: list[tuple[float, float]] = []
     for row in counted(profile):
         at = x.place(row.intensity), y.place(row.flops / row.seconds)
         told = f"{row.name}: {row.computes}; {time(row.seconds)}, {count(row.flops)}FLOPs, {count(row.bytes)}B"
-        colour = ORANGE if "product" in row.name else BLUE
+        colour, radius = ORANGE if "product" in row.name else BLUE, 4 + 14 * math.sqrt(row.share)
         yield (
-            f'<circle cx="{at[0]:.1f}" cy="{at[1]:.1f}" r="{4 + 14 * math.sqrt(row.share):.1f}" fill="{colour}" '
+            f'<circle cx="{at[0]:.1f}" cy="{at[1]:.1f}" r="{radius:.1f}" fill="{colour}" '
             f'fill-opacity="0.6"><title>{escape(told)}</title></circle>'
         )
-        if row.share >= LABELLED:
-            yield _text(at[0], at[1] - 8 - 14 * math.sqrt(row.share), escape(row.name), "middle")
+        if row.share >= LABELLED and not any(abs(at[0] - a) < NEAR[0] and abs(at[1] - b) < NEAR[1] for a, b in named):
+            named.append(at)
+            yield _text(at[0], at[1] + radius + 12, escape(row.name), "middle")  # above are the roofs' names
 
 
-LABELLED = 0.05  # of the time: steps that take less bear no name
+LABELLED = 0.05  # of the time: steps that take less bear no name ...
+NEAR = (60.0, 16.0)  # ... and neither do those within so many pixels of one that does
 
 
 def _line(a: tuple[float, float], b: tuple[float, float], colour: str) -> str:

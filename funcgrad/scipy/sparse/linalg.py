@@ -25,6 +25,7 @@ from funcgrad.numpy import asarray
 from funcgrad.numpy._common import cast, operand, promoted
 from funcgrad.trace.builder import evaluate
 from funcgrad.trace.frame import bind, type_of
+from funcgrad.tracebacks import boundary
 
 __all__ = ["bicgstab", "cg", "gmres"]
 
@@ -138,6 +139,7 @@ def _transposed(M: Any, like: Any) -> Callable[[Any], Any]:
     return lambda y: tree.unflatten(structure, evaluate(program, [*consts, *tree.leaves(y)], bind))
 
 
+@boundary
 def cg(
     A: Any, b: Any, x0: Any = None, *, tol: float = 1e-5, atol: float = 0.0, maxiter: int | None = None, M: Any = None
 ) -> tuple[Any, None]:
@@ -209,6 +211,7 @@ def _cg(p: _Problem, b: Any, x0: Any) -> Any:
     return _shown(*while_loop(going, advance, (x0, r, z, _dot(r, z), 0))[:2])
 
 
+@boundary
 def bicgstab(
     A: Any, b: Any, x0: Any = None, *, tol: float = 1e-5, atol: float = 0.0, maxiter: int | None = None, M: Any = None
 ) -> tuple[Any, None]:
@@ -261,6 +264,7 @@ def _bicgstab(p: _Problem, b: Any, x0: Any) -> Any:
     return _shown(*while_loop(going, advance, (x0, r0, zero, zero, one, one, one, 0))[:2])
 
 
+@boundary
 def gmres(
     A: Any,
     b: Any,

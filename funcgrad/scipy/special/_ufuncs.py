@@ -25,9 +25,11 @@ from funcgrad.ops import error_functions as er
 from funcgrad.ops import special as ga
 from funcgrad.ops import transcendental as tr
 from funcgrad.ops.special import is_zero, number
+from funcgrad.quiet import quiet
 from funcgrad.scipy.special._examples import FUNCTIONS
 from funcgrad.trace.frame import type_of
 from funcgrad.trace.tracer import ufuncs
+from funcgrad.tracebacks import shorten
 
 Traced = Callable[..., Any]
 ROOT_HALF = math.sqrt(0.5)
@@ -53,10 +55,14 @@ class SpecialFunction(UFunc):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The function of every element; SciPy's own loops (1.17) overrun masks, so that known arrays get ours too."""
-        if kwargs.get("where", True) is True or has_tracer(args) or has_tracer(tuple(kwargs.values())):
-            return super().__call__(*args, **kwargs)
-        with np.errstate(all="ignore"):
-            return wrap(self._with_keywords(args, kwargs))
+        try:
+            if kwargs.get("where", True) is True or has_tracer(args) or has_tracer(tuple(kwargs.values())):
+                return super().__call__(*args, **kwargs)
+            with quiet():
+                return wrap(self._with_keywords(args, kwargs))
+        except BaseException as error:
+            shorten(error)
+            raise
 
     def __repr__(self) -> str:
         return f"<ufunc 'funcgrad.scipy.special.{self.__name__}'>"

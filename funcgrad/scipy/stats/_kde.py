@@ -14,6 +14,7 @@ from funcgrad.ops.transcendental import erfc
 from funcgrad.scipy import linalg
 from funcgrad.scipy._values import floating
 from funcgrad.trace.frame import type_of
+from funcgrad.tracebacks import boundary
 from funcgrad.tree_util import register_pytree_node_class
 
 
@@ -52,6 +53,7 @@ class gaussian_kde:
     __slots__ = ("covariance", "dataset", "inv_cov", "neff", "weights")
     _fields = ("neff", "dataset", "weights", "covariance", "inv_cov")
 
+    @boundary
     def __init__(self, dataset: Any, bw_method: str | float | Callable[..., Any] | None = None, weights: Any = None):
         (x,) = floating("gaussian_kde", dataset)
         x = np.atleast_2d(x)

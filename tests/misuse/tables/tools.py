@@ -72,4 +72,7 @@ ROWS = [
     Row("a native function of Python code", lambda: fg.cfunc(lambda x: fg.pure_callback(np.sin, x, x), (1.0,)), NotImplementedError, ("calls Python",)),
     Row("threads that are none", lambda: fg.set_num_threads(0), ValueError, ("0",), line=False),
     Row("a name that funcgrad lacks", lambda: fg.pmap, AttributeError, ("pmap",), line=False),
+    Row("a check without a message", lambda: checkify.check(True, 3), TypeError, ("the format must be a string", "3 of type int")),
+    Row("a print of a value alone", in_jit(lambda x: fg.debug.print(x)), TypeError, ("the format must be a string",)),
+    Row("a picture of many operations", lambda: fg.visualize(np.sin, limit="all"), TypeError, ("limit must be an integer", "'all'")),
 ]  # fmt: skip
