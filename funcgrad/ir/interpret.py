@@ -51,7 +51,8 @@ def interpret(program: Program, arguments: Sequence[Any]) -> list[Any]:
 
     Examples
     --------
-    >>> import numpy as np, funcgrad as fg
+    >>> import numpy as np
+    >>> import funcgrad as fg
     >>> interpret(fg.make_jaxpr(lambda x, y: (x * y, x + y))(1.0, 1.0), [np.float64(2.0), np.float64(3.0)])
     [np.float64(6.0), np.float64(5.0)]
     """

@@ -319,3 +319,18 @@ def test_complex_derivatives_are_jaxs() -> None:
         want = np.asarray(jax.jit(jax.grad(loss(jax.numpy)))(z))
     for got in (fg.grad(loss(np))(z), fg.jit(fg.grad(loss(np)))(z)):
         np.testing.assert_allclose(got, want, rtol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "c8", "c16"])
+@pytest.mark.parametrize("shape", [(70, 70), (100, 80), (80, 100), (70, 3)])
+@pytest.mark.parametrize("mode", ["reduced", "complete"])
+def test_qr_of_one_large_matrix(dtype, shape, mode):
+    """What LAPACK is asked for directly is what NumPy gives, strided matrices too."""
+    rng = np.random.default_rng(0)
+    x = (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)).astype(dtype if dtype[0] == "c" else "c16")
+    x = x if dtype[0] == "c" else np.ascontiguousarray(x.real.astype(dtype))
+    for a in (x, np.asfortranarray(x), x[::-1]):
+        found, expected = fg.jit(lambda a: np.linalg.qr(a, mode))(a), np.linalg.qr(a, mode)
+        for one, other in zip(found, expected, strict=True):
+            assert (one.shape, one.dtype) == (other.shape, other.dtype)
+            np.testing.assert_allclose(one, other, atol=1e-4 if dtype in ("f4", "c8") else 1e-11)

@@ -59,6 +59,7 @@ def _half_triangle(x: Any) -> Any:
 
 NOT_POSITIVE = "Matrix is not positive definite"
 LARGE = 64  # rows from which one matrix is worth a call through Python
+WORK_COLUMNS = 64  # columns for which LAPACK gets memory: as many as it takes at a time
 
 
 def _cholesky_into(outputs: Values, inputs: Values, params: dict[str, Any]) -> None:
@@ -209,8 +210,20 @@ lu = Operation(
 
 
 def _qr(x: Any, *, full_matrices: bool) -> tuple[Any, Any]:
+    m, n = x.shape[-2:]
+    if x.ndim == 2 and min(m, n) >= LARGE and not (full_matrices and m > n) and x.dtype.isnative:
+        return _qr_of_one(x)
     q, r = np.linalg.qr(x, "complete" if full_matrices else "reduced")
     return q, r
+
+
+def _qr_of_one(x: np.ndarray) -> tuple[Any, Any]:
+    """By LAPACK itself, in place: NumPy copies what it gives and what it gets, line by line."""
+    reflect, build = lapack(x.dtype, "geqrf", "orgqr" if x.dtype.kind == "f" else "ungqr")
+    k = min(x.shape)
+    h, taus, _, _ = reflect(np.array(x, order="F"), lwork=WORK_COLUMNS * x.shape[1], overwrite_a=True)
+    r = np.triu(h[:k])
+    return build(h[:, :k], taus, lwork=WORK_COLUMNS * k, overwrite_a=True)[0], r
 
 
 def _qr_infer(x: ArrayType, *, full_matrices: bool) -> tuple[ArrayType, ArrayType]:

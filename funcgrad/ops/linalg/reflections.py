@@ -9,6 +9,7 @@ import numpy as np
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops import complex as cx
 from funcgrad.ops.families import Operation
+from funcgrad.ops.linalg.factorizations import WORK_COLUMNS
 from funcgrad.ops.linalg.matrices import batched_over_leading, lapack, need_matrices, over_stack, underivable
 
 # geqrf and householder_product: QR as reflections ---------------------------------------------------------------------
@@ -29,7 +30,9 @@ def _householder_product(a: Any, taus: Any) -> Any:
     (build,) = lapack(dtype, "orgqr" if dtype.kind == "f" else "ungqr")
 
     def one(a: Any, taus: Any) -> tuple[Any]:
-        return (build(a, taus[0])[0] if a.size and taus.size else np.eye(*a.shape, dtype=a.dtype),)
+        if not (a.size and taus.size):
+            return (np.eye(*a.shape, dtype=a.dtype),)
+        return (build(a, taus[0], lwork=WORK_COLUMNS * a.shape[1])[0],)
 
     return over_stack(one, a, np.asarray(taus)[..., None, :])[0]
 
