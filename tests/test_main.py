@@ -62,20 +62,24 @@ def test_every_setting_is_told() -> None:
     assert set(SETTINGS) == names
 
 
-def test_misspelled_settings_are_told(
-    directory: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("FUNCGRAD_DEBUG_NAN", "1", "FUNCGRAD_DEBUG_NAN (there is no such setting)"),
+        ("FUNCGRAD_TRACEBACK", "full", "FUNCGRAD_TRACEBACK=full"),
+    ],
+)
+def test_settings_are_told_also_misspelled_ones(
+    directory: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    value: str,
+    told: str,
 ) -> None:
-    monkeypatch.setenv("FUNCGRAD_DEBUG_NAN", "1")
+    monkeypatch.setenv(variable, value)
     main(["info"])
-    assert "FUNCGRAD_DEBUG_NAN (there is no such setting)" in lines(capsys)["settings"]
-
-
-def test_switches_are_told(
-    directory: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("FUNCGRAD_TRACEBACK", "full")
-    main(["info"])
-    assert "FUNCGRAD_TRACEBACK=full" in lines(capsys)["settings"]
+    assert told in lines(capsys)["settings"]
 
 
 def test_cache(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:

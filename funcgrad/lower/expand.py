@@ -16,7 +16,7 @@ from funcgrad.trace.frame import running
 def expand(program: Program) -> Program:
     """A simplified program with operations written out, at any depth."""
     while any(equation.primitive.expand for equation in program.equations):
-        equations = tuple([_expanded(e) if e.primitive.expand else e for e in program.equations])
+        equations = tuple(map(_expanded, program.equations))
         if equations == program.equations:
             break
         program = simplify(Program(program.inputs, equations, program.outputs, program.constants))
@@ -25,8 +25,11 @@ def expand(program: Program) -> Program:
 
 def _expanded(equation: Equation) -> Equation:
     """The equation, or a call of what it is made of."""
-    types, rule = tuple([a.type for a in equation.inputs]), equation.primitive.expand
-    function = rule(types, equation.params) if rule else None
+    rule = equation.primitive.expand
+    if rule is None:
+        return equation
+    types = tuple([a.type for a in equation.inputs])
+    function = rule(types, equation.params)
     if function is None:
         return equation
     before = running.source

@@ -15,7 +15,7 @@ from funcgrad.ir.primitive import registry
 from funcgrad.ir.program import Atom, Equation, Literal, Program, Var
 from funcgrad.lower.calls import FAILURES, Call, is_alias, is_native
 from funcgrad.lower.graph import Framed, Graph, Stored
-from funcgrad.lower.index import ZERO, Shape, Strided, axis, contiguous_strides, is_view, squeezed
+from funcgrad.lower.index import ZERO, Shape, Strided, axis, contiguous_strides, squeezed
 from funcgrad.lower.joining import Groups
 from funcgrad.lower.ownership import own
 from funcgrad.lower.places import FOLDS as SCATTERS
@@ -158,9 +158,10 @@ class Fusion(Groups):
             self.add(fold_product(equation))
             return
         product, missing = match_product(equation, self.graph, len(self.steps))
-        for part in (self._under_views, lambda operand: operand):  # what they are views of, or else themselves
+        for as_view in (True, False):  # what they are views of, or else themselves
             for which in missing:
-                self.ensure(part(equation.inputs[which]))
+                operand = equation.inputs[which]
+                self.ensure(self.graph.under_views(operand, whole=True) if as_view else operand)
             if product is None:
                 product, missing = match_product(equation, self.graph, len(self.steps))
         for which in missing:  # its axes stand in an order that no matrix has: a copy in another one
@@ -179,15 +180,6 @@ class Fusion(Groups):
             product = product._replace(out=target, alpha=found.factor, beta=1.0)
             self.graph.stored[found.out] = Stored(target, len(self.steps))
         self.steps.append(product)
-
-    def _under_views(self, atom: Atom) -> Atom:
-        """The value that `atom` shows all of, perhaps in another order."""
-        while isinstance(atom, Var) and atom not in self.graph.stored:
-            equation = self.graph.producers[atom]
-            if not is_view(equation) or equation.inputs[0].type.size > atom.type.size:
-                break
-            atom = equation.inputs[0]
-        return atom
 
     def concatenate(self, equation: Equation) -> None:
         """Each part is stored where it belongs."""
@@ -228,8 +220,9 @@ class Fusion(Groups):
         inside = producer.inputs[0] if negated and producer else operand
         assert isinstance(inside, Var)
         base = self.graph.under_views(inside)
-        self.ensure(base if isinstance(base, Var) else inside)
-        self.graph.framed[var] = Framed(inside, base if isinstance(base, Var) else inside, negated)
+        stored = base if isinstance(base, Var) else inside
+        self.ensure(stored)
+        self.graph.framed[var] = Framed(inside, stored, negated)
         self.graph.depths[var] = self.graph.works[var] = 1
 
     def _is_framed(self, equation: Equation) -> bool:

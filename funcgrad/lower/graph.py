@@ -81,10 +81,16 @@ class Graph:
         if isinstance(atom, Var):
             self.users.setdefault(atom, []).append(equation)
 
-    def under_views(self, atom: Atom) -> Atom:
-        """The value of which `atom` is a view, or a view of a view: one that is stored, or no view itself."""
-        while isinstance(atom, Var) and atom not in self.stored and is_view(self.producers[atom]):
-            atom = self.producers[atom].inputs[0]
+    def under_views(self, atom: Atom, whole: bool = False) -> Atom:
+        """The value of which `atom` is a view, or a view of a view: one that is stored, or no view itself.
+
+        With `whole`, views that do not show all of a value count as values.
+        """
+        while isinstance(atom, Var) and atom not in self.stored:
+            equation = self.producers[atom]
+            if not is_view(equation) or (whole and equation.inputs[0].type.size > atom.type.size):
+                break
+            atom = equation.inputs[0]
         return atom
 
     def only_user(self, var: Var) -> Equation | None:
