@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,16 +62,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rounds = options.rounds or (1 if options.quick else 3)
         seconds = options.seconds or (0.1 if options.quick else 0.5)
         settings = Settings(peers, options.threads, rounds, seconds, Path(folder))
+        file = options.json or ROOT / "benchmarks" / "results" / f"threads{options.threads}.json"
+        clean = True
         try:
-            results, clean = _run(workloads, settings)
+            for results, sound in _run(workloads, settings):
+                clean &= sound
+                _write(results, file)  # after every workload: a run that is cut off keeps what it has measured
+                kept = records.save(results) if options.save else None
         except ProcessFailed as error:
             print(f"the harness cannot measure: {error}", file=sys.stderr)
             return 1
-    _write(results, options.json or ROOT / "benchmarks" / "results" / f"threads{options.threads}.json", options.chart)
+    _draw(file, options.chart or file.with_suffix(".png"))
     if before is not None:
         print(f"\n{records.comparison(before, records.record(results))}")
-    if options.save:
-        print(f"\nkept in {records.save(results)}")
+    if kept:
+        print(f"\nkept in {kept}")
     return 0 if clean else 1
 
 
@@ -120,28 +125,28 @@ def chosen_workloads(parts: Sequence[str] | None, quick: bool) -> list[AnyWorklo
     return result
 
 
-def _run(workloads: Sequence[AnyWorkload], settings: Settings) -> tuple[dict[str, Any], bool]:
+def _run(workloads: Sequence[AnyWorkload], settings: Settings) -> Iterator[tuple[dict[str, Any], bool]]:
+    """After every workload: the results so far, and whether no peer failed or disagreed in it."""
     machine, limits = describe(settings.threads), measure_machine(settings, launch)
     print(report.header(machine, limits), flush=True)
-    rows, clean = [], True
+    options = {"rounds": settings.rounds, "seconds": settings.seconds, "peers": settings.peers}
+    results: dict[str, Any] = {"machine": machine, "limits": limits, "options": options, "workloads": []}
     for workload in workloads:
         outcome = measure(workload, settings, launch)
         print(f"\n{report.table(outcome)}", flush=True)
-        rows.append(report.as_json(outcome))
-        clean &= not outcome.disagreements and not any(row.failure for row in outcome.rows)
-    options = {"rounds": settings.rounds, "seconds": settings.seconds, "peers": settings.peers}
-    return {"machine": machine, "limits": limits, "options": options, "workloads": rows}, clean
+        results["workloads"].append(report.as_json(outcome))
+        yield results, not outcome.disagreements and not any(row.failure for row in outcome.rows)
 
 
-def _write(results: dict[str, Any], file: Path, chart: Path | None) -> None:
+def _write(results: dict[str, Any], file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(results, indent=1), encoding="utf-8")
-    # A process of its own: drawing needs matplotlib, measuring does not.
-    subprocess.run(
-        [sys.executable, "-m", "benchmarks.chart", file.resolve(), (chart or file.with_suffix(".png")).resolve()],
-        cwd=ROOT,
-        check=False,
-    )
+
+
+def _draw(file: Path, chart: Path) -> None:
+    """In a process of its own: drawing needs matplotlib, measuring does not."""
+    command = [sys.executable, "-m", "benchmarks.chart", file.resolve(), chart.resolve()]
+    subprocess.run(command, cwd=ROOT, check=False)
 
 
 if __name__ == "__main__":

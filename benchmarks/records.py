@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -85,11 +86,18 @@ def _kept(row: Mapping[str, Any], found: dict[str, Figure]) -> dict[str, Any]:
 
 
 def save(results: Mapping[str, Any], folder: Path = FOLDER) -> Path:
-    """Write the record of the day; workloads that an earlier run of that day measured, and this one did not, stay."""
+    """Write the record of the day; workloads that an earlier run of that day measured, and this one did not, stay.
+
+    Another processor has a file of its own.
+    """
     new = record(results)
-    file = folder / f"{new['machine']['date'][:10]}-threads{new['machine']['threads']}.json"
-    if file.exists():
-        new["workloads"] = load(file)["workloads"] | new["workloads"]
+    name = f"{new['machine']['date'][:10]}-threads{new['machine']['threads']}"
+    for number in count(1):
+        file = folder / (f"{name}.json" if number == 1 else f"{name}-{number}.json")
+        old = load(file) if file.exists() else None
+        if old is None or old["machine"]["processor"] == new["machine"]["processor"]:
+            break
+    new["workloads"] = (old["workloads"] if old else {}) | new["workloads"]
     folder.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(new, indent=1) + "\n", encoding="utf-8")
     return file
@@ -119,10 +127,10 @@ def latest(threads: int, folder: Path = FOLDER) -> Path:
     ValueError
         If there is none.
     """
-    files = sorted(folder.glob(f"*-threads{threads}.json"))
+    files = list(folder.glob(f"*-threads{threads}*.json"))
     if not files:
         raise ValueError(f"--compare: no record of {threads} threads is kept in {folder}; --save writes one")
-    return files[-1]
+    return max(files, key=lambda file: load(file)["machine"]["date"])
 
 
 def moves(old: Record, new: Record) -> Iterator[Move]:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from benchmarks.peers import PEERS
+from benchmarks.results import Outcome
 from benchmarks.workloads import WORKLOADS
 
 main = importlib.import_module("benchmarks.__main__")
@@ -48,3 +52,20 @@ def test_wrong_options_end_with_one_line(
 def test_list_names_every_workload(capsys: pytest.CaptureFixture[str]) -> None:
     assert main.main(["--list"]) == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(WORKLOADS)
+
+
+def test_a_run_that_is_cut_off_keeps_what_it_has_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = []
+
+    def measure(workload: Any, *_: Any) -> Outcome:
+        if done:
+            raise KeyboardInterrupt
+        done.append(workload.name)
+        return Outcome(workload, [])
+
+    monkeypatch.setattr(main, "measure", measure)
+    monkeypatch.setattr(main, "measure_machine", lambda *_: {})
+    file = tmp_path / "results.json"
+    with pytest.raises(KeyboardInterrupt):
+        main.main(["-k", "mlp", "--peers", "", "--threads", "1", "--json", str(file)])
+    assert [each["workload"] for each in json.loads(file.read_text())["workloads"]] == done

@@ -39,6 +39,16 @@ def test_a_days_record_is_added_to(tmp_path: Path) -> None:
     assert records.latest(2, tmp_path) == file
 
 
+def test_another_processor_has_a_file_of_its_own(tmp_path: Path) -> None:
+    first = records.save(results(row("funcgrad", 1.0)), tmp_path)
+    other = results(row("funcgrad", 2.0), name="cnn", date="2026-11-22T07:00:00+00:00")
+    other["machine"]["processor"] = "another"
+    second = records.save(other, tmp_path)
+    assert records.save(other, tmp_path) == second != first
+    assert [list(records.load(file)["workloads"]) for file in (first, second)] == [["mlp"], ["cnn"]]
+    assert records.latest(2, tmp_path) == second
+
+
 @pytest.mark.parametrize(
     ("old", "new", "beyond"),
     [
