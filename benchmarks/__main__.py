@@ -145,7 +145,7 @@ def _write(results: dict[str, Any], file: Path) -> None:
 
 def _draw(file: Path, chart: Path) -> None:
     """In a process of its own: drawing needs matplotlib, measuring does not."""
-    command = [sys.executable, "-m", "benchmarks.chart", file.resolve(), chart.resolve()]
+    command = [sys.executable, "-m", "benchmarks.chart", str(file.resolve()), str(chart.resolve())]
     subprocess.run(command, cwd=ROOT, check=False)
 
 
