@@ -146,6 +146,11 @@ def vector_widths() -> tuple[int, ...]:
     return next((widths for feature, widths in VECTORS.items() if feature in features), (16,))
 
 
+def wide_vectors_pay() -> bool:
+    """Whether whole vectors of AVX-512 are faster than halves: from Intel's Ice Lake and AMD's Zen 4 on."""
+    return "+avx512vbmi2" in target()[1].split(",")
+
+
 def identity() -> str:
     """What object code depends on besides its source: CPU, features, platform and versions."""
     cpu, features = target()

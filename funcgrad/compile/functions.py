@@ -21,6 +21,7 @@ from funcgrad.lower.scalar import MATHEMATICS
 SINCOS = ("sin", "cos")
 LONG, FEW = 200, 2  # instructions of a function of which so many copies are made at most
 MOST = 2000  # instructions of all copies together
+MUCH = 24  # operations of a loop that does more than to move numbers
 
 CIPHER = 20  # exclusive ors that show that a loop enciphers: the words of `ops.random`
 WORD = 4  # bytes
@@ -60,6 +61,20 @@ def of_ciphers(loop: Loop) -> bool:
 def words_at_a_time() -> int:
     """How many words of a cipher the longest vector holds."""
     return engine.vector_widths()[-1] // WORD
+
+
+def preference(kernel: Kernel) -> list[str]:
+    """The attribute by which a kernel that computes much for each number takes the longest vectors of the CPU.
+
+    LLVM takes halves of AVX-512's, which suits CPUs that lower their clock for whole ones. What mostly moves numbers
+    gains nothing by them: places are seldom multiples of 64 bytes, and more is left over at the end of a line.
+    """
+    loops = (i for i in walk(kernel.body) if isinstance(i, Loop) and in_lanes(i))
+    pays = engine.wide_vectors_pay() and (
+        any(True for _ in _called(kernel.body, False))
+        or any(sum(isinstance(i, Op) and i.result.dtype[0] == "f" for i in loop.body) >= MUCH for loop in loops)
+    )
+    return [f'"prefer-vector-width"="{8 * engine.vector_widths()[-1]}"'] if pays else []
 
 
 def apart(kernel: Kernel) -> list[Function]:

@@ -104,11 +104,12 @@ class _Printer:
         buffers = [f"ptr{alias} nocapture %b{k}" for k in range(len(kernel.buffers))]
         sizes = [f"{TYPES[size.dtype]} %s{k}" for k, size in enumerate(kernel.sizes)]
         variants = {function: functions.variants(kernel, function) for function in self.apart}
+        manner = " ".join(["noinline nounwind mustprogress", *functions.preference(kernel)])
         parameters = ", ".join(["ptr noalias nocapture %status", *buffers, *sizes, "i64 %first", "i64 %last"])
         return "\n".join(
             [
                 *self.entry(name),
-                f"define internal void @body({parameters}) noinline nounwind mustprogress {{",
+                f"define internal void @body({parameters}) {manner} {{",
                 "entry:",
                 *self.lines,
                 "}",

@@ -139,8 +139,9 @@ def test_many_functions_are_called_by_vector_code(function: Callable[[Any], Any]
     in_vectors = rf"= tail call <\d+ x {NUMBERS[dtype]}> @fg\.{name}\.v\d+\("
     assert len(re.findall(in_vectors, code)) >= 90
     bodies = re.findall(r"^define .* (@fg\.[\w.]+)\(", code, re.MULTILINE)
-    assert len(bodies) == len(set(bodies)) == 2  # one for a vector, and one for the numbers that are left over
-    assert len(code.splitlines()) < 2500
+    assert len(bodies) == len(set(bodies))  # for a vector, for what is left over, and for half a vector of it
+    assert 2 <= len(bodies) <= 3
+    assert len(code.splitlines()) < 4000
 
 
 def test_calls_change_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,6 +181,16 @@ def test_what_no_loop_calls_is_dropped() -> None:
         assert engine.vector_widths() == (16, 32, 64)
         code = optimised(chain(np.sin, 4), np.ones(100))
     assert set(re.findall(r"@fg\.sin\.f8\.v\d+", code)) == {"@fg.sin.f8.v4"}
+
+
+@pytest.mark.parametrize("pays", [True, False])
+def test_mathematics_takes_the_longest_vectors_where_they_pay(pays: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if engine.platform().split("-")[0] != "x86_64":
+        pytest.skip("the CPU is one of another family")
+    monkeypatch.setattr(engine, "wide_vectors_pay", lambda: pays)
+    with engine.compiling_for("icelake-server"):
+        assert f"fmul <{8 if pays else 4} x double>" in optimised(np.cosh, np.ones(100))
+        assert "fmul <4 x double>" in optimised(lambda x: 2 * x, np.ones(100))
 
 
 def sines(number: int, independent: bool) -> Kernel:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import math
 import pickle
 from collections.abc import Callable
@@ -46,8 +47,14 @@ REDUCED: list[tuple[str, np.ndarray]] = [
 @pytest.mark.parametrize(("name", "x"), REDUCED, ids=lambda v: v if isinstance(v, str) else "")
 def test_reduce(name: str, x: np.ndarray) -> None:
     hold(lambda lib, x: getattr(lib, name).reduce(x), x)
+    if name in ("power", "arctan2"):  # where it has AVX-512, NumPy 2.4 folds one line wrongly
+        line = fnp.asarray(x)[1]
+        folded = functools.reduce(getattr(np, name), x[1])
+        assert_close(getattr(fnp, name).reduce(line), folded, 0)
+        assert_close(fg.jit(lambda x: getattr(np, name).reduce(x, axis=-1, keepdims=True))(x)[1], folded[None], 4)
+        return
     hold(lambda lib, x: getattr(lib, name).reduce(x, axis=-1, keepdims=True), x)
-    if name not in ("subtract", "divide", "floor_divide", "power", "arctan2", "lcm"):
+    if name not in ("subtract", "divide", "floor_divide", "lcm"):
         hold(lambda lib, x: getattr(lib, name).reduce(x, axis=None), x)
 
 
