@@ -1,6 +1,7 @@
 """What of a scan's body need not wait for the iteration before?  Mathematics and products of what is given: they are
 computed for all iterations at once, in lanes and by large products, before the loop. And sums of products that nothing
-in the loop reads: one product after the loop, over all iterations.
+in the loop reads: one product after the loop, over all iterations. Matrices that products read transposed in every
+iteration are turned before the loop.
 """
 
 from __future__ import annotations
@@ -12,21 +13,28 @@ from typing import NamedTuple
 
 from funcgrad.control.bodies import batched_program
 from funcgrad.control.call import call
+from funcgrad.ir.primitive import registry
 from funcgrad.ir.program import Atom, Equation, Program, Var
 from funcgrad.ir.types import ArrayType
+from funcgrad.lower.products import is_fold
 from funcgrad.simplify import simplify
 from funcgrad.transform.residuals import NEVER, PRICES, cheapest, price, recomputed
 
 LEAST_PRODUCT = 128  # multiplications of a product that is worth it
 MOST_BYTES = 1 << 26  # of what is computed before a loop
 AMPLE = 1 << 22, 128  # multiplications, and terms of each sum, of products that gain nothing from being larger
+LEAST_TURNS, MOST_ROWS = 8, 256  # iterations, and rows of products, for which a matrix is turned
 
 
 def hoisted(program: Program) -> Program:
     """A simplified program in which scans read what they would compute."""
     equations: list[Equation] = []
     for equation in program.equations:
-        equations += _sunk(_hoisted(equation)) if equation.primitive.name == "scan" else [equation]
+        if equation.primitive.name == "scan":
+            *before, scan = _turned(equation)
+            equations += [*before, *_sunk(_hoisted(scan))]
+        else:
+            equations.append(equation)
     if len(equations) == len(program.equations):
         return program
     return simplify(program.replace(equations=tuple(equations)))
@@ -53,6 +61,47 @@ def _hoisted(scan: Equation) -> list[Equation]:
     if not before or sum(v.type.nbytes for e in work for v in e.outputs) * params["length"] > MOST_BYTES:
         return [scan]
     return _moved(scan, known, before, [*again, *late], body)
+
+
+# Transposed matrices --------------------------------------------------------------------------------------------------
+
+
+def _turned(scan: Equation) -> list[Equation]:
+    """The loop, which reads the transposes of constant matrices whose rows it contracts, behind these: of few rows, the
+    library takes as long to turn such a matrix as to multiply by it (32 x 128 x 512 in float32: 64 µs, else 40).
+    """
+    params = scan.params
+    if params["length"] < LEAST_TURNS or all(e.primitive.name != "dot_general" for e in params["program"].equations):
+        return [scan]
+    body = simplify(params["program"])
+    n = params["consts"]
+    number = {v: k for k, v in enumerate(body.inputs[:n])}
+    found: dict[Var, Var] = {}
+    equations = []
+    for e in body.equations:
+        if _reads_rows(e) and e.inputs[1] in number:
+            x, y = e.inputs
+            turned = found.setdefault(y, Var(y.type.with_shape(y.type.shape[::-1])))  # type: ignore[arg-type]
+            e = e.replace(inputs=(x, turned), params=dict(e.params) | {"dimension_numbers": (((1,), (0,)), ((), ()))})
+        equations.append(e)
+    if not found:
+        return [scan]
+    stored = {y: Var(turned.type) for y, turned in found.items()}
+    before = [
+        Equation(registry["transpose"], (scan.inputs[number[y]],), (v,), {"permutation": (1, 0)}, scan.source)
+        for y, v in stored.items()
+    ]
+    body = body.replace(inputs=(*found.values(), *body.inputs), equations=tuple(equations))
+    changed = dict(params) | {"program": body, "consts": n + len(found)}
+    return [*before, scan.replace(inputs=(*stored.values(), *scan.inputs), params=changed)]
+
+
+def _reads_rows(equation: Equation) -> bool:
+    """Whether it is a product of matrices, of few rows, with the transpose of the second."""
+    if equation.primitive.name != "dot_general" or equation.params["dimension_numbers"] != (((1,), (1,)), ((), ())):
+        return False
+    m, n = equation.outputs[0].type.shape if equation.outputs[0].type.ndim == 2 else (0, 0)
+    return n > 1 and 1 < m <= MOST_ROWS and _is_dear(equation) and not is_fold(equation)
 
 
 # Sums of products -----------------------------------------------------------------------------------------------------

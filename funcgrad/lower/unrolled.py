@@ -80,6 +80,8 @@ class _Unroller:
         Indices that are a number behind another one.
     neutral
         Results of folds that begin here: what is added to nothing is itself.
+    differences
+        The operands of subtractions.
     """
 
     def __init__(self, fresh: Callable[[str], Value], most: int) -> None:
@@ -90,6 +92,7 @@ class _Unroller:
         self.memory: dict[int, dict[Place, Operand]] = {}
         self.places: dict[Value, Place] = {}
         self.neutral: set[Value] = set()
+        self.differences: dict[Operand, tuple[Operand, ...]] = {}
 
     def read(self, operand: Operand) -> Operand:
         return operand if isinstance(operand, Constant) else self.env.get(operand, operand)
@@ -117,7 +120,7 @@ class _Unroller:
 
     def op(self, op: Op, out: list[Instruction]) -> None:
         operands = tuple(map(self.read, op.operands))
-        key = (op.name, operands, op.result.dtype)
+        key = (op.name, self.order(op.name, operands), op.result.dtype)
         found = self.known.get(key)
         if found is None:
             found = _folded(op, operands)
@@ -127,8 +130,18 @@ class _Unroller:
             found = self.known[key] = self.define(op.result)
             if op.name == "add" and op.result.dtype == INDEX:
                 self.note(found, *operands)
+            elif op.name == "sub":
+                self.differences[found] = operands
             out.append(Op(found, op.name, operands))
         self.env[op.result] = found
+
+    def order(self, name: str, operands: tuple[Operand, ...]) -> Any:
+        """What the result of an instruction depends on: the square of a difference not on which way round it is taken,
+        so that a distance is computed once for both ends.
+        """
+        if name == "mul" and operands[0] == operands[1] in self.differences:
+            return frozenset(self.differences[operands[0]])
+        return operands
 
     def note(self, value: Value, a: Operand, b: Operand) -> None:
         """Remember that an index is a number behind another one."""

@@ -420,7 +420,7 @@ def jit(
         Positional numbers and keyword names of arguments that are Python values: hashable, and compiled for anew.
     donate_argnums
         Positional numbers of arguments that the caller gives away: `funcgrad.Array` leaves of them must not be used
-        again (a use raises `DonatedBufferError`), for results of a mebibyte and more may be written over them; nor must
+        again (a use raises `DonatedBufferError`), for results of 256 KiB and more may be written over them; nor must
         views of them. Plain NumPy arrays stay as they are.
     compile
         ``"at once"``, or ``"background"``: calls with new types are answered by NumPy, equation by equation, until

@@ -27,6 +27,7 @@ from funcgrad.compile.native import (
     Step,
     describe,
     gemm_address,
+    gemm_block,
     gemm_integers,
     make_entry,
     regular,
@@ -319,13 +320,17 @@ def _word(size: int | float | str) -> int:
 
 
 def _product_step(product: Product, slots: dict[Var, int]) -> Step:
-    """A library product, cut along its longer side (as sizes say) when it is worth several threads."""
+    """A library product."""
     m, n, k, x, y, out = product.m, product.n, product.k, product.x, product.y, product.target
+    over, lines, chunk = _shared(product)
+    narrow = over == "columns" and n % LINES == 0  # else the last piece has another width
+    piece = (min(m, chunk) if over == "rows" else m, min(n, chunk) if narrow else n, k)
+    transposed = x.transposed, y.transposed
     integers = gemm_integers(
         (slots[x.var], slots[y.var], slots[out.var]),
         (m, n, k),
         product.dtype,
-        transposed=(x.transposed, y.transposed),
+        transposed=transposed,
         leading=(x.leading, y.leading, out.leading),
         strides=(x.strides[1], y.strides[1], out.strides[1]),
         offsets=(x.offset, y.offset, out.offset),
@@ -333,15 +338,23 @@ def _product_step(product: Product, slots: dict[Var, int]) -> Step:
         outer=(x.strides[0], y.strides[0], out.strides[0]),
         alpha=product.alpha,
         beta=product.beta,
+        block=gemm_block(piece, product.dtype, transposed, product.alpha, product.beta),
     )
-    rows = product.batch * m
-    over, lines = ("columns", n) if product.batch == 1 and n > m else ("rows", rows)
+    return Step(gemm_address(product.dtype, over), integers, lines, chunk)
+
+
+def _shared(product: Product) -> tuple[str, int, int]:
+    """What a product is cut along, its longer side (as sizes say) when it is worth several threads, how much of that
+    there is, and how much in a piece.
+    """
+    rows = product.batch * product.m
+    over, lines = ("columns", product.n) if product.batch == 1 and product.n > product.m else ("rows", rows)
     pieces = min(lines // LEAST_LINES, max(SOME_PIECES, lines // MANY_LINES), MOST_PIECES)
-    pieces = min(pieces, int(2.0 * rows * n * k / PIECE_FLOPS))
+    pieces = min(pieces, int(2.0 * rows * product.n * product.k / PIECE_FLOPS))
     if pieces < 2:
-        return Step(gemm_address(product.dtype), integers, product.batch, 0)
+        return "batch", product.batch, 0
     chunk = -(-lines // pieces)
-    return Step(gemm_address(product.dtype, over), integers, lines, -(-chunk // LINES) * LINES)
+    return over, lines, -(-chunk // LINES) * LINES
 
 
 EXECUTABLES: dict[bool, Callable[..., Executable]] = {False: Executable}  # by whether `check_memory` is on

@@ -55,3 +55,24 @@ def test_sums_of_products_that_are_large_by_themselves_stay_in_the_loop(rows: in
         last = np.tanh(last + each)
         want += last.T @ last
     np.testing.assert_allclose(f(x), want, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(("length", "rows", "turned"), [(8, 24, True), (7, 24, False), (8, 300, False)])
+def test_a_matrix_that_products_of_few_rows_read_transposed_is_turned_once(
+    length: int, rows: int, turned: bool
+) -> None:
+    weights = np.random.default_rng(2).standard_normal((N, N)) / 8
+    x = np.random.default_rng(3).standard_normal((rows, N))
+
+    def steps(axis: int) -> Callable[..., Any]:
+        def step(x: Any, weights: Any) -> Any:
+            return np.tanh(lax.dot_general(x, weights, (((1,), (axis,)), ((), ()))))
+
+        return fg.jit(lambda x, weights: lax.scan(lambda x, _: (step(x, weights), None), x, None, length=length)[0])
+
+    temporaries = [steps(axis).lower(x, weights).memory_analysis()["temp_size_in_bytes"] for axis in (1, 0)]
+    assert temporaries[0] - temporaries[1] == (weights.nbytes if turned else 0)
+    want = x
+    for _ in range(length):
+        want = np.tanh(want @ weights.T)
+    np.testing.assert_allclose(steps(1)(x, weights), want, rtol=1e-10)

@@ -203,3 +203,18 @@ def test_complex_numbers_along_a_tape() -> None:
 
     z = draw(3) + 1j * draw(3, seed=1)
     np.testing.assert_allclose(fg.jit(fg.grad(loss))(z), fg.grad(written_out)(z), rtol=1e-12)
+
+
+def test_a_distance_is_computed_once_for_both_ends() -> None:
+    x = np.random.default_rng(0).standard_normal((4, 3))
+
+    def step(x: Any, _: Any) -> Any:
+        d = x[None] - x[:, None]
+        return x + 1e-2 * np.sum(d / np.sqrt(np.sum(d * d, axis=-1) + 1)[..., None], axis=1), None
+
+    f = fg.jit(lambda x: fg.lax.scan(step, x, None, length=5)[0])
+    assert f.lower(x).as_text("python").count("np.sqrt(") == 4 + 6
+    want = x
+    for _ in range(5):
+        want = step(want, None)[0]
+    np.testing.assert_allclose(f(x), want, rtol=1e-13)

@@ -5,7 +5,7 @@
 `make_entry`           a builtin ``entry(leaves) -> results | None | status`` that costs under a microsecond
 `regular`              leaves that the entry refused (it returned None), with arrays as it takes them
 `slow_call`            the same program on any leaves
-`gemm_address`         the kernel that multiplies matrices; `gemm_integers` makes its integers
+`gemm_address`         the kernel that multiplies matrices; `gemm_integers` makes its integers (`gemm_block`: three)
 `loop_address`         the kernels that run loops and branches
 `interruption`         what ended a program that looked at pending signals
 `set_threads`          how many threads run programs; `threads` tells
@@ -26,7 +26,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from funcgrad import forks
-from funcgrad.compile.native import blas, gemm
+from funcgrad.compile.native import blas, blocking, gemm
 from funcgrad.compile.native.bridge import Entry, Runtime, default_threads, gemm_library, loop_library
 from funcgrad.compile.native.descriptor import ArrayInput, Descriptor, Output, ScalarInput, Step, describe
 from funcgrad.compile.native.hosts import POLLS, host_library
@@ -43,6 +43,7 @@ __all__ = [
     "blas_index_bits",
     "describe",
     "gemm_address",
+    "gemm_block",
     "gemm_integers",
     "interruption",
     "loop_address",
@@ -124,6 +125,19 @@ def gemm_integers(slots: tuple[int, int, int], sizes: tuple[int, int, int], dtyp
             f"have {bits} bits: NumPy's wheels have one with 64"
         )
     return words
+
+
+def gemm_block(
+    sizes: tuple[int, int, int],
+    dtype: str,
+    transposed: tuple[bool, bool] = (False, False),
+    alpha: float = 1.0,
+    beta: float = 0.0,
+) -> blocking.Block:
+    """The blocks in which this process's BLAS computes a product best."""
+    if dtype not in ("f4", "f8") or blas.blas().core not in blocking.CORES:
+        return blocking.WHOLE
+    return blocking.block(blocking.Shape(*sizes, *transposed, gemm.DTYPES[dtype][2], alpha == 1 and beta in (0, 1)))
 
 
 def loop_address(kernel: str) -> int:

@@ -35,11 +35,14 @@ class Blas(NamedTuple):
         The width of its integers: sizes and leading dimensions must fit.
     addresses
         ``fg_sgemm``, ...; ``fg_blas_get_threads`` and ``fg_blas_set_threads`` where there are such functions.
+    core
+        OpenBLAS's name of the CPU that its routines are for, else empty.
     """
 
     source: str
     index_bits: int
     addresses: dict[str, int]
+    core: str = ""
 
     @property
     def controls(self) -> bool:
@@ -71,7 +74,9 @@ def _from_openblas(source: str, path: str, suffix: str, index_bits: int) -> Blas
     names |= {f"fg_blas_{verb}_threads": f"scipy_openblas_{verb}_num_threads{suffix}" for verb in ("get", "set")}
     try:
         library = ctypes.CDLL(path)
-        return Blas(source, index_bits, {ours: address_of(getattr(library, name)) for ours, name in names.items()})
+        addresses = {ours: address_of(getattr(library, name)) for ours, name in names.items()}
+        core = ctypes.CFUNCTYPE(ctypes.c_char_p)((f"scipy_openblas_get_corename{suffix}", library))()
+        return Blas(source, index_bits, addresses, core.decode())
     except (OSError, AttributeError):
         return None
 

@@ -1,7 +1,7 @@
 """Where does the memory of results and temporaries come from?  A free list of large blocks, on huge pages.
 
 The first touch of a fresh 4 KiB page costs about two microseconds: for a 40 MB result that is more than the
-arithmetic of most kernels.  So a block of a mebibyte or more is mapped on 2 MiB pages where the system has them, and
+arithmetic of most kernels.  So a block of 256 KiB or more is mapped, on 2 MiB pages where the system has them, and
 kept for a while after it is freed.  What is kept is bounded by the recent use of memory: a loop
 ``y = f(x)`` frees one result per new one, which is half of its peak.
 
@@ -16,7 +16,7 @@ import sys
 
 from funcgrad.compile.native.text import Function, Module, Value
 
-LARGE = 1 << 20
+LARGE = 1 << 18
 """Blocks of this many bytes and more are recycled."""
 
 MINIMUM_KEPT = 64 << 20

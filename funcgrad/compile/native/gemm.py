@@ -21,16 +21,19 @@ has one thread; then it has its own number again, for NumPy's products.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 from typing import NamedTuple
 
+from funcgrad.compile.native.blocking import LINE, WHOLE, Block
 from funcgrad.compile.native.text import Function, Module, Value
 
 Parameter = IntEnum(
     "Parameter",
     "SLOT_A SLOT_B SLOT_C M N K TRANS_A TRANS_B LDA LDB LDC ALPHA ALPHA_END BETA BETA_END "
-    "STRIDE_A STRIDE_B STRIDE_C OFFSET_A OFFSET_B OFFSET_C INNER OUTER_A OUTER_B OUTER_C",
+    "STRIDE_A STRIDE_B STRIDE_C OFFSET_A OFFSET_B OFFSET_C INNER OUTER_A OUTER_B OUTER_C "
+    "BLOCK_ROWS BLOCK_COLUMNS BLOCK_TERMS",
     start=0,
 )
 SIZES = (Parameter.M, Parameter.N, Parameter.K, Parameter.LDA, Parameter.LDB, Parameter.LDC)
@@ -61,17 +64,18 @@ def integers(
     offsets: tuple[int, int, int] = (0, 0, 0),
     inner: int = 1 << 62,
     outer: tuple[int, int, int] = (0, 0, 0),
+    block: Block = WHOLE,
 ) -> list[int]:
     """The integers of one product, in the order of `Parameter`.
 
     `slots`, `leading`, `strides`, `offsets` and `outer` are those of A, B and C; `sizes` is (m, n, k).  Without
     `leading` the stored matrices are contiguous.  Members of the batch are `strides` apart; after `inner` of them the
-    next stack begins, `outer` from the last one.
+    next stack begins, `outer` from the last one.  BLAS is called block by block (see `blocking`).
     """
     m, n, k = sizes
     plain = (m if transposed[0] else k, k if transposed[1] else n, n)
     scalars = [word for value in (alpha, beta) for word in _words(value, dtype)]
-    last = (*strides, *offsets, max(inner, 1), *outer)
+    last = (*strides, *offsets, max(inner, 1), *outer, *block)
     return [*slots, *sizes, *map(int, transposed), *(leading or plain), *scalars, *last]
 
 
@@ -81,12 +85,14 @@ def _words(value: float, dtype: str) -> tuple[int, int]:
     return struct.unpack("<qq", struct.pack(form, value).ljust(16, b"\0"))
 
 
-def define(module: Module, controls: bool, dtypes: Iterable[str] = DTYPES) -> None:
-    """Define the kernels; `controls`: whether ``fg_blas_get_threads`` and ``fg_blas_set_threads`` exist."""
+def define(module: Module, controls: bool, dtypes: Iterable[str] = DTYPES, in_blocks: bool = True) -> None:
+    """Define the kernels; `controls`: whether ``fg_blas_get_threads`` and ``fg_blas_set_threads`` exist; `in_blocks`:
+    whether they heed the blocks of a product.
+    """
     _define_guard(module, controls)
     for dtype in dtypes:
         _define_kernels(module, dtype)
-        _define_part(module, dtype)
+        _define_part(module, dtype, in_blocks)
         _define_scale(module, dtype)
 
 
@@ -122,19 +128,27 @@ def _define_kernels(module: Module, dtype: str) -> None:
 
 
 class _Part(NamedTuple):
-    """A block of one member of the batch: the operands' addresses, and those of the numbers of rows and columns."""
+    """A part of one member of the batch: the operands' addresses, and those of what differs from the whole."""
 
     f: Function
-    letter: str
+    dtype: str
     rows: Value
     columns: Value
     a: Value
     b: Value
     c: Value
+    terms: Value | None = None
+    beta: Value | None = None
+
+    @property
+    def letter(self) -> str:
+        """That of BLAS's routines."""
+        return DTYPES[self.dtype][0]
 
     def place(self, which: int) -> Value:
         """The address of a parameter."""
-        own = {Parameter.M: self.rows, Parameter.N: self.columns}.get(Parameter(which))
+        p = Parameter
+        own = {p.M: self.rows, p.N: self.columns, p.K: self.terms, p.BETA: self.beta}.get(p(which))
         return self.f.ints + 8 * which if own is None else own
 
     def flag(self, which: int, inverted: bool = False) -> Value:
@@ -153,9 +167,9 @@ class _Part(NamedTuple):
         return f.variable("i64", chosen).place
 
 
-def _define_part(module: Module, dtype: str) -> None:
+def _define_part(module: Module, dtype: str, in_blocks: bool) -> None:
     """``fg_gemm_part``: a block of C, by the routine that fits."""
-    letter, _, size = DTYPES[dtype]
+    size = DTYPES[dtype][2]
     p = Parameter
     block = dict.fromkeys(("batch", "row", "rows", "column", "columns"), "i64")
     with module.function(f"fg_gemm_part_{dtype}", "void", bufs="ptr", ints="ptr", **block) as f:
@@ -166,7 +180,7 @@ def _define_part(module: Module, dtype: str) -> None:
         b_column = f.select(_word(f, p.TRANS_B).is_(0), f.column, f.column * _word(f, p.LDB))
         part = _Part(
             f,
-            letter,
+            dtype,
             f.variable("i64", f.rows).place,
             f.variable("i64", f.columns).place,
             _operand(f, (p.SLOT_A, p.OFFSET_A, p.OUTER_A, p.STRIDE_A), size) + a_row * size,
@@ -184,6 +198,10 @@ def _define_part(module: Module, dtype: str) -> None:
         with f.if_(f.rows.is_(1)):
             _vector_matrix(part)
             f.ret()
+        if in_blocks:
+            with f.if_(_word(f, p.BLOCK_TERMS).is_not(0)):
+                _blocks(part, size)
+                f.ret()
         _product(part)
         f.ret()
 
@@ -208,6 +226,41 @@ def _product(part: _Part) -> None:
         *(at(p.N), at(p.M), at(p.K), at(p.ALPHA), part.b, at(p.LDB), part.a, at(p.LDA), at(p.BETA), part.c, at(p.LDC)),
         returns="void",
     )
+
+
+def _blocks(part: _Part, size: int) -> None:
+    """The product, block by block; of all rows and columns where a block would be read across cache lines."""
+    f, p = part.f, Parameter
+    one = f.constant("i64", 1)
+    a_as_is, b_as_is = (_word(f, flag).is_(0) for flag in (p.TRANS_A, p.TRANS_B))
+    a_row, a_k = f.select(a_as_is, _word(f, p.LDA), one), f.select(a_as_is, one, _word(f, p.LDA))
+    b_k, b_column = f.select(b_as_is, _word(f, p.LDB), one), f.select(b_as_is, one, _word(f, p.LDB))
+    rows, columns = f.load(part.rows), f.load(part.columns)
+    vectors = f.select(b_as_is, part.b, part.a), f.select(b_as_is, _word(f, p.LDB), _word(f, p.LDA)) * size
+    across = (f.cast_int(vectors[0], "i64") | vectors[1]) & (LINE - 1)
+    cut = (a_as_is & (_word(f, p.TRANS_B).is_not(0))) | across.is_(0)
+    height, width = f.select(cut, _word(f, p.BLOCK_ROWS), rows), f.select(cut, _word(f, p.BLOCK_COLUMNS), columns)
+    more = f.variable("i64", _words(1.0, part.dtype)[0]).place
+    with (
+        _cut(f, _word(f, p.K), _word(f, p.BLOCK_TERMS)) as (k, terms),
+        _cut(f, rows, height) as (row, some_rows),
+        _cut(f, columns, width) as (column, some_columns),
+    ):
+        a, b = part.a + (row * a_row + k * a_k) * size, part.b + (k * b_k + column * b_column) * size
+        c = part.c + (row * _word(f, p.LDC) + column) * size
+        beta = f.select(k.is_(0), part.place(p.BETA), more)
+        _product(part._replace(rows=some_rows, columns=some_columns, terms=terms, beta=beta, a=a, b=b, c=c))
+
+
+@contextmanager
+def _cut(f: Function, count: Value, most: Value) -> Iterator[tuple[Value, Value]]:
+    """For each piece of a range: where it begins, and the address of its length."""
+    length = f.variable("i64")
+    with f.range((count + most - 1) // most) as number:
+        first = number * most
+        rest = count - first
+        length.set(f.select(rest < most, rest, most))
+        yield first, length.place
 
 
 def _matrix_vector(part: _Part) -> None:

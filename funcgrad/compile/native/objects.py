@@ -157,7 +157,7 @@ def _support(needed: set[str], blas: str) -> Iterator[Module]:
         hosts.define_polls(runtime, python=False)
         loops.define(runtime)
     products = sorted({name.split("_")[-1] for name in needed if name.startswith("fg_gemm_")})
-    gemm.define(runtime, False, products)
+    gemm.define(runtime, False, products, in_blocks=False)  # which are this process's BLAS's
     yield runtime
     fast = Module(Effort.ALL)
     own_blas.define(fast, products, blas == "cblas")
