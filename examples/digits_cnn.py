@@ -126,14 +126,15 @@ def headed(panel: Any, title: str) -> Any:
 
 
 def draw_curves(panel: Any, net: Trained) -> None:
-    above, below = headed(panel, "Training").subplots(2, 1, sharex=True)
+    above, below = panel.subplots(2, 1, sharex=True)
     epochs = range(1, len(net.losses) + 1)
     above.semilogy(epochs, net.losses, color=BLUE, linewidth=1.8, marker="o", markersize=2.5)
     below.semilogy(epochs, 1 - np.array(net.accuracies), color=ORANGE, linewidth=1.8, marker="o", markersize=2.5)
-    above.set_ylabel("loss, mean of the epoch")
-    below.set(xlabel="epoch", ylabel="held-out scans misread")
+    above.set_title("Training loss", loc="left", fontweight="bold", color=INK)
+    below.set_title("Held-out scans misread", loc="left", fontweight="bold", color=INK)
+    below.set_xlabel("epoch")
     below.yaxis.set_major_formatter(lambda value, _: f"{value:.1%}")
-    below.yaxis.set_minor_formatter(lambda value, _: "")
+    below.yaxis.set_minor_formatter(lambda value, _: f"{value:.1%}" if f"{value:e}"[0] in "25" else "")
     below.xaxis.get_major_locator().set_params(integer=True)
     for axes in (above, below):
         axes.grid(color=GRID, linewidth=0.7)

@@ -125,7 +125,9 @@ def draw_figure(years: np.ndarray, spots: np.ndarray, test: Windows, each: np.nd
     whole_series.plot(years, spots, color=INK, linewidth=1)
     whole_series.plot(test.year, found[LSTM], color=COLOURS[LSTM], linewidth=1.2)
     whole_series.axvspan(test.year[0] - 0.5, years[-1] + 0.5, color=GRID, alpha=0.5, linewidth=0)
-    whole_series.annotate("forecast, never learnt from", (test.year[0] + 1, 185), va="top", color=INK, fontsize=9)
+    whole_series.set_ylim(top=1.25 * spots.max())
+    above = {"textcoords": "offset points", "va": "top", "color": INK, "fontsize": 9}
+    whole_series.annotate("forecast, never learnt from", (test.year[0], 1.25 * spots.max()), (4, -4), **above)
     styled(whole_series, "Sunspots, yearly mean")
 
     series.fill_between(test.year, each.min(axis=0), each.max(axis=0), color=COLOURS[LSTM], alpha=0.25, linewidth=0)

@@ -7,7 +7,7 @@ guess for the planets' is wrong by up to a half), positions and velocities at th
 on the gradient of the misfit through the whole simulation. The fit looks at the first tenth of the time, then at
 more and more of it: over many turns the misfit has a valley wherever a planet is a whole turn ahead.
 
-Expected, in one or two minutes on two cores: the misfit falls to that of the noise (reduced chi-square below 1.1), and
+Expected, in some twenty seconds on two cores: the misfit falls to that of the noise (reduced chi-square below 1.1), and
 every planet's mass is found to 2 %.
 """
 
@@ -147,7 +147,7 @@ def draw(path: Path, bodies: Bodies, guess: Bodies, seen: np.ndarray, noise: flo
         orbits.plot(*last[:, k, :2].T, color=colour, linewidth=1.2, label=NAMES[k])
     orbits.set_aspect("equal")
     title(orbits, "Orbits: seen (dots), first guess (dotted), fitted (lines)", "x", "y")
-    orbits.legend(frameon=False, fontsize=8, loc="upper right")
+    orbits.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.02, 1))
     falling.semilogy(history.misfits, color=INK, linewidth=1)
     falling.axhline(1, color=COLOURS[2], linewidth=1, linestyle="--")
     title(falling, "Misfit of the sightings that count (noise: 1)", "iteration", "mean square error / noise²")

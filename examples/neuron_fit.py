@@ -188,7 +188,7 @@ def draw(
         lines = converging.plot(parameters[..., k] / true[k], color=COLOURS[k], linewidth=0.8)
         lines[0].set_label(name)
     converging.axhline(1, color=INK, linewidth=0.8, linestyle="--")
-    converging.set_ylim(0, 3)
+    converging.set_ylim(0, min(3, 1.1 * np.max(parameters / true)))
     converging.legend(frameon=False, fontsize=8)
     converging.set_xlabel("iteration")
     styled(converging, "Parameters of each start, as shares of the true ones")

@@ -272,22 +272,32 @@ def problems(size: int, seed: int) -> dict[str, Solver]:
     }
 
 
+INK, BLUE, ORANGE, GRID = "#22313f", "#2f6f9f", "#d9722e", "#d8dde2"
+
+
 def draw(rows: dict[str, Row], file: Any) -> None:
-    """Bars: how many times as long and as many evaluations without derivatives."""
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    """Bars from 1, where both ways are alike: how many times as long and as many evaluations without derivatives."""
+    figure = Figure(figsize=(9, 4.8), layout="constrained")
     axes = figure.subplots()
     places = np.arange(len(rows))
-    axes.barh(places - 0.2, [row.seconds[1] / row.seconds[0] for row in rows.values()], 0.4, label="time")
-    axes.barh(
-        places + 0.2,
-        [sum(ways[1]) / sum(ways[0]) for row in rows.values() for ways in [list(zip(*row[1:3], strict=True))]],
-        0.4,
-        label="evaluations of functions and derivatives",
-    )
-    axes.axvline(1.0, color="black", linewidth=0.8)
+    times = np.array([row.seconds[1] / row.seconds[0] for row in rows.values()])
+    totals = [[sum(pair) for pair in zip(row.evaluations, row.derivatives, strict=True)] for row in rows.values()]
+    counts = np.array([without / exact for exact, without in totals])
+    for offset, values, colour, label in ((-0.2, times, BLUE, "time"), (0.2, counts, ORANGE, "evaluations")):
+        axes.barh(places + offset, values - 1, 0.38, left=1, color=colour, label=label)
+        for place, value in zip(places + offset, values, strict=True):
+            to, side = (4, "left") if value >= 1 else (-4, "right")
+            style = {"textcoords": "offset points", "ha": side, "va": "center", "color": INK, "fontsize": 8}
+            axes.annotate(f"{value:.2g}×" if value < 10 else f"{value:.0f}×", (value, place), (to, 0), **style)
+    axes.axvline(1.0, color=INK, linewidth=0.8)
     axes.set(xscale="log", xlabel="finite differences / derivatives", yticks=places, yticklabels=list(rows))
+    axes.set_xlim(0.7 * min(times.min(), counts.min(), 0.9), 1.8 * max(times.max(), counts.max()))
+    axes.set_title("What finite differences cost", loc="left", fontweight="bold", color=INK)
+    axes.grid(axis="x", color=GRID, linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
     axes.invert_yaxis()
-    axes.legend()
+    axes.legend(frameon=False, loc="lower right")
     figure.savefig(file, dpi=120)
 
 

@@ -119,11 +119,15 @@ def train(data: Data, epochs: int, seed: int) -> tuple[Any, np.ndarray]:
 
 INK, GRID = "#22313f", "#d8dde2"
 CELLS, PAIRS = 16, 3  # decoded places along a side of the plane; scans of each digit
+TILE = 2 * SIDE + 2  # half pixels along a side of an image and its frame
+INKED = colormaps["Greys"].with_extremes(bad=GRID)
 
 
 def mosaic(images: np.ndarray, rows: int) -> np.ndarray:
-    """Images of (count, 64), row by row, as one."""
-    return images.reshape(rows, -1, SIDE, SIDE).transpose(0, 2, 1, 3).reshape(rows * SIDE, -1)
+    """Images of (count, 64), row by row, as one; each with half a pixel of nothing around it."""
+    tiles = images.reshape(rows, -1, SIDE, SIDE).repeat(2, axis=2).repeat(2, axis=3)
+    framed = np.pad(tiles, ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=np.nan)
+    return framed.transpose(0, 2, 1, 3).reshape(rows * TILE, -1)
 
 
 def titled(axes: Any, text: str) -> None:
@@ -155,18 +159,18 @@ def draw_figure(path: Path, params: Any, split: Split) -> None:
 
     edge = (np.arange(CELLS) + 0.5) * 2 * reach / CELLS - reach  # the middles of the cells
     places = np.stack(np.meshgrid(edge, edge[::-1]), axis=-1).reshape(-1, LATENT).astype(np.float32)
-    middle.imshow(mosaic(decoded(params, places), CELLS), "Greys", vmin=0, vmax=1, extent=(-reach, reach) * 2)
+    middle.imshow(mosaic(decoded(params, places), CELLS), INKED, vmin=0, vmax=1, extent=(-reach, reach) * 2)
     middle.set(xlabel="$z_1$", ylabel="$z_2$")
     titled(middle, "What the decoder makes of it")
 
     chosen = np.concatenate([np.flatnonzero(split.test_digits == digit)[:PAIRS] for digit in range(10)])
     scanned = split.test["x"][chosen]
     rebuilt = decoded(params, means(params, scanned))
-    right.imshow(mosaic(np.stack([scanned, rebuilt], axis=1).reshape(-1, SIDE * SIDE), 10), "Greys", vmin=0, vmax=1)
+    right.imshow(mosaic(np.stack([scanned, rebuilt], axis=1).reshape(-1, SIDE * SIDE), 10), INKED, vmin=0, vmax=1)
     for pair in range(1, PAIRS):
-        right.axvline(2 * SIDE * pair - 0.5, color="#d9722e", linewidth=1.5)
-    right.set_xticks(np.arange(2 * PAIRS) * SIDE + SIDE / 2 - 0.5, ["scan", "rebuilt"] * PAIRS, fontsize=7)
-    right.set_yticks(np.arange(10) * SIDE + SIDE / 2 - 0.5, map(str, range(10)))
+        right.axvline(2 * TILE * pair - 0.5, color="#d9722e", linewidth=1.5)
+    right.set_xticks((np.arange(2 * PAIRS) + 0.5) * TILE - 0.5, ["scan", "rebuilt"] * PAIRS, fontsize=7)
+    right.set_yticks((np.arange(10) + 0.5) * TILE - 0.5, map(str, range(10)))
     right.tick_params(length=0)
     titled(right, "Held-out scans")
     figure.savefig(path, dpi=110)

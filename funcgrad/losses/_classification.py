@@ -59,11 +59,24 @@ def softmax_cross_entropy(
     name = "softmax_cross_entropy"
     logits, dtype = floats(name, logits=logits)
     labels = like(name, labels, logits)
+    _check_broadcast(name, type_of(labels).shape, type_of(logits).shape)
     where = _mask(where, logits, axis)
     labels = _smoothed(labels, label_smoothing, _extent(logits, axis, where))
     terms = weighted(labels, log_softmax(logits, axis, where), where)
     terms = terms if weights is None else terms * like(name, weights, logits)
     return result(-np.sum(terms, axis, **counted(where)), dtype)
+
+
+def _check_broadcast(name: str, labels: tuple[int, ...], logits: tuple[int, ...]) -> None:
+    """A `ValueError` that tells numbers of classes from their probabilities."""
+    try:
+        _np.broadcast_shapes(labels, logits)
+    except ValueError:
+        hint = " (numbers of classes: softmax_cross_entropy_with_integer_labels)" if labels == logits[:-1] else ""
+        raise ValueError(
+            f"{name}: labels of shape {labels} do not fit logits of shape {logits}: they are a probability for each "
+            f"class{hint}{at_line()}"
+        ) from None
 
 
 @public
@@ -176,7 +189,7 @@ def softmax_cross_entropy_with_integer_labels(
     """
     name = "softmax_cross_entropy_with_integer_labels"
     logits, dtype = floats(name, logits=logits)
-    labels = integers(name, "labels", labels)
+    labels = integers(name, "labels", labels, " (one-hot codes and probabilities: softmax_cross_entropy)")
     where = _mask(where, logits, axis)
     logits, labels, where, axis = _classes_together(logits, labels, where, axis)
     ignored = None if ignore_index is None else labels == ignore_index

@@ -37,11 +37,11 @@ def like(name: str, x: Any, other: Any) -> Any:
     return cast(array(x, name), type_of(other).dtype)
 
 
-def integers(name: str, what: str, x: Any) -> Any:
+def integers(name: str, what: str, x: Any, hint: str = "") -> Any:
     """An operand of integers."""
     x = array(x, name)
     if type_of(x).dtype.kind not in "iu":
-        raise TypeError(f"{name}: {what} must be integers, not {type_of(x).dtype.name}{at_line()}")
+        raise TypeError(f"{name}: {what} must be integers, not {type_of(x).dtype.name}{hint}{at_line()}")
     return x
 
 

@@ -20,11 +20,13 @@ LN2, LN10, TWO_OVER_ROOT_PI = math.log(2.0), math.log(10.0), 2.0 / math.sqrt(mat
 
 
 def _special(name: str) -> Any:
-    """A function of `scipy.special`, loaded when it is first called (0.3 s);
-    float16, for which it has no loops, goes through float32.
+    """A function of `scipy.special`, loaded when it is first called with an array (0.3 s); a single number is computed
+    by `math`, where that has the function. float16, for which there are no loops, goes through float32.
     """
 
     def reference(x: Any) -> Any:
+        if np.ndim(x) == 0 and hasattr(math, name):
+            return np.result_type(x).type(getattr(math, name)(float(x)))
         function = getattr(importlib.import_module("scipy.special"), name)
         dtype = np.result_type(x)
         return function(np.asarray(x, np.float32)).astype(dtype) if dtype == np.float16 else function(x)

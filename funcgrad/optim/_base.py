@@ -134,8 +134,16 @@ def transformation_with_args(
         else:
             check_match(name, updates, params, "params")
             params = arrays(params)
-        with quiet():  # 0 / 0 and the like are meant, as in compiled code
-            results, after = update(arrays(updates), state, params, **extra_args)
+        try:
+            with quiet():  # 0 / 0 and the like are meant, as in compiled code
+                results, after = update(arrays(updates), state, params, **extra_args)
+        except AttributeError as error:
+            if error.obj is not state:
+                raise
+            raise ValueError(
+                f"{name}: the state is not one of this transformation but a {type(state).__name__}, which has no "
+                f"{error.name!r}; begin with state = optimizer.init(params){at_line()}"
+            ) from None
         if not any(_is_float(x) and dtype_of(x) != BFLOAT16 for x in tree.leaves(state)):
             results = with_dtypes_of(updates, results)
         return owned((results, with_dtypes_of(state, after)), (updates, state, params))

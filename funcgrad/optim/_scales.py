@@ -66,6 +66,11 @@ def scale_by_learning_rate(
     GradientTransformation
         `update` gives updates of the shapes and dtypes that it gets, and the next state.
 
+    Raises
+    ------
+    TypeError
+        The learning rate is neither a number nor a schedule.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -81,6 +86,8 @@ def scale_by_learning_rate(
     sign = -1 if flip_sign else 1
     if callable(learning_rate):
         return scale_by_schedule(lambda count: sign * learning_rate(count))
+    if not isinstance(learning_rate, (int, float)) and not hasattr(learning_rate, "dtype"):
+        raise TypeError(f"the learning rate must be a number or a schedule, not {learning_rate!r}{at_line()}")
     return scale(sign * learning_rate)
 
 

@@ -68,7 +68,7 @@ def integer(name: str, argument: str, value: Any) -> int:
 def extents(name: str, shape: Any, argument: str = "shape") -> Shape:
     """A shape as a tuple of ints."""
     sequence = isinstance(shape, (tuple, list)) or (isinstance(shape, np.ndarray) and shape.ndim > 0)
-    numbers = tuple(integer(name, argument, n) for n in (shape if sequence or shape == () else (shape,)))
+    numbers = tuple(integer(name, argument, n) for n in (shape if sequence else (shape,)))
     if any(n < 0 for n in numbers):
         raise ValueError(f"{name}: {argument} {numbers} has a negative extent{at_line()}")
     return numbers

@@ -104,9 +104,11 @@ def _sampler(logarithm: bool) -> Callable[..., Any]:
     def derivative(primals: Any, tangents: Any) -> Any:
         first, second, a = primals
         found = draw(first, second, a)
-        if not logarithm:
-            return found, random_gamma_grad(a, found) * tangents[2]
         dtype = type_of(a).dtype
+        if not logarithm:
+            gone = found == dtype.type(0)  # a number that underflowed stays where it is
+            slope = fnp.where(gone, dtype.type(0), random_gamma_grad(a, fnp.where(gone, dtype.type(1), found)))
+            return found, slope * tangents[2]
         x = fnp.exp(found)
         x = fnp.where(x == dtype.type(0), streams.smallest(dtype), x)
         return found, random_gamma_grad(a, x) / x * tangents[2]
@@ -282,6 +284,8 @@ def dirichlet(key: Any, alpha: Any, shape: Any = None, dtype: Any = None) -> Any
 @compiled
 def _dirichlet(key: Any, alpha: Any, *, shape: Shape) -> Any:
     found = loggamma_of(streams.words(key), alpha, shape)
+    if not shape[-1]:
+        return found  # which has no largest element
     share = fnp.exp(found - stop_gradient(fnp.max(found, -1, keepdims=True)))
     return share / fnp.sum(share, -1, keepdims=True)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad import numpy as fnp
-from funcgrad.dtypes import BFLOAT16, COMPLEX, FLOATS, DType
+from funcgrad.dtypes import BFLOAT16, COMPLEX, FLOATS, DType, is_inexact, promote
 from funcgrad.errors import at_line
 from funcgrad.ops.bits import bitcast, nextafter
 from funcgrad.ops.comparison import select, stop_gradient
@@ -266,12 +266,11 @@ def wald(key: Any, mean: Any, shape: Any = None, dtype: Any = None) -> Any:
 @compiled
 def _wald(key: Any, mean: Any, *, shape: Shape, dtype: DType) -> Any:
     first, second = streams.subkeys(streams.words(key), 2)
-    mean, two = spread(mean, shape), dtype.type(2)
+    mean, one, two = spread(mean, shape), dtype.type(1), dtype.type(2)
     z, u = streams.normal(first, shape, dtype), streams.uniform(second, shape, dtype)
-    y, area = z * z, mean * mean
-    root = fnp.sqrt(dtype.type(4) * mean * y + area * (y * y))
-    x = mean + area * y / two - mean / two * root
-    return fnp.where(u <= mean / (mean + x), x, area / x)
+    a = mean * (z * z) / two
+    x = mean / (one + a + fnp.sqrt(a) * fnp.sqrt(a + two))  # mean (1 + a - √(a² + 2a)), without its cancellation
+    return fnp.where(u <= mean / (mean + x), x, mean * (mean / x))
 
 
 # Vectors and matrices ------------------------------------------------------------------------------------------------
@@ -318,8 +317,8 @@ def multivariate_normal(
     key, mean, cov = one_key(name, key), array(name, "mean", mean), array(name, "cov", cov)
     if method not in METHODS:
         raise ValueError(f"{name}: method must be one of {METHODS}, not {method!r}{at_line()}")
-    have = np.result_type(*(type_of(x).dtype for x in (mean, cov)), np.float16)
-    have = have if have.kind != "f" or have.itemsize > 2 else np.dtype(np.float32)
+    have, _ = promote((type_of(x).dtype, False) for x in (mean, cov))
+    have = have if is_inexact(have) else np.dtype(np.float64)
     kind = dtype_among(name, have if dtype is None else dtype, FLOATS)
     shapes = type_of(mean).shape, type_of(cov).shape
     n = shapes[0][-1] if shapes[0] else 0
@@ -334,6 +333,8 @@ def multivariate_normal(
 
 @compiled
 def _multivariate_normal(key: Any, mean: Any, cov: Any, *, shape: Shape, dtype: DType, method: str) -> Any:
+    have = type_of(cov).dtype
+    mean, cov = converted(mean, _wide(have)), converted(cov, _wide(have))
     if method == "cholesky":
         factor = fnp.linalg.cholesky(cov)
     elif method == "eigh":
@@ -343,7 +344,8 @@ def _multivariate_normal(key: Any, mean: Any, cov: Any, *, shape: Shape, dtype: 
         vectors, values, _ = fnp.linalg.svd(cov)
         factor = vectors * fnp.sqrt(values)[..., None, :]
     drawn = streams.normal(streams.words(key), (*shape, type_of(mean).shape[-1]), dtype)
-    return mean + fnp.einsum("...ij,...j->...i", factor, drawn)
+    found = mean + fnp.einsum("...ij,...j->...i", factor, drawn)
+    return converted(found, promote([(have, False), (dtype, False)])[0])
 
 
 def orthogonal(key: Any, n: int, shape: Any = (), dtype: Any = None, m: int | None = None) -> Any:
@@ -393,7 +395,12 @@ def orthogonal(key: Any, n: int, shape: Any = (), dtype: Any = None, m: int | No
 @compiled
 def _orthogonal(key: Any, *, n: int, m: int, shape: Shape, dtype: DType) -> Any:
     found = streams.normal(streams.words(key), (*shape, max(n, m), min(n, m)), dtype)
-    q, r = fnp.linalg.qr(found)
+    q, r = fnp.linalg.qr(converted(found, _wide(dtype)))
     diagonal = fnp.diagonal(r, axis1=-2, axis2=-1)
-    q = q * fnp.sign(diagonal)[..., None, :]
+    q = converted(q * fnp.sign(diagonal)[..., None, :], dtype)
     return fnp.swapaxes(q, -2, -1) if n < m else q
+
+
+def _wide(dtype: DType) -> DType:
+    """The dtype in which matrices are factorised: float32 for half precision."""
+    return np.dtype(np.float32) if dtype.itemsize == 2 else dtype

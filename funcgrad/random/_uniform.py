@@ -8,6 +8,7 @@ import numpy as np
 
 from funcgrad import numpy as fnp
 from funcgrad.dtypes import FLOATS, INTEGERS, UNSIGNED, DType
+from funcgrad.errors import at_line
 from funcgrad.lax._elementwise import mulhi
 from funcgrad.ops.arithmetic import div as quotient
 from funcgrad.ops.arithmetic import rem
@@ -153,7 +154,11 @@ def randint(key: Any, shape: Any, minval: Any, maxval: Any, dtype: Any = None) -
 def _limit(argument: str, value: Any) -> Any:
     """A limit as integers; floats are cut off."""
     value = array("randint", argument, value)
-    return value if type_of(value).dtype.kind in "iu" else converted(value, INT64)
+    if type_of(value).dtype.kind in "iu":
+        return value
+    if type(value) is not Tracer and not np.all(np.abs(value) < 2.0**63):  # NaN neither
+        raise ValueError(f"randint: {argument} must fit into an integer of 64 bits, but is {value}{at_line()}")
+    return converted(value, INT64)
 
 
 def _is_short(low: Any, high: Any) -> bool:

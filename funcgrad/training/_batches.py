@@ -139,7 +139,8 @@ def check_examples(function: str, data: Any) -> int:
         except TypeError as error:
             raise ValueError(f"{function}: {path} is no array of numbers: {error}{at_line()}") from None
         if not shape:
-            raise ValueError(f"{function}: {path} is a number and has no examples along a first axis{at_line()}")
+            hint = ": lists are trees of leaves, make arrays of them by np.asarray" if path.endswith("]") else ""
+            raise ValueError(f"{function}: {path} is a number and has no examples along a first axis{hint}{at_line()}")
         if count < 0:
             first, count = path, shape[0]
         if shape[0] != count:

@@ -13,6 +13,7 @@ from funcgrad.arguments import check_callable
 from funcgrad.errors import at_line
 from funcgrad.lax._control import scan
 from funcgrad.optim._apply import apply_updates
+from funcgrad.optim._base import check_transformation
 from funcgrad.runtime.dispatch import jit
 from funcgrad.training._batches import check_count, check_examples
 
@@ -53,18 +54,22 @@ def scan_epoch(
     >>> epoch(0.0, np.arange(5.0))
     (Array(10.), Array([0.5, 2.5, 4. ]))
     """
-    check_callable(step, "scan_epoch")
-    check_count("scan_epoch", "batch_size", batch_size, 1)
+    return _over_batches("scan_epoch", step, batch_size, drop_last)
+
+
+def _over_batches(name: str, step: Callable[..., Any], batch_size: int, drop_last: bool) -> Callable[..., Any]:
+    """`scan_epoch` for a public function, which the messages name."""
+    check_callable(step, name)
+    check_count(name, "batch_size", batch_size, 1)
     size = operator.index(batch_size)
 
     def epoch(carry: Any, data: Any, key: Any = None) -> tuple[Any, Any]:
         """The last carry, and the outputs of all steps."""
-        count = check_examples("scan_epoch", data)
+        count = check_examples(name, data)
         whole = count // size * size
         if not whole and drop_last:
             raise ValueError(
-                f"scan_epoch: {count} examples make no batch of {size}, and drop_last leaves out smaller ones"
-                f"{at_line()}"
+                f"{name}: {count} examples make no batch of {size}, and drop_last leaves out smaller ones{at_line()}"
             )
         first, rest, chosen = _cut(data, key, count, size)
         outputs: list[Any] = []
@@ -151,12 +156,7 @@ def fit_epoch(
     Array([ 9.  , 23.04])
     """
     check_callable(loss, "fit_epoch")
-    for name in ("init", "update"):
-        if not callable(getattr(optimizer, name, None)):
-            raise TypeError(
-                f"fit_epoch: the optimizer must have init and update, as those of funcgrad.optim, not {optimizer!r}"
-                f"{at_line()}"
-            )
+    check_transformation("fit_epoch", "the optimizer", optimizer)
 
     def step(carry: Any, batch: Any) -> tuple[Any, Any]:
         params, state, opt_state, number, key = carry
@@ -167,7 +167,7 @@ def fit_epoch(
         updates, opt_state = optimizer.update(gradients, opt_state, params)
         return (apply_updates(params, updates), state, opt_state, number + 1, key), value
 
-    run = scan_epoch(step, batch_size, drop_last=drop_last)
+    run = _over_batches("fit_epoch", step, batch_size, drop_last)
 
     def epoch(params: Any, state: Any, opt_state: Any, data: Any, key: Any) -> tuple[Any, Any, Any, Any]:
         if has_key and key is None:

@@ -64,5 +64,5 @@ def test_memory_and_algorithms(tour: ModuleType, capsys: pytest.CaptureFixture[s
     step = 1e-5
     rates = [tour.loss(tour.W - r * tour.fg.grad(tour.loss)(tour.W, tour.B), tour.B) for r in (0.1 + step, 0.1 - step)]
     assert abs(tour.meta_learning() - (rates[0] - rates[1]) / (2 * step)) < 1e-6
-    tour.main()
+    tour.main([])
     assert "straight-through" in capsys.readouterr().out

@@ -54,6 +54,18 @@ MISTAKES: dict[str, tuple[Any, type[Exception], str]] = {
         ValueError,
         r"chain: the state is not one of this chain: 2 transformations, but 1 states; .* optimizer.init\(params\)",
     ),
+    "state of another, not chained": (
+        lambda: optim.scale_by_adam().update(P, optim.trace(0.9).init(P)),
+        ValueError,
+        r"scale_by_adam: the state is not one of this transformation but a TraceState, which has no 'mu'; begin with",
+    ),
+    "state of another, equally long chain": (
+        lambda: optim.adam(0.1).update(P, optim.sgd(0.1, 0.9).init(P)),
+        ValueError,
+        r"scale_by_adam: .* a TraceState, which has no 'mu'",
+    ),
+    "rate as text": (lambda: optim.adam("1e-3"), TypeError, "must be a number or a schedule, not '1e-3'"),  # type: ignore[arg-type]
+    "rates in a list": (lambda: optim.sgd([0.1]), TypeError, r"must be a number or a schedule, not \[0\.1\]"),  # type: ignore[arg-type]
     "named state": (lambda: optim.named_chain(("a", optim.sgd(0.1))).update(P, {}), ValueError, "has the names"),
     "equal names": (lambda: optim.named_chain(("a", optim.sgd(0.1)), ("a", optim.sgd(0.1))), ValueError, "must differ"),
     "not called": (

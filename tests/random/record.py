@@ -6,11 +6,14 @@ The calls are those of `CALLS`, with 64-bit dtypes switched on; the tests need t
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import ml_dtypes
 import numpy as np
+
+from tests.random.odd import ODD
 
 PATH = Path(__file__).parent / "recorded.json"
 SEED = 20261122
@@ -24,6 +27,8 @@ NAMES: dict[str, Any] = {
     "grid": np.arange(12.0).reshape(3, 4) / 5,
     "p": np.array([0.1, 0.2, 0.3, 0.2, 0.2]),
     "cov": np.eye(3) + 1,
+    "nan": np.nan,
+    "inf": np.inf,
 }
 
 # the numbers are the same to the last bit
@@ -81,8 +86,10 @@ ROUNDED = (
 
 
 def call(text: str, random: Any) -> np.ndarray:
-    """The value of a call, `random` being the module to take the function from."""
+    """The value of a call, `random` being the module to take the function from, and transformations from its parent."""
+    package = sys.modules[random.__name__.split(".")[0]]
     functions = {name: getattr(random, name) for name in dir(random) if not name.startswith("_")}
+    functions |= {name: getattr(package, name) for name in ("jit", "grad", "vmap")} | {"scan": package.lax.scan}
     return np.asarray(eval(text, {**functions, **NAMES, "key": random.PRNGKey(SEED)}))
 
 
@@ -98,7 +105,7 @@ def main() -> None:
     import jax
 
     jax.config.update("jax_enable_x64", True)
-    found = {text: portable(call(text, jax.random)) for text in (*EXACT, *ROUNDED)}
+    found = {text: portable(call(text, jax.random)) for text in (*EXACT, *ROUNDED, *ODD)}
     rows = ",\n".join(f"{json.dumps(text)}: {json.dumps(row)}" for text, row in found.items())
     PATH.write_text("{\n" + rows + "\n}\n", encoding="utf-8")
 

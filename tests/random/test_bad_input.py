@@ -48,6 +48,9 @@ TABLE = {
     "randint(key, (3,), 0, 3, bool)": (TypeError, "randint: dtype must be an int dtype, got bool"),
     "randint(key, (3,), np.zeros(2, int), 3)": (ValueError, r"randint: minval \(2,\)"),
     "randint(key, (3,), None, 3)": (TypeError, "randint: minval must be an array or a number"),
+    "randint(key, (3,), np.nan, 3)": (ValueError, "randint: minval must fit into an integer of 64 bits, but is nan"),
+    "randint(key, (3,), 0, np.array([3.0, np.inf]))": (ValueError, r"randint: maxval must fit .* but is \[ 3\. inf\]"),
+    "randint(key, (3,), 0, 1e300)": (ValueError, "randint: maxval must fit into an integer of 64 bits, but is 1e"),
     "bernoulli(key, 1)": (TypeError, "bernoulli: p must have a float dtype, got int64"),
     "bernoulli(key, 0.5, mode='x')": (ValueError, "bernoulli: mode must be 'high' or 'low'"),
     "bernoulli(key, np.ones(3), (2,))": (ValueError, r"bernoulli: p \(3,\)"),
@@ -101,6 +104,11 @@ def test_parameters_out_of_range_give_nan_or_minus_one():
     assert np.isnan(random.binomial(KEY, 5, -0.1))
     assert np.isnan(random.gamma(KEY, np.nan))
     assert random.randint(KEY, (), 5, 3) == 5
+
+
+def test_a_shape_may_be_any_integer():
+    for shape in (3, np.int64(3), np.uint8(3), np.array(3), [3], np.array([3])):
+        assert random.uniform(KEY, shape).shape == (3,)
 
 
 def test_sizes_cannot_be_traced():

@@ -10,6 +10,7 @@ import pytest
 
 from funcgrad import random
 from funcgrad.ops.random import threefry2x32
+from tests.random.odd import ODD
 from tests.random.record import EXACT, PATH, ROUNDED, call
 
 RECORDED = json.loads(PATH.read_text(encoding="utf-8"))
@@ -27,6 +28,14 @@ def test_to_the_last_bit(text):
     want, got = expected(text), call(text, random)
     assert got.dtype == want.dtype
     np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize("text", ODD)
+def test_odd_calls(text):
+    if expected(text).dtype.kind in "iub":
+        test_to_the_last_bit(text)
+    else:
+        test_within_rounding(text)
 
 
 @pytest.mark.parametrize("text", ROUNDED)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import subprocess
+import sys
 
+import ml_dtypes
 import numpy as np
 import pytest
 from scipy import special, stats
@@ -82,6 +85,35 @@ def test_keys_may_be_strided_and_shapes_empty():
     assert random.split(KEY, 0).shape == (0, 2)
     assert random.permutation(KEY, 0).shape == random.choice(KEY, 0, (0,)).shape == (0,)
     assert random.randint(KEY, (0,), 0, 5).shape == random.poisson(KEY, 3.0, (0,)).shape == (0,)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
+def test_matrices_of_half_precision_are_factorised_in_float32(dtype):
+    q = random.orthogonal(KEY, 4, (2,), dtype, m=3)
+    assert q.dtype == dtype
+    wide = q.astype(np.float64)
+    np.testing.assert_allclose(
+        np.swapaxes(wide, 1, 2) @ wide, [np.eye(3)] * 2, atol=3 * float(ml_dtypes.finfo(dtype).eps)
+    )
+    mean, cov = np.arange(3).astype(dtype), (np.eye(3) + 1).astype(dtype)
+    for method in ("cholesky", "eigh", "svd"):
+        drawn = random.multivariate_normal(KEY, mean, cov, (4000,), method=method)
+        assert drawn.dtype == dtype
+        np.testing.assert_allclose(np.cov(drawn.astype(np.float64), rowvar=False), cov.astype(float), atol=0.15)
+
+
+def test_known_limits_do_not_load_scipy_special():
+    text = "import sys, funcgrad as fg; r = fg.random; fg.jit(lambda k: r.truncated_normal(k, -1.0, 1.0))(r.key(0)); "
+    done = subprocess.run([sys.executable, "-c", f"{text}print('scipy.special' in sys.modules)"], capture_output=True)
+    assert done.stdout == b"False\n", done.stderr
+
+
+def test_wald_numbers_of_large_means_keep_their_digits():
+    """For a mean without end the distribution is that of 1 / z² (Lévy's)."""
+    z = random.normal(random.split(KEY)[0], (50,))
+    np.testing.assert_allclose(random.wald(KEY, 1e100, (50,)), 1 / z**2, rtol=1e-13)
+    assert np.isfinite(random.wald(KEY, np.float32(1e18), (50,), np.float32)).all()
+    assert np.isnan(random.wald(KEY, np.array([-1.0, 0.0, np.nan]), (9, 3))).all()
 
 
 def test_keys_are_traced():

@@ -164,6 +164,13 @@ MISTAKES: dict[str, tuple[Any, type[Exception], str]] = {
     ),
     "empty": (lambda e: e(0.0, np.zeros((0, 2))), ValueError, "there are no examples"),
     "number": (lambda e: e(0.0, 3.0), ValueError, "the array is a number"),
+    "rows as lists": (
+        lambda e: e(0.0, {"x": [[1.0, 2.0], [3.0]]}),
+        ValueError,
+        r"scan_epoch: \['x'\]\[0\]\[0\] is a number .*make arrays of them by np\.asarray",
+    ),
+    "another function's name": (lambda e: fit_epoch(loss, fg.optim.sgd(0.1), 0), ValueError, "fit_epoch: batch_size"),
+    "not called": (lambda e: fit_epoch(loss, fg.optim.sgd, 2), TypeError, r"call it first, as in sgd\(\.\.\.\)"),
     "dropped": (
         lambda e: scan_epoch(lambda c, b: (c, b), 4, drop_last=True)(0.0, np.zeros(3)),
         ValueError,
@@ -172,7 +179,11 @@ MISTAKES: dict[str, tuple[Any, type[Exception], str]] = {
     "size": (lambda e: scan_epoch(lambda c, b: (c, b), 0), ValueError, "batch_size must be at least 1, not 0"),
     "step": (lambda e: scan_epoch(3, 2), TypeError, "scan_epoch takes a function, not 3"),
     "loss": (lambda e: fit_epoch(3, fg.optim.sgd(0.1), 2), TypeError, "fit_epoch takes a function, not 3"),
-    "optimiser": (lambda e: fit_epoch(loss, 0.1, 2), TypeError, "the optimizer must have init and update"),
+    "optimiser": (
+        lambda e: fit_epoch(loss, 0.1, 2),
+        TypeError,
+        r"fit_epoch: the optimizer is no gradient transformation but 0\.1",
+    ),
 }
 
 

@@ -96,7 +96,7 @@ def _layer(
         first, second = split(key, 2)
         window = kernel_shape(shape)
         params = {"kernel": drawn(kernel_init, first, window, dtype)}
-        return params | {"bias": bias_init(second, window[-1:], dtype)} if bias else params
+        return params | {"bias": drawn(bias_init, second, window[-1:], dtype)} if bias else params
 
     def apply(params: Any, x: Any) -> Any:
         kernel = parameter(params, "kernel")

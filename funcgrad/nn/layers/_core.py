@@ -295,11 +295,16 @@ def kept(state: Any, name: str) -> Any:
 
 def array(x: Any) -> Any:
     """The input as an array or tracer."""
-    if type(x) is Tracer or isinstance(x, np.ndarray):
+    if type(x) is Tracer:
         return x
-    if isinstance(x, (np.generic, bool, int, float, complex)) or (isinstance(x, list) and x):
-        return np.asarray(x)
-    raise TypeError(f"{here()}: x must be an array, not {x!r} of type {type(x).__name__}{at_line()}")
+    if not isinstance(x, (np.ndarray, np.generic, bool, int, float, complex)) and not (isinstance(x, list) and x):
+        raise TypeError(f"{here()}: x must be an array, not {x!r} of type {type(x).__name__}{at_line()}")
+    try:
+        x = np.asarray(x) if not isinstance(x, np.ndarray) else x
+        type_of(x)
+    except (TypeError, ValueError) as error:  # ragged lists, texts, objects
+        raise type(error)(f"{here()}: x must be an array of numbers: {error}{at_line()}") from None
+    return x
 
 
 def shape_of(x: Any) -> Shape:
@@ -334,9 +339,22 @@ def cast(x: Any, dtype: Any) -> Any:
 
 def drawn(init: Callable[..., Any], key: Any, shape: Shape, dtype: np.dtype) -> Any:
     """A parameter from its initialiser; where shapes will do, an array of that shape that nobody computes."""
+    if not callable(init):
+        raise TypeError(
+            f"{here()}: an initialiser is a function init(key, shape, dtype), such as "
+            f"funcgrad.nn.initializers.he_normal(), not {init!r}{at_line()}"
+        )
     if listening.shapes_only and type(key) is Tracer:
         return broadcast_to(cast(key[0], dtype), shape)
-    return init(known_key(key), shape, dtype)
+    made = init(known_key(key), shape, dtype)
+    if callable(made):
+        raise TypeError(f"{here()}: the initialiser returned a function: call it first, as in he_normal(){at_line()}")
+    if shape_of(made) != shape:
+        raise ValueError(
+            f"{here()}: the initialiser returned an array of shape {shape_of(made)} for a parameter of shape {shape}"
+            f"{at_line()}"
+        )
+    return made
 
 
 def known_key(key: Any) -> Any:

@@ -82,7 +82,7 @@ def affine_params(
     """What `affine` takes."""
     first, second = split(key, 2)
     params = {"kernel": drawn(kernel_init, first, (inputs, outputs), dtype)}
-    return params | {"bias": bias_init(second, (outputs,), dtype)} if bias else params
+    return params | {"bias": drawn(bias_init, second, (outputs,), dtype)} if bias else params
 
 
 def split(key: Any, count: int) -> list[Any]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import funcgrad as fg
-from funcgrad.nn import layers
+from funcgrad.nn import initializers, layers
 
 KEY = fg.random.key(0)
 X = np.ones((4, 8))
@@ -101,6 +101,27 @@ MISTAKES: dict[str, Mistake] = {
         applied(LSTM, (1, 5, 8), SEQUENCE, masks=1), TypeError, r"^lstm: .* 'masks'; it takes mask, reverse"
     ),
     "a string as x": Mistake(applied(NET, (1, 8), "x"), TypeError, r"^net/0_dense: x must be an array, not 'x'"),
+    "texts as x": Mistake(
+        applied(NET, (1, 8), np.array(["a"])), TypeError, r"^net/0_dense: x must be an array of numbers: dtype <U1"
+    ),
+    "a ragged list as x": Mistake(
+        applied(NET, (1, 8), [[1.0] * 8, [2.0]]), ValueError, r"^net/0_dense: x must be an array of numbers: .*inhomog"
+    ),
+    "an initialiser that was not called": Mistake(
+        lambda: layers.serial(layers.dense(3, kernel_init=initializers.he_normal), name="net").init(KEY, (1, 8)),
+        TypeError,
+        r"^net/0_dense: the initialiser returned a function: call it first",
+    ),
+    "a number as an initialiser": Mistake(
+        lambda: layers.conv(3, 3, bias_init=0.1).init(KEY, (1, 8, 8, 1)),  # type: ignore[arg-type]
+        TypeError,
+        r"^conv: an initialiser is a function init\(key, shape, dtype\), such as .*, not 0.1",
+    ),
+    "an initialiser of another shape": Mistake(
+        lambda: layers.dense(3, bias_init=lambda key, shape, dtype: np.zeros(8, dtype)).init(KEY, (1, 8)),
+        ValueError,
+        r"^dense: the initialiser returned an array of shape \(8,\) for a parameter of shape \(3,\)",
+    ),
     "residual of another shape": Mistake(
         lambda: layers.residual(layers.dense(3)).init(KEY, (1, 8)),
         ValueError,
