@@ -8,7 +8,7 @@ from typing import Any
 from funcgrad.dtypes import code
 from funcgrad.ir.program import Atom, Equation, Literal, Var
 from funcgrad.lower.graph import COMPUTED, Graph
-from funcgrad.lower.index import Affine, Index, Shape, flat, is_view, through_view, total
+from funcgrad.lower.index import ZERO, Affine, Index, Shape, flat, is_view, through_view, total
 from funcgrad.lower.loops import INDEX, Constant, Operand, Value
 from funcgrad.lower.places import Place, resolve
 from funcgrad.lower.roots import Group
@@ -283,10 +283,11 @@ class Expressions:
 
     def _gather(self, equation: Equation, index: Index) -> Operand:
         operand, *indices = equation.inputs
-        axes = equation.params["axes"]
+        axes, shape = equation.params["axes"], operand.type.shape
         count = len(indices[0].type.shape)
         rest = iter(index[count:])
-        lines = dict(zip(axes, (self.place(i, index[:count]) for i in indices), strict=True))
+        # Nothing reads a place along one element: it may vary in a loop that the value does not.
+        lines = {k: ZERO if shape[k] == 1 else self.place(i, index[:count]) for k, i in zip(axes, indices, strict=True)}
         full = tuple(lines[k] if k in lines else next(rest) for k in range(len(operand.type.shape)))
         return self.element(operand, full)
 

@@ -141,7 +141,7 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> An
     spacings = _spacings("gradient", varargs, [type_of(f).shape[k] for k in axes])
     if edge_order not in (1, 2):
         raise ValueError(f"gradient: 'edge_order' greater than 2 not supported{at_line()}")
-    if type_of(f).dtype.kind in "iub":
+    if type_of(f).dtype.kind in "iubV":  # bfloat16 is no float of NumPy's
         f = cast(f, np.dtype(np.float64))
     for k in axes:
         if type_of(f).shape[k] < edge_order + 1:

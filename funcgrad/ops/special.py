@@ -77,7 +77,8 @@ def _by_logarithm(name: str, shift: float, derivative: Partial) -> Operation:
 
 def _by_inner(shift: float) -> Partial:
     def partial(t: Any, out: Any, x: Any, y: Any) -> Any:
-        return t * select(is_zero(x), x / (y + shift) if shift else x / y, number(0, x))
+        z = y + shift if shift else y  # 0 where both are: a slope of its own would leave x / z without one where x is 0
+        return t * select(and_(is_zero(x), is_zero(z)), x / z, number(0, x))
 
     return partial
 

@@ -82,7 +82,8 @@ class _Assembler:
             else:
                 axis, window, part = place
                 along.setdefault(axis, {}).setdefault(window, []).append(part)
-        sums = [self._side_by_side(terms[0].type, axis, parts, source) for axis, parts in along.items()]
+        kind = (target or terms[0]).type  # a term may be a scalar
+        sums = [self._side_by_side(kind, axis, parts, source) for axis, parts in along.items()]
         return self._add([*rest, *(a for found in sums for a in found)], source, target)
 
     def _place(self, atom: Atom) -> tuple[int, Window, Atom] | None:
@@ -139,7 +140,8 @@ class _Assembler:
         """The sum of terms, one after the other; in `target`, if there is one."""
         total = terms[0]
         for number, term in enumerate(terms[1:], 2):
-            out = target if number == len(terms) and target is not None else Var(total.type)
+            kind = term.type if term.type.shape else total.type  # a scalar is added to every element
+            out = target if number == len(terms) and target is not None else Var(kind)
             self.equations.append(Equation(registry["add"], (total, term), (out,), {}, source))
             total = out
         if target is not None and len(terms) == 1:  # under the name that others know it by

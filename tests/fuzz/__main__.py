@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import faulthandler
+import gc
+import importlib
 import os
 import sys
 import time
@@ -16,6 +19,11 @@ from tests.fuzz.report import Report, Tally
 def main() -> int:
     """Run the campaign that the command line asks for."""
     os.environ.setdefault("FUNCGRAD_CACHE", "0")  # thousands of kernels that nobody wants to keep
+    os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+    with contextlib.suppress(ImportError):
+        importlib.import_module("jax")
+    gc.freeze()  # whatever is collected from here on was made here,
+    gc.set_threshold(20_000, 20, 20)  # and little of it is in circles
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--programs", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)

@@ -19,11 +19,12 @@ from tests.fuzz.generator import draw
 from tests.fuzz.programs import Case
 from tests.fuzz.report import Report
 from tests.fuzz.shrinker import shrunk
-from tests.fuzz.variants import ALL, LOWERED
+from tests.fuzz.variants import ALL, LOWERED, unnamed
 
-TOGETHER, FORGET = 4, 40
+TOGETHER, FORGET = 4, 80
 PATIENCE = 600  # seconds for a case, shrinking included
 PORTABLE, IN_JAX, EAGER, NATIVE = 0.4, 0.2, 0.2, 0.4
+NAMED = 10  # in one of so many cases, variables are looked for
 
 
 def case_at(seed: int, number: int, count: int) -> Case:
@@ -66,7 +67,8 @@ def ways_for(rng: np.random.Generator, case: Case) -> list[tuple[str, ...]]:
     ways: list[tuple[str, ...]] = [("simplified",), ("printed", *_some(rng, LOWERED))]
     if rng.random() < NATIVE:
         kind = rng.random()
-        ways.append(("jit",) if kind < 0.35 else _some(rng, ALL) if kind < 0.7 else ("guarded", *_some(rng, LOWERED)))
+        guarded = ("guarded", "few passes", *_some(rng, LOWERED))  # passes do not decide which places are looked at
+        ways.append(("jit",) if kind < 0.35 else _some(rng, ALL) if kind < 0.7 else guarded)
     if rng.random() < EAGER:
         ways.append(("eager",))
     if all(p.portable for p in case.programs) and rng.random() < IN_JAX:
@@ -167,9 +169,9 @@ def campaign(
                     break
                 found, count = Report(), min(TOGETHER, first + programs - number)
                 try:
-                    with patient():
-                        case = case_at(seed, number, count)
-                        examine(case, np.random.default_rng([seed, number, 2]), found, tell)
+                    rng, named = np.random.default_rng([seed, number, 2]), number // TOGETHER % NAMED == 0
+                    with patient(), contextlib.nullcontext() if named else unnamed():
+                        examine(case_at(seed, number, count), rng, found, tell)
                 except TooLong:
                     found.found.append((f"seed {seed}, program {number}: more than {PATIENCE} s", ""))
                     tell(found.found[-1][0])

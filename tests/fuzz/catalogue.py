@@ -55,7 +55,7 @@ np.tile({0}, {count})
 np.stack([{0}, {0}], axis={new_axis})
 lax.broadcast({0}, (2,))
 [b 0]
-~{0}
+~np.asarray({0})
 [fV 1]
 nn.%(softmax log_softmax logsumexp standardize)({0}, axis={axis})
 np.gradient({0}, axis={axis})

@@ -60,6 +60,8 @@ PALETTES = {  # dtypes of the arguments
 WEIGHTS = (6, 4, 3, 2, 2, 1, 1, 3)
 TRANSFORMS = ("gradient", "with_gradient", "pushed", "linearized", "batched", "compiled", "checkpointed")
 LARGEST, MOST_ELEMENTS, TOO_LARGE = 9, 3000, {"float16": 60.0, "bfloat16": 1e3}
+# Slopes of equal elements, which JAX shares out otherwise; a convolution of integers, which it does in floats.
+NOT_IN_JAX = ("fmin", "fmax", "cummin", "cummax", "convolve")
 REGIONS = ("jit", "scan", "cond", "while", "while_pull", "checkpoint", "custom_jvp_call", "custom_linear_solve")
 
 
@@ -228,6 +230,7 @@ class Generator:
         return self._of(Pick(self.rng, value).fill(template, [name], f=function), (body,))
 
     def _of(self, text: str, bodies: tuple[Body, ...] = (), portable: bool = True) -> Statement:
+        portable = portable and not any(f"{name}(" in text for name in NOT_IN_JAX)
         return Statement(self._fresh("v"), text, (), "", bodies, portable)
 
     def _accept(self, statement: Statement) -> bool:
@@ -236,6 +239,9 @@ class Generator:
             for body in statement.bodies:
                 exec("\n".join(body.lines()), self.env)
             value = eval(statement.text, self.env)
+            if isinstance(value, tuple):  # which is no operand of an operator
+                object.__setattr__(statement, "text", f"np.stack({statement.text})")
+                value = eval(statement.text, self.env)
             array = np.asarray(value)
         except Exception:  # what NumPy refuses is no program
             return False

@@ -90,8 +90,8 @@ class Kit:
         return x @ np.swapaxes(x, -1, -2) / x.shape[-1] + np.eye(x.shape[-2], dtype=x.dtype)
 
     def regular(self, x: Any) -> Any:
-        """A square matrix that has an inverse."""
-        np = self._np
+        """A square matrix of finite numbers that has an inverse."""
+        np, x = self._np, self.finite(x)
         return np.tanh(x) / x.shape[-1] + 1.5 * np.eye(x.shape[-1], dtype=x.dtype)
 
     def total(self, outputs: Any) -> Any:

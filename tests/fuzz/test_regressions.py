@@ -11,6 +11,8 @@ import pytest
 import funcgrad as fg
 import funcgrad.numpy as fnp
 from funcgrad import lax
+from funcgrad.ops.arithmetic import add_any
+from funcgrad.scipy import special
 from tests.fuzz.checks import Given, Subject
 
 X = np.linspace(-1.0, 1.0, 12).reshape(3, 4)
@@ -227,3 +229,61 @@ def test_callbacks_take_and_give_short_numbers() -> None:
     got = fg.jit(lambda x: fg.pure_callback(called, kind, x))(x)
     np.testing.assert_array_equal(got, x * 2)
     assert set(seen) == {kind.dtype}
+
+
+@pytest.mark.parametrize("function", [special.xlogy, special.xlog1py])
+def test_the_slope_of_x_log_y_by_y_has_a_slope_by_x_where_x_is_zero(function: Callable[..., Any]) -> None:
+    y = 0.75
+    both = fg.grad(fg.grad(function, 1), 0)
+    for way in (both, fg.jit(both)):
+        np.testing.assert_allclose(way(0.0, y), 1 / (y + (function is special.xlog1py)), rtol=1e-15)
+
+
+def test_differences_of_bfloat16_have_numpys_dtype_when_traced_too() -> None:
+    x = X[0].astype(fnp.bfloat16)
+    np.testing.assert_array_equal(fg.jit(np.gradient)(x), np.gradient(x), strict=True)
+
+
+def test_sums_of_cotangents_that_begin_with_a_scalar_are_arrays() -> None:
+    def sums(a: Any, x: Any, y: Any) -> Any:
+        return add_any(add_any(a, x), np.sin(y))
+
+    def parts(a: Any, x: Any, y: Any) -> Any:
+        left, right = (lax.pad(part, 0.0, [config]) for part, config in ((x, (0, 3, 0)), (y, (3, 0, 0))))
+        return add_any(add_any(a, left), right)
+
+    for function in (sums, parts):
+        subject = Subject(Given(function, 0.5, X[0, :3], X[1, :3]))
+        for way in (("simplified",), ("printed",), ("jit",)):
+            subject.verify(way)
+
+
+def test_the_slope_of_a_batched_loop_that_adds_to_what_the_batch_shares() -> None:
+    def end(x: Any) -> Any:
+        def step(c: Any, v: Any) -> Any:
+            lower = np.linalg.cholesky(np.eye(2) + np.tile(c[0], (2, 2)) ** 2 / 4)
+            return (c[1], np.tanh(lower[0, 0]) + 0.25 * c[0] + v), c[0]
+
+        return lax.scan(step, (x, x * 0.5), np.stack([x] * 5))[0][0]
+
+    f = fg.vmap(fg.grad(lambda x: np.tanh(end(x)) + 0.25 * x))
+    x = np.linspace(0.5, 1.0, 3)
+    np.testing.assert_allclose(fg.jit(f)(x), [fg.grad(lambda x: np.tanh(end(x)) + 0.25 * x)(v) for v in x], rtol=1e-12)
+
+
+def test_a_place_along_one_element_may_vary_where_the_value_does_not() -> None:
+    def f(x: Any, places: Any) -> Any:
+        rows = np.max(x, axis=1, keepdims=True)
+        return np.sum(np.sin(rows[np.arange(3)[:, None], places]), axis=1), places
+
+    for way in (("jit",), ("printed", "without joining"), ("printed", "without fusion")):
+        Subject(Given(f, X, np.zeros((3, 4), np.int64))).verify(way)
+    with pytest.raises(IndexError, match="size 1"):
+        fg.jit(f)(X, np.ones((3, 4), np.int64))
+
+
+def test_the_slope_of_an_entropy_outside_of_its_range() -> None:
+    x = np.array([-1.0, 0.5])
+    slopes = [0.0, -1.0 - np.log(0.5)]
+    np.testing.assert_allclose(fg.grad(lambda x: np.sum(special.entr(x)))(x), slopes, rtol=1e-15)
+    np.testing.assert_allclose(fg.jvp(special.entr, (x,), (np.ones(2),))[1], slopes, rtol=1e-15)

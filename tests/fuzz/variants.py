@@ -12,7 +12,7 @@ from llvmlite import binding
 
 import funcgrad as fg
 from funcgrad import config
-from funcgrad.compile import compiler, engine
+from funcgrad.compile import compiler, engine, passes
 from funcgrad.ir.check import check
 from funcgrad.lower import (
     cumulative,
@@ -44,15 +44,23 @@ from funcgrad.lower import (
 from funcgrad.runtime import executable
 from funcgrad.simplify.inline import inline
 from funcgrad.simplify.rewrite import live
+from funcgrad.trace.locals import Locals
 
 Patch = tuple[Any, str, Any]
 
 
 def _stored(original: Callable[..., bool]) -> Callable[..., bool]:
     def measure(self: Any, equation: Any) -> bool:
-        return original(self, equation) or equation.primitive.scalar is not None
+        scalar = equation.primitive.scalar is not None
+        return original(self, equation) or (scalar and not any(_is_part(self, a) for a in equation.inputs))
 
     return measure
+
+
+def _is_part(self: Any, atom: Any) -> bool:
+    """Whether this is a library's product that nobody stores, since it adds the sum up that it is part of."""
+    producer = None if atom in self.stored else self.producers.get(atom)
+    return producer is not None and producer.primitive.name == "dot_general"
 
 
 def _as_it_is(value: Any, *more: Any) -> Any:
@@ -137,7 +145,7 @@ LIMITS: dict[str, Sequence[Patch]] = {
     "windows": ((windows, "MOST_TAPS", 2), (windows, "PIECE", 16)),
     "short loops": ((inlined, "MOST_INSTRUCTIONS", 100), (inlined, "MOST_POINTS", 20)),
 }
-MACHINES = ("generic CPU", "no vectorisers", "one thread", "two threads", "three threads")
+MACHINES = ("generic CPU", "no vectorisers", "few passes", "one thread", "two threads", "three threads")
 LOWERED = (*(f"without {name}" for name in OFF), *(f"small limits: {name}" for name in LIMITS))
 ALL = (*LOWERED, *MACHINES, "donation")
 
@@ -169,9 +177,13 @@ def _context(name: str) -> contextlib.AbstractContextManager[None]:
         return patched(OFF[name.removeprefix("without ")])
     if name.startswith("small limits: "):
         return patched(LIMITS[name.removeprefix("small limits: ")])
-    return {"generic CPU": _generic, "no vectorisers": _plain, "donation": contextlib.nullcontext}.get(
-        name, lambda: _threads(name)
-    )()
+    others = {
+        "generic CPU": _generic,
+        "no vectorisers": _plain,
+        "few passes": _quick,
+        "donation": contextlib.nullcontext,
+    }
+    return others.get(name, lambda: _threads(name))()
 
 
 def valid_passes() -> contextlib.AbstractContextManager[None]:
@@ -181,7 +193,16 @@ def valid_passes() -> contextlib.AbstractContextManager[None]:
 
 
 def _verified(function: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda *given: check(function(*given))
+    def verified(*given: Any) -> Any:
+        result = function(*given)
+        return result if result is given[0] else check(result)  # what no pass has changed has been looked through
+
+    return verified
+
+
+def unnamed() -> contextlib.AbstractContextManager[None]:
+    """Nobody asks what the variables of a function that is traced are called: a twentieth of a program's time."""
+    return patched([(Locals, "look", _nothing)])
 
 
 @contextlib.contextmanager
@@ -220,12 +241,22 @@ def _plain_options(speed_level: int) -> Any:
     return options
 
 
+def _anew() -> list[Patch]:
+    """Kernels are compiled anew, so that none is found that was compiled otherwise."""
+    return [(compiler, "_entries", {}), (compiler.cache, "fetch", _uncached)]
+
+
+def _quick() -> contextlib.AbstractContextManager[None]:
+    """LLVM does for kernels what it does for code that has its vectors already."""
+    few = passes.Effort.REGISTERS
+    return patched([*_anew(), *((module, "effort_of", lambda text: few) for module in (engine, passes))])
+
+
 def _uncached(text: str, make: Callable[[], bytes]) -> bytes:
     return make()
 
 
 def _plain() -> contextlib.AbstractContextManager[None]:
-    """Kernels are compiled anew, so that none is found that was compiled otherwise."""
     instead = types.SimpleNamespace(**{k: getattr(binding, k) for k in dir(binding)})
     instead.create_pipeline_tuning_options = _plain_options
-    return patched(((engine, "binding", instead), (compiler, "_entries", {}), (compiler.cache, "fetch", _uncached)))
+    return patched([*_anew(), (engine, "binding", instead)])

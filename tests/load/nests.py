@@ -73,8 +73,9 @@ def long_program(equations: int, mathematics: bool = False) -> dict[str, float]:
     """The seconds that each stage takes for a program of so many equations in a row."""
 
     def function(x: Any) -> Any:
-        for k in range(equations // 2):
-            x = np.sin(x) + 0.1 if mathematics else x * 0.999 + (k % 7) * 0.1
+        for k in range(equations * 3 // 10 if mathematics else equations // 2):
+            number = 0.9 + 1e-7 * k  # a kernel that another one equals would be compiled once
+            x = (np.sin(x), np.exp(-x), np.tanh(x))[k % 3] * number + 0.1 if mathematics else x * 0.999 + (k % 7) * 0.1
         return np.sum(x)
 
     x, spent = np.linspace(0.0, 1.0, 50), {}

@@ -81,7 +81,7 @@ def test_a_nest_that_is_too_deep_says_what_to_do(kind: str) -> None:
 
 def test_long_programs() -> None:
     nests.long_program(1000)
-    nests.long_program(20, mathematics=True)
+    nests.long_program(400, mathematics=True)
 
 
 @pytest.mark.slow

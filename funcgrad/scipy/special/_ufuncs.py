@@ -135,7 +135,9 @@ def _log_expit(x: Any) -> Any:
 
 def _entr(x: Any) -> Any:
     """-x log x; 0 at 0, -inf below."""
-    return co.select(x < 0, 0 - ga.xlogy(x, x), number(-np.inf, x))
+    below = x < 0
+    inside = co.select(below, x, number(1, x))  # a logarithm of what is not taken would make derivatives NaN
+    return co.select(below, 0 - ga.xlogy(inside, inside), number(-np.inf, x))
 
 
 def _with_logarithm(p: Any, q: Any, rest: Callable[[Any, Any], Any]) -> Any:
