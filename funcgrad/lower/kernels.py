@@ -9,8 +9,10 @@ on sizes alone; a fold over rows writes one partial result for each piece, and a
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -18,12 +20,12 @@ from funcgrad.dtypes import code
 from funcgrad.ir.program import Equation, Var
 from funcgrad.ir.types import ArrayType
 from funcgrad.lower.graph import Graph
-from funcgrad.lower.index import Affine, Index, Shape, contiguous_strides, flat, total
+from funcgrad.lower.index import Affine, Shape, contiguous_strides, flat, total
 from funcgrad.lower.loops import INDEX, Constant, Kernel, Load, Operand, Value
 from funcgrad.lower.nest import Accumulator, Nest, accumulator, neutral
 from funcgrad.lower.passes import Passes
 from funcgrad.lower.roots import Group, Root, natural_index
-from funcgrad.lower.values import Expressions
+from funcgrad.lower.values import Expressions, Key
 from funcgrad.lower.writer import Writer
 
 
@@ -34,8 +36,9 @@ class GroupWriter:
     that several passes over the columns would compute (see `lower.rowblocks`).
     """
 
-    cuts: Sequence[tuple[Var, Index]] = ()
-    repeated: Sequence[tuple[Var, Index]] = ()
+    cuts: Sequence[Key] = ()
+    repeated: Sequence[Key] = ()
+    block_rows = 1  # that are worked on together
 
     def __init__(
         self,
@@ -64,6 +67,8 @@ class GroupWriter:
         self.expressions.absorbed = absorbed
         self.free = frozenset(k for k, _ in axes if all(_is_free(root, k, absorbed) for root in group.roots))
         self.partial: dict[Root, Var] = {}
+        self.scratch: dict[Key, Var] = {}
+        self.columns_count = math.prod(n for _, n in self.columns)
         self._piece_number: Operand | None = None
 
     def _iterations(self, depth: int) -> int:
@@ -111,12 +116,15 @@ class GroupWriter:
         )
         contributions: dict[Root, Operand] = {}
         for _, roots in self._passes():
-            contributions |= self._stage(roots)
+            with self._keeping():
+                contributions |= self._stage(roots)
         self._stores([r for r in self.group.in_rows if r.kind == "store"])
         values = []
         for acc in full:
             value = contributions.get(acc.root)
             values.append(self.writer.cast(self._value(acc.root, acc.narrow), acc.wide) if value is None else value)
+        if self.scratch:  # rows keep their values in one place
+            outer.independent = [False] * len(outer.independent)
         return outer.close(values)
 
     def _passes(self) -> list[tuple[int, list[Root]]]:
@@ -158,6 +166,36 @@ class GroupWriter:
         for root, position in zip(searches, nest.places, strict=True):
             self._row_result(root, self.writer.cast(position, root.dtype))
         return contributions
+
+    @contextmanager
+    def _keeping(self) -> Iterator[None]:
+        """A pass over the columns, behind which others read what it has computed of `repeated`."""
+        waiting = [key for key in self.repeated if key not in self.expressions.given]
+        keepers = self.expressions.keepers = {key: functools.partial(self._keep_wide, key) for key in waiting}
+        yield
+        for key in waiting:
+            if key not in keepers:
+                self.expressions.given[key] = functools.partial(self._recall_wide, key)
+
+    def _keep_wide(self, key: Key, value: Operand) -> None:
+        self.writer.store(self._scratch(key, self.columns_count), self._wide_place(), value)
+
+    def _recall_wide(self, key: Key) -> Operand:
+        return self.writer.load(self._scratch(key, self.columns_count), self._wide_place())
+
+    def _wide_place(self) -> Operand:
+        """Where the element at hand has its place among those that are kept: of a row, for each piece."""
+        if self.pieces == 1:
+            return self._column_index()
+        w = self.writer
+        return w.op("add", w.op("mul", self._piece(), w.size(self.columns_count)), self._column_index())
+
+    def _scratch(self, key: Key, each: int = 1) -> int:
+        """The buffer of a value that is kept from one pass to the next."""
+        if key not in self.scratch:
+            size = self.pieces * self.block_rows * each
+            self.scratch[key] = Var(ArrayType((size,), key[0].type.dtype))
+        return self.writer.buffer(self.scratch[key], code(key[0].type.dtype), written=True)
 
     def _row_result(self, root: Root, value: Operand) -> None:
         index = natural_index(root.var.type.shape)

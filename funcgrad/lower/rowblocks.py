@@ -11,21 +11,15 @@ softmax) is kept from the first to the last of them.
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Sequence
 
-from funcgrad.dtypes import code
-from funcgrad.ir.program import Var
-from funcgrad.ir.types import ArrayType
-from funcgrad.lower.index import Index
 from funcgrad.lower.kernels import GroupWriter
 from funcgrad.lower.loops import INDEX, Carry, Constant, Operand, Value
 from funcgrad.lower.nest import Accumulator, accumulator
 from funcgrad.lower.roots import Root, natural_index
+from funcgrad.lower.values import Key
 
 MOST_ROWS, LEAST_ROWS, ELEMENTS = 64, 8, 4096
-
-Key = tuple[Var, Index]
 
 
 def rows_per_block(columns: int) -> int:
@@ -44,8 +38,7 @@ class BlockedGroupWriter(GroupWriter):
 
     def _over_rows(self, full: list[Accumulator]) -> list[Operand]:
         w, (axis, _) = self.writer, self.rows[0]
-        count = math.prod(n for _, n in self.columns)
-        self.block_rows = rows_per_block(count)
+        self.block_rows = rows_per_block(self.columns_count)
         self.block = w.size(self.block_rows, kind="block")  # a parameter: kernels do not know the number of columns
         self.row_axis = axis
         length = w.op("sub", w.last, w.first)
@@ -55,7 +48,6 @@ class BlockedGroupWriter(GroupWriter):
         self.start = w.op("add", w.first, w.op("mul", number, self.block))
         self.stop = w.op("min", w.op("add", self.start, self.block), w.last)
         running: dict[Root, Operand] = {acc.root: v for acc, v in zip(full, inner, strict=True)}
-        self.columns_count = count
         self._phases(running)
         carries = [
             Carry(v, acc.start(acc.wide), running[acc.root], w.result(acc.wide))
@@ -103,19 +95,15 @@ class BlockedGroupWriter(GroupWriter):
         folds = [accumulator(r) for r in roots if r.kind == "full"]
         row = self._open_rows()
         inner = [w.carried(acc.wide) for acc in folds]
-        waiting = [key for key in self.repeated if key not in self.expressions.given]
-        self.expressions.keepers = {key: functools.partial(self._keep_wide, key) for key in waiting}
-        found = self._stage(roots)
-        after = [w.op(acc.fold, v, found[acc.root]) for acc, v in zip(folds, inner, strict=True)]
-        carries = [
-            Carry(v, running[acc.root], value, w.result(acc.wide), acc.fold)
-            for acc, v, value in zip(folds, inner, after, strict=True)
-        ]
-        self._close_rows(row, carries, independent=not any(r.kind == "column" for r in roots))
+        with self._keeping():
+            found = self._stage(roots)
+            after = [w.op(acc.fold, v, found[acc.root]) for acc, v in zip(folds, inner, strict=True)]
+            carries = [
+                Carry(v, running[acc.root], value, w.result(acc.wide), acc.fold)
+                for acc, v, value in zip(folds, inner, after, strict=True)
+            ]
+            self._close_rows(row, carries, independent=not any(r.kind == "column" for r in roots))
         running.update({acc.root: carry.result for acc, carry in zip(folds, carries, strict=True)})
-        for key in waiting:
-            if key not in self.expressions.keepers:
-                self.expressions.given[key] = functools.partial(self._recall_wide, key)
 
     def _row_result(self, root: Root, value: Operand) -> None:
         super()._row_result(root, value)
@@ -146,26 +134,8 @@ class BlockedGroupWriter(GroupWriter):
         row = w.op("mul", self._place(), w.size(self.columns_count))
         return w.op("add", row, self._column_index())
 
-    def _scratch(self, key: Key, each: int = 1) -> int:
-        dtype = code(key[0].type.dtype)
-        if key not in self.scratch:
-            size = self.pieces * self.block_rows * each
-            self.scratch[key] = Var(ArrayType((size,), key[0].type.dtype))
-        return self.writer.buffer(self.scratch[key], dtype, written=True)
-
-    @functools.cached_property
-    def scratch(self) -> dict[Key, Var]:
-        """A buffer for each value that is kept from one loop over the block to the next."""
-        return {}
-
     def _keep(self, key: Key, value: Operand) -> None:
         self.writer.store(self._scratch(key), self._place(), value)
 
     def _recall(self, key: Key) -> Operand:
         return self.writer.load(self._scratch(key), self._place())
-
-    def _keep_wide(self, key: Key, value: Operand) -> None:
-        self.writer.store(self._scratch(key, self.columns_count), self._wide_place(), value)
-
-    def _recall_wide(self, key: Key) -> Operand:
-        return self.writer.load(self._scratch(key, self.columns_count), self._wide_place())

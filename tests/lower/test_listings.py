@@ -129,6 +129,19 @@ def test_a_softmax_takes_one_exponential_per_element() -> None:
     assert len(reads) == 2  # the maximum; the exponentials, which are kept
 
 
+def test_a_masked_softmax_of_many_matrices_takes_one_exponential_per_element() -> None:
+    def masked(scores: Any, mask: Any) -> Any:  # whose rows have two axes: the mask is the same for all matrices
+        scores = np.where(mask, scores, -np.inf)
+        e = np.exp(scores - np.max(scores, -1, keepdims=True))
+        return e / np.sum(e, -1, keepdims=True)
+
+    scores, mask = floats(60, 40, 50), np.tri(40, 50, dtype=bool)
+    text = fg.jit(masked).lower(scores, mask).as_text("python")
+    assert text.count("np.exp(") == 1
+    np.testing.assert_allclose(fg.jit(masked)(scores, mask), masked(scores, mask), rtol=1e-5)
+    np.testing.assert_array_equal(fg.jit(masked)(scores[:1], mask), fg.jit(masked)(scores, mask)[:1])
+
+
 def test_a_cross_entropy_and_its_gradient_take_one_exponential_per_element() -> None:
     text = fg.jit(CASES["cross_entropy"].function).lower(floats(300, 50), labels(300, 50)).as_text("python")
     assert text.count("np.exp(") == 1

@@ -54,7 +54,7 @@ def _erfc_tail(f: Builder, a: Value) -> Value:
     inverse = 1.0 / denominator
     quotient = product * inverse
     rest = f.fma(-quotient, denominator, product) + (product_low - quotient * denominator_low)
-    return f.scale(f.fma(rest, inverse, quotient), k)
+    return f.scale(f.fma(rest, inverse, quotient), k, a > 27.3)
 
 
 def erfc(f: Builder, x: Value) -> Value:

@@ -42,15 +42,17 @@ def exp_reduced(f: Builder, r: Value) -> Value:
 
 
 def exp(f: Builder, x: Value) -> Value:
-    x = f.at_least(f.at_most(x, by_format(f, 89.0, 710.0)), by_format(f, *LEAST))
-    _, k, r, _ = reduce(f, x, 2 * f.format.bias)
-    return f.scale(exp_reduced(f, r), k)
+    least = by_format(f, *LEAST)
+    y = f.at_least(f.at_most(x, by_format(f, 89.0, 710.0)), least)
+    _, k, r, _ = reduce(f, y, 2 * f.format.bias)
+    return f.scale(exp_reduced(f, r), k, x < least)
 
 
 def exp2(f: Builder, x: Value) -> Value:
-    x = f.at_least(f.at_most(x, by_format(f, 129.0, 1025.0)), by_format(f, -151.0, -1076.0))
-    n, k = f.nearest(x, offset=2 * f.format.bias)
-    return f.scale(exp2_reduced(f, x - n), k)
+    least = by_format(f, -151.0, -1076.0)
+    y = f.at_least(f.at_most(x, by_format(f, 129.0, 1025.0)), least)
+    n, k = f.nearest(y, offset=2 * f.format.bias)
+    return f.scale(exp2_reduced(f, y - n), k, x < least)
 
 
 def exp2_reduced(f: Builder, r: Value) -> Value:
@@ -71,14 +73,15 @@ def expm1(f: Builder, x: Value) -> Value:
 def logistic(f: Builder, x: Value) -> Value:
     # t / (t + e**r) with t = 2**n and x = n*ln(2) - r: nothing overflows, and one rounding makes the denominator
     high, low = pair(f, LN2)
-    x = f.at_least(f.at_most(x, by_format(f, 20.0, 40.0)), by_format(f, *LEAST))
-    n, k = f.nearest(x, LOG2E, 2 * f.format.bias)
-    r = f.fma(n, low, f.fma(n, high, -x))
+    least = by_format(f, *LEAST)
+    y = f.at_least(f.at_most(x, by_format(f, 20.0, 40.0)), least)
+    n, k = f.nearest(y, LOG2E, 2 * f.format.bias)
+    r = f.fma(n, low, f.fma(n, high, -y))
     first, second = f.halves(k)
     t = first * second
     total = 1.0 + t
     small = f.fma(r * r, f.polynomial(r, "exp"), r + (t - (total - 1.0)))
-    return first / (total + small) * second
+    return f.select(x < least, 0.0, first) / (total + small) * second  # not by an underflow: see `Builder.scale`
 
 
 FUNCTIONS: dict[str, Callable[..., Value]] = {"exp": exp, "exp2": exp2, "expm1": expm1, "logistic": logistic}

@@ -88,7 +88,8 @@ def _magnitude(f: Builder, a: Value, y: Value) -> Value:
     far = f.abs(product) > limit
     product = f.at_least(f.at_most(product, limit), -limit)
     n, k = f.nearest(product, offset=2 * f.format.bias)
-    return f.scale(exp2_reduced(f, (product - n) + f.select(far, 0.0, error)), k)
+    power = exp2_reduced(f, (product - n) + f.select(far, 0.0, error))
+    return f.scale(power, k, product < -1076.0)
 
 
 def _with_special_values(f: Builder, x: Value, a: Value, y: Value, result: Value) -> Value:
