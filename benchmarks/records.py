@@ -119,18 +119,20 @@ def load(file: Path) -> Record:
     return found
 
 
-def latest(threads: int, folder: Path = FOLDER) -> Path:
-    """The newest record of a run with so many threads.
+def latest(threads: int | None = None, folder: Path = FOLDER) -> Path:
+    """The newest record (of a run with so many threads).
 
     Raises
     ------
     ValueError
         If there is none.
     """
-    files = list(folder.glob(f"*-threads{threads}*.json"))
+    machines = {file: load(file)["machine"] for file in folder.glob("*.json")}
+    files = [file for file, machine in machines.items() if threads in (None, machine["threads"])]
     if not files:
-        raise ValueError(f"--compare: no record of {threads} threads is kept in {folder}; --save writes one")
-    return max(files, key=lambda file: load(file)["machine"]["date"])
+        which = "" if threads is None else f" of {threads} threads"
+        raise ValueError(f"no record{which} is kept in {folder}; --save writes one")
+    return max(files, key=lambda file: machines[file]["date"])
 
 
 def moves(old: Record, new: Record) -> Iterator[Move]:

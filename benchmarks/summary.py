@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import geometric_mean
 from typing import Any
 
-from benchmarks.records import FOLDER, Record, load
+from benchmarks.records import Record, latest, load
 from benchmarks.report import METRICS, aligned, quantity
 from benchmarks.workload import BASELINE
 
@@ -125,10 +125,9 @@ def _mean(ratios: Iterable[float]) -> str:
 def main(arguments: list[str]) -> int:
     """Prints the summary of a record, the newest one unless another is named; 2 if there is none."""
     try:
-        files = [Path(name) for name in arguments] or sorted(FOLDER.glob("*.json"))[-1:]
-        if len(files) != 1:
+        if len(arguments) > 1:
             raise ValueError("usage: python -m benchmarks.summary [RECORD]")
-        print(summary(load(files[0])))
+        print(summary(load(Path(arguments[0]) if arguments else latest())))
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
