@@ -119,7 +119,7 @@ def goal_line(outcome: Outcome, goal: Goal) -> str:
     if not ratios:
         return ""
     peer, ratio = max(ratios.items(), key=lambda item: item[1])
-    return _verdict(ratio <= goal.bound, f"{METRICS[goal.metric]} {ratio:.2f} × {peer}, at most {goal.bound}")
+    return _verdict(ratio <= goal.bound, f"{METRICS[goal.metric]} {ratio:.2f} × {peer}, at most {goal.bound:.3g}")
 
 
 def _verdict(reached: bool, text: str) -> str:
