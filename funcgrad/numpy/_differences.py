@@ -141,7 +141,7 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> An
     spacings = _spacings("gradient", varargs, [type_of(f).shape[k] for k in axes])
     if edge_order not in (1, 2):
         raise ValueError(f"gradient: 'edge_order' greater than 2 not supported{at_line()}")
-    if type_of(f).dtype.kind in "iubV":  # bfloat16 is no float of NumPy's
+    if type_of(f).dtype.kind in "iub":
         f = cast(f, np.dtype(np.float64))
     for k in axes:
         if type_of(f).shape[k] < edge_order + 1:
@@ -150,6 +150,8 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> An
                 f"elements are required along axis {k} of {type_of(f).shape}{at_line()}"
             )
     dtype = type_of(f).dtype
+    if dtype.kind == "V":  # bfloat16 is no float of NumPy's
+        dtype = np.dtype(np.float64)
     slopes = [cast(_slope(f, k, spacing, edge_order), dtype) for k, spacing in zip(axes, spacings, strict=True)]
     return slopes[0] if len(slopes) == 1 else tuple(slopes)
 
