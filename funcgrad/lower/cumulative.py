@@ -76,6 +76,13 @@ def _next_value(w: Writer, name: str, before: Operand, operands: Sequence[Operan
     return w.op(_fold_of(name, before.dtype), before, operands[0])
 
 
+def _first_value(w: Writer, name: str, operands: Sequence[Operand]) -> Operand:
+    """What stands at the first place: of a recurrence the factor counts too, which may be infinite or NaN."""
+    if name == "linear_recurrence":
+        return _next_value(w, name, Constant(0.0, operands[0].dtype), operands)
+    return operands[-1]
+
+
 def _fold_of(name: str, dtype: str) -> str:
     fold = FOLDS.get(name, "mul")
     return {"max": "or", "min": "and"}.get(fold, fold) if dtype == "b1" else fold
@@ -165,7 +172,7 @@ def _over_rows(call: Call, lines: Lines) -> KernelStep:
     origin = w.op("add", first, w.size((lines.length - 1) * lines.inner if lines.reverse else 0))
     j = w.open()
     place = w.op("add", origin, j)
-    w.store(out, place, k.operands(place)[-1])
+    w.store(out, place, _first_value(w, k.name, k.operands(place)))
     w.close(j, low, high, [])
     i = w.open()
     row = lines.place(w, origin, i)

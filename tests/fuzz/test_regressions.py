@@ -12,6 +12,7 @@ import funcgrad as fg
 import funcgrad.numpy as fnp
 from funcgrad import lax
 from funcgrad.ops.arithmetic import add_any
+from funcgrad.ops.cumulative import linear_recurrence
 from funcgrad.scipy import special
 from tests.fuzz.checks import Given, Subject
 
@@ -287,3 +288,10 @@ def test_the_slope_of_an_entropy_outside_of_its_range() -> None:
     slopes = [0.0, -1.0 - np.log(0.5)]
     np.testing.assert_allclose(fg.grad(lambda x: np.sum(special.entr(x)))(x), slopes, rtol=1e-15)
     np.testing.assert_allclose(fg.jvp(special.entr, (x,), (np.ones(2),))[1], slopes, rtol=1e-15)
+
+
+def test_a_recurrence_by_rows_begins_with_a_factor_that_is_not_a_number() -> None:
+    a, b = np.full((40, 30), 0.5), np.ones((40, 30))
+    a[0, :2] = np.nan, np.inf
+    for way in (("jit",), ("printed",), ("printed", "small limits: lines"), ("jit", "small limits: lines")):
+        Subject(Given(lambda a, b: linear_recurrence(a, b, axis=0, reverse=False), a, b)).verify(way)
