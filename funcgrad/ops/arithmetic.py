@@ -10,6 +10,7 @@ from funcgrad.dtypes import ALL, FLOATS, INEXACT, NUMBERS, REALS
 from funcgrad.ops.complex import complex_, conj, is_complex, real, to_real
 from funcgrad.ops.families import Operation, elementwise, operation, to_bool
 from funcgrad.trace.frame import type_of
+from funcgrad.trace.tracer import Tracer
 
 
 def _quotient(x: Any, y: Any) -> Any:
@@ -110,9 +111,18 @@ def _share(x: Any, y: Any, wins: Any) -> Any:
 
 
 def _power_base(t: Any, out: Any, x: Any, y: Any) -> Any:
-    """d x**y / dx = y x**(y-1), and 0 for y = 0 also where x**(-1) is infinite."""
+    """d x**y / dx = y x**(y-1), and 0 for y = 0 also where x**(-1) is infinite.
+
+    Elsewhere that 0 comes from the product, whose slope by y is x**(-1).
+    """
     dtype = t.dtype
     flat = operation("eq")(y, dtype.type(0))
+    if type(y) is Tracer:
+        size = operation("abs")(x)
+        kind = type_of(size).dtype
+        least = kind.type(1e-4 if kind.itemsize == 2 else 1e-30)
+        fine = operation("ge")(size, least)  # neither NaN nor so small that its inverse is infinite
+        flat = operation("and")(flat, operation("not")(fine))
     return t * operation("select")(flat, y * pow_(x, operation("select")(flat, y - 1, dtype.type(1))), dtype.type(0))
 
 

@@ -295,3 +295,11 @@ def test_a_recurrence_by_rows_begins_with_a_factor_that_is_not_a_number() -> Non
     a[0, :2] = np.nan, np.inf
     for way in (("jit",), ("printed",), ("printed", "small limits: lines"), ("jit", "small limits: lines")):
         Subject(Given(lambda a, b: linear_recurrence(a, b, axis=0, reverse=False), a, b)).verify(way)
+
+
+def test_the_slope_of_a_power_by_its_base_has_a_slope_by_an_exponent_of_zero() -> None:
+    slope = fg.grad(fg.grad(np.power, 0), 1)
+    assert slope(0.5, 0.0) == fg.jit(slope)(0.5, 0.0) == 2.0  # 1/x
+    for dtype in (np.float16, np.float32, np.float64):
+        for x in (0.0, np.nan, 0.5):
+            assert fg.grad(np.power)(dtype(x), dtype(0)) == 0
