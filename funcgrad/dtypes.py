@@ -56,6 +56,11 @@ def kind_of(dtype: DType) -> str:
     return "f" if dtype == BFLOAT16 else dtype.kind
 
 
+def widened(dtype: DType) -> DType:
+    """float32 for floats of half precision, so that a chain of operations rounds once; others as they are."""
+    return _SINGLE if kind_of(dtype) == "f" and dtype.itemsize == 2 else dtype
+
+
 def largest(dtype: DType) -> float:
     """The largest finite number of a float dtype, or of the parts of a complex one."""
     return float((ml_dtypes if dtype == BFLOAT16 else np).finfo(dtype).max)

@@ -130,25 +130,30 @@ def compiling_for(cpu: str) -> Iterator[None]:
         _elsewhere.reset(token)
 
 
+def features() -> list[str]:
+    """The features of the CPU to compile for, with their signs; one empty text where its name alone is known."""
+    return target()[1].split(",")
+
+
 def has_fma() -> bool:
     """Whether the CPU to compile for multiplies and adds in one instruction (on x86 some do not; elsewhere all do)."""
     family = platform().split("-")[0]
-    return family not in ("x86_64", "i686", "i386") or "+fma" in target()[1].split(",")
+    return family not in ("x86_64", "i686", "i386") or "+fma" in features()
 
 
 def vector_widths() -> tuple[int, ...]:
     """The bytes of the vectors that LLVM may choose for the CPU to compile for."""
-    features = target()[1].split(",")
+    found = features()
     if binding.get_process_triple().split("-")[0] != "x86_64":
         return (16,)
-    if features == [""]:  # a CPU that is known by its name alone
+    if found == [""]:  # a CPU that is known by its name alone
         return (16, 32, 64)
-    return next((widths for feature, widths in VECTORS.items() if feature in features), (16,))
+    return next((widths for feature, widths in VECTORS.items() if feature in found), (16,))
 
 
 def wide_vectors_pay() -> bool:
     """Whether whole vectors of AVX-512 are faster than halves: from Intel's Ice Lake and AMD's Zen 4 on."""
-    return "+avx512vbmi2" in target()[1].split(",")
+    return "+avx512vbmi2" in features()
 
 
 def identity() -> str:

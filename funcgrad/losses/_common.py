@@ -7,9 +7,9 @@ from typing import Any
 import numpy as _np
 
 from funcgrad import numpy as np
-from funcgrad.dtypes import DType, kind_of, promote
+from funcgrad.dtypes import DType, kind_of, promote, widened
 from funcgrad.errors import at_line
-from funcgrad.nn._common import array, widened
+from funcgrad.nn._common import array
 from funcgrad.numpy._common import cast, wrap
 from funcgrad.ops.comparison import stop_gradient
 from funcgrad.trace.frame import type_of

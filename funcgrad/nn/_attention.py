@@ -11,10 +11,11 @@ from typing import Any
 import numpy as _np
 
 from funcgrad import numpy as np
+from funcgrad.dtypes import widened
 from funcgrad.errors import at_line
 from funcgrad.nn._blocks import MASKED, How
 from funcgrad.nn._blocks import attention as blockwise
-from funcgrad.nn._common import array, public, widened
+from funcgrad.nn._common import array, public
 from funcgrad.nn._softmax import logsumexp, softmax
 from funcgrad.numpy._common import cast
 from funcgrad.ops.comparison import stop_gradient

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from funcgrad.dtypes import is_inexact, kind_of, promote
+from funcgrad.dtypes import is_inexact, promote, widened
 from funcgrad.errors import at_line
 from funcgrad.numpy._common import cast, operand, wrap
 from funcgrad.quiet import quiet
@@ -16,7 +16,6 @@ from funcgrad.trace.frame import type_of
 from funcgrad.trace.tracer import Tracer
 
 F = TypeVar("F", bound=Callable[..., Any])
-_WIDE = np.dtype(np.float32)
 
 
 def public(function: F) -> F:
@@ -42,11 +41,6 @@ def array(x: Any, name: str) -> Any:
     """`x` as an array or tracer."""
     x = operand(x, name)
     return x if type(x) is Tracer else np.asarray(x)
-
-
-def widened(dtype: np.dtype) -> np.dtype:
-    """float32 for the narrow floats, so that a chain of operations rounds once; others as they are."""
-    return _WIDE if kind_of(dtype) == "f" and dtype.itemsize == 2 else dtype
 
 
 def activation(function: F) -> F:

@@ -117,7 +117,7 @@ def _power_base(t: Any, out: Any, x: Any, y: Any) -> Any:
     """
     dtype = t.dtype
     flat = operation("eq")(y, dtype.type(0))
-    if type(y) is Tracer:
+    if type(y) is Tracer:  # else there is no slope by y, and less to compute
         size = operation("abs")(x)
         kind = type_of(size).dtype
         least = kind.type(1e-4 if kind.itemsize == 2 else 1e-30)

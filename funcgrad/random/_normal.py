@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad import numpy as fnp
-from funcgrad.dtypes import BFLOAT16, COMPLEX, FLOATS, DType, is_inexact, promote
+from funcgrad.dtypes import BFLOAT16, COMPLEX, FLOATS, DType, is_inexact, promote, widened
 from funcgrad.errors import at_line
 from funcgrad.ops.bits import bitcast, nextafter
 from funcgrad.ops.comparison import select, stop_gradient
@@ -334,7 +334,7 @@ def multivariate_normal(
 @compiled
 def _multivariate_normal(key: Any, mean: Any, cov: Any, *, shape: Shape, dtype: DType, method: str) -> Any:
     have = type_of(cov).dtype
-    mean, cov = converted(mean, _wide(have)), converted(cov, _wide(have))
+    mean, cov = converted(mean, widened(have)), converted(cov, widened(have))
     if method == "cholesky":
         factor = fnp.linalg.cholesky(cov)
     elif method == "eigh":
@@ -395,12 +395,7 @@ def orthogonal(key: Any, n: int, shape: Any = (), dtype: Any = None, m: int | No
 @compiled
 def _orthogonal(key: Any, *, n: int, m: int, shape: Shape, dtype: DType) -> Any:
     found = streams.normal(streams.words(key), (*shape, max(n, m), min(n, m)), dtype)
-    q, r = fnp.linalg.qr(converted(found, _wide(dtype)))
+    q, r = fnp.linalg.qr(converted(found, widened(dtype)))
     diagonal = fnp.diagonal(r, axis1=-2, axis2=-1)
     q = converted(q * fnp.sign(diagonal)[..., None, :], dtype)
     return fnp.swapaxes(q, -2, -1) if n < m else q
-
-
-def _wide(dtype: DType) -> DType:
-    """The dtype in which matrices are factorised: float32 for half precision."""
-    return np.dtype(np.float32) if dtype.itemsize == 2 else dtype

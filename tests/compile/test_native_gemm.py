@@ -33,6 +33,12 @@ def operand(rng, batch, rows, columns, transposed, dtype):
     return rng.standard_normal((batch, *((columns, rows) if transposed else (rows, columns)))).astype(dtype)
 
 
+def expectation(a, b, c, trans_a, trans_b, alpha, beta):
+    """What becomes of C, by NumPy in float64."""
+    found = alpha * (a.swapaxes(1, 2) if trans_a else a).astype("f8") @ (b.swapaxes(1, 2) if trans_b else b)
+    return found if beta == 0 else found + beta * c
+
+
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 @pytest.mark.parametrize("trans_a", [0, 1])
 @pytest.mark.parametrize("trans_b", [0, 1])
@@ -44,8 +50,7 @@ def test_all_shapes(dtype, trans_a, trans_b, alpha, beta):
         a, b = operand(rng, batch, m, k, trans_a, dtype), operand(rng, batch, k, n, trans_b, dtype)
         # With beta = 0 the old content must not matter, whatever it is.
         c = np.full((batch, m, n), np.nan if beta == 0 else 1.5, dtype)
-        expected = alpha * (a.swapaxes(1, 2) if trans_a else a).astype("f8") @ (b.swapaxes(1, 2) if trans_b else b)
-        expected += 0 if beta == 0 else beta * c
+        expected = expectation(a, b, c, trans_a, trans_b, alpha, beta)
         product(kernel, a, b, c, trans_a=trans_a, trans_b=trans_b, alpha=alpha, beta=beta)
         np.testing.assert_allclose(c, expected, rtol=0, atol=40 * PRECISION[dtype], err_msg=f"{batch, m, n, k}")
 
@@ -204,8 +209,7 @@ def test_blocks_add_up_to_the_product(dtype, trans_a, trans_b, beta, beyond):
         a = at_a_line(operand(rng, 2, m, k, trans_a, dtype), beyond)
         b = at_a_line(operand(rng, 2, k, n, trans_b, dtype), beyond)
         c = np.full((2, m, n), np.nan if beta == 0 else 1.5, dtype)
-        expected = 0.5 * (a.swapaxes(1, 2) if trans_a else a).astype("f8") @ (b.swapaxes(1, 2) if trans_b else b)
-        expected += 0 if beta == 0 else beta * c
+        expected = expectation(a, b, c, trans_a, trans_b, 0.5, beta)
         options = {"trans_a": trans_a, "trans_b": trans_b, "alpha": 0.5, "beta": beta}
         product(native.gemm_address(dtype), a, b, c, block=blocking.Block(16, 32, 20), **options)
         np.testing.assert_allclose(c, expected, rtol=0, atol=100 * PRECISION[dtype], err_msg=f"{m, n, k}")

@@ -13,14 +13,14 @@ VECTORS = 2  # of numbers side by side in a tile
 
 def lanes(dtype: str) -> int:
     """How many numbers a vector of this CPU has."""
-    features = engine.target()[1].split(",")
+    features = engine.features()
     width = 64 if "+avx512f" in features else 32 if "+avx" in features else 16
     return width // REALS[dtype][1]
 
 
 def tiles() -> tuple[int, ...]:
     """How many sums of `VECTORS` vectors tiles have: those of the largest fill the registers but four."""
-    return (14, 8, 4, 2, 1) if "+avx512f" in engine.target()[1].split(",") else (6, 4, 2, 1)
+    return (14, 8, 4, 2, 1) if "+avx512f" in engine.features() else (6, 4, 2, 1)
 
 
 class Vectors:
