@@ -36,7 +36,8 @@ from funcgrad.lower.loops import (
     While,
     walk,
 )
-from funcgrad.lower.schedule import KernelStep
+from funcgrad.lower.schedule import Apart, KernelStep
+from funcgrad.lower.sharing import chunk, is_over_examples, of_instructions
 from funcgrad.lower.structured import Structured
 from funcgrad.lower.unrolled import unrolled, without_stores
 from funcgrad.lower.writer import SMALL
@@ -48,19 +49,27 @@ PATIENCE = 1 << 22  # points that are computed between two looks at pending sign
 MOST_POINTS = 1 << 15  # of all domains of one iteration: beyond, a table of steps costs next to nothing
 MOST_INSTRUCTIONS = 2500  # of one kernel: LLVM's time grows faster than the text
 
+FIRST, LAST = Value(0, INDEX), Value(1, INDEX)  # the range of a kernel
+
 Places = dict[Var, tuple[Var, Operand | None]]  # for each buffer of a body: which one it is, and from where on
 
 
-def merged(region: Structured) -> KernelStep | None:
-    """The loop or branch as one kernel call; None where it is better a table of steps."""
+def merged(region: Structured, inside: bool) -> KernelStep | None:
+    """The loop or branch as one kernel call, `inside` another one or not; None where it is better a table of steps."""
     make = {"scan": _scan, "cond": _cond, "while": _while}.get(region.equation.primitive.name)
     if make is None or not all(map(is_small, region.plans)):
         return None
-    merger = Merger()
+    merger = Merger(inside)
     body = make(region, merger)
     if merger.count > MOST_INSTRUCTIONS:
         return None
-    return merger.step(body, (*region.operands, *region.equation.outputs))
+    visible = (*region.operands, *region.equation.outputs)
+    step = merger.step(body, visible)
+    if merger.chunk:
+        pairs = zip(step.buffers, step.kernel.buffers, strict=True)
+        step.apart = Apart(tuple(v for v, b in pairs if b.written and v not in visible), region.status)
+        step.total, step.chunk = region.equation.params["length"], merger.chunk
+    return step
 
 
 def is_small(plan: Any) -> bool:
@@ -78,11 +87,17 @@ class Merger:
 
     Attributes
     ----------
+    inside
+        Whether it is to run in a loop or a branch.
     count
         How many instructions there are.
+    chunk
+        How many iterations of its range are a piece for a thread; 0 where it is called once.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, inside: bool = False) -> None:
+        self.inside = inside
+        self.chunk = 0
         self.keys: list[Var] = []
         self.buffers: list[Buffer] = []
         self.parameters: list[Value] = []
@@ -94,10 +109,9 @@ class Merger:
 
     def step(self, body: Iterable[Instruction], visible: Iterable[Var]) -> KernelStep:
         """The call of the finished kernel, whose `visible` buffers others read or write."""
-        first, last = Value(0, INDEX), Value(1, INDEX)
         text = tuple(in_lanes(unrolled(body, self.fresh), self.fresh, self.scratch))
         text = self._without_unread(text, set(visible))
-        kernel = Kernel(tuple(self.buffers), tuple(self.parameters), first, last, text)
+        kernel = Kernel(tuple(self.buffers), tuple(self.parameters), FIRST, LAST, text)
         return KernelStep(kernel, tuple(self.keys), tuple(self.values), 1, 0, None, self.points)
 
     def _without_unread(self, body: tuple[Instruction, ...], visible: set[Var]) -> tuple[Instruction, ...]:
@@ -273,7 +287,9 @@ COPIES: dict[type, Callable[[_Copier, Any, list[Instruction]], None]] = {
 
 
 def _scan(region: Structured, m: Merger) -> list[Instruction]:
-    """The carry starts in the results; every iteration leaves the next one in the spares, and it is copied back."""
+    """The carry starts in the results; every iteration leaves the next one in the spares, and it is copied back.
+    Iterations that threads share are the range of the kernel.
+    """
     params, (plan,) = region.equation.params, region.plans
     n, count, outputs = params["consts"], params["carry"], region.equation.outputs
     given, inputs, results = region.operands, plan.program.inputs, plan.outputs
@@ -298,6 +314,9 @@ def _scan(region: Structured, m: Merger) -> list[Instruction]:
     body += m.plan(plan, places)
     for k in range(count):
         body += m.copy(region.spares[k], outputs[k], inputs[n + k].type)
+    if is_over_examples(region.equation):
+        known = dict(zip(m.parameters, m.values, strict=True))
+        m.chunk = chunk(params["length"], params["length"] * of_instructions(body, known), m.inside)
     return [*out, *_counted(m, index, params["length"], body, region.status)]
 
 
@@ -305,17 +324,19 @@ def _counted(m: Merger, index: Value, length: int, body: list[Instruction], stat
     """A loop of known length; a long one is a loop of shorter ones, with a look at pending signals after each."""
     block = max(PATIENCE // max(m.points, 1), 1)
     zero = Constant(0, INDEX)
-    if length <= 4 * block:
-        stop = Constant(length, INDEX) if length <= SMALL else m.parameter(length, INDEX)  # else one kernel for all
-        return [Loop(index, zero, stop, tuple(body), (), False)]
+    begin: Operand = FIRST if m.chunk else zero
+    if length <= 4 * block:  # of larger ones one kernel for all lengths
+        end = LAST if m.chunk else Constant(length, INDEX) if length <= SMALL else m.parameter(length, INDEX)
+        return [Loop(index, begin, end, tuple(body), (), False)]
     counter = m.buffer(Var(ArrayType((), np.dtype(np.int64))), INDEX, True)
     number, going, start = m.fresh(INDEX), m.fresh("b1"), m.fresh(INDEX)
     steps: list[Instruction] = [Load(start, counter, zero)]
-    stop = m.op(steps, "min", m.op(steps, "add", start, m.parameter(block, INDEX)), m.parameter(length, INDEX))
+    end = LAST if m.chunk else m.parameter(length, INDEX)
+    stop = m.op(steps, "min", m.op(steps, "add", start, m.parameter(block, INDEX)), end)
     steps += [Loop(index, start, stop, tuple(body), (), False), Store(counter, zero, stop)]
-    test = (Load(number, counter, zero), Op(going, "lt", (number, m.parameter(length, INDEX))))
+    test = (Load(number, counter, zero), Op(going, "lt", (number, end)))
     poll, code = m.parameter(POLL, INDEX), m.parameter(status, INDEX)
-    return [Store(counter, zero, zero), While(test, going, tuple(steps), poll, code, 1)]
+    return [Store(counter, zero, begin), While(test, going, tuple(steps), poll, code, 1)]
 
 
 def _while(region: Structured, m: Merger) -> list[Instruction]:

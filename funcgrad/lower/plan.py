@@ -29,6 +29,7 @@ from funcgrad.lower.peel import peeled
 from funcgrad.lower.products import Product
 from funcgrad.lower.roots import Group, Survey
 from funcgrad.lower.schedule import KernelStep, write_group
+from funcgrad.lower.sharing import region_chunk
 from funcgrad.lower.structured import BODIES, Structured, failures_of, renamed, structured
 from funcgrad.lower.survey import survey
 from funcgrad.lower.taping import taped
@@ -97,7 +98,8 @@ def make_plan(program: Program, first_status: int = 1, carry: Sequence[tuple[int
             if region.equation.primitive.name == "while_pull":
                 steps[number] = _on_tape(region)
                 continue
-            whole = merged(region)
+            whole = merged(region, carry is not None)
+            region.chunk = 0 if whole else region_chunk(region, carry is not None)
             steps[number] = whole or region
             if whole:
                 program = program.replace(constants=dict(program.constants) | constants_of(region))

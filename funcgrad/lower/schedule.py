@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Collection, Container
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from funcgrad.ir.program import Equation, Var
 from funcgrad.lower.graph import Graph, Stored
@@ -22,10 +22,25 @@ PIECE_NS_INSIDE = 200_000.0  # ... in the body of a loop, which threads would ha
 MOST_PIECES, MOST_COLUMN_PIECES = 64, 16
 
 
+class Apart(NamedTuple):
+    """What pieces of a loop over examples do not share.
+
+    Attributes
+    ----------
+    own
+        The temporaries of which each piece has its own.
+    status
+        The code of an interruption; the next one is that of memory which there is not.
+    """
+
+    own: tuple[Any, ...]
+    status: int
+
+
 @dataclass(slots=True)
 class KernelStep:
     """One kernel call: which buffers (by variable) and integers it takes, over how long a range,
-    in pieces of what length; and how many points it works on where no group tells.
+    in pieces of what length; how many points it works on where no group tells; and what its pieces need of their own.
     """
 
     kernel: Kernel
@@ -35,6 +50,7 @@ class KernelStep:
     chunk: int
     group: Group | None
     points: int = 0
+    apart: Apart | None = None
 
 
 def write_group(

@@ -78,6 +78,9 @@ class Structured:
         The plans of the bodies where `plans` are kernels of many iterations.
     tape
         For ``while_pull``: how it runs by such kernels.
+    chunk
+        How many iterations of a loop over examples are a piece that may run on another thread; 0 where there is but
+        one.
     """
 
     equation: Equation
@@ -89,6 +92,7 @@ class Structured:
     constants: dict[Var, np.ndarray] = field(default_factory=dict)
     printed: tuple[Any, ...] = ()
     tape: Tape | None = None
+    chunk: int = 0
 
     @property
     def buffers(self) -> tuple[Var, ...]:
@@ -208,8 +212,10 @@ class TapeTooLong(MemoryError):
 
 def own_failures(equation: Equation) -> tuple[BaseException, ...]:
     """What a loop can fail with by itself: `OWN` codes."""
-    each = sum(t.nbytes for t in equation.params["body"].output_types) if "body" in equation.params else 0
-    return KeyboardInterrupt("a loop was interrupted"), TapeTooLong(each)
+    interrupted = KeyboardInterrupt("a loop was interrupted")
+    if "body" not in equation.params:
+        return interrupted, MemoryError("there is no memory for the temporaries of a loop over examples on a thread")
+    return interrupted, TapeTooLong(sum(t.nbytes for t in equation.params["body"].output_types))
 
 
 def failures_of(step: Structured) -> list[tuple[Any, Any]]:

@@ -10,6 +10,7 @@ import copy
 import functools
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
+from itertools import accumulate
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -48,9 +49,9 @@ from funcgrad.ir.types import ArrayType
 from funcgrad.lower.calls import Call, Kept
 from funcgrad.lower.chains import Chain, apart
 from funcgrad.lower.donation import over_arguments
-from funcgrad.lower.plan import Plan, make_plan
+from funcgrad.lower.plan import ALIGNMENT, Plan, make_plan
 from funcgrad.lower.products import Product
-from funcgrad.lower.schedule import KernelStep
+from funcgrad.lower.schedule import Apart, KernelStep
 from funcgrad.lower.structured import Structured, TapeTooLong
 from funcgrad.runtime import convolution
 from funcgrad.runtime.calls import HostCall, call_steps, with_line
@@ -95,7 +96,7 @@ class Executable:
         add_slots(self.plan, self._slots, self._template)
         self._codes = _compiled(self.plan, self._lowered)
         self._polls = True
-        self._regions = Regions(self._slots, self._native_steps)
+        self._regions = Regions(self._slots, self._template, self._native_steps)
         self._steps = self._native_steps(self.plan)
         self._entries: dict[tuple[type | None, ...], tuple[Entry, Any]] = {}
         self._lock = _lock
@@ -153,7 +154,7 @@ class Executable:
             )
         quiet = copy.copy(self)
         quiet._polls = False
-        quiet._regions = Regions(self._slots, quiet._native_steps, polls=False)
+        quiet._regions = Regions(self._slots, self._template, quiet._native_steps, polls=False)
         if portable:
             self._check_portable(name)
             quiet._codes = _printed(self.plan)
@@ -219,7 +220,8 @@ class Executable:
         steps: list[Step] = []
         for step in plan.steps:
             if isinstance(step, KernelStep):
-                steps.append(Step(self._codes[id(step)].address, self._integers(step), step.total, step.chunk))
+                native_step = Step(self._codes[id(step)].address, self._integers(step), step.total, step.chunk)
+                steps.append(self._apart(native_step, step.apart) if step.apart else native_step)
             elif isinstance(step, Call):
                 steps += call_steps(step, self._slots, self._hosts)
             elif isinstance(step, Structured):
@@ -229,6 +231,12 @@ class Executable:
             else:
                 steps.append(_product_step(step, self._slots))
         return steps
+
+    def _apart(self, step: Step, apart: Apart) -> Step:
+        """A kernel call whose pieces have some buffers for themselves."""
+        ends = list(accumulate((-(-v.type.nbytes // ALIGNMENT) * ALIGNMENT for v in apart.own), initial=0))
+        rows = [(self._slots[v], place) for v, place in zip(apart.own, ends, strict=False)]
+        return self._regions.apart(step, step.chunk, apart.status, rows, ends[-1])
 
     def _lowered(self, step: KernelStep) -> KernelStep:
         """A kernel call as it is compiled."""

@@ -15,9 +15,10 @@ import numpy as np
 from funcgrad.compile import native
 from funcgrad.compile.engine import Address
 from funcgrad.compile.native import Step, loop_words
+from funcgrad.compile.native.hosts import POLL
 from funcgrad.ir.program import Var
 from funcgrad.lower.calls import Call
-from funcgrad.lower.plan import Plan
+from funcgrad.lower.plan import ALIGNMENT, Plan
 from funcgrad.lower.products import Product
 from funcgrad.lower.schedule import KernelStep
 from funcgrad.lower.structured import Structured, Tape
@@ -104,8 +105,9 @@ class Regions:
     With `polls`, loops look at pending signals now and then, for which they take the GIL.
     """
 
-    def __init__(self, slots: Slots, steps_of: Steps, polls: bool = True) -> None:
+    def __init__(self, slots: Slots, template: Sequence[Any], steps_of: Steps, polls: bool = True) -> None:
         self.slots = slots
+        self.template = template
         self.steps_of = steps_of
         self.polls = polls
         self.kept: list[np.ndarray] = []
@@ -113,10 +115,33 @@ class Regions:
     def step(self, region: Structured) -> Step:
         """One loop or branch."""
         name = region.equation.primitive.name
+        if region.chunk:
+            return self._shared(region)
         if region.tape:
             return Step(native.loop_address("fg_while_tape"), self._tape(region, region.tape), 1, 0)
         integers = {"scan": self._scan, "while": self._while, "while_pull": self._pull, "cond": self._cond}[name]
-        return Step(native.loop_address(f"fg_{name}"), integers(region), 1, 0)
+        total = region.equation.params["length"] if name == "scan" else 1
+        return Step(native.loop_address(f"fg_{name}"), integers(region), total, 0)
+
+    def _shared(self, region: Structured) -> Step:
+        """A loop over examples in pieces, each with all temporaries of the body for itself."""
+        (plan,), length = region.plans, region.equation.params["length"]
+        own = [v for inner in everywhere(plan) for v in (*inner.program.inputs, *inner.outputs, *inner.offsets)]
+        places = {self.slots[v]: self.template[self.slots[v]] for v in own}
+        start = min((place for place in places.values() if isinstance(place, int)), default=0)
+        rows = [(slot, place - start) for slot, place in places.items() if isinstance(place, int)]
+        whole = Step(native.loop_address("fg_scan"), self._scan(region), length, 0)
+        return self.apart(whole, region.chunk, region.status, rows, plan.arena_bytes)
+
+    def apart(self, step: Step, chunk: int, status: int, rows: Sequence[tuple[int, int]], size: int) -> Step:
+        """A step in pieces, each with memory of its own for what lies in some slots: rows of a slot and a place."""
+        size = -(-size // ALIGNMENT) * ALIGNMENT
+        table = self.words([*step.ints, 0])
+        words = loop_words.apart_integers(step.kernel, table, status + 1, size, len(self.template), rows)
+        address = native.loop_address("fg_apart")
+        if not self.polls:
+            return Step(address, words, step.total, chunk)
+        return Step(address, [native.loop_address(POLL), status, *words], step.total, -chunk)
 
     def words(self, values: Sequence[int]) -> Address:
         """The address of words that live as long as the program."""

@@ -59,6 +59,8 @@ PROGRAMS = {
     "scan": (lambda x: fg.lax.scan(lambda c, v: (c * 0.5 + v, c), 0.0, x), (np.arange(20.0),)),
     "a loop with products": (lambda m: fg.lax.fori_loop(0, 5, lambda k, a: a @ m / 50, m), (np.tile(X[:40, :1], 40),)),
     "while": (loop, (0.5, 100)),
+    "loops over examples": (fg.vmap(loop), (np.linspace(0, 1, 2000), np.arange(2000) % 50)),
+    "tapes over examples": (fg.vmap(fg.grad(loop)), (np.linspace(0, 1, 2000), np.arange(2000) % 50)),
     "cond": (lambda x: fg.lax.cond(x[0] > 0, np.sin, np.cos, x), (np.arange(4.0),)),
     "solve": (lambda a, b: np.linalg.solve(a, b), (X[:4] + 3 * np.eye(4), np.ones(4))),
     "sort": (lambda a: np.sort(a), (np.array([3.0, 1.0, 2.0]),)),

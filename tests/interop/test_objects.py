@@ -104,7 +104,7 @@ PROGRAMS = {
 QUICK = (
     *("scalars", "gradients", "small integers", "complex", "while", "trees", "nothing in", "an empty array"),
     *("many steps", "a convolution and its gradient", "a sort of each kind", "loops within loops", "a tape"),
-    *("a bias and an activation", "half precision"),
+    *("a bias and an activation", "half precision", "loops over examples", "tapes over examples"),
 )
 CASES = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in PROGRAMS]
 DIGITS = {"e": 10, "f": 23, "d": 52, "F": 23, "D": 52, "E": 7}  # of the mantissa; E is bfloat16

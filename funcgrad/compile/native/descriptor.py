@@ -123,6 +123,11 @@ class Step(NamedTuple):
     total: int
     chunk: int
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether it runs in pieces."""
+        return self.chunk != 0 and self.chunk < self.total
+
 
 @dataclass(frozen=True, eq=False)
 class Descriptor:
@@ -189,7 +194,7 @@ def describe(
         Header.STATUS: layout["status"],
         Header.CELLS: layout["cells"],
         Header.RELEASE_GIL: int(release_gil),
-        Header.PARALLEL: int(any(0 < step.chunk < step.total for step in steps)),
+        Header.PARALLEL: int(any(step.is_shared for step in steps)),
         Header.RESULT_TYPE: id(result_type),
     }
     position = len(Header)

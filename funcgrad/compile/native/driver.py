@@ -6,6 +6,9 @@ integers, total, chunk.  A kernel is ``void kernel(ptr bufs, ptr ints, i64 first
 on the number of threads, so partial results may be indexed by ``first / chunk``.  Otherwise it is called once, on
 ``[0, total)``.
 
+A negative `chunk` is that of pieces that may take long: two integers stand before the kernel's then, a function like
+``fg_poll`` and its `code`, which is called while the caller waits for other threads.
+
 ``bufs[0]`` is the address of the call's status; the run ends after the first step that makes it non-zero.
 """
 
@@ -36,7 +39,7 @@ def define(module: Module) -> None:
             kernel, ints = f.load(step, 0, "ptr"), f.load(step, 8, "ptr")
             total, chunk = f.load(step, 16), f.load(step, 24)
             f.choose(
-                (chunk > 0) & (chunk < total),
+                chunk.is_not(0) & (chunk < total),
                 lambda: f.call("fg_share", kernel, ints, total, chunk, f.bufs, returns="void"),
                 lambda: f.call(kernel, f.bufs, ints, 0, total, returns="void"),
             )

@@ -55,6 +55,15 @@ def scan_integers(
     return [*region, *poll, length, int(reverse), *table(pairs), *table(carry), *table(slices)]
 
 
+def apart_integers(
+    kernel: int, integers: int, code: int, size: int, slots: int, rows: Sequence[tuple[int, int]]
+) -> list[int]:
+    """The integers of ``fg_apart``: a kernel, the address of its integers, the status where there is no memory, the
+    bytes of that (a multiple of its alignment), how many slots there are, and where buffers lie in it.
+    """
+    return [kernel, integers, code, size, slots, *table(rows)]
+
+
 def while_integers(cond: Region, body: Region, poll: Poll, test: int, pairs: Pairs, carry: Carry) -> list[int]:
     """The integers of ``fg_while``; `test` is the slot of the condition's value.
 

@@ -1,5 +1,5 @@
 """How do loops and branches over steps run?  ``fg_scan``, ``fg_while``, ``fg_while_pull`` and ``fg_cond``: kernels
-whose integers hold tables of steps.
+whose integers hold tables of steps.  ``fg_apart`` gives each piece of a loop over examples memory of its own.
 
 No array is copied between iterations: see `loop_words`, which lays the integers out.
 """
@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from funcgrad.compile.native.hosts import POLL
 from funcgrad.compile.native.text import Function, Module, Value
 
-KERNELS = ("fg_scan", "fg_while", "fg_while_pull", "fg_while_tape", "fg_cond")
+KERNELS = ("fg_scan", "fg_while", "fg_while_pull", "fg_while_tape", "fg_cond", "fg_apart")
 _KERNEL = {"bufs": "ptr", "ints": "ptr", "first": "i64", "last": "i64"}
+_ALIGNMENT = 64
 _FIRST_TAPE, _LARGE = 64, 1 << 16  # iterations that a tape has room for at first; of carries of so many bytes, one
 COUNT_BITS = 20  # where a status has the iterations that a tape had room for: above the code
 
@@ -27,6 +28,7 @@ def define(module: Module) -> None:
     _define_pull(module)
     _define_tape(module)
     _define_cond(module)
+    _define_apart(module)
 
 
 def _slot(f: Function, number: Value) -> Value:
@@ -102,8 +104,9 @@ def _define_scan(module: Module) -> None:
         slices = _after(f, carry, 6)
         _do(f, "fg_loop_pairs", pairs)
         _do(f, "fg_loop_begin", carry)
-        with f.range(length) as k:
-            index = f.select(reverse.is_not(0), length - 1 - k, k)
+        with f.range(f.last - f.first) as k:
+            number = f.first + k
+            index = f.select(reverse.is_not(0), length - 1 - number, number)
             _do(f, "fg_loop_slices", slices, index)
             with f.if_(_run(f, f.ints).is_not(0)):
                 f.break_()
@@ -308,4 +311,22 @@ def _define_cond(module: Module) -> None:
         branch = f.ints + f.load(f.ints, (number + 1) * 8) * 8
         _do(f, "fg_loop_pairs", branch + 16)
         _run(f, branch)
+        f.ret()
+
+
+def _define_apart(module: Module) -> None:
+    """``fg_apart``: a kernel on a part of its range, with another table of slots, in which some buffers are others."""
+    with module.function("fg_apart", "void", **_KERNEL) as f:
+        size, slots = f.load(f.ints, 24), f.load(f.ints, 32) * 8
+        block = f.call("malloc", size + slots + _ALIGNMENT, returns="ptr")
+        with f.if_(block.is_(0)):
+            f.store(f.load(f.ints, 16), f.load(f.bufs, 0, "ptr"))
+            f.ret()
+        memory = f.pointer((f.cast_int(block, "i64") + _ALIGNMENT - 1) & -_ALIGNMENT)
+        table = memory + size
+        f.call("memcpy", table, f.bufs, slots, returns="ptr")
+        with _rows(f, f.ints + 40, 2) as row:
+            f.store(memory + f.load(row, 8), table + f.load(row) * 8)
+        f.call(f.load(f.ints, 0, "ptr"), table, f.load(f.ints, 8, "ptr"), f.first, f.last, returns="void")
+        f.call("free", block, returns="void")
         f.ret()

@@ -32,6 +32,9 @@ SPINS = 600
 PATIENCE = 500
 """How often a caller looks for the end of others' pieces before it starts to yield its core."""
 
+POLLED = 1 << 12
+"""Of how many looks one is followed by a look at pending signals where pieces may take long: a few milliseconds."""
+
 _RELAX = {
     "x86_64": ("llvm.x86.sse2.pause", ()),
     "AMD64": ("llvm.x86.sse2.pause", ()),
@@ -86,16 +89,19 @@ def _run_piece(f: Function, kernel: Value, bufs: Value, ints: Value, piece: Valu
 
 
 def _define_share(module: Module) -> None:
-    """``fg_share(kernel, ints, total, chunk, bufs)``: all pieces, on whatever threads are there."""
+    """``fg_share(kernel, ints, total, chunk, bufs)``: all pieces, on whatever threads are there; see `driver`."""
     with module.function("fg_share", "void", kernel="ptr", ints="ptr", total="i64", chunk="i64", bufs="ptr") as f:
         pool = state(f)
-        pieces = (f.total + f.chunk - 1) // f.chunk
+        polls = f.chunk < 0
+        chunk = f.select(polls, f.constant("i64", 0) - f.chunk, f.chunk)
+        ints = f.select(polls, f.ints + 16, f.ints)
+        pieces = (f.total + chunk - 1) // chunk
         with f.if_((f.load(pool, WORKERS) > 0) & (pieces < _NO_PIECE)), f.if_(f.compare_exchange(pool, BUSY, 0, 1)):
             # No ticket is good while the fields change: a worker may hold the last job's exhausted one and read
             # the new number of pieces.
             job = (f.load(pool, TICKET) >> 32) + 1
             f.atomic_store((job << 32) | _NO_PIECE, pool, TICKET)
-            fields = {KERNEL: f.kernel, BUFS: f.bufs, INTS: f.ints, TOTAL: f.total, CHUNK: f.chunk, PIECES: pieces}
+            fields = {KERNEL: f.kernel, BUFS: f.bufs, INTS: ints, TOTAL: f.total, CHUNK: chunk, PIECES: pieces}
             for at, value in fields.items():
                 f.atomic_store(f.cast_int(value, "i64"), pool, at)
             f.atomic_store(0, pool, DONE)
@@ -105,21 +111,23 @@ def _define_share(module: Module) -> None:
                 f.call("fg_wake", pieces, returns="void")
             with f.while_(lambda: f.call("fg_take", job).is_not(0)):
                 pass
-            _wait(f, pool, pieces)
+            _wait(f, pool, pieces, polls)
             f.atomic_store(0, pool, BUSY)
             f.ret()
         with f.range(pieces) as piece:
-            _run_piece(f, f.kernel, f.bufs, f.ints, piece, f.total, f.chunk)
+            _run_piece(f, f.kernel, f.bufs, ints, piece, f.total, chunk)
         f.ret()
 
 
-def _wait(f: Function, pool: Value, pieces: Value) -> None:
+def _wait(f: Function, pool: Value, pieces: Value, polls: Value) -> None:
     looks = f.variable("i64", 0)
     with f.while_(lambda: f.atomic_load(pool, DONE) < pieces):
         relax(f)
         looks.set(looks.get() + 1)
         with f.if_(looks.get() > PATIENCE):
             f.call("sched_yield", returns="i32")
+            with f.if_(polls & (looks.get() & (POLLED - 1)).is_(0)):
+                f.call(f.load(f.ints, 0, "ptr"), f.load(f.bufs, 0, "ptr"), f.load(f.ints, 8), returns="void")
 
 
 def _define_worker(module: Module) -> None:

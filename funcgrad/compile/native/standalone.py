@@ -177,7 +177,7 @@ def _calls(layout: Layout, kernels: Mapping[int, str], starts: Sequence[int]) ->
     for k, (step, start) in enumerate(zip(layout.steps, starts, strict=True)):
         yield f"  %i{k} = getelementptr i64, ptr @integers, i64 {start}"
         name = kernels[step.kernel]
-        if 0 < step.chunk < step.total:
+        if step.is_shared:
             given = f"ptr @{name}, ptr %i{k}, i64 {step.total}, i64 {step.chunk}, ptr %bufs"
             yield f"  call void @fg_share({given})"
         else:

@@ -19,6 +19,7 @@ from funcgrad.compile.native.timing import timed_integers, timer
 from funcgrad.ir.program import Program
 from funcgrad.lower.plan import Plan
 from funcgrad.lower.plan import Step as PlannedStep
+from funcgrad.lower.structured import Structured
 from funcgrad.runtime.executable import Executable
 
 SECONDS = 0.3  # that a program is run for, if nobody says how often
@@ -86,6 +87,8 @@ class TimedExecutable(Executable):
         counter = np.zeros(2, np.int64)
         self.timed.append(Timed(plan, step, self._around[-1] if self._around else None, counter))
         self._around.append(len(self.timed) - 1)
+        if isinstance(step, Structured):
+            step.chunk = 0  # several threads would wind one clock
         try:
             steps = super()._native_steps(replace(plan, steps=[step]))
         finally:
