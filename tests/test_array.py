@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import copy
 import pickle
+from typing import Any
 
 import numpy as np
+import pytest
 
 import funcgrad as fg
+import funcgrad.numpy as fnp
 from funcgrad.array import as_array
 
 A = as_array(np.arange(3.0))
@@ -39,3 +42,26 @@ def test_it_is_an_ndarray() -> None:
 def test_it_is_traced_like_any_array() -> None:
     assert fg.grad(lambda x: np.sum(x * A))(A)[2] == 2
     assert fg.jit(lambda x: x + A)(A)[2] == 4
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        *(fnp.zeros_like, fnp.ones_like, fnp.argsort, fnp.isnan, fnp.signbit, lambda x: fnp.greater(x, 1)),
+        *(lambda x: fnp.nonzero(x)[0], lambda x: fnp.unique(fnp.sign(x), return_index=True)[1]),
+    ],
+)
+def test_what_is_known_under_a_gradient_is_an_array_as_ever(function: Any) -> None:
+    """Outside `jit`, what does not depend on values differentiably is known at once, and was a plain NumPy array."""
+    seen: list[Any] = []
+
+    def f(x: Any) -> Any:
+        seen.append(function(x))
+        return fnp.sum(x * x)
+
+    x = np.array([1.0, 2.0, 3.0])
+    fg.grad(f)(x)
+    fg.jvp(f, (x,), (x,))
+    assert [type(value) for value in seen] == [fg.Array] * 2
+    np.testing.assert_array_equal(seen[0], function(x))
+    np.testing.assert_array_equal(seen[0].at[0].set(0)[1:], seen[0][1:])

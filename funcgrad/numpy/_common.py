@@ -47,7 +47,8 @@ def implements(reference: Callable[..., Any]) -> Callable[[F], F]:
         def function(*args: Any, **kwargs: Any) -> Any:
             try:
                 if has_tracer(args) or (kwargs and has_tracer(tuple(kwargs.values()))):
-                    return traced(*args, **kwargs)
+                    result = traced(*args, **kwargs)
+                    return result if type(result) is Tracer else boxed(result, (*args, *kwargs.values()))
                 return wrap(reference(*args, **kwargs), (*args, *kwargs.values()) if kwargs else args)
             except BaseException as error:
                 shorten(error)
@@ -100,6 +101,15 @@ def wrap(result: Any, arguments: Sequence[Any] = ()) -> Any:
     if isinstance(result, (tuple, list)):
         make = getattr(type(result), "_make", type(result))  # named tuples take an iterable by another name
         return make(wrap(x, arguments) for x in result)
+    return result
+
+
+def boxed(result: Any, arguments: Sequence[Any] = ()) -> Any:
+    """What a function of tracers has found out (where something is, say): plain arrays as `wrap` makes them."""
+    if type(result) is np.ndarray:
+        return wrap(result, arguments)
+    if type(result) in (tuple, list):
+        return type(result)(boxed(x, arguments) for x in result)
     return result
 
 

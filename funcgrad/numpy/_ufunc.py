@@ -12,7 +12,7 @@ import numpy as np
 
 from funcgrad.errors import at_line
 from funcgrad.numpy import _folds as folds
-from funcgrad.numpy._common import axis_number, cast, concrete, document, has_tracer, operand, wrap
+from funcgrad.numpy._common import axis_number, boxed, cast, concrete, document, has_tracer, operand, wrap
 from funcgrad.numpy._common import broadcast_to as _broadcast_to
 from funcgrad.ops.comparison import convert, select
 from funcgrad.ops.shape import concatenate, reshape
@@ -44,7 +44,9 @@ def strong(x: Any) -> Any:
     """NumPy's functions return NumPy scalars: what comes out of them is not weak."""
     if isinstance(x, tuple):
         return tuple(map(strong, x))
-    return convert(x, dtype=x.type.dtype) if type(x) is Tracer and x.type.weak else x
+    if type(x) is not Tracer:
+        return boxed(x)
+    return convert(x, dtype=x.type.dtype) if x.type.weak else x
 
 
 def as_loop(reference: np.ufunc, args: Sequence[Any], dtype: Any, casting: Any) -> tuple[Any, ...]:
