@@ -73,6 +73,8 @@ class Workload:
         Whether JAX must be told to keep float64.
     quick
         Whether it belongs to a ``--quick`` run.
+    checks
+        Peers that only show what the values are: what is timed (a program made, say) they do not do.
     """
 
     name: str
@@ -86,6 +88,7 @@ class Workload:
     repeated: bool = True
     x64: bool = False
     quick: bool = True
+    checks: tuple[str, ...] = ()
 
     @property
     def peers(self) -> frozenset[str]:

@@ -218,6 +218,7 @@ def _tracing(name: str, summary: str, derived: bool, bound: float) -> Workload:
         {peer: partial(build, derived=derived) for peer, build in builders.items()},
         tolerance=1e-3,
         goals=(Goal("steady", bound, ("jax",)),),
+        checks=("numpy",),
     )
 
 

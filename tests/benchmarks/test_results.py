@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.results import Outcome, Row
-from benchmarks.workload import InstalledSize
+from benchmarks.workload import InstalledSize, Workload
 
 
 def outcome(**rows: list[float]) -> Outcome:
@@ -25,6 +25,14 @@ def test_the_ratio_is_the_median_of_the_ratios_of_the_rounds() -> None:
 def test_there_is_no_ratio_without_both() -> None:
     assert outcome(jax=[1.0]).ratio("steady", "jax") is None
     assert outcome(funcgrad=[1.0]).ratio("steady", "jax") is None
+
+
+def test_there_is_no_ratio_to_who_does_something_else() -> None:
+    tracing = Workload("w", "make a program", dict, {}, 0.0, checks=("numpy",))
+    rows = [Row(peer, steady=[{"median": 1.0, "p10": 1.0, "p90": 1.0}]) for peer in ("funcgrad", "jax", "numpy")]
+    both = Outcome(tracing, rows)
+    assert both.ratio("steady", "jax") == 1.0
+    assert both.ratio("steady", "numpy") is None
 
 
 def test_the_share_of_the_limit() -> None:
