@@ -53,7 +53,12 @@ def trained(name: str, peer: str) -> tuple[np.ndarray, float]:
 
 @pytest.mark.parametrize("name", data.TRAININGS)
 def test_libraries_agree(name: str, peer: str) -> None:
-    """The later losses depend on the gradients and updates of the steps before."""
+    """The later losses depend on the gradients and updates of the steps before.
+
+    JAX's convolutions on AVX-512 are right in optimised code only: the third loss differs by 0.25 % else.
+    """
+    if (name, peer) == ("cnn", "jax"):
+        importlib.import_module("jax").config.update("jax_disable_most_optimizations", False)
     (ours, right), (theirs, also) = (trained(name, library) for library in ("funcgrad", peer))
     assert ours.shape == (FEW,)
     assert len({float(loss) for loss in ours}) == FEW
