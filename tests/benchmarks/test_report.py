@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import chart, report
+from benchmarks import chart, records, report
 from benchmarks.results import Outcome, Row
 from benchmarks.workload import Goal, Limit, Workload
 
@@ -75,18 +75,24 @@ def test_quantities(value: float, metric: str, text: str) -> None:
 
 def test_json_holds_every_figure_and_the_chart_draws_its_ratios(outcome: Outcome, tmp_path: Path) -> None:
     machine = {"processor": "P", "threads": 2, "date": "2026-01-01T00:00:00"}
-    whole = json.loads(json.dumps({"machine": machine, "workloads": [report.as_json(outcome)]}))
+    whole = {"machine": machine, "limits": {}, "options": {}, "workloads": [report.as_json(outcome)]}
+    whole = json.loads(json.dumps(whole))
     jax = whole["workloads"][0]["rows"][1]
     assert jax["cold"] == [0.4, 0.6]
     assert jax["funcgrad_over_peer"] == {
         "cold": 0.25, "warm": None, "steady": 0.25, "rss": 0.25, "size": None,
     }  # fmt: skip
-    assert chart.ratios(whole, "steady") == {"w": {"jax": 0.25, "numpy": 0.5}}
-    assert chart.draw(whole, tmp_path / "chart.png")
-    assert (tmp_path / "chart.png").read_bytes().startswith(b"\x89PNG")
+    kept = records.record(whole)
+    assert chart.ratios(kept, "steady") == {"w": {"jax": 0.25, "numpy": 0.5}}
+    for source in (whole, kept):
+        (tmp_path / "results.json").write_text(json.dumps(source))
+        assert chart.main(str(tmp_path / "results.json"), str(tmp_path / "chart.png")) == 0
+        assert (tmp_path / "chart.png").read_bytes().startswith(b"\x89PNG")
+        (tmp_path / "chart.png").unlink()
 
 
 def test_without_funcgrad_there_is_no_chart(outcome: Outcome, tmp_path: Path) -> None:
     del outcome.rows[0]
-    assert not chart.draw({"workloads": [report.as_json(outcome)]}, tmp_path / "chart.png")
+    results = {"machine": {}, "limits": {}, "options": {}, "workloads": [report.as_json(outcome)]}
+    assert not chart.draw(records.record({**results, "machine": {"date": "2026-01-01"}}), tmp_path / "chart.png")
     assert not (tmp_path / "chart.png").exists()
