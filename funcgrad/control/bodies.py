@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from funcgrad.dtypes import is_inexact
 from funcgrad.ir.program import Program, Var
@@ -22,6 +22,21 @@ Flags = tuple[bool, ...]
 pushed = functools.lru_cache(maxsize=512)(jvp_program)
 pulled = functools.lru_cache(maxsize=512)(vjp_program)
 batched_program = kept_program
+
+
+class Parts(NamedTuple):
+    """Operands of a scan by role."""
+
+    consts: tuple[Any, ...]
+    carry: tuple[Any, ...]
+    xs: tuple[Any, ...]
+
+
+def parts(values: Sequence[Any], params: dict[str, Any]) -> Parts:
+    """The operands by role."""
+    first, second = params["consts"], params["consts"] + params["carry"]
+    values = tuple(values)
+    return Parts(values[:first], values[first:second], values[second:])
 
 
 def clear() -> None:

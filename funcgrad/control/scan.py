@@ -15,10 +15,12 @@ import numpy as np
 from funcgrad.control import revolve
 from funcgrad.control.bodies import (
     Flags,
+    Parts,
     batched_program,
     chosen,
     filled,
     in_front,
+    parts,
     placed,
     program_of,
     pulled,
@@ -29,6 +31,7 @@ from funcgrad.control.bodies import (
     smooth,
     strong,
 )
+from funcgrad.control.sums import in_blocks
 from funcgrad.ir.interpret import interpret
 from funcgrad.ir.primitive import Pullback, Values
 from funcgrad.ir.program import Program
@@ -39,21 +42,6 @@ from funcgrad.trace.frame import bind, type_of
 from funcgrad.transform.partial import split
 from funcgrad.transform.residuals import economical
 from funcgrad.transform.vjp import instantiate
-
-
-class Parts(NamedTuple):
-    """Operands of a scan by role."""
-
-    consts: tuple[Any, ...]
-    carry: tuple[Any, ...]
-    xs: tuple[Any, ...]
-
-
-def parts(values: Sequence[Any], params: dict[str, Any]) -> Parts:
-    """The operands by role."""
-    first, second = params["consts"], params["consts"] + params["carry"]
-    values = tuple(values)
-    return Parts(values[:first], values[first:second], values[second:])
 
 
 def _infer(
@@ -272,5 +260,6 @@ scan = Operation(
     jvp=_jvp,
     vjp=_vjp,
     batch=_batch,
+    expand=in_blocks,
     multiple=True,
 )

@@ -96,6 +96,47 @@ def test_every_number_of_threads_gives_the_same(name: str, threads: int) -> None
     np.testing.assert_allclose(found[0], expected, rtol=1e-9, atol=1e-12)
 
 
+def shared_weights(w: Any, x: Any, n: Any) -> Any:
+    """One example of many that read the same weights."""
+    step = lambda c: (c[0] + 1, fnp.tanh(c[1] * w["scale"] + w["rows"] @ c[1]))  # noqa: E731
+    return lax.while_loop(lambda c: c[0] < n, step, (0, w["start"] * x))[1].sum()
+
+
+@pytest.mark.parametrize("count", [1, 31, 32, 33, 200, EXAMPLES])
+def test_sums_over_examples(count: int, threads: int) -> None:
+    """The gradient by what all examples read adds up over blocks of them."""
+    w = {"scale": np.float64(0.7), "rows": RNG.normal(size=(3, 3)) / 3, "start": RNG.normal(size=3)}
+    x, counts = X[:count], COUNTS[:count]
+    loss = lambda w, x, n: fnp.sum(fg.vmap(shared_weights, (None, 0, 0))(w, x, n) ** 2)  # noqa: E731
+    slope = fg.jit(fg.value_and_grad(loss))
+    assert len(chunks(fg.grad(loss), w, x, counts)) == 2 or count < 64
+    value, found = slope(w, x, counts)
+    each = fg.jit(fg.value_and_grad(lambda w, x, n: shared_weights(w, x, n) ** 2))
+    values, slopes = zip(*(each(w, *example) for example in zip(x, counts, strict=True)), strict=True)
+    np.testing.assert_allclose(value, sum(values), rtol=1e-13)
+    for name in w:
+        np.testing.assert_allclose(found[name], sum(s[name] for s in slopes), rtol=1e-11, atol=1e-13)
+    again = slope(w, x, counts)[1]
+    assert all(np.array_equal(found[name], again[name]) for name in w)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_loop_that_adds_up_keeps_its_results_in_order(reverse: bool) -> None:
+    def body(total: Any, x: Any) -> Any:
+        z = lax.while_loop(lambda z: z < 3, lambda z: z * 1.5, abs(x) + 0.1)
+        return total + z, (z, x)
+
+    run = fg.jit(lambda start, xs: lax.scan(body, start, xs, reverse=reverse))
+    for xs in (ROWS[:, 0], ROWS[:100, 0], ROWS[:30, 0]):
+        total, (z, same) = run(2.5, xs)
+        expected = np.abs(xs) + 0.1
+        while (expected < 3).any():
+            expected = np.where(expected < 3, expected * 1.5, expected)
+        np.testing.assert_array_equal(z, expected)
+        np.testing.assert_array_equal(same, xs)
+        np.testing.assert_allclose(total, 2.5 + expected.sum(), rtol=1e-14)
+
+
 def test_few_examples_are_not_shared() -> None:
     assert not any(chunks(fg.vmap(ragged), X[:3], COUNTS[:3]))
     assert not chunks(lambda x: lax.scan(lambda c, x: (c + x, c * 2), 0.0, x)[1], np.zeros(100_000))
