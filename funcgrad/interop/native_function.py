@@ -73,7 +73,7 @@ class NativeFunction:
         self._executable = executable_for(traced.program)
         layout = self._executable.layout(name)
         runtime = native.runtime()
-        if any(step.is_shared for step in layout.steps):
+        if layout.parallel:
             runtime.start_pool()
         library, keep = link(layout, form, {routine: runtime.address(routine) for routine in _ROUTINES})
         self.address = library.address("fg_call")

@@ -167,6 +167,7 @@ class Executable:
             self._template,
             steps,
             self.plan.arena_bytes,
+            quiet._regions.parallel or any(step.is_shared for step in steps),
             (quiet._regions.kept, *self._codes.values()),
         )
 
@@ -209,6 +210,7 @@ class Executable:
             self._template,
             self._steps,
             plan.arena_bytes,
+            parallel=self._regions.parallel,
             release_gil=heavy,
             result_type=Array,
             keep=(*self._hosts.values(), self._regions.kept, *self._codes.values()),  # an entry may outlive this

@@ -103,6 +103,11 @@ class Regions:
     """Makes the steps of loops and branches; keeps the tables that they point to.
 
     With `polls`, loops look at pending signals now and then, for which they take the GIL.
+
+    Attributes
+    ----------
+    parallel
+        Whether threads share a step of some body.
     """
 
     def __init__(self, slots: Slots, template: Sequence[Any], steps_of: Steps, polls: bool = True) -> None:
@@ -110,6 +115,7 @@ class Regions:
         self.template = template
         self.steps_of = steps_of
         self.polls = polls
+        self.parallel = False
         self.kept: list[np.ndarray] = []
 
     def step(self, region: Structured) -> Step:
@@ -156,6 +162,7 @@ class Regions:
 
     def table(self, steps: Sequence[Step]) -> loop_words.Region:
         """Steps as the driver reads them: their address and number."""
+        self.parallel |= any(step.is_shared for step in steps)
         rows = [word for s in steps for word in (s.kernel, self.words([*s.ints, 0]), s.total, s.chunk)]
         return self.words([*rows, 0]), len(steps)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -199,3 +201,19 @@ def test_ctrl_c_while_any_thread_is_busy(endless: slice, steps: str) -> None:
     assert time.monotonic() - began < 30
     np.testing.assert_array_equal(many(args, counts), expected)
     fg.set_num_threads(before)
+
+
+def test_steps_of_a_body_alone_start_the_threads() -> None:
+    """A training loop in `scan` ran on one thread, unless another program had started them."""
+    source = """
+import threading
+import numpy as np
+import funcgrad as fg
+fg.set_num_threads(2)
+x = np.ones(400_000)
+fg.jit(lambda x: x + 1)(np.ones(3))
+assert not [t for t in threading.enumerate() if t.name == "funcgrad-1"]
+fg.jit(lambda x: fg.lax.fori_loop(0, 2, lambda i, x: np.sin(np.cos(np.tanh(x))), x))(x)
+assert [t for t in threading.enumerate() if t.name == "funcgrad-1"]
+"""
+    subprocess.run([sys.executable, "-c", source], check=True)

@@ -154,6 +154,7 @@ def describe(
     steps: Sequence[Step],
     arena_bytes: int = 0,
     *,
+    parallel: bool = False,
     release_gil: bool = True,
     result_type: type[np.ndarray] = np.ndarray,
     keep: Sequence[object] = (),
@@ -171,6 +172,8 @@ def describe(
         The kernels to run; see `driver`.
     arena_bytes
         The size of the arena.
+    parallel
+        Whether threads share steps within steps.
     release_gil
         Whether other Python threads may run meanwhile: worth 0.1 microseconds unless the program is tiny.
     result_type
@@ -194,7 +197,7 @@ def describe(
         Header.STATUS: layout["status"],
         Header.CELLS: layout["cells"],
         Header.RELEASE_GIL: int(release_gil),
-        Header.PARALLEL: int(any(step.is_shared for step in steps)),
+        Header.PARALLEL: int(parallel or any(step.is_shared for step in steps)),
         Header.RESULT_TYPE: id(result_type),
     }
     position = len(Header)

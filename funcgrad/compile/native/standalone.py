@@ -59,6 +59,8 @@ class Layout(NamedTuple):
         Per slot an array (a constant), an int (a temporary's place in the arena), or None.
     steps, arena_bytes
         As `describe` takes them.
+    parallel
+        Whether threads share any step.
     keep
         What must live as long as the function.
     """
@@ -68,6 +70,7 @@ class Layout(NamedTuple):
     template: Sequence[np.ndarray | int | None]
     steps: Sequence[Step]
     arena_bytes: int
+    parallel: bool
     keep: tuple[Any, ...]
 
 
