@@ -31,9 +31,10 @@ def peer(request: pytest.FixtureRequest) -> Iterator[str]:
     else:
         jax = pytest.importorskip("jax")
         pytest.importorskip("optax")
-        jax.config.update("jax_disable_most_optimizations", True)
-        yield "jax"
-        jax.config.update("jax_disable_most_optimizations", False)
+        with jax.enable_x64(False):  # whatever other tests of the process have said
+            jax.config.update("jax_disable_most_optimizations", True)
+            yield "jax"
+            jax.config.update("jax_disable_most_optimizations", False)
 
 
 @cache
