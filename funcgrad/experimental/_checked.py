@@ -17,8 +17,8 @@ import numpy as np
 from funcgrad import numpy as fnp
 from funcgrad import tree
 from funcgrad.control import check as control
+from funcgrad.control.bodies import parts as scan_parts
 from funcgrad.control.bodies import program_of, strong
-from funcgrad.control.scan import parts as scan_parts
 from funcgrad.control.while_loop import parts as while_parts
 from funcgrad.dtypes import is_inexact
 from funcgrad.errors import SourceLocation, at_line
