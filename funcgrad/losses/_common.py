@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as _np
@@ -43,6 +44,24 @@ def integers(name: str, what: str, x: Any, hint: str = "") -> Any:
     if type_of(x).dtype.kind not in "iu":
         raise TypeError(f"{name}: {what} must be integers, not {type_of(x).dtype.name}{hint}{at_line()}")
     return x
+
+
+def bounded(name: str, what: str, value: Any, low: float, high: float = math.inf, *, above: bool = False) -> None:
+    """Raise a ValueError for a number that is known and not within low..high, or not `above` low."""
+    if type(value) in (int, float) and not (low < value <= high if above else low <= value <= high):
+        least = f"greater than {low}" if above else f"at least {low}"
+        wanted = least if high == math.inf else f"between {low} and {high}"
+        raise ValueError(f"{name}: {what} must be {wanted}, not {value}{at_line()}")
+
+
+def check_labels(name: str, labels: Any, classes: int, *, least: int = 0) -> None:
+    """Raise an IndexError for labels that are known, one of which is no class."""
+    if type(labels) is Tracer or not labels.size:
+        return
+    wrong = labels[(labels < least) | (labels >= classes)]
+    if wrong.size:
+        known = f"{classes} classes (0 to {classes - 1})" if classes else "no classes"
+        raise IndexError(f"{name}: label {wrong[0]} is none of {known}{at_line()}")
 
 
 def same_shapes(name: str, **operands: Any) -> None:

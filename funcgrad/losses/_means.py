@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from funcgrad import numpy as np
+from funcgrad.errors import at_line
 from funcgrad.losses._common import floats, like, result
 from funcgrad.nn._common import array, public
 from funcgrad.trace.frame import type_of
@@ -30,6 +31,11 @@ def weighted_mean(values: Any, weights: Any = None, where: Any = None, axis: Any
     Array
         One float, or the shape without `axis`.
 
+    Raises
+    ------
+    ValueError
+        The weights do not broadcast with the values.
+
     Examples
     --------
     >>> import numpy as np
@@ -44,6 +50,9 @@ def weighted_mean(values: Any, weights: Any = None, where: Any = None, axis: Any
     kind = type_of(values)
     zero, one = kind.dtype.type(0), kind.dtype.type(1)
     weights = one if weights is None else like(name, weights, values)
+    own = type_of(weights).shape
+    if len(own) > kind.ndim or any(n not in (1, m) for n, m in zip(own[::-1], kind.shape[::-1], strict=False)):
+        raise ValueError(f"{name}: weights of shape {own} do not fit values of shape {kind.shape}{at_line()}")
     if where is not None:
         where = array(where, name)
         values, weights = np.where(where, values, zero), np.where(where, weights, zero)

@@ -196,7 +196,7 @@ def variance_scaling(
     Raises
     ------
     ValueError
-        For an unknown mode or distribution, and when called for a shape that lacks the axes.
+        For an unknown mode or distribution, a negative scale, and when called for a shape that lacks the axes.
 
     Examples
     --------
@@ -210,6 +210,8 @@ def variance_scaling(
     if distribution not in DISTRIBUTIONS:
         known = tuple(DISTRIBUTIONS)
         raise ValueError(f"variance_scaling: invalid distribution {distribution!r}: it is one of {known}{at_line()}")
+    if type(scale) in (int, float) and not scale >= 0:
+        raise ValueError(f"variance_scaling: scale must be at least 0, not {scale}{at_line()}")
     own = dtype
 
     def init(key: Any, shape: Sequence[int], dtype: Any = None) -> Any:

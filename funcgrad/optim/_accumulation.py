@@ -12,6 +12,8 @@ from funcgrad.optim._base import (
     Params,
     Updates,
     at_least,
+    at_most,
+    check_averages,
     like,
     map_trees,
     safe_increment,
@@ -67,6 +69,8 @@ def trace(decay: Any, nesterov: bool = False, accumulator_dtype: Any = None) -> 
     >>> np.round(updates, 4)
     array([ 0.5, -1. ])
     """
+    at_least("trace", "decay (the momentum)", decay, 0)
+    at_most("trace", "decay (the momentum)", decay, 1)
 
     def init(params: Params) -> OptState:
         return TraceState(tree.zeros_like(params, accumulator_dtype))
@@ -98,6 +102,7 @@ def ema(decay: Any, debias: bool = True, accumulator_dtype: Any = None) -> Gradi
     >>> tx.update(np.array([2.0]), tx.init(np.zeros(1)))[0]
     Array([2.])
     """
+    check_averages("ema", 0, decay=decay)
 
     def init(params: Params) -> OptState:
         return EmaState(zero_count(), tree.zeros_like(params, accumulator_dtype))

@@ -18,6 +18,7 @@ from funcgrad.optim._base import (
     Params,
     Updates,
     abs_sq,
+    check_averages,
     like,
     map_trees,
     safe_increment,
@@ -116,6 +117,7 @@ def scale_by_adam(
     >>> np.round(updates, 4)
     array([ 1., -1.])
     """
+    check_averages("scale_by_adam", eps, b1=b1, b2=b2)
 
     def update(updates: Updates, state: OptState, params: Params | None) -> tuple[Updates, OptState]:
         mu = tree.update_moment(updates, state.mu, b1, 1)
@@ -154,6 +156,7 @@ def scale_by_amsgrad(
     >>> np.round(updates, 4)
     array([ 1., -1.])
     """
+    check_averages("scale_by_amsgrad", eps, b1=b1, b2=b2)
 
     def init(params: Params) -> OptState:
         return ScaleByAmsgradState(*_moments(params, mu_dtype), tree.real_zeros_like(params))
@@ -189,6 +192,7 @@ def scale_by_adamax(b1: Any = 0.9, b2: Any = 0.999, eps: Any = 1e-8) -> Gradient
     >>> np.round(updates, 4)
     array([ 1., -1.])
     """
+    check_averages("scale_by_adamax", eps, b1=b1, b2=b2)
 
     def update(updates: Updates, state: OptState, params: Params | None) -> tuple[Updates, OptState]:
         count = safe_increment(state.count)
@@ -250,6 +254,7 @@ def scale_by_lion(
     >>> np.round(updates, 4)
     array([ 1., -1.])
     """
+    check_averages("scale_by_lion", 0, b1=b1, b2=b2)
     if mode not in SIGNS:
         raise ValueError(f"scale_by_lion: mode must be one of {', '.join(map(repr, SIGNS))}, not {mode!r}{at_line()}")
 
@@ -284,6 +289,7 @@ def scale_by_belief(
     >>> np.round(updates, 4)
     array([ 1.1111, -1.1111])
     """
+    check_averages("scale_by_belief", eps, b1=b1, b2=b2)
 
     def init(params: Params) -> OptState:
         return ScaleByBeliefState(*_moments(params))
@@ -327,6 +333,7 @@ def scale_by_yogi(
     >>> np.round(updates, 4)
     array([ 0.996 , -0.9985])
     """
+    check_averages("scale_by_yogi", eps, b1=b1, b2=b2)
 
     def init(params: Params) -> OptState:
         mu = tree.full_like(params, initial_accumulator_value)
@@ -372,6 +379,7 @@ def scale_by_radam(
     >>> np.round(updates, 4)
     array([ 0.5, -1. ])
     """
+    check_averages("scale_by_radam", eps, b1=b1, b2=b2)
     final = 2.0 / (1.0 - b2) - 1.0
 
     def rectification(count: Any) -> tuple[Any, Any]:
@@ -415,6 +423,7 @@ def scale_by_adan(
     >>> np.round(updates, 4)
     array([ 1., -1.])
     """
+    check_averages("scale_by_adan", eps, b1=b1, b2=b2, b3=b3)
 
     def init(params: Params) -> OptState:
         zeros = [tree.zeros_like(params) for _ in range(4)]

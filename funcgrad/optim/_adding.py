@@ -9,6 +9,7 @@ import numpy as _np
 from funcgrad import numpy as np
 from funcgrad import random
 from funcgrad import tree as _tree
+from funcgrad.errors import at_line
 from funcgrad.optim import tree
 from funcgrad.optim._base import (
     EmptyState,
@@ -96,6 +97,11 @@ def add_noise(eta: Any, gamma: Any, key: Any) -> GradientTransformation:
     GradientTransformation
         `update` gives updates of the shapes and dtypes that it gets, and the next state.
 
+    Raises
+    ------
+    TypeError
+        `key` is a text or a float.
+
     Examples
     --------
     >>> import funcgrad as fg
@@ -106,6 +112,8 @@ def add_noise(eta: Any, gamma: Any, key: Any) -> GradientTransformation:
     >>> updates.shape
     (2,)
     """
+    if isinstance(key, str | float):
+        raise TypeError(f"add_noise: key must be a key of funcgrad.random or an integer, not {key!r}{at_line()}")
 
     def init(params: Params) -> OptState:
         return AddNoiseState(zero_count(), random.PRNGKey(key) if isinstance(key, (int, _np.integer)) else key)

@@ -397,6 +397,20 @@ def at_least(name: str, argument: str, value: Any, bound: float, *, above: bool 
         raise ValueError(f"{name}: {argument} must be {relation} {bound}, not {value!r}{at_line()}")
 
 
+def at_most(name: str, argument: str, value: Any, bound: float) -> None:
+    """Raise if a number that is known is above `bound`."""
+    if type(value) in (int, float) and not value <= bound:
+        raise ValueError(f"{name}: {argument} must be at most {bound}, not {value!r}{at_line()}")
+
+
+def check_averages(name: str, eps: Any, **decays: Any) -> None:
+    """Raise if a decay of moving averages that is known is not within [0, 1), or `eps` is negative."""
+    for argument, decay in decays.items():
+        if type(decay) in (int, float) and not 0 <= decay < 1:
+            raise ValueError(f"{name}: {argument} must be at least 0 and less than 1, not {decay!r}{at_line()}")
+    at_least(name, "eps", eps, 0)
+
+
 def safe_increment(count: Any) -> Any:
     """The count plus 1, or the largest of its dtype for good.
 

@@ -126,6 +126,8 @@ def inject_hyperparams(
     ------
     ValueError
         `static_args` names what the function does not take.
+    TypeError
+        `inner_factory` is no function.
 
     Examples
     --------
@@ -138,6 +140,11 @@ def inject_hyperparams(
     Array([-0.5])
     """
     static = {static_args} if isinstance(static_args, str) else set(static_args)
+    if not callable(inner_factory):
+        raise TypeError(
+            "inject_hyperparams takes a function that makes an optimiser, such as adam itself and not what adam(0.1) "
+            f"gives: not {type(inner_factory).__name__}{at_line()}"
+        )
     signature = inspect.signature(inner_factory)
     unknown = sorted(static - set(signature.parameters))
     if unknown:

@@ -15,6 +15,7 @@ from funcgrad.optim._base import (
     Params,
     Updates,
     abs_sq,
+    check_averages,
     dtype_of,
     like,
     map_trees,
@@ -160,6 +161,7 @@ def scale_by_rms(
     >>> np.round(updates, 4)
     array([ 3.1623, -3.1623])
     """
+    check_averages("scale_by_rms", eps, decay=decay)
 
     def init(params: Params) -> OptState:
         nu = tree.real_zeros_like(params, initial_scale)
@@ -200,6 +202,7 @@ def scale_by_stddev(
     >>> np.round(updates, 4)
     array([ 3.3333, -3.3333])
     """
+    check_averages("scale_by_stddev", eps, decay=decay)
 
     def init(params: Params) -> OptState:
         mu, nu = tree.zeros_like(params), tree.real_zeros_like(params, initial_scale)
@@ -237,6 +240,7 @@ def scale_by_adadelta(rho: Any = 0.9, eps: Any = 1e-6) -> GradientTransformation
     >>> np.round(updates, 4)
     array([ 0.0032, -0.0032])
     """
+    check_averages("scale_by_adadelta", eps, rho=rho)
 
     def init(params: Params) -> OptState:
         return ScaleByAdaDeltaState(tree.zeros_like(params), tree.zeros_like(params))
@@ -347,6 +351,7 @@ def scale_by_sm3(b1: Any = 0.9, b2: Any = 1.0, eps: Any = 1e-8) -> GradientTrans
     >>> np.round(updates, 4)
     array([ 0.1, -0.1])
     """
+    check_averages("scale_by_sm3", eps, b1=b1)
 
     def init(params: Params) -> OptState:
         if any(dtype_of(p).kind == "c" for p in _tree.leaves(params)):
@@ -400,6 +405,7 @@ def scale_by_novograd(
     >>> np.round(updates, 4)
     array([ 0.4472, -0.8944])
     """
+    check_averages("scale_by_novograd", eps, b1=b1, b2=b2)
 
     def init(params: Params) -> OptState:
         nu = map_trees(lambda p: np.zeros((), tree.real_dtype(p)), params)

@@ -86,7 +86,8 @@ def scale_by_learning_rate(
     sign = -1 if flip_sign else 1
     if callable(learning_rate):
         return scale_by_schedule(lambda count: sign * learning_rate(count))
-    if not isinstance(learning_rate, (int, float)) and not hasattr(learning_rate, "dtype"):
+    number = isinstance(learning_rate, (int, float)) and learning_rate == learning_rate
+    if not number and not hasattr(learning_rate, "dtype"):
         raise TypeError(f"the learning rate must be a number or a schedule, not {learning_rate!r}{at_line()}")
     return scale(sign * learning_rate)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from funcgrad import numpy as np
 from funcgrad.errors import at_line
-from funcgrad.optim._base import Schedule, at_least
+from funcgrad.optim._base import Schedule, at_least, at_most
 
 
 def constant_schedule(value: Any) -> Schedule:
@@ -321,6 +321,9 @@ def linear_onecycle_schedule(
     [0.004, 0.0616, 0.0]
     """
     at_least("linear_onecycle_schedule", "transition_steps", transition_steps, 1)
+    for argument, share in (("pct_start", pct_start), ("pct_final", pct_final)):
+        at_least("linear_onecycle_schedule", argument, share, 0)
+        at_most("linear_onecycle_schedule", argument, share, 1)
     ends = {
         int(pct_start * transition_steps): div_factor,
         int(pct_final * transition_steps): 1.0 / div_factor,
@@ -352,6 +355,8 @@ def cosine_onecycle_schedule(
     [0.004, 0.0812, 0.0]
     """
     at_least("cosine_onecycle_schedule", "transition_steps", transition_steps, 1)
+    at_least("cosine_onecycle_schedule", "pct_start", pct_start, 0)
+    at_most("cosine_onecycle_schedule", "pct_start", pct_start, 1)
     ends = {
         int(pct_start * transition_steps): div_factor,
         int(transition_steps): 1.0 / (div_factor * final_div_factor),

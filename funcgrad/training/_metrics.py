@@ -143,7 +143,7 @@ def accuracy(logits: Any, labels: Any, *, where: Any = None) -> Any:
     logits
         Scores or probabilities of shape (..., classes).
     labels
-        Integers of shape (...).
+        Integers of shape (...). One that is no class, such as -1, is never right.
     where
         Booleans of shape (...): which rows count, by default all. The share of no rows is NaN.
 

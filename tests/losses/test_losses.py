@@ -326,7 +326,7 @@ MISTAKES: dict[str, tuple[Any, type[Exception], str]] = {
     "label out of bounds": (
         lambda: losses.softmax_cross_entropy_with_integer_labels(X, LABELS + 3),
         IndexError,
-        "out of bounds",
+        r"label 5 is none of 5 classes \(0 to 4\)",
     ),
     "axis": (lambda: losses.softmax_cross_entropy(X, CODES, axis=2), np.exceptions.AxisError, "out of bounds"),
     "reduction": (

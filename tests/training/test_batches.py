@@ -220,7 +220,7 @@ def test_bad_prefetch() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot fork here")
-@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*fork:RuntimeWarning", "ignore:.*fork:DeprecationWarning")  # others'
 def test_a_forked_process_says_that_it_has_no_thread_to_wait_for() -> None:
     ahead = prefetch(range(100), 1)
     assert next(ahead) == 0
@@ -238,7 +238,7 @@ def test_a_forked_process_says_that_it_has_no_thread_to_wait_for() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot fork here")
-@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*fork:RuntimeWarning", "ignore:.*fork:DeprecationWarning")  # others'
 def test_a_forked_process_forgets_an_iterator_whose_lock_is_held() -> None:
     ahead = prefetch(range(100), 1)
     next(ahead)

@@ -38,6 +38,8 @@ def each(value: Any, rank: int, what: str) -> tuple[int, ...]:
     """One integer for each axis of space, from one for all or a sequence."""
     if isinstance(value, int):
         return (value,) * rank
+    if not isinstance(value, Sequence):
+        raise TypeError(f"{here()}: {what} must be an integer or one for each axis, not {value!r}{at_line()}")
     values = tuple(value)
     if len(values) != rank:
         raise ValueError(f"{here()}: {what} {values} must have {rank} numbers, one for each axis of space{at_line()}")
@@ -60,10 +62,11 @@ def space_rank(shape: Shape, window: Any = 1) -> int:
     return rank
 
 
-def _checked_window(window: Extents, name: str) -> Extents:
-    if isinstance(window, int):
-        return positive(window, name, "window")
-    return tuple(positive(n, name, "window") for n in window)
+def checked_extents(given: Extents, name: str, what: str) -> Extents:
+    """One positive integer for all axes of space, or one for each."""
+    if not isinstance(given, Sequence):
+        return positive(given, name, what)
+    return tuple(positive(n, name, what) for n in given)
 
 
 def _channels(x: Any, kernel: Any, groups: int) -> None:
@@ -165,7 +168,7 @@ def conv(
     outputs, parts, window = (
         positive(features, name, "features"),
         positive(groups, name, "groups"),
-        _checked_window(window, name),
+        checked_extents(window, name, "window"),
     )
     if outputs % parts:
         raise ValueError(f"{name}: {features} features cannot be made in {groups} groups of equal size{at_line()}")
@@ -220,7 +223,7 @@ def depthwise_conv(
     >>> layers.depthwise_conv(3, 2).output_shape((1, 8, 8, 5))
     (1, 8, 8, 10)
     """
-    times, window = positive(multiplier, name, "multiplier"), _checked_window(window, name)
+    times, window = positive(multiplier, name, "multiplier"), checked_extents(window, name, "window")
 
     def kernel_shape(shape: Shape) -> Shape:
         return (*each(window, space_rank(shape, window), "window"), 1, shape[-1] * times)
@@ -273,7 +276,7 @@ def conv_transpose(
     >>> layers.conv_transpose(4, 3, strides=2).output_shape((1, 7, 7, 8))
     (1, 14, 14, 4)
     """
-    outputs, window = positive(features, name, "features"), _checked_window(window, name)
+    outputs, window = positive(features, name, "features"), checked_extents(window, name, "window")
 
     def kernel_shape(shape: Shape) -> Shape:
         return (*each(window, space_rank(shape, window), "window"), shape[-1], outputs)

@@ -187,8 +187,8 @@ def dropout(rate: float, *, shared: int | Sequence[int] = (), name: str = "dropo
 
 def probability(value: float, name: str, what: str) -> None:
     """A number from 0 to 1."""
-    if not 0 <= value <= 1:
-        raise ValueError(f"{name}: {what} must lie between 0 and 1, not {value}{at_line()}")
+    if isinstance(value, str) or not 0 <= value <= 1:
+        raise ValueError(f"{name}: {what} must lie between 0 and 1, not {value!r}{at_line()}")
 
 
 def dropped(x: Any, rate: float, key: Any, train: bool, shared: Sequence[int] = ()) -> Any:

@@ -29,7 +29,14 @@ from funcgrad.nn.layers._core import (
     wide,
     wrong_shape,
 )
+from funcgrad.nn.layers._functions import probability
 from funcgrad.ops.arithmetic import rsqrt
+
+
+def not_negative(epsilon: float, name: str) -> None:
+    """What is added to a variance."""
+    if not epsilon >= 0:
+        raise ValueError(f"{name}: epsilon must be at least 0, not {epsilon}{at_line()}")
 
 
 def _moments(x: Any, axes: Sequence[int]) -> tuple[Any, Any]:
@@ -112,8 +119,8 @@ def batch_norm(
     >>> state
     {'mean': Array([1.], dtype=float32), 'variance': Array([1.5], dtype=float32)}
     """
-    if not 0 <= momentum <= 1:
-        raise ValueError(f"{name}: momentum must lie between 0 and 1, not {momentum}{at_line()}")
+    probability(momentum, name, "momentum")
+    not_negative(epsilon, name)
     dtype = float_dtype(dtype, name)
 
     def init_state(shape: Shape) -> State:
@@ -214,6 +221,7 @@ def layer_norm(
     >>> layers.layer_norm(scale=False, bias=False, epsilon=0.0).apply({}, np.array([1.0, 3.0]))
     Array([-1.,  1.])
     """
+    not_negative(epsilon, name)
     count, dtype = positive(axes, name, "axes"), float_dtype(dtype, name)
 
     def features(shape: Shape) -> Shape:
@@ -261,6 +269,7 @@ def rms_norm(*, epsilon: float = 1e-6, scale: bool = True, dtype: Any = FLOAT, n
     >>> layers.rms_norm(scale=False, epsilon=0.0).apply({}, np.array([1.0, -7.0]))
     Array([ 0.2, -1.4])
     """
+    not_negative(epsilon, name)
     dtype = float_dtype(dtype, name)
 
     def apply(params: Any, x: Any) -> Any:
@@ -345,6 +354,7 @@ def instance_norm(
 
 
 def _groups(name: str, count: Callable[[int], int], epsilon: float, scale: bool, bias: bool, dtype: Any) -> Layer:
+    not_negative(epsilon, name)
     dtype = float_dtype(dtype, name)
 
     def parts(shape: Shape) -> int:

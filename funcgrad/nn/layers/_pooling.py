@@ -7,7 +7,7 @@ from typing import Any
 
 from funcgrad import nn
 from funcgrad import numpy as np
-from funcgrad.nn.layers._convolution import Extents, Padding, each, paddings, space_rank
+from funcgrad.nn.layers._convolution import Extents, Padding, checked_extents, each, paddings, space_rank
 from funcgrad.nn.layers._core import Layer, Shape, array, shape_of, simple, traced_shape, wrong_shape
 from funcgrad.trace.frame import type_of
 
@@ -78,6 +78,9 @@ def avg_pool(
 
 
 def _pool(name: str, pool: Callable[..., Any], window: Extents, strides: Extents | None, padding: Padding) -> Layer:
+    window = checked_extents(window, name, "window")
+    strides = None if strides is None else checked_extents(strides, name, "strides")
+
     def run(x: Any) -> Any:
         rank = space_rank(shape_of(x), window)
         extents = each(window, rank, "window")

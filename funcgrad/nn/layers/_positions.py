@@ -38,6 +38,8 @@ NORMAL = initializers.normal(0.02)
 
 def _frequencies(count: int, base: float) -> _np.ndarray:
     """base ** (−k / count)."""
+    if not base > 0:
+        raise ValueError(f"{here()}: the base of positions must be greater than 0, not {base}{at_line()}")
     return base ** (-_np.arange(count) / count)
 
 

@@ -38,6 +38,7 @@ from funcgrad.nn.layers._core import (
 )
 from funcgrad.nn.layers._dense import Initializer, affine, matrix, split
 from funcgrad.nn.layers._functions import dropout as dropout_layer
+from funcgrad.nn.layers._functions import probability
 from funcgrad.trace.frame import type_of
 
 GLOROT_UNIFORM, ORTHOGONAL = initializers.glorot_uniform(), initializers.orthogonal()
@@ -410,6 +411,7 @@ def stacked(*layers: Layer, dropout: float = 0.0, name: str = "stacked") -> Laye
     >>> net.output_shape((1, 5, 3))
     (1, 4)
     """
+    probability(dropout, name, "dropout")
     parts: list[Layer] = []
     for one in layers:
         if parts and dropout:
