@@ -50,6 +50,7 @@ from funcgrad.jacobians import hessian, jacfwd, jacrev
 from funcgrad.linearization import closure_convert, linear_transpose, linearize
 from funcgrad.runtime.caches import clear_caches
 from funcgrad.runtime.dispatch import jit
+from funcgrad.runtime.subnormals import flush_subnormals
 from funcgrad.runtime.switches import disable_jit
 from funcgrad.runtime.threads import get_num_threads, set_num_threads
 from funcgrad.scopes import ensure_compile_time_eval, named_call, named_scope
@@ -135,6 +136,7 @@ __all__ = [
     "explain_cache_misses",
     "export",
     "flatten_util",
+    "flush_subnormals",
     "get_num_threads",
     "grad",
     "hessian",

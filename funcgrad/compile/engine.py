@@ -156,6 +156,11 @@ def wide_vectors_pay() -> bool:
     return "+avx512vbmi2" in features()
 
 
+def streaming_pays() -> bool:
+    """Whether there are stores past the caches that fetch no line first."""
+    return platform().split("-")[0] == "x86_64"
+
+
 def identity() -> str:
     """What object code depends on besides its source: CPU, features, platform and versions."""
     cpu, features = target()

@@ -22,6 +22,7 @@ SINCOS = ("sin", "cos")
 LONG, FEW = 200, 2  # instructions of a function of which so many copies are made at most
 MOST = 2000  # instructions of all copies together
 MUCH = 24  # operations of a loop that does more than to move numbers
+MASKED = 400  # instructions of a body to which masks add next to nothing
 
 CIPHER = 20  # exclusive ors that show that a loop enciphers: the words of `ops.random`
 WORD = 4  # bytes
@@ -61,6 +62,18 @@ def of_ciphers(loop: Loop) -> bool:
 def words_at_a_time() -> int:
     """How many words of a cipher the longest vector holds."""
     return engine.vector_widths()[-1] // WORD
+
+
+def ends_under_a_mask(loop: Loop) -> bool:
+    """Whether the numbers that fill no vector are one under a mask, not iterations of a loop of their own.
+
+    That one would be a second copy of the body, for LLVM to compile (half of the time to emit a chain of 40 functions)
+    and for short arrays to wait for. Masks cost a short body up to a quarter; CPUs before AVX-512 have slow ones.
+    """
+    plain = in_lanes(loop) and all(isinstance(i, (Op, Load, Store)) for i in loop.body)
+    if not (plain and engine.wide_vectors_pay()):
+        return False
+    return len(loop.body) + sum(vecmath.length(*function) for function in _called(loop.body, True)) >= MASKED
 
 
 def preference(kernel: Kernel) -> list[str]:
@@ -110,8 +123,12 @@ def _called(body: Sequence[Instruction], lanes: bool) -> Iterator[Function]:
                 yield i.name, dtype
             elif i is pairs[i.result].sine:
                 yield "sincos", dtype
-        elif isinstance(i, Loop) and shared.calls_of(i) is None:
-            yield from _called(i.body, in_lanes(i))
+        elif isinstance(i, Loop):
+            calls = shared.calls_of(i)
+            if calls is None:
+                yield from _called(i.body, in_lanes(i))
+            elif vecmath.branches(calls.name, calls.dtype):
+                yield calls.name, calls.dtype
         elif isinstance(i, While):
             yield from _called((*i.test, *i.body), False)
         elif isinstance(i, Branch):

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from funcgrad.compile import engine, functions, shared, vecmath
+from funcgrad.compile import engine, functions, shared, streaming, vecmath
 from funcgrad.compile.emitters import EMITTERS, MEMORY, TYPES, literal, size_of
 from funcgrad.lower.loops import (
     Branch,
@@ -43,6 +43,7 @@ REORDERED = ("add", "mul")  # reductions that round: only they need a licence to
 SHORT = 4  # iterations: constant loops up to here unroll ...
 ODD, UNROLLED = 15, 256  # ... and up to here those that fill no vectors, if they come to no more instructions
 METHODS: dict[type, str] = {While: "while_"}
+LINE = 64  # bytes of memory that come together
 LIGHT = 8  # instructions: reductions up to here are bound by the latency of one of them
 
 
@@ -84,6 +85,7 @@ class _Printer:
         self.shared = shared.shared(kernel)
         self.apart = {function: f" #{k}" for k, function in enumerate(functions.apart(kernel))}
         self.twins: dict[Value, functions.Twin] = {}
+        self.stages: dict[int, tuple[str, str]] = {}  # buffers past the caches -> a block, and where it begins
         self.flags: dict[str, str] = {}  # a check's code, as an operand -> where its failure is noted
 
     def module(self, name: str) -> str:
@@ -97,7 +99,12 @@ class _Printer:
         for flag in self.flags.values():
             self.line(f"{flag} = alloca i1")
             self.line(f"store i1 false, ptr {flag}")
+        for buffer in kernel.streamed:
+            kind = TYPES[kernel.buffers[buffer].dtype]
+            self.line(f"%stage{buffer} = alloca [{streaming.BLOCK} x {kind}], align 64")
         self.instructions(kernel.body)
+        if kernel.streamed:
+            self.line(streaming.FENCE)
         self.report_flags()
         self.line("ret void")
         alias = "" if kernel.aliased else " noalias"
@@ -118,6 +125,7 @@ class _Printer:
                     for calls, symbol in self.shared.items()
                 ),
                 vecmath.definitions(self.mathematics, engine.has_fma(), variants),
+                *([streaming.definition(self.node("!{i32 1}"))] if kernel.streamed else []),
                 *(f"attributes{number} = {vecmath.promise(variants[which])}" for which, number in self.apart.items()),
                 *(f"!{k} = {node}" for k, node in enumerate(self.metadata)),
                 "",
@@ -227,8 +235,11 @@ class _Printer:
     def address(self, buffer: int, index: Operand) -> tuple[str, str, str]:
         """The memory type, the address of an element, and what follows it in a load or a store."""
         dtype = self.kernel.buffers[buffer].dtype
-        memory = MEMORY.get(dtype, TYPES[dtype])
-        address = self.emit(f"getelementptr inbounds {memory}, ptr %b{buffer}, i64 {self.operand(index)}")
+        memory, base, place = MEMORY.get(dtype, TYPES[dtype]), f"%b{buffer}", self.operand(index)
+        if buffer in self.stages:
+            base, begin = self.stages[buffer]
+            place = self.emit(f"sub i64 {place}, {begin}")
+        address = self.emit(f"getelementptr inbounds {memory}, ptr {base}, i64 {place}")
         return memory, address, f", align {size_of(dtype)}{self.access()}"
 
     def access(self) -> str:
@@ -253,11 +264,16 @@ class _Printer:
         if store.value.dtype == "b1":
             value = self.emit(f"zext i1 {value} to i8")
         self.line(f"store {memory} {value}, ptr {address}{suffix}")
+        if store.follows:
+            behind = self.emit(f"getelementptr i8, ptr {address}, i64 {LINE}")
+            self.line(f"call void @llvm.prefetch.p0(ptr {behind}, i32 1, i32 3, i32 1)")  # to write to, often, data
 
     def loop(self, loop: Loop) -> None:
         calls = shared.calls_of(loop)
         if calls in self.shared:
             self.line(shared.call(self.shared[calls], loop))
+        elif self.kernel.streamed and not self.stages:
+            streaming.print_in_blocks(self, loop)
         else:
             self.rotated(loop)
 
@@ -321,6 +337,8 @@ class _Printer:
                 about.append(f'!{{!"llvm.loop.interleave.count", i32 {_vectors_at_a_time(loop)}}}')
                 if functions.of_ciphers(loop):
                     about.append(f'!{{!"llvm.loop.vectorize.width", i32 {functions.words_at_a_time()}}}')
+                elif functions.ends_under_a_mask(loop):
+                    about.append('!{!"llvm.loop.vectorize.predicate.enable", i1 true}')
         return self.node(f"distinct !{{{', '.join(about)}}}")
 
     def branch(self, branch: Branch) -> None:

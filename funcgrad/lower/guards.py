@@ -48,7 +48,7 @@ def guarded_kernel(kernel: Kernel) -> Kernel:
     lengths = [Value(next(numbers), INDEX) for _ in kernel.buffers]
     code = Value(next(numbers), INDEX)
     body = tuple(_Guard(kernel, numbers, lengths, code).block(kernel.body))
-    return kernel._replace(sizes=(*kernel.sizes, *lengths, code), body=body)
+    return kernel._replace(sizes=(*kernel.sizes, *lengths, code), body=body, streamed=())
 
 
 def failed_access(status: int) -> tuple[int, int]:

@@ -65,11 +65,15 @@ class Load(NamedTuple):
 
 
 class Store(NamedTuple):
-    """``buffers[buffer][index] = value``."""
+    """``buffers[buffer][index] = value``.
+
+    `follows` promises that what lies behind the element is written soon, though not next: it is fetched meanwhile.
+    """
 
     buffer: int
     index: Operand  # type: ignore[assignment]  # hides tuple.index, as it should
     value: Operand
+    follows: bool = False
 
 
 class Carry(NamedTuple):
@@ -163,6 +167,8 @@ class Kernel(NamedTuple):
         The instructions.
     aliased
         Whether a written buffer may be one of the others (an update in place, always at the same index).
+    streamed
+        The buffers that its only loop writes at its index, past the caches (see `lower.streams`).
     """
 
     buffers: tuple[Buffer, ...]
@@ -171,6 +177,7 @@ class Kernel(NamedTuple):
     last: Value
     body: tuple[Instruction, ...]
     aliased: bool = False
+    streamed: tuple[int, ...] = ()
 
 
 def walk(body: tuple[Instruction, ...]) -> Iterator[Instruction]:

@@ -25,6 +25,9 @@ RANKED = 40  # elements of a line that is sorted by rank
 PIECES = 8
 FEW = 8  # lines that are not enough to share out
 TASKS = 16  # pieces of work, each with its own scratch memory, that many lines are shared out in
+WIDTH = 8  # bits of a digit; with 11, three passes in the place of four, too much memory is written to at a time
+BUCKETS = 1 << WIDTH
+SPREAD = 1 << 15  # elements of a line that the first cache does not hold
 COUNT = "u4"
 WORD = "u8"
 
@@ -66,9 +69,8 @@ class Sorter:
         self.dtype = code(call.equation.inputs[0].type.dtype)
         self.packed = self.dtype != WORD
         bits = 8 * int(self.dtype[1:])
-        width = 8 if lines.length < 4096 or bits <= 8 else 11
-        self.digits = [(low, min(width, bits - low)) for low in range(0, bits, width)]
-        self.buckets = 1 << min(width, bits)
+        self.digits = range(0, bits, WIDTH)
+        self.fetch = lines.length >= SPREAD
         self.w = Writer()
 
     # Common parts -----------------------------------------------------------------------------------------------------
@@ -94,7 +96,7 @@ class Sorter:
 
         def write(place: Operand, streams: Streams) -> None:
             low = w.op("and", streams[0], Constant((1 << 32) - 1, WORD)) if self.packed else streams[1]
-            w.store(out, self.lines.place(w, origin, place), w.cast(low, INDEX))
+            w.store(out, self.lines.place(w, origin, place), w.cast(low, INDEX), follows=self.fetch)
 
         return write
 
@@ -107,7 +109,7 @@ class Sorter:
 
         def write(place: Operand, streams: Streams) -> None:
             for b, value in zip(buffers, streams, strict=True):
-                self.w.store(b, self.w.op("add", base, place), value)
+                self.w.store(b, self.w.op("add", base, place), value, follows=self.fetch)
 
         return write
 
@@ -116,10 +118,9 @@ class Sorter:
         return [Var(ArrayType((size,), np.dtype(dtype))) for dtype in dtypes]
 
     def _digit(self, streams: Streams, which: int) -> Operand:
-        w, (low, width) = self.w, self.digits[which]
+        w, low = self.w, self.digits[which]
         shift = w.cast(w.size(low + (32 if self.packed else 0), kind="shift"), WORD)  # so that digits share kernels
-        mask = w.cast(w.size((1 << width) - 1, kind="mask"), WORD)
-        return w.cast(w.op("and", w.op("shr", streams[0], shift), mask), INDEX)
+        return w.cast(w.op("and", w.op("shr", streams[0], shift), Constant(BUCKETS - 1, WORD)), INDEX)
 
     def _clear(self, counts: int, base: Operand, size: int) -> None:
         w = self.w
@@ -161,13 +162,13 @@ class Sorter:
         outer = w.carried(COUNT)
         p = w.open()
         inner = w.carried(COUNT)
-        place = w.op("add", w.op("add", base, w.op("mul", p, number(self.buckets))), b)
+        place = w.op("add", w.op("add", base, w.op("mul", p, number(BUCKETS))), b)
         here = load_here(w, counts, place)
         w.store(counts, place, inner)
         carry = Carry(inner, outer, w.op("add", inner, here), w.result(COUNT))
         w.close(p, number(0), w.size(pieces), [carry], independent=False)
         around = Carry(outer, Constant(0, COUNT), carry.result, w.result(COUNT))
-        w.close(b, number(0), number(self.buckets), [around], independent=False)
+        w.close(b, number(0), number(BUCKETS), [around], independent=False)
 
     def _step(self, total: int, chunk: int) -> KernelStep:
         """The kernel written so far; the next one begins."""
@@ -211,14 +212,14 @@ class Sorter:
         w, n, passes = self.w, self.lines.length, len(self.digits)
         chunk, task = self._task()
         tasks = -(-self.lines.count // chunk)
-        counts = self._written(Var(ArrayType((tasks * passes * self.buckets,), np.dtype(COUNT))))
+        counts = self._written(Var(ArrayType((tasks * passes * BUCKETS,), np.dtype(COUNT))))
         scratch = self._scratch(tasks * 2 * n)
-        base, home = w.op("mul", task, number(passes * self.buckets)), w.op("mul", task, w.size(2 * n))
-        bases = {d: w.op("add", base, number(d * self.buckets)) for d in range(passes)}
+        base, home = w.op("mul", task, number(passes * BUCKETS)), w.op("mul", task, w.size(2 * n))
+        bases = {d: w.op("add", base, number(d * BUCKETS)) for d in range(passes)}
         line = w.open()
         origin = self.lines.origin(w, line)
         read, size = self._keys(origin), w.size(n)
-        self._clear(counts, base, passes * self.buckets)
+        self._clear(counts, base, passes * BUCKETS)
         self._count(counts, bases, read, number(0), size)
         same = self._constant_digits(counts, bases, read(number(0)), size)
         for d in range(passes):
@@ -249,7 +250,7 @@ class Sorter:
         """Each digit in three kernels: pieces count, the counts become places, pieces move their elements."""
         n, count, passes = self.lines.length, self.lines.count, len(self.digits)
         pieces = min(-(-n // (LONG // 2)), PIECES)
-        counted = Var(ArrayType((count * pieces * self.buckets,), np.dtype(COUNT)))
+        counted = Var(ArrayType((count * pieces * BUCKETS,), np.dtype(COUNT)))
         between = [self._scratch(count * n) for _ in range(min(passes - 1, 2))]
         steps = []
         for d in range(passes):
@@ -263,7 +264,7 @@ class Sorter:
     def _pieces_counted(self, d: int, counted: Var, pieces: int, source: list[Var] | None) -> KernelStep:
         w, counts, task = self.w, self._written(counted), self.w.open()
         read, base, _, start, stop = self._piece(task, pieces, source)
-        self._clear(counts, base, self.buckets)
+        self._clear(counts, base, BUCKETS)
         self._count(counts, {d: base}, read, start, stop)
         w.close(task, w.first, w.last, [])
         return self._step(self.lines.count * pieces, 1)
@@ -294,11 +295,11 @@ class Sorter:
             read = self._keys(self.lines.origin(w, line))
         else:
             read = self._from_scratch(source, w.op("mul", line, w.size(n)))
-        return read, w.op("mul", task, number(self.buckets)), line, start, stop
+        return read, w.op("mul", task, number(BUCKETS)), line, start, stop
 
     def _places_found(self, counted: Var, pieces: int) -> KernelStep:
         w, counts, line = self.w, self._written(counted), self.w.open()
-        self._begin(counts, w.op("mul", line, number(pieces * self.buckets)), pieces)
+        self._begin(counts, w.op("mul", line, number(pieces * BUCKETS)), pieces)
         w.close(line, w.first, w.last, [])
         return self._step(self.lines.count, 0)
 

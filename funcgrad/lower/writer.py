@@ -149,9 +149,9 @@ class Writer:
         """Whether each of some conditions holds."""
         return functools.reduce(functools.partial(self.op, "and"), conditions)
 
-    def store(self, buffer: int, index: Operand, value: Operand) -> None:
-        """Write an element, in the innermost open loop."""
-        self.put(Store(buffer, index, value), len(self.blocks) - 1)
+    def store(self, buffer: int, index: Operand, value: Operand, *, follows: bool = False) -> None:
+        """Write an element, in the innermost open loop; what `follows` means is told by `Store`."""
+        self.put(Store(buffer, index, value, follows), len(self.blocks) - 1)
 
     def check(self, condition: Operand, code: Operand) -> None:
         """Let the call fail unless `condition`."""

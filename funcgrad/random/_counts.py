@@ -43,7 +43,7 @@ SINGLE, INT64, LONG, SHORT = (np.dtype(t) for t in (np.float32, np.int64, np.uin
 
 Split = Callable[[Key], tuple[Key, list[Key]]]
 FEW = 10  # the mean below which counting is faster
-LANES = 8  # of which the slowest element decides
+LANES = 16  # of which the slowest element decides
 ROUNDS = 64  # a larger number has a probability below 1e-28
 
 

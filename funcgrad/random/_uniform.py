@@ -148,7 +148,8 @@ def randint(key: Any, shape: Any, minval: Any, maxval: Any, dtype: Any = None) -
     key, size = one_key("randint", key), extents("randint", shape)
     low, high = _limit("minval", minval), _limit("maxval", maxval)
     found = common_shape("randint", size, minval=type_of(low).shape, maxval=type_of(high).shape)
-    return _randint(key, low, high, shape=found, dtype=kind, short=_is_short(low, high))
+    masked = _is_mask(low, high, kind)
+    return _randint(key, low, high, shape=found, dtype=kind, short=_is_short(low, high), masked=masked)
 
 
 def _limit(argument: str, value: Any) -> Any:
@@ -168,8 +169,16 @@ def _is_short(low: Any, high: Any) -> bool:
     return int(np.max(high)) - int(np.min(low)) <= FEW
 
 
+def _is_mask(low: Any, high: Any, dtype: DType) -> bool:
+    """Whether there are known to be a power of two of numbers, all of the dtype: some of the bits are the result."""
+    if type(low) is Tracer or type(high) is Tracer or np.ndim(low) or np.ndim(high):
+        return False
+    limits, count = np.iinfo(dtype), int(high) - int(low)
+    return count > 0 and count.bit_count() == 1 and limits.min <= int(low) and int(high) <= int(limits.max)
+
+
 @compiled
-def _randint(key: Any, minval: Any, maxval: Any, *, shape: Shape, dtype: DType, short: bool) -> Any:
+def _randint(key: Any, minval: Any, maxval: Any, *, shape: Shape, dtype: DType, short: bool, masked: bool) -> Any:
     kind = dtype if dtype.itemsize >= 4 else np.dtype(np.int32)  # of what is computed
     limits = np.iinfo(dtype)
     if kind is not dtype:
@@ -182,7 +191,9 @@ def _randint(key: Any, minval: Any, maxval: Any, *, shape: Shape, dtype: DType, 
     span = fnp.where(high <= low, unsigned.type(1), convert(high, dtype=unsigned) - convert(low, dtype=unsigned))
     span = fnp.where(beyond & (high > low), span + unsigned.type(1), span)
     first, second = (streams.blocks(k, shape) for k in streams.subkeys(streams.words(key), 2))
-    if kind.itemsize == 8 and short:
+    if masked:
+        found = (second if kind.itemsize == 8 else streams.folded(second)) & spread(span - unsigned.type(1), shape)
+    elif kind.itemsize == 8 and short:
         found = _few_below(first, second, span, shape)
     elif kind.itemsize == 8:
         found = _below(first, second, span, shape)

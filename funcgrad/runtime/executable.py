@@ -19,7 +19,7 @@ from funcgrad import config, forks
 from funcgrad.array import Array
 from funcgrad.compile import native
 from funcgrad.compile.compiler import Code, compile_kernels, printed
-from funcgrad.compile.engine import Address, target
+from funcgrad.compile.engine import Address, streaming_pays, target
 from funcgrad.compile.native import (
     ArrayInput,
     Entry,
@@ -27,9 +27,6 @@ from funcgrad.compile.native import (
     ScalarInput,
     Step,
     describe,
-    gemm_address,
-    gemm_block,
-    gemm_integers,
     make_entry,
     regular,
     slow_call,
@@ -52,18 +49,15 @@ from funcgrad.lower.donation import over_arguments
 from funcgrad.lower.plan import ALIGNMENT, Plan, make_plan
 from funcgrad.lower.products import Product
 from funcgrad.lower.schedule import Apart, KernelStep
+from funcgrad.lower.streams import past_caches
 from funcgrad.lower.structured import Structured, TapeTooLong
-from funcgrad.runtime import convolution
+from funcgrad.runtime import convolution, products
 from funcgrad.runtime.calls import HostCall, call_steps, with_line
 from funcgrad.runtime.structured import Regions, add_slots, everywhere
 from funcgrad.simplify import simplify
 from funcgrad.trace.frame import type_of
 from funcgrad.trace.function import uncollected
 
-PIECE_FLOPS = 4e6  # multiplications and additions of a product's piece that is worth handing over
-LINES, LEAST_LINES = 16, 64  # rows or columns in each piece: a multiple, and at least
-MANY_LINES = 512  # in a piece when there are more than `SOME_PIECES`: every piece packs the other operand anew
-SOME_PIECES, MOST_PIECES = 4, 16  # two for each thread of a small machine: one that is interrupted leaves its second
 SCALARS = (bool, int, float, complex)
 LARGE = 4096  # elements of all buffers of a program that lets other Python threads run meanwhile
 _lock = forks.held(threading.RLock())  # of what executables remember
@@ -84,11 +78,11 @@ class Executable:
         self.program = program
         start_runtime()
         plan = make_plan(simplify(program))
-        self.plan = over_arguments(plan, donated) if donated else plan
+        plan = over_arguments(plan, donated) if donated else plan
+        self.plan = past_caches(plan) if streaming_pays() else plan
         self._hosts: dict[int, HostCall] = {}
         everything = [step for inner in everywhere(self.plan) for step in apart(inner.steps)]
-        for dtype in {step.dtype for step in everything if isinstance(step, Product)}:
-            _start_products(dtype)
+        products.start(step for step in everything if isinstance(step, Product))
         if any(isinstance(step, Structured) for step in everything):
             _start_loops()
         convolution.start(self.plan.steps)
@@ -231,7 +225,7 @@ class Executable:
             elif isinstance(step, Chain):
                 steps.append(self._chain(step))
             else:
-                steps.append(_product_step(step, self._slots))
+                steps.append(products.native_step(step, self._slots))
         return steps
 
     def _apart(self, step: Step, apart: Apart) -> Step:
@@ -251,15 +245,13 @@ class Executable:
 
     def _chain(self, chain: Chain) -> Step:
         """A product and a kernel that take turns on bands of rows."""
-        product = _product_step(chain.product, self._slots)
-        over_rows = gemm_address(chain.product.dtype, "rows")
+        product = products.native_step(chain.product, self._slots, chain.band)
         links = [
-            (over_rows, product.ints, 1),
+            (product.kernel, product.ints, 1),
             (self._codes[id(chain.tail)].address, self._integers(chain.tail), chain.scale),
         ]
         words = [2, *(word for kernel, ints, scale in links for word in (kernel, self._regions.words(ints), scale))]
-        rows = chain.product.batch * chain.product.m
-        return Step(native.runtime().address("fg_chain"), words, rows, chain.band)
+        return Step(native.runtime().address("fg_chain"), words, product.total, chain.band)
 
 
 @functools.cache
@@ -267,12 +259,6 @@ def start_runtime() -> None:
     """Have the native runtime compiled (or read) on another thread while the first program is traced and lowered."""
     target()  # which may be one that there is not
     threading.Thread(target=native.runtime, name="funcgrad-runtime", daemon=True).start()
-
-
-@functools.cache
-def _start_products(dtype: str) -> None:
-    """Likewise the kernels that call BLAS, while the program's own are compiled."""
-    threading.Thread(target=gemm_address, args=(dtype,), name="funcgrad-products", daemon=True).start()
 
 
 @functools.cache
@@ -327,44 +313,6 @@ def _word(size: int | float | str) -> int:
     if isinstance(size, str):
         return native.loop_address(size)
     return int(np.float64(size).view(np.int64)) if isinstance(size, float) else size
-
-
-def _product_step(product: Product, slots: dict[Var, int]) -> Step:
-    """A library product."""
-    m, n, k, x, y, out = product.m, product.n, product.k, product.x, product.y, product.target
-    over, lines, chunk = _shared(product)
-    narrow = over == "columns" and n % LINES == 0  # else the last piece has another width
-    piece = (min(m, chunk) if over == "rows" else m, min(n, chunk) if narrow else n, k)
-    transposed = x.transposed, y.transposed
-    integers = gemm_integers(
-        (slots[x.var], slots[y.var], slots[out.var]),
-        (m, n, k),
-        product.dtype,
-        transposed=transposed,
-        leading=(x.leading, y.leading, out.leading),
-        strides=(x.strides[1], y.strides[1], out.strides[1]),
-        offsets=(x.offset, y.offset, out.offset),
-        inner=product.inner,
-        outer=(x.strides[0], y.strides[0], out.strides[0]),
-        alpha=product.alpha,
-        beta=product.beta,
-        block=gemm_block(piece, product.dtype, transposed, product.alpha, product.beta),
-    )
-    return Step(gemm_address(product.dtype, over), integers, lines, chunk)
-
-
-def _shared(product: Product) -> tuple[str, int, int]:
-    """What a product is cut along, its longer side (as sizes say) when it is worth several threads, how much of that
-    there is, and how much in a piece.
-    """
-    rows = product.batch * product.m
-    over, lines = ("columns", product.n) if product.batch == 1 and product.n > product.m else ("rows", rows)
-    pieces = min(lines // LEAST_LINES, max(SOME_PIECES, lines // MANY_LINES), MOST_PIECES)
-    pieces = min(pieces, int(2.0 * rows * product.n * product.k / PIECE_FLOPS))
-    if pieces < 2:
-        return "batch", product.batch, 0
-    chunk = -(-lines // pieces)
-    return over, lines, -(-chunk // LINES) * LINES
 
 
 EXECUTABLES: dict[bool, Callable[..., Executable]] = {False: Executable}  # by whether `check_memory` is on

@@ -189,65 +189,47 @@ def test_sizes_beyond_the_integers_of_blas_are_refused(monkeypatch):
 # Blocks --------------------------------------------------------------------------------------------------------------
 
 
-def at_a_line(x, beyond=0):
-    """A copy of an array so many elements behind the begin of a cache line."""
-    room = np.empty(x.size + 32, x.dtype)
-    start = -room.ctypes.data % blocking.LINE // x.itemsize + beyond
-    copy = room[start : start + x.size].reshape(x.shape)
-    copy[...] = x
-    return copy
-
-
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 @pytest.mark.parametrize("trans_a", [0, 1])
 @pytest.mark.parametrize("trans_b", [0, 1])
 @pytest.mark.parametrize("beta", [0.0, 2.0])
-@pytest.mark.parametrize("beyond", [0, 1])
-def test_blocks_add_up_to_the_product(dtype, trans_a, trans_b, beta, beyond):
+def test_blocks_add_up_to_the_product(dtype, trans_a, trans_b, beta):
     rng = np.random.default_rng(6)
     for m, n, k in ((37, 48, 70), (16, 32, 20), (48, 37, 33)):
-        a = at_a_line(operand(rng, 2, m, k, trans_a, dtype), beyond)
-        b = at_a_line(operand(rng, 2, k, n, trans_b, dtype), beyond)
+        a, b = operand(rng, 2, m, k, trans_a, dtype), operand(rng, 2, k, n, trans_b, dtype)
         c = np.full((2, m, n), np.nan if beta == 0 else 1.5, dtype)
         expected = expectation(a, b, c, trans_a, trans_b, 0.5, beta)
         options = {"trans_a": trans_a, "trans_b": trans_b, "alpha": 0.5, "beta": beta}
-        product(native.gemm_address(dtype), a, b, c, block=blocking.Block(16, 32, 20), **options)
+        product(native.gemm_address(dtype), a, b, c, block=blocking.Block(16, 32), **options)
         np.testing.assert_allclose(c, expected, rtol=0, atol=100 * PRECISION[dtype], err_msg=f"{m, n, k}")
 
 
-@pytest.mark.skipif(blas.blas().core not in blocking.CORES, reason="this BLAS gains nothing from blocks")
-@pytest.mark.parametrize("dtype", ["f4", "f8"])
-@pytest.mark.parametrize(("trans_a", "trans_b"), [(0, 0), (0, 1), (1, 0), (1, 1)])
-def test_where_the_operands_lie_changes_no_bit(dtype, trans_a, trans_b):
-    rng = np.random.default_rng(7)
-    for m, n, k in ((32, 512, 128), (5, 416, 700), (200, 48, 300), (64, 128, 512), (100, 16, 2000)):
-        block = native.gemm_block((m, n, k), dtype, (bool(trans_a), bool(trans_b)), 1.0, 1.0)
-        a, b = operand(rng, 1, m, k, trans_a, dtype), operand(rng, 1, k, n, trans_b, dtype)
-        results = []
-        for beyond in (0, 1, 4):
-            c = np.ones((1, m, n), dtype)
-            operands = at_a_line(a, beyond), at_a_line(b, beyond)
-            product(native.gemm_address(dtype), *operands, c, trans_a=trans_a, trans_b=trans_b, beta=1.0, block=block)
-            results.append(c.tobytes())
-        assert results[0] == results[1] == results[2], (m, n, k)
-
-
-@pytest.mark.parametrize("trans_a", [False, True])
-@pytest.mark.parametrize("trans_b", [False, True])
-def test_every_block_is_small_enough_for_the_routine_without_copies(trans_a, trans_b):
+def test_every_block_is_small_enough_for_the_routine_without_copies():
     sizes = (1, 2, 7, 16, 33, 64, 100, 128, 256, 512, 1000, 4096)
     cut = 0
     for m, n, k in ((m, n, k) for m in sizes for n in sizes for k in sizes):
-        block = blocking.block(blocking.Shape(m, n, k, trans_a, trans_b, 4))
+        block = blocking.block(blocking.Shape(m, n, k, False, True, 4, k))
         if block != blocking.WHOLE:
-            assert 0 < block.rows * block.columns * block.terms <= blocking.LARGEST, (m, n, k)
-            assert max(block.rows - m, block.columns - n, block.terms - k) <= 0, (m, n, k)
+            assert 0 < block.rows * block.columns * k <= blocking.LARGEST, (m, n, k)
+            assert max(block.rows - m, block.columns - n) <= 0, (m, n, k)
             cut += 1
     assert cut > 50
 
 
-def test_a_product_that_is_scaled_is_cut_only_where_any_place_will_do():
-    scaled = blocking.Shape(32, 512, 128, False, False, 4, plain=False)
-    assert blocking.block(scaled) == blocking.WHOLE != blocking.block(scaled._replace(plain=True))
-    dots = blocking.Shape(32, 128, 512, False, True, 4, plain=False)
-    assert blocking.block(dots) == blocking.block(dots._replace(plain=True)) != blocking.WHOLE
+@pytest.mark.parametrize(
+    ("m", "n", "k", "transposed", "leading", "tiled"),
+    [
+        (128, 512, 784, (False, False), 784, True),
+        (64, 64, 64, (False, False), 64, False),  # as fast there, and nothing to compile
+        (128, 10, 4096, (False, False), 4096, False),  # a narrow C
+        (128, 100, 4096, (False, False), 4096, True),
+        (512, 128, 256, (True, False), 512, True),
+        (512, 128, 512, (True, False), 4096, False),  # A's columns lie far apart
+        (64, 64, 64, (False, True), 64, True),
+        (32, 32, 64, (False, True), 64, False),  # a few microseconds
+        (8, 512, 512, (False, True), 512, False),  # dot products
+        (1, 4096, 4096, (False, False), 4096, False),  # a vector
+    ],
+)
+def test_products_are_tiled_where_that_is_faster(m, n, k, transposed, leading, tiled):
+    assert blocking.tiled(blocking.Shape(m, n, k, *transposed, 4, leading)) == tiled

@@ -23,11 +23,13 @@ from funcgrad.compile.native import (
     convolution,
     driver,
     fastcall,
+    floats,
     gemm,
     loops,
     own_blas,
     pool,
     sorting,
+    tiles,
     transpose,
 )
 from funcgrad.compile.native.text import Module
@@ -128,6 +130,7 @@ ROUTINES: list[tuple[Any, tuple[Any, ...]]] = [
     (transpose, (4,)),
     (gemm, (False,)),
     (own_blas, (("f4", "f8"), False)),
+    (tiles, (("f4", "f8"),)),
     (convolution, ("f4", False)),
     (convolution, ("f8", True)),
 ]
@@ -137,10 +140,11 @@ def test_the_native_runtime_compiles_for_arm(arm: Callable[[str], str], monkeypa
     native.runtime()  # or another thread would make it, for ARM
     monkeypatch.setattr(platform, "machine", lambda: "aarch64")
     runtime = Module()
-    for part in (blocks, pool, driver, fastcall):
+    for part in (blocks, floats, pool, driver, fastcall):
         part.define(runtime)
     text = arm(str(runtime))
     assert "isb" in text  # what tells the core that a loop waits
+    assert re.findall(r"\b(mrs|msr)\b.*\bFPCR\b", text, re.IGNORECASE) == ["mrs", "msr"]  # how it computes with floats
     assert not {name for name in called(text) if name.startswith("__")}  # no arithmetic of the compiler's library
     for part, arguments in ROUTINES:
         module = Module()

@@ -6,6 +6,7 @@ import ctypes
 import functools
 import math
 import re
+import struct
 from collections.abc import Callable
 
 import mpmath
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from funcgrad.compile import engine, vecmath
+from funcgrad.compile.vecmath import trigonometric
 
 DTYPES = {"f2": np.float16, "f4": np.float32, "f8": np.float64}
 TYPES = {"f2": "half", "f4": "float", "f8": "double"}
@@ -160,14 +162,18 @@ def samples(name: str, dtype: str, count: int) -> np.ndarray:
         sets.append(rng.uniform(low, high, count))
     if name in ("sin", "cos", "tan"):
         turns = np.rint(np.exp2(rng.uniform(0, 0.9 * math.log2(info.max), count)))
-        near = np.array([float(int(n) * mp.pi / 2) for n in turns[:200]])
-        sets += [rng.integers(0, 2000, count) * (math.pi / 2), near, [HARDEST[dtype]]]
+        below = np.rint(np.exp2(rng.uniform(0, 1 + math.log2(trigonometric.FAR), count)))
+        near = np.array([float(int(n) * mp.pi / 2) for n in (*turns[:200], *below, *TURNS)])
+        border = trigonometric.FAR * (1 + np.array([-(2.0**-53), 0, 2.0**-52]))
+        sets += [rng.integers(0, 2000, count) * (math.pi / 2), near, border, [HARDEST[dtype]]]
     with np.errstate(over="ignore"):
         x = np.concatenate(sets).astype(t)
         x = np.concatenate([x, np.nextafter(x[-count:], t(INF))])
     return x[np.isfinite(x) & (x != 0) & DOMAIN.get(name, np.isfinite)(x)]
 
 
+# How often pi/2 goes into numbers that are nearly whole (the denominators of its convergents).
+TURNS = (1, 2, 7, 219, 226, 32989, 33215, 165849, 364913, 3085153, 3450066, 23785549, 27235615, 78256779, 340262731)
 # The numbers of each format that come closest to a multiple of pi/2 (Muller, Elementary Functions, chapter 11).
 HARDEST = {"f2": 11.0, "f4": 16367173.0 * 2.0**72, "f8": 6381956970095103.0 * 2.0**797}
 
@@ -333,6 +339,18 @@ def test_a_loop_becomes_vector_code_without_calls(name: str, dtype: str) -> None
     assert not re.search(r"^\s*(callq?|blr?)\s", assembly, re.MULTILINE)
     if "+avx2" in engine.features():
         assert re.search(r"\bv(mul|fm\w+)p[sd]\b.*%[yz]mm", assembly)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("name", sorted({*vecmath.FUNCTIONS, *vecmath.SPECIAL, *vecmath.PAIRS}))
+def test_no_product_has_a_subnormal_factor_for_which_intel_would_need_150_cycles(name: str, dtype: str) -> None:
+    least = {"float": 2.0**-126, "double": 2.0**-1022}
+    products = [line for line in vecmath.definitions([(name, dtype)]).splitlines() if re.search("fmul|llvm.fma", line)]
+    for line in products:
+        kind = re.search(r"\b(float|double)\b", line)
+        assert kind is not None, line
+        numbers = [struct.unpack(">d", bytes.fromhex(digits))[0] for digits in re.findall("0x([0-9A-F]{16})", line)]
+        assert all(abs(x) >= least[kind[0]] for x in numbers if x), line
 
 
 def test_definitions_are_given_once_and_in_terms_of_each_other() -> None:

@@ -13,6 +13,7 @@ from llvmlite import binding
 import funcgrad as fg
 from funcgrad import config
 from funcgrad.compile import compiler, engine, passes
+from funcgrad.control import sums
 from funcgrad.ir.check import check
 from funcgrad.lower import (
     cumulative,
@@ -32,6 +33,7 @@ from funcgrad.lower import (
     runs,
     schedule,
     searching,
+    sharing,
     sorting,
     survey,
     taping,
@@ -42,6 +44,7 @@ from funcgrad.lower import (
     writer,
 )  # fmt: skip
 from funcgrad.runtime import executable
+from funcgrad.runtime import products as product_steps
 from funcgrad.simplify.inline import inline
 from funcgrad.simplify.rewrite import live
 from funcgrad.trace.locals import Locals
@@ -96,9 +99,12 @@ LIMITS: dict[str, Sequence[Patch]] = {
     "pieces": (
         (schedule, "PIECE_NS", 5.0),
         (schedule, "PIECE_NS_INSIDE", 5.0),
-        (executable, "PIECE_FLOPS", 50.0),
-        (executable, "LEAST_LINES", 2),
-        (executable, "LINES", 2),
+        (sharing, "PIECE_NS", 5.0),
+        (sharing, "PIECE_NS_INSIDE", 5.0),
+        (sums, "BLOCK", 2),
+        (product_steps, "PIECE_FLOPS", 50.0),
+        (product_steps, "LEAST_LINES", 2),
+        (product_steps, "LINES", 2),
     ),
     "large arrays": (
         (joining, "LARGE", 4),

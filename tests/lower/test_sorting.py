@@ -11,7 +11,7 @@ import funcgrad as fg
 from funcgrad.compile import native
 from funcgrad.compile.native import sorting as native_sorting
 from funcgrad.lower.lines import LONG
-from funcgrad.lower.sorting import RANKED
+from funcgrad.lower.sorting import RANKED, SPREAD
 from funcgrad.ops import sorting
 from funcgrad.ops.sorting import DIGITS, PACKED
 from funcgrad.runtime import calls
@@ -101,6 +101,12 @@ def test_results_do_not_depend_on_threads() -> None:
             np.testing.assert_array_equal(order, np.argsort(x, kind="stable"))
     finally:
         native.set_threads(before)
+
+
+@pytest.mark.parametrize(("shape", "fetched"), [((LONG,), True), ((8, SPREAD), True), ((40, SPREAD // 4), False)])
+def test_memory_is_fetched_for_lines_that_the_first_cache_does_not_hold(shape: tuple[int, ...], fetched: bool) -> None:
+    text = fg.jit(lambda x: fg.numpy.argsort(x, axis=-1)).lower(fg.ShapeDtypeStruct(shape, np.uint64)).as_text("llvm")
+    assert ("@llvm.prefetch" in text) == fetched
 
 
 def test_where_numpy_has_no_function_its_sort_is_called(monkeypatch: pytest.MonkeyPatch) -> None:

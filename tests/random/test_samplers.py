@@ -51,6 +51,15 @@ def test_jit_and_vmap_give_the_same_numbers(name):
     np.testing.assert_allclose(fg.jit(fg.vmap(sample))(keys), single, rtol=1e-13)
 
 
+@pytest.mark.parametrize("dtype", [np.int8, np.uint16, np.int32, np.uint32, np.int64, np.uint64])
+@pytest.mark.parametrize(
+    ("low", "high"), [(0, 2), (3, 4), (0, 64), (0, 1 << 16), (5, 5 + (1 << 30)), (0, 1 << 31), (5, 5)]
+)
+def test_integers_within_known_limits_are_those_within_traced_ones(dtype: type, low: int, high: int) -> None:
+    traced = fg.jit(lambda low, high: random.randint(KEY, (100,), low, high, dtype))(np.int64(low), np.int64(high))
+    np.testing.assert_array_equal(random.randint(KEY, (100,), low, high, dtype), traced)
+
+
 @pytest.mark.parametrize("name", ["uniform", "normal", "randint", "gamma", "permutation", "poisson"])
 def test_the_number_of_threads_changes_nothing(name):
     call = {

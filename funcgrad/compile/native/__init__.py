@@ -5,10 +5,11 @@
 `make_entry`           a builtin ``entry(leaves) -> results | None | status`` that costs under a microsecond
 `regular`              leaves that the entry refused (it returned None), with arrays as it takes them
 `slow_call`            the same program on any leaves
-`gemm_address`         the kernel that multiplies matrices; `gemm_integers` makes its integers (`gemm_block`: three)
+`gemm_address`         the kernel that multiplies matrices; `gemm_integers` makes its integers; `gemm_way` chooses
 `loop_address`         the kernels that run loops and branches
 `interruption`         what ended a program that looked at pending signals
 `set_threads`          how many threads run programs; `threads` tells
+`float_mode`           how this thread computes with floats; `set_float_mode`, and `FLUSH` for no subnormals
 `trim`                 gives kept memory back
 `runtime`              the object behind these; compiled (or read from the disk cache) at first use
 =====================  =================================================================================
@@ -26,13 +27,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from funcgrad import forks
+from funcgrad.compile import engine
 from funcgrad.compile.native import blas, blocking, gemm
 from funcgrad.compile.native.bridge import Entry, Runtime, default_threads, gemm_library, loop_library
 from funcgrad.compile.native.descriptor import ArrayInput, Descriptor, Output, ScalarInput, Step, describe
+from funcgrad.compile.native.floats import FLUSH
 from funcgrad.compile.native.hosts import POLLS, host_library
 from funcgrad.compile.native.slowcall import regular
+from funcgrad.compile.native.vectors import REALS
 
 __all__ = [
+    "FLUSH",
     "ArrayInput",
     "Descriptor",
     "Entry",
@@ -42,14 +47,16 @@ __all__ = [
     "Step",
     "blas_index_bits",
     "describe",
+    "float_mode",
     "gemm_address",
-    "gemm_block",
     "gemm_integers",
+    "gemm_way",
     "interruption",
     "loop_address",
     "make_entry",
     "regular",
     "runtime",
+    "set_float_mode",
     "set_threads",
     "slow_call",
     "threads",
@@ -95,17 +102,17 @@ def slow_call(descriptor: Descriptor, leaves: Sequence[Any]) -> list[Any] | int:
     return runtime().slow_call(descriptor, leaves)
 
 
-def gemm_address(dtype: str, over: str = "batch") -> int:
+def gemm_address(dtype: str, over: str = "batch", tiled: bool = False) -> int:
     """The address of the kernel ``C = alpha * op(A) @ op(B) + beta * C`` for ``"f4"``, ``"f8"``, ``"c8"`` or ``"c16"``.
 
     Its integers come from `gemm_integers`.  Its range is the batch, or over ``"rows"`` the rows of C (``batch * m`` of
     them), or over ``"columns"`` those of the only member's C, which lets the pool share one large product out: BLAS
-    itself runs on one thread.  Of products 128 x 512 x 784 and the like, four pieces of the longer side took 1 to 8 %
-    more cycles than the whole, four of the shorter one 17 to 23 %.
+    itself runs on one thread, if it runs at all (`gemm_way`).  Of products 128 x 512 x 784 and the like, four pieces of
+    the longer side took BLAS 1 to 8 % more cycles than the whole, four of the shorter one 17 to 23 %.
     """
     infix = "" if over == "batch" else f"{over}_"
     with _products_lock:
-        return gemm_library(dtype).address(f"fg_gemm_{infix}{dtype}")
+        return gemm_library(dtype, gemm.Way.TILED if tiled else gemm.Way.IN_BLOCKS).address(f"fg_gemm_{infix}{dtype}")
 
 
 def gemm_integers(slots: tuple[int, int, int], sizes: tuple[int, int, int], dtype: str, **places: Any) -> list[int]:
@@ -127,17 +134,16 @@ def gemm_integers(slots: tuple[int, int, int], sizes: tuple[int, int, int], dtyp
     return words
 
 
-def gemm_block(
-    sizes: tuple[int, int, int],
-    dtype: str,
-    transposed: tuple[bool, bool] = (False, False),
-    alpha: float = 1.0,
-    beta: float = 0.0,
-) -> blocking.Block:
-    """The blocks in which this process's BLAS computes a product best."""
-    if dtype not in ("f4", "f8") or blas.blas().core not in blocking.CORES:
-        return blocking.WHOLE
-    return blocking.block(blocking.Shape(*sizes, *transposed, gemm.DTYPES[dtype][2], alpha == 1 and beta in (0, 1)))
+def gemm_way(
+    sizes: tuple[int, int, int], dtype: str, transposed: tuple[bool, bool], leading: int
+) -> tuple[bool, blocking.Block]:
+    """How a product takes the least time on this process's BLAS and CPU: whether in tiles, without BLAS, and else in
+    which blocks. `leading` is A's.
+    """
+    if dtype not in REALS or blas.blas().core not in blocking.CORES or "+avx512f" not in engine.features():
+        return False, blocking.WHOLE
+    shape = blocking.Shape(*sizes, *transposed, gemm.DTYPES[dtype][2], leading)
+    return (True, blocking.WHOLE) if blocking.tiled(shape) else (False, blocking.block(shape))
 
 
 def loop_address(kernel: str) -> int:
@@ -175,6 +181,16 @@ def set_threads(count: int) -> None:
 def threads() -> int:
     """How many threads run programs: what `set_threads` said, or one per core that the process may use."""
     return _wanted_threads[-1] if _wanted_threads else default_threads()
+
+
+def float_mode() -> int:
+    """The word by which this thread computes with floats."""
+    return runtime().float_mode()
+
+
+def set_float_mode(mode: int) -> None:
+    """Have this thread compute with floats in another way."""
+    runtime().set_float_mode(mode)
 
 
 def trim() -> None:

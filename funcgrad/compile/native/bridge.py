@@ -15,11 +15,12 @@ from funcgrad import config
 from funcgrad.compile.aside import cores
 from funcgrad.compile.compiler import native_library
 from funcgrad.compile.engine import Library
-from funcgrad.compile.native import blas, blocks, driver, fastcall, gemm, layout, loops, pool, slowcall
+from funcgrad.compile.native import blas, blocks, driver, fastcall, floats, gemm, layout, loops, pool, slowcall, tiles
 from funcgrad.compile.native.descriptor import Descriptor
 from funcgrad.compile.native.hosts import POLL, host_library
 from funcgrad.compile.native.text import Module
 from funcgrad.compile.native.workers import Workers
+from funcgrad.compile.passes import Effort
 from funcgrad.errors import at_line
 
 Entry = Callable[[list[Any]], "list[Any] | int | None"]
@@ -45,13 +46,15 @@ class Runtime:
     def __init__(self, threads: int) -> None:
         self._fast = layout.matches()
         module = Module()
-        for part in (blocks, pool, driver, *((fastcall,) if self._fast else ())):
+        for part in (blocks, floats, pool, driver, *((fastcall,) if self._fast else ())):
             part.define(module)
         self._library = native_library("runtime", str(module), _python_symbols() if self._fast else {})
         # The code must outlive everything: results free their memory with it while the interpreter is taken down.
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._library))
         self.run_address = self._library.address("fg_run")
         self.run: Callable[[int, int, int], int] = self._function("fg_run", _WORD, _ADDRESS, _WORD, _ADDRESS)
+        self.float_mode: Callable[[], int] = self._function("fg_float_mode", _WORD)
+        self.set_float_mode: Callable[[int], None] = self._function("fg_set_float_mode", None, _WORD)
         self._trim = self._function("fg_trim", None)
         self._usage = self._function("fg_blocks_usage", _WORD, _WORD)
         self._word = self._function("fg_pool_word", _WORD, _WORD)
@@ -171,18 +174,32 @@ def loop_library(run_address: int) -> Library:
 
 
 @functools.cache
-def gemm_library(dtype: str) -> Library:
-    """The kernels that call BLAS on numbers of a dtype."""
-    library = link_gemm(blas.blas(), _guard(), dtype)
+def gemm_library(dtype: str, way: gemm.Way = gemm.Way.IN_BLOCKS) -> Library:
+    """The kernels that multiply matrices of a dtype."""
+    library = link_gemm(blas.blas(), _guard(), dtype, way)
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(library))
     return library
 
 
-def link_gemm(found: blas.Blas, guard: np.ndarray, dtype: str) -> Library:
+def link_gemm(found: blas.Blas, guard: np.ndarray, dtype: str, way: gemm.Way = gemm.Way.IN_BLOCKS) -> Library:
     """The kernels on a BLAS."""
     module = Module()
-    gemm.define(module, found.controls, (dtype,))
-    return native_library("gemm", str(module), found.addresses | {gemm.GUARD: guard.ctypes.data})
+    gemm.define(module, found.controls, (dtype,), way)
+    symbols = found.addresses | {gemm.GUARD: guard.ctypes.data}
+    if way is gemm.Way.TILED:
+        product = f"fg_tiles_product_{dtype}"
+        symbols[product] = _tiles_library(dtype).address(product)
+    return native_library("gemm", str(module), symbols)
+
+
+@functools.cache
+def _tiles_library(dtype: str) -> Library:
+    """The product that needs no BLAS."""
+    module = Module(Effort.REGISTERS)
+    tiles.define(module, (dtype,))
+    library = native_library("tiles", str(module))
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(library))
+    return library
 
 
 @functools.cache

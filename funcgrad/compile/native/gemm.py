@@ -23,19 +23,28 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from enum import IntEnum
+from enum import Enum, IntEnum
 from typing import NamedTuple
 
-from funcgrad.compile.native.blocking import LINE, WHOLE, Block
+from funcgrad.compile.native.blocking import WHOLE, Block
 from funcgrad.compile.native.text import Function, Module, Value
+from funcgrad.compile.native.vectors import REALS
 
 Parameter = IntEnum(
     "Parameter",
     "SLOT_A SLOT_B SLOT_C M N K TRANS_A TRANS_B LDA LDB LDC ALPHA ALPHA_END BETA BETA_END "
     "STRIDE_A STRIDE_B STRIDE_C OFFSET_A OFFSET_B OFFSET_C INNER OUTER_A OUTER_B OUTER_C "
-    "BLOCK_ROWS BLOCK_COLUMNS BLOCK_TERMS",
+    "BLOCK_ROWS BLOCK_COLUMNS",
     start=0,
 )
+
+
+class Way(Enum):
+    """How a product of matrices is computed: by BLAS, as a whole or in blocks, or without it."""
+
+    WHOLE, IN_BLOCKS, TILED = range(3)
+
+
 SIZES = (Parameter.M, Parameter.N, Parameter.K, Parameter.LDA, Parameter.LDB, Parameter.LDC)
 """What BLAS takes as integers of its own."""
 
@@ -85,14 +94,12 @@ def _words(value: float, dtype: str) -> tuple[int, int]:
     return struct.unpack("<qq", struct.pack(form, value).ljust(16, b"\0"))
 
 
-def define(module: Module, controls: bool, dtypes: Iterable[str] = DTYPES, in_blocks: bool = True) -> None:
-    """Define the kernels; `controls`: whether ``fg_blas_get_threads`` and ``fg_blas_set_threads`` exist; `in_blocks`:
-    whether they heed the blocks of a product.
-    """
+def define(module: Module, controls: bool, dtypes: Iterable[str] = DTYPES, way: Way = Way.IN_BLOCKS) -> None:
+    """Define the kernels; `controls`: whether ``fg_blas_get_threads`` and ``fg_blas_set_threads`` exist."""
     _define_guard(module, controls)
     for dtype in dtypes:
         _define_kernels(module, dtype)
-        _define_part(module, dtype, in_blocks)
+        _define_part(module, dtype, Way.WHOLE if way is Way.TILED and dtype not in REALS else way)
         _define_scale(module, dtype)
 
 
@@ -137,8 +144,6 @@ class _Part(NamedTuple):
     a: Value
     b: Value
     c: Value
-    terms: Value | None = None
-    beta: Value | None = None
 
     @property
     def letter(self) -> str:
@@ -148,7 +153,7 @@ class _Part(NamedTuple):
     def place(self, which: int) -> Value:
         """The address of a parameter."""
         p = Parameter
-        own = {p.M: self.rows, p.N: self.columns, p.K: self.terms, p.BETA: self.beta}.get(p(which))
+        own = {p.M: self.rows, p.N: self.columns}.get(p(which))
         return self.f.ints + 8 * which if own is None else own
 
     def flag(self, which: int, inverted: bool = False) -> Value:
@@ -157,6 +162,12 @@ class _Part(NamedTuple):
         yes, no = ("N", "T") if inverted else ("T", "N")
         chosen = f.select(_word(f, which).is_not(0), f.constant("i64", ord(yes)), f.constant("i64", ord(no)))
         return f.variable("i64", chosen).place
+
+    def strides(self, trans: int, leading: int) -> tuple[Value, Value]:
+        """The distances of an operand's rows and columns, as it is multiplied."""
+        f = self.f
+        as_is, one, far = _word(f, trans).is_(0), f.constant("i64", 1), _word(f, leading)
+        return f.select(as_is, far, one), f.select(as_is, one, far)
 
     def increment(self, trans: int, leading: int, column: bool) -> Value:
         """The address of the distance between the elements of a vector: 1 or its leading dimension."""
@@ -167,7 +178,7 @@ class _Part(NamedTuple):
         return f.variable("i64", chosen).place
 
 
-def _define_part(module: Module, dtype: str, in_blocks: bool) -> None:
+def _define_part(module: Module, dtype: str, way: Way) -> None:
     """``fg_gemm_part``: a block of C, by the routine that fits."""
     size = DTYPES[dtype][2]
     p = Parameter
@@ -198,11 +209,14 @@ def _define_part(module: Module, dtype: str, in_blocks: bool) -> None:
         with f.if_(f.rows.is_(1)):
             _vector_matrix(part)
             f.ret()
-        if in_blocks:
-            with f.if_(_word(f, p.BLOCK_TERMS).is_not(0)):
+        if way is Way.IN_BLOCKS:
+            with f.if_(_word(f, p.BLOCK_ROWS).is_not(0)):
                 _blocks(part, size)
                 f.ret()
-        _product(part)
+        if way is Way.TILED:
+            _tiles(part)
+        else:
+            _product(part)
         f.ret()
 
 
@@ -228,28 +242,34 @@ def _product(part: _Part) -> None:
     )
 
 
-def _blocks(part: _Part, size: int) -> None:
-    """The product, block by block; of all rows and columns where a block would be read across cache lines."""
+def _tiles(part: _Part) -> None:
+    """The product without BLAS: see `tiles`."""
     f, p = part.f, Parameter
-    one = f.constant("i64", 1)
-    a_as_is, b_as_is = (_word(f, flag).is_(0) for flag in (p.TRANS_A, p.TRANS_B))
-    a_row, a_k = f.select(a_as_is, _word(f, p.LDA), one), f.select(a_as_is, one, _word(f, p.LDA))
-    b_k, b_column = f.select(b_as_is, _word(f, p.LDB), one), f.select(b_as_is, one, _word(f, p.LDB))
-    rows, columns = f.load(part.rows), f.load(part.columns)
-    vectors = f.select(b_as_is, part.b, part.a), f.select(b_as_is, _word(f, p.LDB), _word(f, p.LDA)) * size
-    across = (f.cast_int(vectors[0], "i64") | vectors[1]) & (LINE - 1)
-    cut = (a_as_is & (_word(f, p.TRANS_B).is_not(0))) | across.is_(0)
-    height, width = f.select(cut, _word(f, p.BLOCK_ROWS), rows), f.select(cut, _word(f, p.BLOCK_COLUMNS), columns)
-    more = f.variable("i64", _words(1.0, part.dtype)[0]).place
+    alpha, beta = (_scalar(part, which) for which in (p.ALPHA, p.BETA))
+    f.call(
+        f"fg_tiles_product_{part.dtype}",
+        *(f.load(part.rows), f.load(part.columns), _word(f, p.K)),
+        *(part.a, *part.strides(p.TRANS_A, p.LDA), part.b, *part.strides(p.TRANS_B, p.LDB)),
+        *(alpha, beta, part.c, _word(f, p.LDC)),
+        returns="void",
+    )
+
+
+def _scalar(part: _Part, which: int) -> Value:
+    return part.f.load(part.place(which), 0, DTYPES[part.dtype][1])
+
+
+def _blocks(part: _Part, size: int) -> None:
+    """The product, block by block."""
+    f, p = part.f, Parameter
+    a_row, b_column = part.strides(p.TRANS_A, p.LDA)[0], part.strides(p.TRANS_B, p.LDB)[1]
     with (
-        _cut(f, _word(f, p.K), _word(f, p.BLOCK_TERMS)) as (k, terms),
-        _cut(f, rows, height) as (row, some_rows),
-        _cut(f, columns, width) as (column, some_columns),
+        _cut(f, f.load(part.rows), _word(f, p.BLOCK_ROWS)) as (row, rows),
+        _cut(f, f.load(part.columns), _word(f, p.BLOCK_COLUMNS)) as (column, columns),
     ):
-        a, b = part.a + (row * a_row + k * a_k) * size, part.b + (k * b_k + column * b_column) * size
+        a, b = part.a + row * a_row * size, part.b + column * b_column * size
         c = part.c + (row * _word(f, p.LDC) + column) * size
-        beta = f.select(k.is_(0), part.place(p.BETA), more)
-        _product(part._replace(rows=some_rows, columns=some_columns, terms=terms, beta=beta, a=a, b=b, c=c))
+        _product(part._replace(rows=rows, columns=columns, a=a, b=b, c=c))
 
 
 @contextmanager

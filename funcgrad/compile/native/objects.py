@@ -13,9 +13,10 @@ import numpy as np
 
 from funcgrad.compile import engine
 from funcgrad.compile.engine import Address, Symbol
-from funcgrad.compile.native import driver, gemm, hosts, loops, own_blas, own_sort
+from funcgrad.compile.native import driver, gemm, hosts, loops, own_blas, own_sort, tiles
 from funcgrad.compile.native.standalone import STRAIGHT, Layout, core, declarations, integers_of, status_form
 from funcgrad.compile.native.text import Module
+from funcgrad.compile.native.vectors import REALS
 from funcgrad.compile.passes import Effort
 
 HEADER = 64  # bytes before a block of memory; also its alignment
@@ -157,8 +158,12 @@ def _support(needed: set[str], blas: str) -> Iterator[Module]:
         hosts.define_polls(runtime, python=False)
         loops.define(runtime)
     products = sorted({name.split("_")[-1] for name in needed if name.startswith("fg_gemm_")})
-    gemm.define(runtime, False, products, in_blocks=False)  # which are this process's BLAS's
+    gemm.define(runtime, False, products, gemm.Way.WHOLE if blas == "cblas" else gemm.Way.TILED)
     yield runtime
+    if blas == "own":
+        registers = Module(Effort.REGISTERS)
+        tiles.define(registers, (dtype for dtype in products if dtype in REALS))
+        yield registers
     fast = Module(Effort.ALL)
     own_blas.define(fast, products, blas == "cblas")
     for name in sorted(needed):

@@ -1,8 +1,7 @@
 """What multiplies matrices where there is no BLAS?  Routines of our own, or calls of C's interface to one.
 
-They have the names and parameters (addresses, column-major) that the kernels of `gemm` call. A product packs
-`lanes` x 2 rows of A for 256 steps of the inner dimension, and keeps a tile of C in registers (Goto & van de Geijn
-2008, without their packing of B). Complex products are plain sums.
+They have the names and parameters (addresses, column-major) that the kernels of `gemm` call. Real matrices are
+multiplied in `tiles`; complex products are plain sums.
 """
 
 from __future__ import annotations
@@ -11,9 +10,8 @@ from collections.abc import Iterable
 
 from funcgrad.compile.native.gemm import DTYPES
 from funcgrad.compile.native.text import Function, Module, Value, Variable
-from funcgrad.compile.native.vectors import VECTORS, Vectors, tiles
+from funcgrad.compile.native.vectors import REALS
 
-DEPTH = 256  # steps of the inner dimension whose packed rows stay in the first-level cache
 _GEMM = "transa transb m n k alpha a lda b ldb beta c ldc".split()
 _GEMV = "trans m n alpha a lda x incx beta y incy".split()
 _COLUMN_MAJOR, _AS_IS, _TRANSPOSED = 102, 111, 112  # of cblas.h
@@ -23,19 +21,19 @@ def define(module: Module, dtypes: Iterable[str], cblas: bool) -> None:
     """Define ``fg_sgemm``, ``fg_sgemv`` and their like; with `cblas` they call ``cblas_sgemm`` and its like."""
     for dtype in dtypes:
         letter, real, _ = DTYPES[dtype]
-        for routine, names in (("gemm", _GEMM), ("gemv", _GEMV)):
+        routines = {"gemv": _GEMV} if dtype in REALS and not cblas else {"gemm": _GEMM, "gemv": _GEMV}
+        for routine, names in routines.items():
             with module.function(f"fg_{letter}{routine}", "void", **dict.fromkeys(names, "ptr")) as f:
                 if cblas:
                     _call_cblas(f, letter, routine, names, real)
                 elif dtype[0] == "c":
                     _complex(f, dtype, routine)
                 else:
-                    _real(f, dtype, routine)
+                    _real(f, dtype)
                 f.ret()
         if not cblas and dtype[0] == "c":
             _define_complex_product(module, dtype)
         elif not cblas:
-            _Tiles(module, dtype).define()
             _define_columns(module, dtype)
             _define_dots(module, dtype)
 
@@ -65,14 +63,9 @@ def _operand(f: Function, place: Value, leading: Value, flag: Value) -> tuple[Va
     return place, f.select(as_is, one, far), f.select(as_is, far, one)
 
 
-def _real(f: Function, dtype: str, routine: str) -> None:
+def _real(f: Function, dtype: str) -> None:
+    """A matrix and a vector."""
     _, real, _ = DTYPES[dtype]
-    if routine == "gemm":
-        sizes = f.load(f.m), f.load(f.n), f.load(f.k)
-        a, b = _operand(f, f.a, f.lda, f.transa), _operand(f, f.b, f.ldb, f.transb)
-        scalars = f.load(f.alpha, 0, real), f.load(f.beta, 0, real)
-        f.call(f"fg_own_gemm_{dtype}", *sizes, *a, *b, *scalars, f.c, f.load(f.ldc), returns="void")
-        return
     parts = f.load(f.m), f.load(f.n), f.load(f.alpha, 0, real), f.a, f.load(f.lda), f.x, f.load(f.incx)
     result = f.load(f.beta, 0, real), f.y, f.load(f.incy)
     f.choose(
@@ -190,106 +183,3 @@ def _define_dots(module: Module, dtype: str) -> None:
             product = _times(f, real, total.get(), f.alpha)
             f.store(f.emit(real, f"fadd {f.load(place, 0, real)}, {product.name}"), place)
         f.ret()
-
-
-class _Tiles(Vectors):
-    """The product of real matrices by tiles of `rows` x 1, 2, 4, ... elements."""
-
-    def __init__(self, module: Module, dtype: str) -> None:
-        super().__init__(module, dtype)
-        self.rows = VECTORS * self.lanes
-
-    def define(self) -> None:
-        self.define_pack()
-        for columns in tiles():
-            self.define_tile(columns)
-        self.define_add()
-        self.define_product()
-
-    def name(self, part: str) -> str:
-        return f"fg_own_{part}_{self.dtype}"
-
-    def define_pack(self) -> None:
-        """``pack(a, a_row, a_k, rows, depth, packed)``: for each k the rows of A, zeros behind the last one."""
-        kinds = {"a": "ptr", "a_row": "i64", "a_k": "i64", "rows": "i64", "depth": "i64", "packed": "ptr"}
-        with self.module.function(self.name("pack"), "void", **kinds) as f:
-            f.call("memset", f.packed, f.constant("i32", 0), f.depth * (self.rows * self.size), returns="ptr")
-
-            def copy(along_rows: bool) -> None:
-                outer, inner = (f.depth, f.rows) if along_rows else (f.rows, f.depth)
-                with f.range(outer) as p, f.range(inner) as q:
-                    row, k = (q, p) if along_rows else (p, q)
-                    x = f.load(f.a + (row * f.a_row + k * f.a_k) * self.size, 0, self.real)
-                    f.store(x, f.packed + (k * self.rows + row) * self.size)
-
-            f.choose(f.a_row.is_(1), lambda: copy(True), lambda: copy(False))
-            f.ret()
-
-    def define_tile(self, columns: int) -> None:
-        """``tile(depth, packed, b, b_k, b_column, out)``: sums over k, column by column."""
-        kinds = {"depth": "i64", "packed": "ptr", "b": "ptr", "b_k": "i64", "b_column": "i64", "out": "ptr"}
-        with self.module.function(self.name(f"tile{columns}"), "void", **kinds) as f:
-            sums = [[f.variable(self.vector, self.zero(f)) for _ in range(VECTORS)] for _ in range(columns)]
-            starts = [f.b + f.b_column * (j * self.size) for j in range(columns)]
-            with f.range(f.depth) as k:
-                line = f.packed + k * (self.rows * self.size)
-                xs = [self.load(f, line + v * self.lanes * self.size) for v in range(VECTORS)]
-                for start, column in zip(starts, sums, strict=True):
-                    y = self.broadcast(f, f.load(start + k * f.b_k * self.size, 0, self.real))
-                    for x, total in zip(xs, column, strict=True):
-                        total.set(self.fma(f, x, y, total.get()))
-            for j, column in enumerate(sums):
-                for v, total in enumerate(column):
-                    self.store(f, total.get(), f.out + (j * VECTORS + v) * self.lanes * self.size)
-            f.ret()
-
-    def define_add(self) -> None:
-        """``add(rows, columns, alpha, out, c, ldc)``: add a tile to C."""
-        kinds = {"rows": "i64", "columns": "i64", "alpha": self.real, "out": "ptr", "c": "ptr", "ldc": "i64"}
-        with self.module.function(self.name("add"), "void", **kinds) as f:
-            factor = self.broadcast(f, f.alpha)
-            with f.range(f.columns) as j:
-                source, target = f.out + j * (self.rows * self.size), f.c + j * f.ldc * self.size
-
-                def whole(source: Value = source, target: Value = target) -> None:
-                    for v in range(VECTORS):
-                        at = v * self.lanes * self.size
-                        total = self.fma(f, self.load(f, source + at), factor, self.load(f, target + at))
-                        self.store(f, total, target + at)
-
-                def part(source: Value = source, target: Value = target) -> None:
-                    with f.range(f.rows) as i:
-                        place = target + i * self.size
-                        x = _times(f, self.real, f.load(source + i * self.size, 0, self.real), f.alpha)
-                        f.store(f.emit(self.real, f"fadd {f.load(place, 0, self.real)}, {x.name}"), place)
-
-                f.choose(f.rows.is_(self.rows), whole, part)
-            f.ret()
-
-    def define_product(self) -> None:
-        """``gemm(m, n, k, a, a_row, a_k, b, b_k, b_column, alpha, beta, c, ldc)``."""
-        scalars = {"alpha": self.real, "beta": self.real, "c": "ptr", "ldc": "i64"}
-        with self.module.function(self.name("gemm"), "void", **_SIZES, **_OPERANDS, **scalars) as f:
-            packed = f.variable(self.real, count=self.rows * DEPTH).place
-            out = f.variable(self.real, count=self.rows * max(tiles())).place
-            with f.range(f.n) as j:
-                _scaled(f, self.real, f.m, f.c + j * f.ldc * self.size, f.constant("i64", 1), self.size)
-            with f.range((f.k + DEPTH - 1) // DEPTH) as block, f.range((f.m + self.rows - 1) // self.rows) as band:
-                k, row = block * DEPTH, band * self.rows
-                depth, rows = _least(f, f.k - k, DEPTH), _least(f, f.m - row, self.rows)
-                a = f.a + (row * f.a_row + k * f.a_k) * self.size
-                f.call(self.name("pack"), a, f.a_row, f.a_k, rows, depth, packed, returns="void")
-                column = f.variable("i64", 0)
-                for width in tiles():
-                    with f.while_(lambda width=width: column.get() + width <= f.n):  # type: ignore[misc]
-                        j = column.get()
-                        b = f.b + (k * f.b_k + j * f.b_column) * self.size
-                        f.call(self.name(f"tile{width}"), depth, packed, b, f.b_k, f.b_column, out, returns="void")
-                        c = f.c + (row + j * f.ldc) * self.size
-                        f.call(self.name("add"), rows, f.constant("i64", width), f.alpha, out, c, f.ldc, returns="void")
-                        column.set(j + width)
-            f.ret()
-
-
-def _least(f: Function, x: Value, most: int) -> Value:
-    return f.select(x < most, x, f.constant("i64", most))

@@ -21,6 +21,7 @@ TICKET = 0
 DONE = 64
 BUSY = 128
 SLEEPERS = 192
+MODE = 320
 WORKERS, STARTED, PIECES, KERNEL, BUFS, INTS, TOTAL, CHUNK = range(256, 256 + 64, 8)
 MUTEX, CONDITION, SIZE = 384, 512, 640  # room for any platform's pthread objects
 
@@ -73,9 +74,10 @@ def _define_take(module: Module) -> None:
             piece = ticket & _NO_PIECE
             with f.if_(piece >= f.atomic_load(pool, PIECES)):
                 f.ret(0)
-            fields = [f.atomic_load(pool, at) for at in (KERNEL, BUFS, INTS, TOTAL, CHUNK)]
+            fields = [f.atomic_load(pool, at) for at in (KERNEL, BUFS, INTS, TOTAL, CHUNK, MODE)]
             with f.if_(f.compare_exchange(pool, TICKET, ticket, ticket + 1)):
                 kernel, bufs, ints = (f.pointer(v) for v in fields[:3])
+                f.call("fg_set_float_mode", fields[5], returns="void")
                 _run_piece(f, kernel, bufs, ints, piece, fields[3], fields[4])
                 f.atomic("add", pool, DONE, 1)
                 f.ret(1)
@@ -102,6 +104,7 @@ def _define_share(module: Module) -> None:
             job = (f.load(pool, TICKET) >> 32) + 1
             f.atomic_store((job << 32) | _NO_PIECE, pool, TICKET)
             fields = {KERNEL: f.kernel, BUFS: f.bufs, INTS: ints, TOTAL: f.total, CHUNK: chunk, PIECES: pieces}
+            fields[MODE] = f.call("fg_float_mode")
             for at, value in fields.items():
                 f.atomic_store(f.cast_int(value, "i64"), pool, at)
             f.atomic_store(0, pool, DONE)

@@ -70,7 +70,7 @@ def _panel(
         count = f.select(room < 2 * lanes, room, f.constant("i64", 2 * lanes)) // lanes
         with f.range(whole_rows // lanes) as down, f.range(count) as along:
             row, column = down * lanes, start + along * lanes
-            _block(f, size, x + column * x_stride + row * size, out + row * out_stride + column * size, strides)
+            block(f, size, x + column * x_stride + row * size, out + row * out_stride + column * size, strides, lanes)
 
     def single(row: Value, column: Value) -> None:
         kind = f"i{8 * size}"
@@ -83,9 +83,10 @@ def _panel(
         single(row, whole_columns + more)
 
 
-def _block(f: Function, size: int, x: Value, out: Value, strides: tuple[Value, Value]) -> None:
-    """A square block: rows exchange halves with rows `half` below, for halves of 1, 2, 4, ... elements."""
-    lanes = LANES[size]
+def block(f: Function, size: int, x: Value, out: Value, strides: tuple[Value, Value], lanes: int) -> None:
+    """A square block of `lanes` rows, `strides` bytes apart in x and in `out`: rows exchange halves with rows `half`
+    below, for halves of 1, 2, 4, ... elements.
+    """
     kind = f"<{lanes} x i{8 * size}>"
     rows = [f.emit(kind, f"load {kind}, {x + strides[0] * k}, align {size}") for k in range(lanes)]
     half = 1

@@ -28,7 +28,7 @@ class Vectors:
 
     def __init__(self, module: Module, dtype: str) -> None:
         self.module, self.dtype = module, dtype
-        self.real, self.size, self._suffix = REALS[dtype]
+        self.real, self.size, self.suffix = REALS[dtype]
         self.lanes = lanes(dtype)
         self.vector = f"<{self.lanes} x {self.real}>"
 
@@ -46,4 +46,4 @@ class Vectors:
         return f.emit(self.vector, f"shufflevector {one}, {self.vector} poison, <{self.lanes} x i32> zeroinitializer")
 
     def fma(self, f: Function, x: Value, y: Value, z: Value) -> Value:
-        return f.call(f"llvm.fmuladd.v{self.lanes}{self._suffix}", x, y, z, returns=self.vector)
+        return f.call(f"llvm.fmuladd.v{self.lanes}{self.suffix}", x, y, z, returns=self.vector)

@@ -1,8 +1,9 @@
 """What does a kernel call for exp, sin, pow and the rest?  Functions in LLVM IR that LLVM inlines and vectorises.
 
-Every function of one number is straight-line code without branches, loads or library calls, so that a loop that calls
-it becomes vector code on any target.  Errors stay below 2 units in the last place, subnormal numbers included; special
-values are those of C99's Annex F.  Half precision is computed in float.
+Every function of one number is straight-line code without loads or library calls, so that a loop that calls it becomes
+vector code on any target; those that branch around what few numbers need are called by loops, in versions for several
+numbers.  Errors stay below 2 units in the last place, subnormal numbers included; special values are those of C99's
+Annex F.  Half precision is computed in float.
 """
 
 from __future__ import annotations
@@ -87,12 +88,13 @@ def result_type(name: str, type: str) -> str:
 
 
 def length(name: str, dtype: str) -> int:
-    """The number of instructions of a function, ``f4`` or ``f8``."""
-    return len(_formula(name, dtype, fma=True)[0].lines)
+    """The number of instructions of a function, ``f4`` or ``f8``, without those that few numbers need."""
+    f = _formula(name, dtype, fma=True)[0]
+    return len(f.lines) - sum(part.stop - part.start for part in f.rare)
 
 
 def branches(name: str, dtype: str) -> bool:
-    """Whether a function for several numbers, ``f4`` or ``f8``, skips what none of them needs."""
+    """Whether a function, ``f4`` or ``f8``, skips what its numbers do not need."""
     return bool(_formula(name, dtype, fma=True)[0].rare)
 
 
@@ -161,13 +163,14 @@ def _formula(name: str, dtype: str, fma: bool) -> tuple[Builder, tuple[Value, ..
 
 def _definition(name: str, dtype: str, fma: bool, manner: tuple[str, str]) -> tuple[str, set[str]]:
     f, results = _formula(name, dtype, fma)
-    return _function(symbol(name, dtype), manner, f.format.type, _parameters(name), f.lines, results), f.declarations
+    lines = branched(f.lines, f.rare, 1)
+    return _function(symbol(name, dtype), manner, f.format.type, _parameters(name), lines, results), f.declarations
 
 
 def _for_lanes(variant: Variant, fma: bool) -> tuple[str, set[str]]:
     name, dtype, lanes = variant
     f, results = _formula(name, dtype, fma)
-    lines = branched([widened(line, lanes) for line in f.lines], f.rare, f.format.type, lanes)
+    lines = branched([widened(line, lanes) for line in f.lines], f.rare, lanes)
     text = _function(variant.symbol, _APART, vector(f.format.type, lanes), _parameters(name), lines, results)
     declarations = {widened(line, lanes) for line in f.declarations}
     if f.rare:

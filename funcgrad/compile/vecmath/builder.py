@@ -2,7 +2,7 @@
 
 `Builder` holds the lines of one function and the width it computes in; `Value` is a typed name or constant.  There are
 no loops, loads or library calls to be had here, so that whatever is written with it vectorises; of branches there is
-one, around what few numbers need (`Builder.rarely`), in the functions for several numbers alone.
+one, around what few numbers need (`Builder.rarely`), in functions that loops call.
 """
 
 from __future__ import annotations
@@ -148,15 +148,15 @@ class Rare(NamedTuple):
     Attributes
     ----------
     start, stop
-        They begin at one, and the other one chooses between their result and the usual one.
+        They begin at one; from the other one on, lines choose between their results and the usual ones.
     condition, usual
-        The names of what says which numbers need them, and of what the others are.
+        The name of what says which numbers need them, and of what the others are the types and names.
     """
 
     start: int
     stop: int
     condition: str
-    usual: str
+    usual: tuple[tuple[str, str], ...]
 
 
 class Builder:
@@ -248,15 +248,18 @@ class Builder:
         yes, no = self.constant(yes, type), self.constant(no, type)
         return self.emit(f"select i1 {condition.text}, {type} {yes.text}, {type} {no.text}", type)
 
-    def rarely(self, condition: Value, formula: Callable[[], Value], usual: Value) -> Value:
+    def rarely(
+        self, condition: Value, formula: Callable[[], tuple[Value, ...]], usual: tuple[Value, ...]
+    ) -> tuple[Value, ...]:
         """What a formula gives where the condition holds, else `usual`, which may be anything there.
 
-        A vector without such numbers skips the formula. There is no such formula in another one.
+        One number, or a vector of them, that does not need the formula skips it. There is no such formula in another.
         """
-        start = len(self.lines)
-        result = self.select(condition, formula(), usual)
-        self.rare.append(Rare(start, len(self.lines) - 1, condition.text, usual.text))
-        return result
+        start, found = len(self.lines), formula()
+        stop = len(self.lines)
+        results = tuple(self.select(condition, yes, no) for yes, no in zip(found, usual, strict=True))
+        self.rare.append(Rare(start, stop, condition.text, tuple((value.type, value.text) for value in usual)))
+        return results
 
     def abs(self, x: Value) -> Value:
         return self.intrinsic("fabs", x)

@@ -43,7 +43,7 @@ def erf_inv(f: Builder, x: Value) -> Value:
     def beyond() -> Value:
         return f.select(a < 1.0, _beyond(f, x, inside), f.select(a.equals(1.0), x * INFINITY, NAN))
 
-    return f.rarely(a.not_below(math.sqrt(-math.expm1(-_split(f)))), beyond, _near(f, x, inside))
+    return f.rarely(a.not_below(math.sqrt(-math.expm1(-_split(f)))), lambda: (beyond(),), (_near(f, x, inside),))[0]
 
 
 def ndtri(f: Builder, p: Value) -> Value:
@@ -59,7 +59,7 @@ def ndtri(f: Builder, p: Value) -> Value:
         return f.select(q > 0.0, result, f.select(q.equals(0.0), f.select(low, -INFINITY, INFINITY), NAN))
 
     border = math.exp(-_split(f)) / 2 / (1 + math.sqrt(-math.expm1(-_split(f))))
-    return f.rarely(q.not_above(border), beyond, _near(f, x, inside, factor=ROOT_2))
+    return f.rarely(q.not_above(border), lambda: (beyond(),), (_near(f, x, inside, factor=ROOT_2),))[0]
 
 
 def _split(f: Builder) -> float:

@@ -41,19 +41,21 @@ def widened(line: str, lanes: int) -> str:
     return name + equals + _TOKEN.sub(in_lanes, instruction)
 
 
-def branched(lines: Sequence[str], rare: Iterable[Rare], type: str, lanes: int) -> list[str]:
-    """Lines for `lanes` numbers of a type, in which branches lead around what none of these needs."""
+def branched(lines: Sequence[str], rare: Iterable[Rare], lanes: int) -> list[str]:
+    """Lines for one number, or for several, in which branches lead around what none of these needs."""
     out = list(lines)
     for start, stop, condition, usual in rare:
-        result = f"%v{stop}"
+        any_of_them = f"call i1 @llvm.vector.reduce.or.v{lanes}i1(<{lanes} x i1> {condition})"
         out[start] = f"""  br label %usual{start}
 usual{start}:
-  %any{start} = call i1 @llvm.vector.reduce.or.v{lanes}i1(<{lanes} x i1> {condition})
+  %any{start} = {any_of_them if lanes > 1 else f"and i1 {condition}, true"}
   br i1 %any{start}, label %rare{start}, label %on{start}
 rare{start}:
 {out[start]}"""
-        out[stop] = f"""{out[stop].replace(f"{result} =", f"{result}.rare =")}
-  br label %on{start}
-on{start}:
-  {result} = phi {vector(type, lanes)} [ {result}.rare, %rare{start} ], [ {usual}, %usual{start} ]"""
+        phis = []
+        for number, (type, name) in enumerate(usual, stop):
+            out[number] = out[number].replace(f"%v{number} =", f"%v{number}.rare =")
+            kind = vector(type, lanes) if lanes > 1 else type
+            phis.append(f"  %v{number} = phi {kind} [ %v{number}.rare, %rare{start} ], [ {name}, %usual{start} ]")
+        out[stop + len(usual) - 1] += "\n".join([f"\n  br label %on{start}\non{start}:", *phis])
     return out

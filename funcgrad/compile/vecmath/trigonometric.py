@@ -4,12 +4,13 @@ Payne and Hanek's observation: of 2/pi only the bits that meet the significand o
 those before change n by multiples of 4.  Here no branch and no table is needed to find them:
 
 - For floats, 2/pi times a power of two, modulo 4, as a sum of two doubles for each of four ranges of x.
-- For doubles, the 192 bits wanted are cut out of 1,216 by a shifter (four stages of selects, one funnel shift) and
-  multiplied by the 53 bits of x in 32-bit limbs.
+- For large doubles, the 192 bits wanted are cut out of 1,216 by a shifter (four stages of selects, one funnel shift)
+  and multiplied by the 53 bits of x in 32-bit limbs. Below 2**30, nearly always, pi/2 in three parts will do.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -26,6 +27,8 @@ TWO_OVER_PI = int(
 )
 WORD = (1 << 64) - 1
 LIMB = (1 << 32) - 1
+FAR = 2.0**30  # of larger doubles the multiple of pi/2 is found by 192 bits of 2/pi
+THIRD_PART = -1.4973849048591698e-33  # of pi/2, behind the sum of `HALF_PI`
 FLOAT_RANGES = range(50, 128, 26)  # exponents at which floats go to the next multiple of 2/pi
 
 
@@ -91,7 +94,22 @@ def _signed(word: int) -> int:
 
 
 def _reduced_double(f: Builder, a: Value) -> Angle:
-    """For any double; n = 0 below 1."""
+    """For any double."""
+    if not f.has_fma:
+        return _reduced_far(f, a)
+    return Angle(*f.rarely(a >= FAR, lambda: _reduced_far(f, a), _reduced_near(f, a)))
+
+
+def _reduced_near(f: Builder, a: Value) -> Angle:
+    """Below `FAR`, where n has few bits (Cody and Waite): both the first difference and the first product are exact."""
+    n, quadrant = f.nearest(a, 2 / math.pi)
+    product, error = f.product2(n, HALF_PI["f8"][1])
+    high, low = f.sum2(f.fma(n, -HALF_PI["f8"][0], a), -product)
+    return Angle(quadrant, *f.sum2_ordered(high, f.fma(n, -THIRD_PART, low - error)))
+
+
+def _reduced_far(f: Builder, a: Value) -> Angle:
+    """For any double (Payne and Hanek); n = 0 below 1."""
     bits = f.bits(a)
     window = _window(f, (bits >> 52) - 1023)
     significand = (bits & ((1 << 52) - 1)) | (1 << 52)

@@ -1,0 +1,246 @@
+"""How is a product of real matrices computed without a library?  By tiles of the result that stay in registers.
+
+A tile has `VECTORS` vectors along the rows of C, and as many rows as registers allow, or fewer where that cuts the rows
+evenly. Its sums run over up to `DEPTH` terms, in order: neither where tiles begin nor how many threads there are
+changes a bit. `TILES` tiles read the same panel of B. The first of them reads it where it lies, asks for what comes
+next, and writes it down for the others while it multiplies, so that copying B costs nothing (Goto & van de Geijn 2008
+copy it before). A transposed B is turned in registers. A is read where it lies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from funcgrad.compile.native.text import Function, Module, Value
+from funcgrad.compile.native.transpose import block
+from funcgrad.compile.native.vectors import VECTORS, Vectors, tiles
+
+DEPTH = 400  # terms of a sum before it is added to C: so many rows of a panel stay in the first-level cache
+STEP = 16  # of which the number of terms is a multiple, but for the last ones
+TILES = 10  # of the tallest that read a panel before it is written anew
+AHEAD = 16  # terms later is what the first of them asks for
+_OPERANDS = {"a": "ptr", "a_row": "i64", "a_k": "i64", "b": "ptr", "b_k": "i64", "b_column": "i64"}
+
+
+def define(module: Module, dtypes: Iterable[str]) -> None:
+    """Define ``fg_tiles_product_f4``, ``fg_tiles_product_f8`` or both."""
+    for dtype in dtypes:
+        Tiles(module, dtype).define()
+
+
+class Tiles(Vectors):
+    """Functions of a module that multiply matrices of ``"f4"`` or ``"f8"``; strides are in elements."""
+
+    def __init__(self, module: Module, dtype: str) -> None:
+        super().__init__(module, dtype)
+        self.width = VECTORS * self.lanes
+        self.heights = heights()
+        self.copies = 8 if self.heights[0] > 8 else 4  # rows of the lowest tile that writes a panel
+
+    def name(self, part: str) -> str:
+        """What a function is called."""
+        return f"fg_tiles_{part}_{self.dtype}"
+
+    def define(self) -> None:
+        """Define ``fg_tiles_product`` and what it calls."""
+        for rows in self.heights:
+            self._define_tile(rows, copies=False)
+            if rows >= self.copies:
+                self._define_tile(rows, copies=True)
+        self._define_turn()
+        self._define_edge()
+        self._define_add()
+        self._define_product()
+
+    # Tiles ------------------------------------------------------------------------------------------------------
+
+    def _define_tile(self, rows: int, copies: bool) -> None:
+        """``tile(k, a, a_row, a_k, b, b_k, panel, c, ldc)``: C = A B; with `copies` it writes B into the panel."""
+        kinds = {"k": "i64", **_OPERANDS, "panel": "ptr", "c": "ptr", "ldc": "i64"}
+        del kinds["b_column"]
+        with self.module.function(self.name(f"{'copy' if copies else 'tile'}{rows}"), "void", **kinds) as f:
+            sums = [[f.variable(self.vector, self.zero(f)) for _ in range(VECTORS)] for _ in range(rows)]
+            a, b, panel = (f.variable("ptr", place) for place in (f.a, f.b, f.panel))
+            row, down, along = f.a_row * self.size, f.b_k * self.size, f.a_k * self.size
+            with f.range(f.k):
+                line = b.get()
+                ys = [self.load(f, line + v * self.lanes * self.size) for v in range(VECTORS)]
+                if copies:
+                    for v, y in enumerate(ys):
+                        self.store(f, y, panel.get() + v * self.lanes * self.size)
+                    self._prefetch(f, line + down * AHEAD)
+                    panel.set(panel.get() + self.width * self.size)
+                for i, totals in enumerate(sums):
+                    x = self.broadcast(f, f.load(a.get() + row * i, 0, self.real))
+                    for y, total in zip(ys, totals, strict=True):
+                        total.set(self.fma(f, x, y, total.get()))
+                b.set(line + down)
+                a.set(a.get() + along)
+            for i, totals in enumerate(sums):
+                for v, total in enumerate(totals):
+                    self.store(f, total.get(), f.c + (f.ldc * i + v * self.lanes) * self.size)
+            f.ret()
+
+    def _prefetch(self, f: Function, row: Value, write: bool = False) -> None:
+        """Ask for a row of a tile, in the first level of the cache."""
+        flags = [f.constant("i32", flag) for flag in (int(write), 3, 1)]
+        for v in range(VECTORS):
+            f.call("llvm.prefetch.p0", row + v * self.lanes * self.size, *flags, returns="void")
+
+    def _define_add(self) -> None:
+        """``add(rows, columns, tile, alpha, beta, c, ldc)``: C = alpha tile + beta C, of what C has room for."""
+        kinds = {"rows": "i64", "columns": "i64", "tile": "ptr", "alpha": self.real, "beta": self.real}
+        with self.module.function(self.name("add"), "void", **kinds, c="ptr", ldc="i64") as f:
+            nothing = f.emit("i1", f"fcmp oeq {f.beta}, 0.0")
+            alpha, beta = self.broadcast(f, f.alpha), self.broadcast(f, f.beta)
+            whole = f.columns // self.lanes
+            with f.range(f.rows) as row:
+                tile, c = f.tile + row * (self.width * self.size), f.c + row * f.ldc * self.size
+                with f.range(whole) as v:
+                    at = v * (self.lanes * self.size)
+                    x = f.emit(self.vector, f"fmul {self.load(f, tile + at)}, {alpha.name}")
+                    both = self.fma(f, beta, self.load(f, c + at), x)
+                    self.store(f, f.select(nothing, x, both), c + at)
+                with f.range(f.columns - whole * self.lanes) as more:
+                    at = (whole * self.lanes + more) * self.size
+                    x = f.emit(self.real, f"fmul {f.load(tile + at, 0, self.real)}, {f.alpha.name}")
+                    before = f.load(c + at, 0, self.real)
+                    both = f.call(f"llvm.fmuladd.{self.suffix}", f.beta, before, x, returns=self.real)
+                    f.store(f.select(nothing, x, both), c + at)
+            f.ret()
+
+    # Panels -----------------------------------------------------------------------------------------------------
+
+    def _define_turn(self) -> None:
+        """``turn(k, b, b_column, panel)``: a panel of a B that lies along k."""
+        with self.module.function(self.name("turn"), "void", k="i64", b="ptr", b_column="i64", panel="ptr") as f:
+            size, lanes = self.size, self.lanes
+            strides = f.b_column * size, f.constant("i64", self.width * size)
+            whole = f.k & -lanes
+            with f.range(f.constant("i64", VECTORS)) as v, f.range(whole // lanes) as step:
+                source = f.b + (f.b_column * v + step) * (lanes * size)
+                block(f, size, source, f.panel + (step * self.width + v) * (lanes * size), strides, lanes)
+            with f.range(f.k - whole) as more, f.range(f.constant("i64", self.width)) as column:
+                k = whole + more
+                x = f.load(f.b + (column * f.b_column + k) * size, 0, self.real)
+                f.store(x, f.panel + (k * self.width + column) * size)
+            f.ret()
+
+    def _define_edge(self) -> None:
+        """``edge(k, columns, b, b_k, b_column, panel)``: the last panel, with zeros behind the last column."""
+        kinds = {"k": "i64", "columns": "i64", "b": "ptr", "b_k": "i64", "b_column": "i64", "panel": "ptr"}
+        with self.module.function(self.name("edge"), "void", **kinds) as f:
+            f.call("memset", f.panel, f.constant("i32", 0), f.k * (self.width * self.size), returns="ptr")
+            with f.range(f.k) as k, f.range(f.columns) as column:
+                x = f.load(f.b + (k * f.b_k + column * f.b_column) * self.size, 0, self.real)
+                f.store(x, f.panel + (k * self.width + column) * self.size)
+            f.ret()
+
+    # The product ------------------------------------------------------------------------------------------------
+
+    def _define_product(self) -> None:
+        """``product(m, n, k, a, a_row, a_k, b, b_k, b_column, alpha, beta, c, ldc)``: C = alpha A B + beta C."""
+        kinds = {**dict.fromkeys("mnk", "i64"), **_OPERANDS, "alpha": self.real, "beta": self.real}
+        with self.module.function(self.name("product"), "void", **kinds, c="ptr", ldc="i64") as f:
+            room = f.variable(self.vector, count=(DEPTH + STEP) * VECTORS + 1).place
+            panel = f.pointer((f.cast_int(room, "i64") + 63) & -64)
+            aside = f.variable(self.vector, count=self.heights[0] * VECTORS).place
+            plain = f.emit("i1", f"fcmp oeq {f.alpha}, 1.0")
+            depth = _rounded(_even(f.k, DEPTH), STEP)
+            band = _rounded(_even(f.m, TILES * self.heights[0]), self.heights[0])
+            with _cut(f, f.k, depth) as (k, terms), _cut(f, f.m, band) as (first, rows):
+                beta = f.select(k.is_(0), f.beta, f.constant(self.real, "1.0"))
+                new = f.emit("i1", f"and {f.emit('i1', f'fcmp oeq {beta}, 0.0')}, {plain.name}")
+                with _cut(f, f.n, f.constant("i64", self.width)) as (column, columns):
+                    b = f.b + (k * f.b_k + column * f.b_column) * self.size
+                    whole, lies = columns.is_(self.width), f.b_column.is_(1)
+                    self._panel(f, (whole, lies), terms, columns, b, panel)
+                    direct = f.emit("i1", f"and {whole}, {lies.name}")
+                    alone = f.emit("i1", f"and {direct}, {(rows < self.copies).name}")
+                    stores = f.emit("i1", f"and {new}, {whole.name}")
+                    done = f.variable("i64", 0)
+                    with f.while_(lambda: done.get() < rows):
+                        row = first + done.get()
+                        height = self._height(f, rows - done.get())
+                        copies = f.emit("i1", f"and {direct}, {done.get().is_(0).name}")
+                        there = f.emit("i1", f"or {copies}, {alone.name}")
+                        tile = self._chosen(f, height, copies)
+                        a = f.a + (row * f.a_row + k * f.a_k) * self.size
+                        c = f.c + (row * f.ldc + column) * self.size
+                        where = f.select(there, b, panel), f.select(there, f.b_k, f.constant("i64", self.width))
+                        out = f.select(stores, c, aside), f.select(stores, f.ldc, f.constant("i64", self.width))
+                        with f.range(height) as ahead:
+                            self._prefetch(f, c + ahead * f.ldc * self.size, write=True)
+                        f.call(tile, terms, a, f.a_row, f.a_k, *where, panel, *out, returns="void")
+                        with f.if_(stores.is_(0)):
+                            f.call(self.name("add"), height, columns, aside, f.alpha, beta, c, f.ldc, returns="void")
+                        done.set(done.get() + height)
+            f.ret()
+
+    def _panel(
+        self, f: Function, kind: tuple[Value, Value], terms: Value, columns: Value, b: Value, panel: Value
+    ) -> None:
+        """Fill the panel, unless the first tile does."""
+        whole, lies = kind
+
+        def turn() -> None:
+            with f.if_(lies.is_(0)):
+                f.call(self.name("turn"), terms, b, f.b_column, panel, returns="void")
+
+        def edge() -> None:
+            f.call(self.name("edge"), terms, columns, b, f.b_k, f.b_column, panel, returns="void")
+
+        f.choose(whole, turn, edge)
+
+    def _height(self, f: Function, left: Value) -> Value:
+        """The rows of the next tile: the tallest, or less, so that no rows are left that only low tiles fit."""
+        most = 2 * self.heights[0]
+        table = sum(next_height(left, self.heights) // 2 << 2 * left for left in range(0, most + 1, 2))
+        entry = (f.constant("i64", table) >> ((f.select(left < most, left, f.constant("i64", most)) & -2) * 2)) & 15
+        return f.select(left.is_(1), f.constant("i64", 1), entry * 2)
+
+    def _chosen(self, f: Function, height: Value, copies: Value) -> Value:
+        """The address of the function for a tile of so many rows."""
+        chosen = self.module.reference(f, self.name("tile1"))
+        for rows in self.heights[:-1]:
+            tile = self.module.reference(f, self.name(f"tile{rows}"))
+            if rows >= self.copies:
+                tile = f.select(copies, self.module.reference(f, self.name(f"copy{rows}")), tile)
+            chosen = f.select(height.is_(rows), tile, chosen)
+        return chosen
+
+
+def heights() -> tuple[int, ...]:
+    """How many rows tiles have: those of convolutions, and one that cuts most numbers of rows evenly."""
+    tallest, *others = tiles()
+    return (tallest, 12, *others) if tallest > 12 else (tallest, *others)
+
+
+def next_height(left: int, heights: tuple[int, ...]) -> int:
+    """The rows of the tile that begins a cut of an even number of rows, up to twice the tallest, into fewest tiles, the
+    lowest of which is as tall as can be.
+    """
+    cuts: list[tuple[int, ...]] = [(h,) for h in heights if h == left]
+    cuts += [(h, other) for h in heights for other in heights if h + other == left and h >= other]
+    best = max(cuts, key=lambda cut: (min(cut) >= 4, -len(cut), min(cut)), default=None)
+    return best[0] if best else next((h for h in heights if h <= left), 0)
+
+
+def _rounded(count: Value, step: int) -> Value:
+    return (count + (step - 1)) // step * step
+
+
+def _even(count: Value, most: int) -> Value:
+    """The size of the parts, as few as can be, into which a whole is cut evenly."""
+    parts = (count + (most - 1)) // most
+    return (count + parts - 1) // parts
+
+
+@contextmanager
+def _cut(f: Function, count: Value, most: Value) -> Iterator[tuple[Value, Value]]:
+    """For each piece of a range: where it begins, and its length."""
+    with f.range((count + most - 1) // most) as number:
+        first = number * most
+        rest = count - first
+        yield first, f.select(rest < most, rest, most)

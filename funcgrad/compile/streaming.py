@@ -1,0 +1,73 @@
+"""How does a loop write past the caches?  Block after block: what it stores lies on the stack first, from where whole
+lines go to memory by stores that fetch nothing.
+
+LLVM's vectoriser makes such stores only of aligned ones, and the results of a piece of the work begin anywhere. So a
+block of a result is copied by a function: up to the first line, line by line, and the rest.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from funcgrad.compile.emitters import TYPES, size_of
+from funcgrad.lower.loops import INDEX, Loop, Value
+
+BLOCK = 512  # elements of each result that lie on the stack
+FENCE = "call void @llvm.x86.sse.sfence()"  # what was written so is seen by other threads behind it
+
+
+def definition(hint: int) -> str:
+    """The function ``@fg.stream(to, from, bytes)``; `hint` is the number of the metadata node of such stores."""
+    return f"""define internal void @fg.stream(ptr noalias %to, ptr noalias %from, i64 %bytes) noinline nounwind {{
+entry:
+  %address = ptrtoint ptr %to to i64
+  %negative = sub i64 0, %address
+  %unaligned = and i64 %negative, 63
+  %head = call i64 @llvm.smin.i64(i64 %unaligned, i64 %bytes)
+  call void @llvm.memcpy.p0.p0.i64(ptr %to, ptr %from, i64 %head, i1 false)
+  br label %test
+test:
+  %place = phi i64 [%head, %entry], [%next, %line]
+  %next = add i64 %place, 64
+  %fits = icmp sle i64 %next, %bytes
+  br i1 %fits, label %line, label %tail
+line:
+  %source = getelementptr i8, ptr %from, i64 %place
+  %words = load <16 x i32>, ptr %source, align 4
+  %target = getelementptr i8, ptr %to, i64 %place
+  store <16 x i32> %words, ptr %target, align 64, !nontemporal !{hint}
+  br label %test
+tail:
+  %rest = sub i64 %bytes, %place
+  %last = getelementptr i8, ptr %from, i64 %place
+  %end = getelementptr i8, ptr %to, i64 %place
+  call void @llvm.memcpy.p0.p0.i64(ptr %end, ptr %last, i64 %rest, i1 false)
+  ret void
+}}"""
+
+
+def print_in_blocks(printer: Any, loop: Loop) -> None:
+    """Print the loop of a kernel (by `llvm._Printer`) block by block, each of which is copied when it is done."""
+    begin, end, before, kernel = "%begin", "%end", printer.block, printer.kernel
+    start, stop = printer.operand(loop.start), printer.operand(loop.stop)
+    guard = printer.emit(f"icmp slt i64 {start}, {stop}")
+    printer.line(f"br i1 {guard}, label %blocks, label %written")
+    printer.label("blocks")
+    phi = len(printer.lines)
+    next_block = printer.emit(f"add i64 {begin}, {BLOCK}")
+    aligned = printer.emit(f"and i64 {next_block}, -16")  # whole lines from there on
+    printer.line(f"{end} = call i64 @llvm.smin.i64(i64 {aligned}, i64 {stop})")
+    count = printer.emit(f"sub i64 {end}, {begin}")
+    printer.stages = {buffer: (f"%stage{buffer}", begin) for buffer in kernel.streamed}
+    first, last = Value(-1, INDEX), Value(-2, INDEX)  # no kernel has such
+    printer.names |= {first: begin, last: end}
+    printer.rotated(loop._replace(start=first, stop=last))
+    for buffer, (stage, _) in printer.stages.items():
+        dtype = kernel.buffers[buffer].dtype
+        target = printer.emit(f"getelementptr inbounds {TYPES[dtype]}, ptr %b{buffer}, i64 {begin}")
+        size = printer.emit(f"mul i64 {count}, {size_of(dtype)}")
+        printer.line(f"call void @fg.stream(ptr {target}, ptr {stage}, i64 {size})")
+    more = printer.emit(f"icmp slt i64 {end}, {stop}")
+    printer.line(f"br i1 {more}, label %blocks, label %written")
+    printer.lines.insert(phi, f"  {begin} = phi i64 [{start}, %{before}], [{end}, %{printer.block}]")
+    printer.label("written")
