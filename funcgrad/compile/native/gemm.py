@@ -1,4 +1,5 @@
-"""How does a program multiply matrices?  Kernels that call BLAS, one thread per call, on batches or on ranges of rows.
+"""How does a program multiply matrices?  Kernels that call BLAS, one thread per call, on batches or on ranges of rows;
+or `tiles` in its place, as `blocking` decides.
 
 Their integers are, in the order of `Parameter`: three slots, the row-major problem
 ``C[m, n] = alpha * op(A)[m, k] @ op(B)[k, n] + beta * C``, per operand the distance between batch members and the
