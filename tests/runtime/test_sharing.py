@@ -180,9 +180,17 @@ def test_a_tape_beyond_memory_on_any_thread(threads: int, monkeypatch: pytest.Mo
     assert slope(X, counts).shape == X.shape
 
 
+@pytest.fixture
+def heeded() -> Iterator[None]:
+    """Ctrl-C raises, in processes of the background too, which are born to ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("endless", [slice(0, 1), slice(-1, None), slice(None)], ids=["the first", "the last", "all"])
 @pytest.mark.parametrize("steps", ["kernel", "table"])
-def test_ctrl_c_while_any_thread_is_busy(endless: slice, steps: str) -> None:
+def test_ctrl_c_while_any_thread_is_busy(endless: slice, steps: str, heeded: None) -> None:
     """The caller may have done its pieces, and waits for a thread that will never have done its own."""
     before = fg.get_num_threads()
     fg.set_num_threads(2)
