@@ -7,6 +7,7 @@ import hashlib
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from funcgrad import forks
 from funcgrad.compile import cache, engine
@@ -97,6 +98,25 @@ def native_library(name: str, text: str, symbols: Mapping[str, int] | None = Non
         return aside(lambda: engine.load(cache.fetch(text, lambda: engine.to_object(text)), symbols, text))
     except RuntimeError as error:
         raise RuntimeError(f"the native module {name!r} cannot be compiled: {error}") from error
+
+
+def native_libraries(name: str, parts: Mapping[str, Sequence[str]]) -> list[engine.Library]:
+    """Compile modules at the same time, and load them in order: texts, and what each defines for those behind it."""
+
+    def load() -> list[engine.Library]:
+        texts = list(parts)
+        codes = several([partial(cache.fetch, text, partial(engine.to_object, text)) for text in texts])
+        symbols: dict[str, int] = {}
+        libraries = []
+        for text, code in zip(texts, codes, strict=True):
+            libraries.append(engine.load(code, symbols, text))
+            symbols |= {symbol: libraries[-1].address(symbol) for symbol in parts[text]}
+        return libraries
+
+    try:
+        return aside(load)
+    except RuntimeError as error:
+        raise RuntimeError(f"the native modules {name!r} cannot be compiled: {error}") from error
 
 
 def clear() -> None:

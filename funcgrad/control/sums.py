@@ -10,7 +10,7 @@ from typing import Any
 
 from funcgrad.control.bodies import parts, program_of, strong
 from funcgrad.dtypes import is_inexact
-from funcgrad.ir.printer import inner_programs
+from funcgrad.ir.printer import all_equations
 from funcgrad.ir.program import Program
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.families import operation, zero
@@ -28,7 +28,10 @@ def in_blocks(types: Sequence[ArrayType], params: dict[str, Any]) -> Callable[..
     carried = strong(parts(types, params).carry)
     if count < 2 or not carried or count * sum(t.nbytes for t in carried) > MOST_BYTES:
         return None
-    if not _adds_up(params["program"], params["consts"], len(carried)) or not _has_loops(params["program"]):
+    primitives = [e.primitive for e in all_equations(params["program"].equations)]
+    if not any(p.name in LOOPS for p in primitives) or any(p.impure for p in primitives):
+        return None  # the terms take no time, or their order can be told
+    if not _adds_up(params["program"], params["consts"], len(carried)):
         return None
 
     def block(*values: Any) -> Any:
@@ -83,11 +86,3 @@ def _adds_up(program: Program, consts: int, count: int) -> bool:
         if not (any(a is before for a in equation.inputs) and uses[id(before)] == uses[id(after)] == 1):
             return False
     return True
-
-
-def _has_loops(program: Program) -> bool:
-    """Whether there is a loop in it, at any depth."""
-    return any(
-        e.primitive.name in LOOPS or any(_has_loops(inner) for *_, inner in inner_programs(e.params))
-        for e in program.equations
-    )

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -284,6 +284,14 @@ def inner_programs(params: Mapping[str, Any]) -> list[tuple[str, str, Program]]:
         elif type(value) is tuple and value and all(hasattr(x, "equations") for x in value):
             found += [(key, f"{key}[{k}]", program) for k, program in enumerate(value)]
     return found
+
+
+def all_equations(equations: Iterable[Equation]) -> Iterator[Equation]:
+    """Equations, and those of the programs among their parameters, at any depth."""
+    for equation in equations:
+        yield equation
+        for _, _, program in inner_programs(equation.params):
+            yield from all_equations(program.equations)
 
 
 def param_text(value: Any) -> str:

@@ -11,7 +11,7 @@ import os
 import threading
 import warnings
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,8 +19,8 @@ import numpy as np
 from funcgrad.array import Array
 from funcgrad.errors import CompilationWarning
 from funcgrad.ir.interpret import Abandoned, interpret, patience
-from funcgrad.ir.printer import inner_programs
-from funcgrad.ir.program import Equation, Program
+from funcgrad.ir.printer import all_equations
+from funcgrad.ir.program import Program
 from funcgrad.runtime.executable import Executable, executable_for
 from funcgrad.trace.frame import type_of
 
@@ -39,7 +39,7 @@ class Compilation:
         self._program, self._donated, self._name = program, donated, name
         self._error: BaseException | None = None
         self._done = threading.Event()
-        self._pure = not any(equation.primitive.impure for equation in _everything(program.equations))
+        self._pure = not any(equation.primitive.impure for equation in all_equations(program.equations))
         worker.add(self)
 
     def compile(self) -> None:
@@ -97,13 +97,6 @@ class Compilation:
                 CompilationWarning,
                 stacklevel=2,
             )
-
-
-def _everything(equations: Iterable[Equation]) -> Iterable[Equation]:
-    for equation in equations:
-        yield equation
-        for _, _, program in inner_programs(equation.params):
-            yield from _everything(program.equations)
 
 
 def _known(leaf: Any, dtype: np.dtype[Any]) -> Any:

@@ -82,6 +82,7 @@ def test_tiles_of_cpus_with_fewer_registers(cpu, dtype):
         pytest.skip("this CPU has no AVX2")
     with engine.compiling_for(cpu):
         module = Module(Effort.REGISTERS)
+        tiles.define_turns(module, (dtype,))
         tiles.define(module, (dtype,))
         library = native_library("tiles", str(module))
     integer, number = ctypes.c_int64, {"f4": ctypes.c_float, "f8": ctypes.c_double}[dtype]

@@ -139,6 +139,19 @@ def test_a_loop_that_adds_up_keeps_its_results_in_order(reverse: bool) -> None:
         np.testing.assert_allclose(total, 2.5 + expected.sum(), rtol=1e-14)
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+def test_what_is_told_of_a_loop_that_adds_up_comes_in_order(reverse: bool) -> None:
+    seen: list[float] = []
+
+    def body(total: Any, x: Any) -> Any:
+        fg.debug.callback(lambda x: seen.append(float(x)), x, ordered=True)
+        return total + lax.while_loop(lambda z: z < 3, lambda z: z * 1.5, x), None
+
+    xs = np.linspace(0.1, 2, 50)
+    fg.jit(lambda xs: lax.scan(body, 0.0, xs, reverse=reverse)[0])(xs)
+    assert seen == list(xs[::-1] if reverse else xs)
+
+
 def test_few_examples_are_not_shared() -> None:
     assert not any(chunks(fg.vmap(ragged), X[:3], COUNTS[:3]))
     assert not chunks(lambda x: lax.scan(lambda c, x: (c + x, c * 2), 0.0, x)[1], np.zeros(100_000))

@@ -162,7 +162,9 @@ def _support(needed: set[str], blas: str) -> Iterator[Module]:
     yield runtime
     if blas == "own":
         registers = Module(Effort.REGISTERS)
-        tiles.define(registers, (dtype for dtype in products if dtype in REALS))
+        real = [dtype for dtype in products if dtype in REALS]
+        tiles.define_turns(registers, real)
+        tiles.define(registers, real)
         yield registers
     fast = Module(Effort.ALL)
     own_blas.define(fast, products, blas == "cblas")

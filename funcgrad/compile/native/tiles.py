@@ -24,9 +24,15 @@ _OPERANDS = {"a": "ptr", "a_row": "i64", "a_k": "i64", "b": "ptr", "b_k": "i64",
 
 
 def define(module: Module, dtypes: Iterable[str]) -> None:
-    """Define ``fg_tiles_product_f4``, ``fg_tiles_product_f8`` or both."""
+    """Define ``fg_tiles_product_f4``, ``fg_tiles_product_f8`` or both, but for what `define_turns` does."""
     for dtype in dtypes:
         Tiles(module, dtype).define()
+
+
+def define_turns(module: Module, dtypes: Iterable[str]) -> None:
+    """Define what turns panels of a transposed B."""
+    for dtype in dtypes:
+        Tiles(module, dtype).define_turn()
 
 
 class Tiles(Vectors):
@@ -48,7 +54,6 @@ class Tiles(Vectors):
             self._define_tile(rows, copies=False)
             if rows >= self.copies:
                 self._define_tile(rows, copies=True)
-        self._define_turn()
         self._define_edge()
         self._define_add()
         self._define_product()
@@ -112,7 +117,7 @@ class Tiles(Vectors):
 
     # Panels -----------------------------------------------------------------------------------------------------
 
-    def _define_turn(self) -> None:
+    def define_turn(self) -> None:
         """``turn(k, b, b_column, panel)``: a panel of a B that lies along k."""
         with self.module.function(self.name("turn"), "void", k="i64", b="ptr", b_column="i64", panel="ptr") as f:
             size, lanes = self.size, self.lanes
