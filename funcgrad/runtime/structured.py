@@ -18,7 +18,7 @@ from funcgrad.compile.native import Step, loop_words
 from funcgrad.compile.native.hosts import POLL
 from funcgrad.ir.program import Var
 from funcgrad.lower.calls import Call
-from funcgrad.lower.plan import ALIGNMENT, Plan
+from funcgrad.lower.plan import Plan
 from funcgrad.lower.products import Product
 from funcgrad.lower.schedule import KernelStep
 from funcgrad.lower.structured import Structured, Tape
@@ -141,7 +141,6 @@ class Regions:
 
     def apart(self, step: Step, chunk: int, status: int, rows: Sequence[tuple[int, int]], size: int) -> Step:
         """A step in pieces, each with memory of its own for what lies in some slots: rows of a slot and a place."""
-        size = -(-size // ALIGNMENT) * ALIGNMENT
         table = self.words([*step.ints, 0])
         words = loop_words.apart_integers(step.kernel, table, status + 1, size, len(self.template), rows)
         address = native.loop_address("fg_apart")

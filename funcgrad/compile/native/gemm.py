@@ -22,8 +22,7 @@ has one thread; then it has its own number again, for NumPy's products.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from enum import Enum, IntEnum
 from typing import NamedTuple
 
@@ -265,23 +264,13 @@ def _blocks(part: _Part, size: int) -> None:
     f, p = part.f, Parameter
     a_row, b_column = part.strides(p.TRANS_A, p.LDA)[0], part.strides(p.TRANS_B, p.LDB)[1]
     with (
-        _cut(f, f.load(part.rows), _word(f, p.BLOCK_ROWS)) as (row, rows),
-        _cut(f, f.load(part.columns), _word(f, p.BLOCK_COLUMNS)) as (column, columns),
+        f.in_parts(f.load(part.rows), _word(f, p.BLOCK_ROWS)) as (row, rows),
+        f.in_parts(f.load(part.columns), _word(f, p.BLOCK_COLUMNS)) as (column, columns),
     ):
         a, b = part.a + row * a_row * size, part.b + column * b_column * size
         c = part.c + (row * _word(f, p.LDC) + column) * size
-        _product(part._replace(rows=rows, columns=columns, a=a, b=b, c=c))
-
-
-@contextmanager
-def _cut(f: Function, count: Value, most: Value) -> Iterator[tuple[Value, Value]]:
-    """For each piece of a range: where it begins, and the address of its length."""
-    length = f.variable("i64")
-    with f.range((count + most - 1) // most) as number:
-        first = number * most
-        rest = count - first
-        length.set(f.select(rest < most, rest, most))
-        yield first, length.place
+        height, width = (f.variable("i64", length).place for length in (rows, columns))
+        _product(part._replace(rows=height, columns=width, a=a, b=b, c=c))
 
 
 def _matrix_vector(part: _Part) -> None:

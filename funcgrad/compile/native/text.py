@@ -281,6 +281,14 @@ class Function:
             yield index
             counter.set(index + 1)
 
+    @contextmanager
+    def in_parts(self, count: Value, most: Value) -> Iterator[tuple[Value, Value]]:
+        """For each part of ``range(count)``, of at most so many: where it begins, and its length."""
+        with self.range((count + most - 1) // most) as number:
+            first = number * most
+            rest = count - first
+            yield first, self.select(rest < most, rest, most)
+
     def _address(self, place: Value, offset: Value | int) -> Value:
         return place if isinstance(offset, int) and offset == 0 else place + offset
 

@@ -9,8 +9,7 @@ copy it before). A transposed B is turned in registers. A is read where it lies.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 
 from funcgrad.compile.native.text import Function, Module, Value
 from funcgrad.compile.native.transpose import block
@@ -154,10 +153,10 @@ class Tiles(Vectors):
             plain = f.emit("i1", f"fcmp oeq {f.alpha}, 1.0")
             depth = _rounded(_even(f.k, DEPTH), STEP)
             band = _rounded(_even(f.m, TILES * self.heights[0]), self.heights[0])
-            with _cut(f, f.k, depth) as (k, terms), _cut(f, f.m, band) as (first, rows):
+            with f.in_parts(f.k, depth) as (k, terms), f.in_parts(f.m, band) as (first, rows):
                 beta = f.select(k.is_(0), f.beta, f.constant(self.real, "1.0"))
                 new = f.emit("i1", f"and {f.emit('i1', f'fcmp oeq {beta}, 0.0')}, {plain.name}")
-                with _cut(f, f.n, f.constant("i64", self.width)) as (column, columns):
+                with f.in_parts(f.n, f.constant("i64", self.width)) as (column, columns):
                     b = f.b + (k * f.b_k + column * f.b_column) * self.size
                     whole, lies = columns.is_(self.width), f.b_column.is_(1)
                     self._panel(f, (whole, lies), terms, columns, b, panel)
@@ -240,12 +239,3 @@ def _even(count: Value, most: int) -> Value:
     """The size of the parts, as few as can be, into which a whole is cut evenly."""
     parts = (count + (most - 1)) // most
     return (count + parts - 1) // parts
-
-
-@contextmanager
-def _cut(f: Function, count: Value, most: Value) -> Iterator[tuple[Value, Value]]:
-    """For each piece of a range: where it begins, and its length."""
-    with f.range((count + most - 1) // most) as number:
-        first = number * most
-        rest = count - first
-        yield first, f.select(rest < most, rest, most)
