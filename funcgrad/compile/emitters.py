@@ -7,19 +7,35 @@ the one in `lower.scalar`.  Half precision is computed in single precision, each
 
 from __future__ import annotations
 
+import math
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-TYPES = {
+
+class _Types(dict[str, str]):
+    """The names of types; those of vectors (`vector_of`) follow from them."""
+
+    def __init__(self, names: Mapping[str, str], vector: str) -> None:
+        super().__init__(names)
+        self.vector = vector
+
+    def __missing__(self, dtype: str) -> str:
+        scalar, width = dtype.split("x")
+        self[dtype] = name = self.vector.format(width, self[scalar])
+        return name
+
+
+_SCALARS = {
     "b1": "i1",
     **{f"{kind}{size}": f"i{8 * size}" for kind in "iu" for size in (1, 2, 4, 8)},
     "f2": "half",
     "f4": "float",
     "f8": "double",
 }
+TYPES = _Types(_SCALARS, "<{} x {}>")
 MEMORY = {"b1": "i8"}  # where the type in memory is another one than in a register
-MANGLED = TYPES | {"f2": "f16", "f4": "f32", "f8": "f64"}  # the names of types in the names of intrinsics
+MANGLED = _Types(_SCALARS | {"f2": "f16", "f4": "f32", "f8": "f64"}, "v{}{}")  # in the names of intrinsics
 
 
 class Printer(Protocol):
@@ -33,6 +49,11 @@ class Printer(Protocol):
 
 
 Emitter = Callable[[Printer, str, Sequence[str], Sequence[str], str], str]
+
+
+def vector_of(dtype: str, width: int) -> str:
+    """The type of a vector of `width` numbers."""
+    return f"{dtype}x{width}"
 
 
 def size_of(dtype: str) -> int:
@@ -148,8 +169,15 @@ def _float_quotient(p: Printer, dtype: str, operands: Sequence[str], _: str) -> 
 
 
 def _select(p: Printer, _: str, dtypes: Sequence[str], operands: Sequence[str], __: str) -> str:
-    kind, (condition, a, b) = TYPES[dtypes[-1]], operands
-    return p.emit(f"select i1 {condition}, {kind} {a}, {kind} {b}")
+    dtype, (condition, *values) = dtypes[-1], operands
+    kind = TYPES[dtype]
+    # Of a maximum of what is -inf under a mask LLVM makes a maximum under the mask, which it cannot vectorise.
+    if dtype in ("f4", "f8"):
+        infinite = {literal(sign * math.inf, dtype) for sign in (-1, 1)}
+        fence = f"llvm.arithmetic.fence.{MANGLED[dtype]}"
+        values = [p.call(fence, kind, f"{kind} {x}") if x in infinite else x for x in values]
+    a, b = values
+    return p.emit(f"select {TYPES[dtypes[0]]} {condition}, {kind} {a}, {kind} {b}")
 
 
 def _logical_shift(instruction: str) -> Emitter:

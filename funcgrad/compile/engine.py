@@ -156,6 +156,11 @@ def wide_vectors_pay() -> bool:
     return "+avx512vbmi2" in features()
 
 
+def permutes_two() -> bool:
+    """Whether one instruction takes any lanes of two vectors of 32 bytes."""
+    return "+avx512vl" in features()
+
+
 def streaming_pays() -> bool:
     """Whether there are stores past the caches that fetch no line first."""
     return platform().split("-")[0] == "x86_64"

@@ -19,8 +19,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from funcgrad.compile import engine, functions, shared, streaming, vecmath
+from funcgrad.compile import branches, engine, functions, packing, packs, shared, streaming, vecmath, vectors
 from funcgrad.compile.emitters import EMITTERS, MEMORY, TYPES, literal, size_of
+from funcgrad.compile.hints import hints
 from funcgrad.lower.loops import (
     Branch,
     Check,
@@ -40,11 +41,9 @@ from funcgrad.lower.scalar import MATHEMATICS
 
 REORDERED = ("add", "mul")  # reductions that round: only they need a licence to run in lanes
 
-SHORT = 4  # iterations: constant loops up to here unroll ...
-ODD, UNROLLED = 15, 256  # ... and up to here those that fill no vectors, if they come to no more instructions
 METHODS: dict[type, str] = {While: "while_"}
+PACK = 32  # bytes of a pack: of 64, lanes move slower, and fewer instructions run at once
 LINE = 64  # bytes of memory that come together
-LIGHT = 8  # instructions: reductions up to here are bound by the latency of one of them
 
 
 def print_kernel(kernel: Kernel, name: str) -> str:
@@ -76,7 +75,9 @@ class _Printer:
         self.block = "entry"
         self.temporaries = 0
         self.labels = 0
-        self.in_lanes = False  # whether the innermost loop around the current point can be vectorised
+        self.in_lanes = False  # whether the innermost loop around the current point can be vectorised ...
+        self.in_sequence = False  # ... or there is one that cannot
+        self.foreseen: set[Value] = set()
         self.metadata: list[str] = []
         self.groups: list[int] = []  # access groups of the independent loops around the current point
         self.group_lists: dict[tuple[int, ...], int] = {}
@@ -86,6 +87,10 @@ class _Printer:
         self.apart = {function: f" #{k}" for k, function in enumerate(functions.apart(kernel))}
         self.twins: dict[Value, functions.Twin] = {}
         self.stages: dict[int, tuple[str, str]] = {}  # buffers past the caches -> a block, and where it begins
+        self.uses = packs.uses_of(kernel)
+        stored = {i.buffer for i in walk(kernel.body) if isinstance(i, Store)}
+        loaded = {i.buffer for i in walk(kernel.body) if isinstance(i, Load)}
+        self.only_read, self.carried = set() if kernel.aliased else loaded - stored, loaded & stored
         self.flags: dict[str, str] = {}  # a check's code, as an operand -> where its failure is noted
 
     def module(self, name: str) -> str:
@@ -201,8 +206,28 @@ class _Printer:
 
     def instructions(self, body: Sequence[Instruction]) -> None:
         self.twins |= functions.twins(body)
-        for instruction in body:
-            getattr(self, METHODS.get(type(instruction), type(instruction).__name__.lower()))(instruction)
+        if self.in_sequence:
+            self.foreseen |= branches.foreseen(body)
+        whole = self.in_lanes or self.kernel.streamed  # LLVM makes vectors of loops
+        for part in body if whole else packs.runs(body, self.kernel.aliased):
+            if isinstance(part, list):
+                self.run(part)
+            else:
+                self.instruction(part)
+
+    def run(self, run: list[packs.Plain]) -> None:
+        """Print straight-line code, in packs if that pays."""
+        run = packs.without_overwritten(run)
+        vector = min(engine.vector_widths()[-1], PACK)
+        plan = packing.plan(run, self.uses, vector, self.reordered, self.only_read, self.carried)
+        if plan is None:
+            for instruction in run:
+                self.instruction(instruction)
+        else:
+            vectors.print_plan(self, plan, self.instruction)
+
+    def instruction(self, instruction: Instruction) -> None:
+        getattr(self, METHODS.get(type(instruction), type(instruction).__name__.lower()))(instruction)
 
     def op(self, op: Op) -> None:
         operands = [self.operand(operand) for operand in op.operands]
@@ -215,6 +240,8 @@ class _Printer:
         dtypes = [operand.dtype for operand in op.operands]
         licence = "reassoc " if op.result in self.reordered else ""
         self.names[op.result] = EMITTERS[op.name](self, op.result.dtype, dtypes, operands, licence)
+        if op.result in self.foreseen:
+            self.lines[-1] += f", !prof !{self.node(branches.WEIGHTS)}"
 
     def mathematical(self, op: Op, operands: list[str]) -> str:
         dtype = op.result.dtype
@@ -292,9 +319,11 @@ class _Printer:
         phis = len(self.lines)  # they name values that the body has yet to define
         group = self.node("distinct !{}") if loop.independent else None
         outer, self.groups = self.groups, self.groups if group is None else [*self.groups, group]
-        before_lanes, self.in_lanes = self.in_lanes, functions.in_lanes(loop)
+        before_lanes = self.in_lanes, self.in_sequence
+        self.in_lanes = functions.in_lanes(loop)
+        self.in_sequence = not self.in_lanes
         self.instructions(loop.body)
-        self.in_lanes = before_lanes
+        self.in_lanes, self.in_sequence = before_lanes
         self.groups = outer
         self.lines[phis:phis] = self.phis(loop, number, before, start)
         self.line(f"%i{number}.next = add nsw i64 %i{number}, 1")
@@ -317,29 +346,10 @@ class _Printer:
             yield f"  %c{number}.{k} = phi {kind} [{initial}, %{before}], [{following}, %{self.block}]"
 
     def properties(self, loop: Loop, group: int | None) -> int:
-        """The number of the metadata node that tells LLVM's loop passes about a loop.
-
-        Interleaving and run-time unrolling double the time to compile and gain nothing in a loop that maps, or that
-        computes little; a short reduction waits for its own last result, and a short constant loop should vanish. Two
-        functions or more are a fifth faster when the constants of their polynomials serve two vectors at a time;
-        ciphers, one long chain of operations each (`ops.random`), by 30 % with two and 45 % with four at a time, and
-        nearly twice as fast where vectors are full of their words although other numbers are longer.
-        """
+        """The number of the metadata node that tells LLVM's loop passes about a loop."""
         own = len(self.metadata)
-        about = [f"!{own}"]
-        if group is not None:
-            about.append(f'!{{!"llvm.loop.parallel_accesses", !{group}}}')
-        if any(isinstance(i, Loop) for i in loop.body):  # if these unroll: strided lanes cost more than they give
-            about += ['!{!"llvm.loop.vectorize.enable", i1 false}', '!{!"llvm.loop.unroll.disable"}']
-        elif not _is_short(loop):
-            about.append('!{!"llvm.loop.unroll.disable"}')
-            if not _is_light_reduction(loop):
-                about.append(f'!{{!"llvm.loop.interleave.count", i32 {_vectors_at_a_time(loop)}}}')
-                if functions.of_ciphers(loop):
-                    about.append(f'!{{!"llvm.loop.vectorize.width", i32 {functions.words_at_a_time()}}}')
-                elif functions.ends_under_a_mask(loop):
-                    about.append('!{!"llvm.loop.vectorize.predicate.enable", i1 true}')
-        return self.node(f"distinct !{{{', '.join(about)}}}")
+        parallel = [] if group is None else [f'!{{!"llvm.loop.parallel_accesses", !{group}}}']
+        return self.node(f"distinct !{{{', '.join([f'!{own}', *parallel, *hints(loop)])}}}")
 
     def branch(self, branch: Branch) -> None:
         number = self.fresh()
@@ -366,12 +376,13 @@ class _Printer:
         self.line(f"br i1 {over}, label %done{number}, label %test{number}")
         self.label(f"test{number}")
         phi = len(self.lines)
-        before_lanes, self.in_lanes = self.in_lanes, False
+        before_lanes = self.in_lanes, self.in_sequence
+        self.in_lanes, self.in_sequence = False, True
         self.instructions(loop.test)
         self.line(f"br i1 {self.operand(loop.condition)}, label %while{number}, label %done{number}")
         self.label(f"while{number}")
         self.instructions(loop.body)
-        self.in_lanes = before_lanes
+        self.in_lanes, self.in_sequence = before_lanes
         self.line(f"{count}.next = add nuw i64 {count}, 1")
         low = self.emit(f"and i64 {count}.next, {loop.every - 1}")
         rare = self.emit(f"icmp eq i64 {low}, 0")
@@ -411,35 +422,3 @@ class _Printer:
         self.emit(f"cmpxchg ptr %status, i64 0, i64 {code} monotonic monotonic")
         self.line(f"br label %fine{number}")
         self.label(f"fine{number}")
-
-
-def _is_short(loop: Loop) -> bool:
-    """Whether a loop is one of few iterations, without mathematics (whose code is long enough as it is).
-
-    One that fills no vectors would take masks for its last ones: stores under a mask cost ten times others on AMD.
-    """
-    if not (isinstance(loop.start, Constant) and isinstance(loop.stop, Constant)):
-        return False
-    count = int(loop.stop.value - loop.start.value)
-    body = list(walk(loop.body))
-    if any(isinstance(i, Op) and i.name in MATHEMATICS for i in body):
-        return False
-    odd = count <= ODD and count.bit_count() > 1
-    return count <= SHORT or (odd and count * len(body) <= UNROLLED)
-
-
-def _vectors_at_a_time(loop: Loop) -> int:
-    names = [i.name for i in loop.body if isinstance(i, Op)]
-    mathematics = sum(name in MATHEMATICS for name in names)
-    if names.count("xor") >= functions.CIPHER:
-        return 2 if mathematics or names.count("xor") >= 2 * functions.CIPHER else 4
-    return 2 if mathematics >= 2 else 1
-
-
-def _is_light_reduction(loop: Loop) -> bool:
-    work = [instruction for instruction in walk(loop.body) if isinstance(instruction, Op)]
-    return (
-        any(carry.reduction for carry in loop.carries)
-        and len(work) <= LIGHT
-        and not any(op.name in MATHEMATICS for op in work)
-    )

@@ -64,25 +64,26 @@ def _power_scalar(emit: Any, dtype: str, x: Any, y: Any) -> Any:
     if exponent not in (0.5, 1.5, 2.5, -0.5, -1.5, -2.5) or dtype not in ("f4", "f8"):
         return emit("pow", x, y)
     base = emit("add", x, emit.constant(0, dtype))  # no -0: its powers are positive
-    result, error = emit("sqrt", base), emit.constant(0, dtype)
+    result, error = emit("sqrt", base), None
     for _ in range(int(abs(exponent))):
-        product = emit("mul", result, base)  # and what it lacks
-        error = emit("fma", error, base, emit("fma", result, base, emit("neg", product)))
-        result = product
+        product = emit("mul", result, base)
+        lost = emit("fma", result, base, emit("neg", product))
+        result, error = product, lost if error is None else emit("fma", error, base, lost)
     if exponent < 0:
         one, power = emit.constant(1, dtype), result
         result = emit("div", one, power)
-        error = emit("sub", emit("fma", emit("neg", power), result, one), emit("mul", error, result))
-        error = emit("mul", error, result)
-    if abs(exponent) > 1:  # two roundings more than the root's: the last digits are worth a correction
-        result = _corrected(emit, result, error)
+        if error is not None:
+            error = emit("fma", emit("neg", error), result, emit("fma", emit("neg", power), result, one))
+    if error is not None:  # two roundings more than the root's: the last digits are worth a correction
+        result = _corrected(
+            emit, result, emit("fma", error, result, result) if exponent < 0 else emit("add", result, error)
+        )
     limit = emit.constant(np.inf if exponent > 0 else 0, dtype)
     return emit("select", emit("eq", x, emit.constant(-np.inf, dtype)), limit, result)
 
 
-def _corrected(emit: Any, value: Any, error: Any) -> Any:
-    """`value` plus a small error, if that is a number (beyond the range it is not)."""
-    total = emit("add", value, error)
+def _corrected(emit: Any, value: Any, total: Any) -> Any:
+    """`total`, which is `value` but for the last digits, if that is a number (beyond the range it is not)."""
     return emit("select", emit("eq", total, total), total, value)
 
 
@@ -113,9 +114,12 @@ def _share(x: Any, y: Any, wins: Any) -> Any:
 def _power_base(t: Any, out: Any, x: Any, y: Any) -> Any:
     """d x**y / dx = y x**(y-1), and 0 for y = 0 also where x**(-1) is infinite.
 
-    Elsewhere that 0 comes from the product, whose slope by y is x**(-1).
+    Elsewhere that 0 comes from the product, whose slope by y is x**(-1). For a known y < 0, x**(y-1) is x**y / x: a
+    division instead of a power, and never 0 / 0 or inf / inf.
     """
     dtype = t.dtype
+    if isinstance(y, (float, np.floating)) and y < 0 and dtype.kind == "f":
+        return t * (y * (out / (x if y == round(y) else x + dtype.type(0))))  # fractions take -0 for 0
     flat = operation("eq")(y, dtype.type(0))
     if type(y) is Tracer:  # else there is no slope by y, and less to compute
         size = operation("abs")(x)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 import pytest
 
+import funcgrad as fg
 from funcgrad.compile import engine
 from funcgrad.compile.llvm import print_kernel
 from funcgrad.lower.loops import Constant, Kernel, Operand, Value
@@ -275,6 +277,17 @@ def test_a_maximum_is_made_of_vectors(name: str) -> None:
     assert re.search(rf"@llvm\.{name}imum\.v\d+f32", text)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", ["max", "min"])
+def test_a_maximum_of_what_counts_under_a_mask_is_made_of_vectors(name: str, dtype: Any) -> None:
+    """LLVM knows that infinity changes no maximum, and would rather branch around it."""
+    x, seen = np.arange(-50, 50, dtype=dtype), np.arange(100) % 3 == 0
+    worst = -np.inf if name == "max" else np.inf
+    function = fg.jit(lambda x, seen: getattr(np, name)(np.where(seen, x, worst)))
+    assert re.search(rf"@llvm\.{name}imum\.v\d+f\d\d", function.lower(x, seen).as_text("optimized"))
+    assert function(x, seen) == getattr(np, name)(x[seen])
+
+
 def test_a_checked_gather_and_casts_are_made_of_vectors() -> None:
     assert re.search(r"or <\d+ x i1>", engine.optimised(print_kernel(gather(), "kernel")))
     cast = elementwise(lambda b, x: b.op("cast", x, dtype="i4"), ["f4"], "i4")
@@ -302,3 +315,31 @@ def test_equal_kernels_print_equal_texts() -> None:
     assert print_kernel(gather(), "kernel") == print_kernel(gather(), "kernel")
     other = gather()
     assert print_kernel(other, "a") == print_kernel(other, "b").replace("@b(", "@a(")
+
+
+# Choices that are jumps -----------------------------------------------------------------------------------------------
+
+
+def restarted(name: str, independent: bool) -> str:
+    """The text of ``out[i] = where(v == 3, n, v)`` with ``v = name(in[i], n)``."""
+    b = Builder()
+    source, target, n = b.buffer("i8"), b.buffer("i8", written=True), b.size()
+
+    def body(i: Value) -> None:
+        v = b.op(name, b.load(source, i), n)
+        b.store(target, i, b.op("select", b.op("eq", v, Constant(3, "i8")), n, v))
+
+    b.loop(b.first, b.last, body, independent=independent)
+    return print_kernel(b.kernel(), "kernel")
+
+
+def test_a_number_that_is_replaced_where_it_equals_a_constant_is_a_jump() -> None:
+    assert "branch_weights" in restarted("add", independent=False)
+
+
+def test_a_number_that_is_one_of_few_is_chosen() -> None:
+    assert "branch_weights" not in restarted("and", independent=False)
+
+
+def test_loops_that_become_vectors_choose() -> None:
+    assert "branch_weights" not in restarted("add", independent=True)
