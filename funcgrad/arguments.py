@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -24,6 +25,31 @@ def check_callable(fun: Any, name: str) -> None:
     """A `TypeError` unless `fun` can be called."""
     if not callable(fun):
         raise TypeError(f"{name} takes a function, not {fun!r} of type {type(fun).__name__}{at_line()}")
+
+
+def check_within(
+    name: str,
+    argument: str,
+    value: Any,
+    low: float,
+    high: float = math.inf,
+    *,
+    above: bool = False,
+    below: bool = False,
+) -> None:
+    """A `ValueError` for a number that is known and not within low..high: with `above` or `below`, nor at that end."""
+    if type(value) not in (int, float):
+        return
+    if (value > low if above else value >= low) and (value < high if below else value <= high):
+        return
+    least, most = f"{'greater than' if above else 'at least'} {low}", f"{'less than' if below else 'at most'} {high}"
+    if high == math.inf:
+        wanted = least
+    elif low == -math.inf:
+        wanted = most
+    else:
+        wanted = f"{least} and {most}" if above or below else f"between {low} and {high}"
+    raise ValueError(f"{name}: {argument} must be {wanted}, not {value}{at_line()}")
 
 
 def argument_numbers(argnums: int | Sequence[int], count: int) -> tuple[int, ...]:

@@ -199,7 +199,7 @@ class Run:
         (i,), size = inputs, equation.params["size"]
         if ErrorCategory.INDEX not in self.wanted or not size:
             return bind(equation.primitive, i, **equation.params)
-        low = -size if equation.primitive.name == "check_index" else 0
+        low = -size if equation.primitive.name == "check_index" else equation.params.get("least", 0)
         outside = (i < low) | (i >= size)
         where = fnp.argmax(fnp.reshape(outside, -1)) if type_of(i).shape else None
         first = i if where is None else fnp.reshape(i, -1)[where]
@@ -304,8 +304,7 @@ class Run:
 
 RULES: dict[str, Callable[[Run, Equation, Sequence[Any]], Sequence[Any]]] = {
     "check": Run.check,
-    "check_index": Run.index,
-    "check_entry": Run.index,
+    **dict.fromkeys(("check_index", "check_entry", "check_label"), Run.index),
     "jit": Run.call,
     "checkpoint": Run.call,
     "custom_jvp_call": Run.derivative,

@@ -105,6 +105,13 @@ def _below(size: Callable[[Equation], int], count: int = 1) -> Rule:
     return lambda equation, ranges: [(0, max(size(equation) - 1, 0))] * count
 
 
+def _arranged(equation: Equation, ranges: Sequence[Range | None]) -> Sequence[Range | None]:
+    """Places that kernels keep as they are, or positions."""
+    if len(ranges) == 1:
+        return _below(_extent("dimension"))(equation, ranges)
+    return ranges[1:] if ranges[1] is not None and ranges[1][0] >= 0 and ranges[1][1] < 1 << 32 else ()
+
+
 def _param(name: str) -> Callable[[Equation], int]:
     return lambda equation: equation.params[name]
 
@@ -129,10 +136,11 @@ _RULES: dict[str, Rule] = {
     "min": _corners(min),
     "rem": _rem,
     "check_index": _below(_param("size")),
-    "check_entry": _below(_param("size")),
+    **dict.fromkeys(("check_entry", "check_label"), _below(_param("size"))),
     "iota": _below(lambda equation: equation.params["shape"][equation.params["dimension"]]),
     **dict.fromkeys(("argmax", "argmin"), _below(_extent("axis"))),
     **dict.fromkeys(("argsort", "argpartition", "top_places"), _below(_extent("dimension"))),
+    "arrange": _arranged,
     "searchsorted": _below(lambda equation: equation.inputs[0].type.shape[-1] + 1),
     "lu": lambda equation, ranges: (None, *[(0, max(equation.inputs[0].type.shape[-2] - 1, 0))] * 2),
     "lu_pivots_to_permutation": _below(_param("size")),

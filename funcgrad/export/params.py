@@ -240,6 +240,7 @@ PARAMETERS: dict[str, dict[str, Kind]] = {
     **dict.fromkeys(("argmax", "argmin"), _PLACE),
     **dict.fromkeys(("argpartition", "partition"), _PARTS),
     **dict.fromkeys(("argsort", "sort"), _SORTED),
+    "arrange": {"dimension": AXIS},
     "top_places": _SORTED | {"k": SIZE},
     **dict.fromkeys(("attention", "attention_backward"), _ATTENTION),
     "bessel_jn": {"v": integer(-(1 << 15), 1 << 15)},
@@ -251,6 +252,7 @@ PARAMETERS: dict[str, dict[str, Kind]] = {
     "broadcast_in_dim": {"shape": SIZES, "broadcast_dimensions": AXES},
     "check_entry": {"size": SIZE} | _MESSAGE,
     "check_index": {"size": SIZE},
+    "check_label": {"size": SIZE, "least": integer(-(1 << 62), 0), "of": TEXT},
     **dict.fromkeys(("check_nonzero", "check_positive"), _MESSAGE),
     "checkpoint": {"program": PROGRAM, "policy": Kind(_write_policy, _read_policy), "prevent_cse": BOOL},
     "concatenate": {"dimension": AXIS},
@@ -316,9 +318,10 @@ PLAIN = frozenset(
 # Their rules are Python code: what they compute is exported as a call, and derivatives with the rules beside it.
 DISSOLVED = frozenset({"custom_jvp_call", "custom_vjp_call", "custom_vmap_call"})
 
-# Python code, or what has a meaning only inside a vmap with a named axis.
+# Python code, what has a meaning only inside a vmap with a named axis, and what lowering alone makes (of `attention`).
 LEFT_OUT = frozenset(
-    "all_gather axis_index check debug_callback io_callback numba_call ppermute psum pure_callback".split()
+    "all_gather attend attend_backward axis_index check debug_callback io_callback numba_call ppermute psum "
+    "pure_callback".split()
 )
 
 

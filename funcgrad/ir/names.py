@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from funcgrad import tree
 from funcgrad.ir.printer import DTYPES, RESERVED
 from funcgrad.ir.program import Program, Var
 
@@ -39,6 +40,23 @@ def with_names(
     inputs = program.inputs[len(program.inputs) - len(paths) :]
     given = {v: "_".join([first(key), *map(str, deeper)]) for v, (_, key, *deeper) in zip(inputs, paths, strict=True)}
     return program.replace(names=distinct(given | {v: x for v, x in (others or {}).items() if v not in given}))
+
+
+def argument_names(fun: Callable[..., Any], structure: tree.TreeDef, fixed: Collection[int] = ()) -> list[str]:
+    """For each leaf of ``(args, kwargs)`` its parameter and its path in it; `fixed` are the numbers of static ones."""
+    try:
+        parameters = list(inspect.signature(fun).parameters.values())
+    except (TypeError, ValueError):
+        parameters = []
+    plain = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    rest = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), "argument ")
+    named = [plain[k] if k < len(plain) else f"{rest}{k - len(plain)}" for k in range(len(plain) + 256)]
+    moving = [name for k, name in enumerate(named) if k not in fixed]
+    names = []
+    for part, key, *path in structure.paths():
+        first = str(key) if part == 1 else moving[key] if key < len(moving) else f"argument {key}"
+        names.append(first + tree.key_string(tuple(path)))
+    return names
 
 
 def distinct(given: Mapping[Var, str]) -> dict[Var, str]:

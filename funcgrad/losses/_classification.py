@@ -8,10 +8,10 @@ from typing import Any
 import numpy as _np
 
 from funcgrad import numpy as np
+from funcgrad.arguments import check_within
 from funcgrad.errors import at_line
 from funcgrad.losses._common import (
-    bounded,
-    check_labels,
+    class_numbers,
     counted,
     floats,
     integers,
@@ -71,7 +71,7 @@ def softmax_cross_entropy(
     labels = like(name, labels, logits)
     _check_broadcast(name, type_of(labels).shape, type_of(logits).shape)
     where = _mask(where, logits, axis)
-    bounded(name, "label_smoothing", label_smoothing, 0, 1)
+    check_within(name, "label_smoothing", label_smoothing, 0, 1)
     labels = _smoothed(labels, label_smoothing, _extent(logits, axis, where))
     terms = weighted(labels, log_softmax(logits, axis, where), where)
     terms = terms if weights is None else terms * like(name, weights, logits)
@@ -154,7 +154,7 @@ def smooth_labels(labels: Any, alpha: Any, *, axis: Any = -1, where: Any = None)
     >>> smooth_labels([1.0, 0.0], 0.1)
     Array([0.95, 0.05])
     """
-    bounded("smooth_labels", "alpha", alpha, 0, 1)
+    check_within("smooth_labels", "alpha", alpha, 0, 1)
     labels, dtype = floats("smooth_labels", labels=labels)
     return result(_smoothed(labels, alpha, _extent(labels, axis, where)), dtype)
 
@@ -211,7 +211,7 @@ def softmax_cross_entropy_with_integer_labels(
     name = "softmax_cross_entropy_with_integer_labels"
     logits, dtype = floats(name, logits=logits)
     labels = integers(name, "labels", labels, " (one-hot codes and probabilities: softmax_cross_entropy)")
-    bounded(name, "label_smoothing", label_smoothing, 0, 1)
+    check_within(name, "label_smoothing", label_smoothing, 0, 1)
     if not (ignore_index is None or isinstance(ignore_index, int | _np.integer)):
         raise TypeError(f"{name}: ignore_index must be an integer, not {ignore_index!r}{at_line()}")
     where = _mask(where, logits, axis)
@@ -220,7 +220,7 @@ def softmax_cross_entropy_with_integer_labels(
     labels = labels if ignored is None else np.where(ignored, type_of(labels).dtype.type(0), labels)
 
     classes = type_of(logits).shape[axis]
-    check_labels(name, labels, classes, least=-classes)
+    labels = class_numbers(name, labels, classes, negative=True)
     chosen = np.expand_dims(labels, axis)
     log_p = log_softmax(logits, axis, where)
     loss = -np.squeeze(np.take_along_axis(log_p, chosen, axis), axis)
@@ -315,9 +315,9 @@ def softmax_focal_loss(logits: Any, labels: Any, *, gamma: Any = 2.0, axis: int 
     name = "softmax_focal_loss"
     logits, dtype = floats(name, logits=logits)
     labels = integers(name, "labels", labels)
-    bounded(name, "gamma", gamma, 0)
+    check_within(name, "gamma", gamma, 0)
     logits, labels, _, axis = _classes_together(logits, labels, None, axis)
-    check_labels(name, labels, type_of(logits).shape[axis])
+    labels = class_numbers(name, labels, type_of(logits).shape[axis])
     codes = np.expand_dims(labels, axis)
     log_p = log_softmax(logits, axis)
     shape = [1] * type_of(logits).ndim
@@ -393,8 +393,8 @@ def sigmoid_focal_loss(logits: Any, labels: Any, *, alpha: Any = None, gamma: An
     name = "sigmoid_focal_loss"
     logits, dtype = floats(name, logits=logits)
     labels = like(name, labels, logits)
-    bounded(name, "gamma", gamma, 0)
-    bounded(name, "alpha", alpha, 0, 1)
+    check_within(name, "gamma", gamma, 0)
+    check_within(name, "alpha", alpha, 0, 1)
     # Beyond the bound p is as good as 0 or 1, and a power of 0 has no derivative.
     bound = 0.9 * -math.log(_np.finfo(type_of(logits).dtype).tiny)
     x = np.clip(logits, -bound, bound)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as _np
@@ -12,7 +11,9 @@ from funcgrad.dtypes import DType, kind_of, promote, widened
 from funcgrad.errors import at_line
 from funcgrad.nn._common import array
 from funcgrad.numpy._common import cast, wrap
+from funcgrad.numpy._indexing import as_int64
 from funcgrad.ops.comparison import stop_gradient
+from funcgrad.ops.indexing import check_label
 from funcgrad.trace.frame import type_of
 from funcgrad.trace.tracer import Tracer
 
@@ -46,22 +47,15 @@ def integers(name: str, what: str, x: Any, hint: str = "") -> Any:
     return x
 
 
-def bounded(name: str, what: str, value: Any, low: float, high: float = math.inf, *, above: bool = False) -> None:
-    """Raise a ValueError for a number that is known and not within low..high, or not `above` low."""
-    if type(value) in (int, float) and not (low < value <= high if above else low <= value <= high):
-        least = f"greater than {low}" if above else f"at least {low}"
-        wanted = least if high == math.inf else f"between {low} and {high}"
-        raise ValueError(f"{name}: {what} must be {wanted}, not {value}{at_line()}")
+def class_numbers(name: str, labels: Any, classes: int, *, negative: bool = False) -> Any:
+    """Labels as numbers from 0 to classes - 1; `negative` ones may count from the end.
 
-
-def check_labels(name: str, labels: Any, classes: int, *, least: int = 0) -> None:
-    """Raise an IndexError for labels that are known, one of which is no class."""
-    if type(labels) is Tracer or not labels.size:
-        return
-    wrong = labels[(labels < least) | (labels >= classes)]
-    if wrong.size:
-        known = f"{classes} classes (0 to {classes - 1})" if classes else "no classes"
-        raise IndexError(f"{name}: label {wrong[0]} is none of {known}{at_line()}")
+    Raises
+    ------
+    IndexError
+        A label is no class; traced ones when the program runs.
+    """
+    return check_label(as_int64(labels), size=classes, least=-classes if negative else 0, of=name)
 
 
 def same_shapes(name: str, **operands: Any) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as _np
 
 from funcgrad import numpy as np
+from funcgrad.arguments import check_within
 from funcgrad.batching import vmap
 from funcgrad.errors import at_line
-from funcgrad.losses._common import bounded, check_labels, constant, counted, floats, integers, like, result, weighted
+from funcgrad.losses._common import class_numbers, constant, counted, floats, integers, like, result, weighted
 from funcgrad.nn import log_softmax, one_hot
 from funcgrad.nn._common import array, public
 from funcgrad.trace.frame import type_of
@@ -25,7 +26,7 @@ def _codes(name: str, scores: Any, labels: Any) -> Any:
         raise ValueError(
             f"{name}: labels of shape {type_of(labels).shape} do not fit scores of shape {shape}{at_line()}"
         )
-    check_labels(name, labels, shape[-1])
+    labels = class_numbers(name, labels, shape[-1])
     return one_hot(labels, shape[-1], dtype=type_of(scores).dtype)
 
 
@@ -191,7 +192,7 @@ def triplet_margin_loss(
     Array([0.14142...])
     """
     name = "triplet_margin_loss"
-    bounded(name, "norm_degree", norm_degree, 0, above=True)
+    check_within(name, "norm_degree", norm_degree, 0, above=True)
     a, p, n, dtype = floats(name, anchors=anchors, positives=positives, negatives=negatives)
     near, far = (np.power(np.sum(np.abs(a - x) ** norm_degree, axis) + eps, 1 / norm_degree) for x in (p, n))
     return result(np.maximum(near - far + margin, 0), dtype)
@@ -235,7 +236,7 @@ def ntxent(embeddings: Any, labels: Any, temperature: Any = 0.07) -> Any:
             f"ntxent: embeddings of shape {kind.shape} and labels of shape {shape}: "
             f"(examples, features) and (examples,) are needed{at_line()}"
         )
-    bounded(name, "temperature", temperature, 0, above=True)
+    check_within(name, "temperature", temperature, 0, above=True)
     unit = x / np.sqrt(np.maximum(np.sum(x * x, 1, keepdims=True), _np.finfo(kind.dtype).eps))
     similar = np.matmul(unit, np.transpose(unit)) / temperature
     same = np.expand_dims(labels, 1) == np.expand_dims(labels, 0)

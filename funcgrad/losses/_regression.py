@@ -6,7 +6,8 @@ import math
 from typing import Any
 
 from funcgrad import numpy as np
-from funcgrad.losses._common import bounded, counted, floats, like, result, same_shapes
+from funcgrad.arguments import check_within
+from funcgrad.losses._common import counted, floats, like, result, same_shapes
 from funcgrad.nn._common import public
 from funcgrad.trace.frame import type_of
 
@@ -100,7 +101,7 @@ def huber_loss(predictions: Any, targets: Any = None, *, delta: Any = 1.0) -> An
     >>> huber_loss([0.5, 3.0])
     Array([0.125, 2.5  ])
     """
-    bounded("huber_loss", "delta", delta, 0)
+    check_within("huber_loss", "delta", delta, 0)
     errors, dtype = _errors("huber_loss", predictions, targets)
     size = np.abs(errors)
     near = np.minimum(size, delta)
@@ -145,7 +146,7 @@ def quantile_loss(predictions: Any, targets: Any = None, *, quantile: Any = 0.5)
     >>> quantile_loss([0.0, 0.0], [1.0, -1.0], quantile=0.9)
     Array([0.9, 0.1])
     """
-    bounded("quantile_loss", "quantile", quantile, 0, 1)
+    check_within("quantile_loss", "quantile", quantile, 0, 1)
     errors, dtype = _errors("quantile_loss", predictions, targets)
     return result(np.where(errors > 0, (1 - quantile) * errors, -quantile * errors), dtype)
 

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as _np
 
 from funcgrad import numpy as np
+from funcgrad.arguments import check_within
 from funcgrad.errors import at_line
 from funcgrad.lax._control import scan
-from funcgrad.losses._common import bounded, check_labels, floats, integers, like, result
+from funcgrad.losses._common import class_numbers, floats, integers, like, result
 from funcgrad.nn import log_softmax
 from funcgrad.nn._common import public
 from funcgrad.trace.frame import type_of
@@ -102,9 +103,9 @@ def _ctc(
     if not -classes <= blank < classes:
         raise ValueError(f"{name}: blank_id {blank} is none of {classes} classes{at_line()}")
 
-    bounded(name, "log_epsilon", never, -math.inf, 0)
+    check_within(name, "log_epsilon", never, -math.inf, 0)
     labels = np.where(label_paddings == 1, type_of(labels).dtype.type(0), labels)
-    check_labels(name, labels, classes, least=-classes)
+    labels = class_numbers(name, labels, classes, negative=True)
     log_p = log_softmax(logits)
     spelled = np.take_along_axis(log_p, np.broadcast_to(np.expand_dims(labels, 1), (batch, times, count)), 2)
     again = np.pad((labels[:, :-1] == labels[:, 1:]).astype(kind), [(0, 0), (0, 1 if count else 0)])

@@ -1,6 +1,7 @@
 """From programs to kernels: index maps, fusion, products, the plan of buffers, and the printed Python source."""
 
 from funcgrad.lower import (  # what they know, they enter into `calls.WRITERS`
+    attention,
     convolution,
     cumulative,
     runs,
@@ -10,4 +11,4 @@ from funcgrad.lower import (  # what they know, they enter into `calls.WRITERS`
     windows,
 )
 
-__all__ = ["convolution", "cumulative", "runs", "searching", "small", "sorting", "windows"]
+__all__ = ["attention", "convolution", "cumulative", "runs", "searching", "small", "sorting", "windows"]

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import operator
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,110 +16,17 @@ from funcgrad.ir.program import Atom, Equation, Var
 from funcgrad.ir.types import ArrayType
 from funcgrad.lower.calls import Call
 from funcgrad.lower.fusion import HANDLERS, Fusion
+from funcgrad.lower.geometry import PANEL, Geometry, Lie
 from funcgrad.lower.graph import Graph, Stored
 from funcgrad.lower.index import Shape, Strided, contiguous_strides, is_view, squeezed
 from funcgrad.lower.products import as_strided
-from funcgrad.ops.convolution import dilated
+from funcgrad.lower.taps import LEAST, MOST_PIECES, SUMS, Taps, taps_of
 
 SPACE = 3  # axes that kernels know
-BAND = 1 << 17  # bytes of a band that should stay in the second cache
-LEAST = 2e6  # multiplications that are worth a piece
-MOST_PIECES = 16
-SUMS = 1 << 22  # bytes of sums of pieces
-PANEL = 128  # bytes of the widest panel
-
-
-class Lie(NamedTuple):
-    """How an operand lies in its buffer: the offset and the strides of group, batch or feature, space, feature or out.
-
-    They are those of the axes of the equation's operand; absent axes of space (the first ones) have stride 0.
-    """
-
-    var: Var
-    offset: int
-    ends: tuple[int, int, int]
-    space: tuple[int, int, int]
-
-    def every(self, steps: Shape, first: Sequence[int]) -> Lie:
-        """Some of the elements along space."""
-        offset = self.offset + sum(map(operator.mul, self.space, first))
-        return Lie(self.var, offset, self.ends, tuple(map(operator.mul, self.space, steps)))
-
-
-class Geometry(NamedTuple):
-    """The sizes of a convolution over depth, height and width.
-
-    In a `backward` one, features and examples of what windows move over are exchanged, and so are window and places:
-    then `window` has the result's extents and `places` those of the equation's kernel, `steps` and `holes` likewise.
-    """
-
-    backward: bool
-    groups: int
-    batch: int
-    features: int
-    outs: int
-    extents: Shape
-    places: Shape
-    window: Shape
-    steps: Shape
-    holes: Shape
-    opens: Shape
-    lows: Shape
-
-    @property
-    def work(self) -> int:
-        """Multiplications of one group."""
-        return self.batch * self.features * self.outs * math.prod(self.places) * math.prod(self.window)
-
-    @property
-    def is_merged(self) -> bool:
-        """Whether the columns of a window stand together."""
-        return self.holes[2] == 1
-
-    @property
-    def length(self) -> int:
-        """How many numbers of a window stand together."""
-        if self.is_line:
-            return self.window[1] * self.features
-        return self.window[2] * self.features if self.is_merged else self.features
-
-    @property
-    def is_line(self) -> bool:
-        """Whether rows have one column and stand together."""
-        return self.window[2] == self.places[2] == self.holes[1] == 1
-
-    @property
-    def seen_width(self) -> int:
-        """The columns that the windows of a row see."""
-        return (self.places[2] - 1) * self.steps[2] + dilated(self.window[2], self.holes[2])
-
-    def seen_rows(self, rows: int) -> int:
-        """The rows that the windows of some rows see."""
-        return (rows - 1) * self.steps[1] + dilated(self.window[1], self.holes[1])
-
-    def rows(self, itemsize: int) -> int:
-        """The rows of places of a band, all bands being about equal."""
-        room = BAND // max(self.window[0] * self.seen_width * self.features * itemsize, 1)
-        most = max(1, (room - dilated(self.window[1], self.holes[1])) // self.steps[1] + 1)
-        most = min(most, self.places[1])
-        return -(-self.places[1] // -(-self.places[1] // most))
-
-    def segments(self, rows: int) -> list[int]:
-        """The offsets of the parts of a window in what is seen."""
-        depth, height, width = self.window
-        if self.is_line:
-            return [d * self.seen_rows(rows) * self.features for d in range(depth)]
-        columns = range(1 if self.is_merged else width)
-        return [
-            ((d * self.seen_rows(rows) + h * self.holes[1]) * self.seen_width + w * self.holes[2]) * self.features
-            for d in range(depth)
-            for h in range(height)
-            for w in columns
-        ]
 
 
 class Part(NamedTuple):
-    """A convolution that one run of kernels computes: in pieces of `chunk` bands of `rows` rows each."""
+    """A convolution that one run of kernels computes: in pieces of `chunk` bands of `rows` rows each, or by taps."""
 
     geometry: Geometry
     w: Lie
@@ -130,6 +35,7 @@ class Part(NamedTuple):
     bands: int
     pieces: int
     chunk: int
+    taps: Taps | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +112,7 @@ def convolution(fusion: Fusion, equation: Equation) -> None:
     left, right = _lie(*_view(fusion, x), front=2), _lie(*_view(fusion, w), front=1)
     var, view = _result(fusion.graph, out)
     lies = left, right, _lie(var, view, front=2)
-    parts = tuple(itertools.starmap(_part, _phases(whole, *lies[1:])))
+    parts = tuple(_part(geometry, left, *others) for geometry, *others in _phases(whole, *lies[1:]))
     rooms = [_rooms(part, kind.itemsize) for part in parts]
     scratch = tuple(Var(ArrayType((max(sizes),), kind)) for sizes in zip(*rooms, strict=True))
     variables = left.var, right.var
@@ -216,12 +122,12 @@ def convolution(fusion: Fusion, equation: Equation) -> None:
     fusion.steps.append(step)
 
 
-def _part(geometry: Geometry, w: Lie, out: Lie) -> Part:
+def _part(geometry: Geometry, x: Lie, w: Lie, out: Lie) -> Part:
     itemsize = out.var.type.dtype.itemsize
     rows = geometry.rows(itemsize)
     bands = -(-geometry.places[1] // rows)
     pieces, chunk = _pieces(geometry, geometry.groups * geometry.batch * geometry.places[0] * bands, itemsize)
-    return Part(geometry, w, out, rows, bands, pieces, chunk)
+    return Part(geometry, w, out, rows, bands, pieces, chunk, taps_of(geometry, x, w, out))
 
 
 def _phases(whole: Geometry, w: Lie, out: Lie) -> list[tuple[Geometry, Lie, Lie]]:
@@ -310,10 +216,13 @@ def parts_size(geometry: Geometry, itemsize: int) -> int:
 
 
 def _rooms(part: Part, itemsize: int) -> tuple[int, int]:
-    """The elements of the scratch buffers: for bands, and for panels or sums."""
+    """The elements of the scratch buffers: for bands, and for panels or sums; whichever way the CPU makes better."""
     geometry = part.geometry
     copies = part.pieces if geometry.backward else geometry.groups
-    return band_size(geometry, part.rows, itemsize) * part.pieces, parts_size(geometry, itemsize) * copies
+    sizes = band_size(geometry, part.rows, itemsize) * part.pieces, parts_size(geometry, itemsize) * copies
+    if part.taps is None:
+        return sizes
+    return max(sizes[0], part.taps.room_size * part.taps.pieces), max(sizes[1], part.taps.sums)
 
 
 HANDLERS["conv_general_dilated"] = convolution

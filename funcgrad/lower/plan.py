@@ -17,6 +17,7 @@ from funcgrad import config
 from funcgrad.errors import SourceLocation
 from funcgrad.ir.program import Program, Var
 from funcgrad.ir.types import ArrayType
+from funcgrad.lower.ahead import ahead
 from funcgrad.lower.calls import WRITERS, Call
 from funcgrad.lower.chains import Chain, chained
 from funcgrad.lower.complex import split
@@ -151,7 +152,8 @@ def _write(fusion: Fusion) -> list[Step]:
     steps: list[Step] = []
     for step in fusion.steps:
         if isinstance(step, Group):
-            steps += write_group(step, fusion.graph, fusion.code_of, surveys[step], needed)
+            written = write_group(step, fusion.graph, fusion.code_of, surveys[step], needed)
+            steps += written if fusion.graph.inside else map(ahead, written)
         elif isinstance(step, Call):
             writer = WRITERS.get(step.equation.primitive.name)
             steps += (writer(step) if writer else None) or [step]

@@ -19,7 +19,8 @@ from funcgrad.ir.types import ArrayType
 from funcgrad.lower.calls import Call
 from funcgrad.lower.chains import apart
 from funcgrad.lower.complex import in_memory
-from funcgrad.lower.convolution import Convolution, Lie
+from funcgrad.lower.convolution import Convolution
+from funcgrad.lower.geometry import Lie
 from funcgrad.lower.loops import (
     Branch,
     Check,

@@ -21,14 +21,21 @@ SHARE = 1 << 16  # elements of the result that one task merges ...
 CHAINS = 4  # ... in so many stretches side by side, so that none waits for another's comparison
 
 
-def sort_steps(call: Call) -> list[KernelStep | Call] | None:
-    """A long line's sort in pieces, and the merging of the pieces; none for shorter lines."""
+def is_long(call: Call) -> bool:
+    """Whether a sort is one of few long lines, so that threads share each of them."""
     (x,), (out,), params = call.inputs, call.equation.outputs, call.equation.params
     if not isinstance(x, Var) or out.type.dtype.kind not in "iuf" or out.type.dtype.itemsize < 4:
-        return None
+        return False
     n, count = out.type.shape[-1], math.prod(out.type.shape[:-1])
-    if params["dimension"] != out.type.ndim - 1 or params["descending"] or n < LONG or not 0 < count < FEW:
+    return params["dimension"] == out.type.ndim - 1 and not params["descending"] and n >= LONG and 0 < count < FEW
+
+
+def sort_steps(call: Call) -> list[KernelStep | Call] | None:
+    """A long line's sort in pieces, and the merging of the pieces; none for shorter lines."""
+    if not is_long(call):
         return None
+    (x,), (out,), params = call.inputs, call.equation.outputs, call.equation.params
+    n, count = out.type.shape[-1], math.prod(out.type.shape[:-1])
     levels = 1 if n < 1 << 20 else 2 if n < 1 << 23 else 3
     between = Var(out.type)
     runs = [between if (levels - k) % 2 else out for k in range(levels + 1)]  # to and fro, so that the last is `out`

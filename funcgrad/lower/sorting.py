@@ -1,9 +1,12 @@
-"""How are lines put in order?  argsort of unsigned keys: by rank, by digits, or by digits in shared pieces.
+"""How are lines put in order?  argsort of unsigned keys: by rank, by digits, or by digits in shared pieces; in buckets.
 
 What argsort gets here are unsigned keys (`ops.sorting` has made them). Short lines count for each element those that
 come before it. Longer ones are put in order of the lowest digit of their keys, then stably of the next one (H. H.
 Seward's radix sort, 1954): counting how often each digit occurs says where its elements begin. Long lines are cut into
 pieces, as sizes say and never as threads do, and each piece has its own counts.
+
+Keys that are random bits (`arrange`) need one digit: it leaves buckets of about equal length, of which the caches hold
+one, and a native routine puts each of them in order.
 """
 
 from __future__ import annotations
@@ -63,8 +66,8 @@ class Sorter:
     """
 
     def __init__(self, call: Call, lines: Lines) -> None:
-        self.lines = lines
-        (self.x,) = call.inputs
+        self.lines, self.call = lines, call
+        self.x, *self.places = call.inputs
         (self.out,) = call.equation.outputs
         self.dtype = code(call.equation.inputs[0].type.dtype)
         self.packed = self.dtype != WORD
@@ -81,13 +84,15 @@ class Sorter:
     def _keys(self, origin: Operand) -> Read:
         """Reads the operand."""
         w = self.w
-        x = w.buffer(self.x, self.dtype)
+        x, *places = w.buffer(self.x, self.dtype), *(w.buffer(p, INDEX) for p in self.places)
 
         def read(i: Operand) -> Streams:
-            key = w.load(x, self.lines.place(w, origin, i))
+            address = self.lines.place(w, origin, i)
+            key = w.load(x, address)
             if not self.packed:
                 return [key, w.cast(i, COUNT)]
-            return [w.op("or", w.op("shl", w.cast(key, WORD), Constant(32, WORD)), w.cast(i, WORD))]
+            low = w.load(places[0], address) if places else i
+            return [w.op("or", w.op("shl", w.cast(key, WORD), Constant(32, WORD)), w.cast(low, WORD))]
 
         return read
 
@@ -119,7 +124,9 @@ class Sorter:
 
     def _digit(self, streams: Streams, which: int) -> Operand:
         w, low = self.w, self.digits[which]
-        shift = w.cast(w.size(low + (32 if self.packed else 0), kind="shift"), WORD)  # so that digits share kernels
+        low += 32 if self.packed else 0
+        shared = low < 56  # digits share kernels, but the highest one is what LLVM finds by itself in a key
+        shift = w.cast(w.size(low, kind="shift"), WORD) if shared else Constant(low, WORD)
         return w.cast(w.op("and", w.op("shr", streams[0], shift), Constant(BUCKETS - 1, WORD)), INDEX)
 
     def _clear(self, counts: int, base: Operand, size: int) -> None:
@@ -261,9 +268,34 @@ class Sorter:
             steps.append(self._pieces_moved(d, counted, pieces, source, target))
         return steps
 
+    def _keys_alone(self, origin: Operand) -> Read:
+        """Reads the upper halves of words."""
+        w, x = self.w, self.w.buffer(self.x, self.dtype)
+
+        def read(i: Operand) -> Streams:
+            return [w.op("shl", w.cast(w.load(x, self.lines.place(w, origin, i)), WORD), Constant(32, WORD))]
+
+        return read
+
+    def in_buckets(self) -> list[KernelStep | Call]:
+        """By the highest digit, in the three kernels of a digit; then each bucket by itself."""
+        n, d = self.lines.length, len(self.digits) - 1
+        pieces = min(-(-n // (LONG // 2)), PIECES)
+        counted = Var(ArrayType((pieces * BUCKETS,), np.dtype(COUNT)))
+        words = self._scratch(n)
+        buckets = self.call.equation.replace(inputs=(*words, counted))
+        return [
+            self._pieces_counted(d, counted, pieces, None),
+            self._places_found(counted, pieces),
+            self._pieces_moved(d, counted, pieces, None, words),
+            Call(buckets, (*words, counted), self.call.status),
+        ]
+
     def _pieces_counted(self, d: int, counted: Var, pieces: int, source: list[Var] | None) -> KernelStep:
         w, counts, task = self.w, self._written(counted), self.w.open()
-        read, base, _, start, stop = self._piece(task, pieces, source)
+        read, base, line, start, stop = self._piece(task, pieces, source)
+        if source is None and self.packed:
+            read = self._keys_alone(self.lines.origin(w, line))
         self._clear(counts, base, BUCKETS)
         self._count(counts, {d: base}, read, start, stop)
         w.close(task, w.first, w.last, [])
@@ -304,4 +336,16 @@ class Sorter:
         return self._step(self.lines.count, 0)
 
 
+def arrange_steps(call: Call) -> list[KernelStep | Call] | None:
+    """The kernels and the routine that put one long line in the order of random bits."""
+    types = [a.type for a in call.equation.inputs]
+    if (
+        not all(isinstance(a, Var) for a in call.inputs)
+        or types[0].size != types[0].shape[call.equation.params["dimension"]]
+    ):
+        return None
+    return Sorter(call, Lines(1, types[0].size, 1)).in_buckets()
+
+
 WRITERS["argsort"] = argsort_kernels
+WRITERS["arrange"] = arrange_steps

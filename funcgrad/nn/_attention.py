@@ -11,6 +11,7 @@ from typing import Any
 import numpy as _np
 
 from funcgrad import numpy as np
+from funcgrad.compile import native
 from funcgrad.dtypes import widened
 from funcgrad.errors import at_line
 from funcgrad.nn._blocks import MASKED, How
@@ -24,9 +25,7 @@ from funcgrad.trace.tracer import Tracer
 
 NAME = "dot_product_attention"
 LARGE = 1 << 27  # bytes of scores, more than which are computed block by block (20 % slower than all at once)
-LARGE_BOUNDED = (
-    1 << 23
-)  # the same where positions bound what is seen: half of the scores is left out, which pays earlier
+LARGE_BOUNDED = 1 << 23  # the same where that pays earlier: positions leave out half of the scores, or tiles are fast
 IMPLEMENTATIONS = (None, "xla")
 
 
@@ -144,7 +143,8 @@ def attention(
     factor = 1 / math.sqrt(features) if scale is None else scale
     extras = masks if bias is None else [*masks, cast(_of_groups(bias, "bias", heads, groups), wide)]
     left, right = _bounds(is_causal, local_window_size)
-    large = LARGE if extras or (left is None and right is None) else LARGE_BOUNDED
+    early = not extras and (native.multiplies_in_tiles() or (left, right) != (None, None))
+    large = LARGE_BOUNDED if early else LARGE
     in_blocks = examples * heads * queries * keys * wide.itemsize > large
     if in_blocks and changed is None and isinstance(factor, float | int):
         how = How(float(factor), left, right, len(masks), bias is not None)

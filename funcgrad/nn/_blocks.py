@@ -1,8 +1,9 @@
 """How does attention work where all scores together are too many to store?  Reverse mode computes them again.
 
 What is kept are two numbers for each row of scores: its maximum and its sum of exponentials (Rabe and Staats 2021; Dao
-et al. 2022). That the scores of few rows at a time are at hand is lowering's work (`lower.tiling`). Where positions say
-which keys are seen, the queries are cut into parts, each with the keys that some of its queries see.
+et al. 2022). That the scores of few rows at a time are at hand is the work of kernels (`compile.native.attention`)
+where the CPU has fast products of small matrices, and nothing but positions says which keys are seen; else it is
+lowering's (`lower.tiling`). For that, the queries are cut into parts, each with the keys that some of its queries see.
 
 The primitives' operands have the axes examples B, groups of heads G, heads of a group E, positions T or S, features H.
 """
@@ -16,12 +17,14 @@ from typing import Any, NamedTuple
 import numpy as _np
 
 from funcgrad import numpy as np
+from funcgrad.compile import native
 from funcgrad.control.bodies import placed, program_of, pushed
 from funcgrad.dtypes import largest
 from funcgrad.ir.primitive import Pullback, Values
 from funcgrad.ir.printer import record
 from funcgrad.ir.types import ArrayType
 from funcgrad.lax._slicing import dynamic_update_slice_in_dim, slice_in_dim
+from funcgrad.ops.attention import attend, attend_backward
 from funcgrad.ops.families import Operation, operation, repeat, zero
 from funcgrad.ops.shape import counted
 from funcgrad.runtime.dispatch import jit
@@ -31,6 +34,10 @@ from funcgrad.transform.jvp import jvp_values
 from funcgrad.transform.vjp import vjp_values
 
 MASKED = -0.7 * largest(_np.dtype(_np.float32))  # finite: a row without any key weighs all keys alike, as in JAX
+RUNS, KEYS = (
+    8,
+    256,
+)  # of keys, whose gradients threads can share (those of groups are others): at most, and how long at least
 PARTS = 8  # into which the queries are cut where later ones see more keys: 1/16 of the scores is computed in vain
 
 
@@ -183,6 +190,43 @@ def _added(x: Any, term: Any, part: Part) -> Any:
     return dynamic_update_slice_in_dim(x, slice_in_dim(x, part.start, part.stop, axis=2) + term, part.start, 2)
 
 
+# Where small products are fast ----------------------------------------------------------------------------------------
+
+
+def _in_tiles(how: How, q: ArrayType, k: ArrayType) -> bool:
+    """Whether kernels of their own go over the scores."""
+    if how.extras or not (0 not in (*q.shape, *k.shape) and native.multiplies_in_tiles()):
+        return False
+    return q.dtype.char in "fd" and (not how.bounded or _all_see_keys(how, q.shape[3], k.shape[2]))
+
+
+def _forward_in_tiles(how: How, q: Any, k: Any, v: Any) -> Values:
+    """As `_forward`."""
+    shape = type_of(q).shape
+    out, top, total = attend(*_grouped(how, q, k, v), left=how.left, right=how.right)
+    return np.reshape(out, (*shape[:-1], type_of(v).shape[-1])), *(np.reshape(x, shape[:-1]) for x in (top, total))
+
+
+def _grouped(how: How, q: Any, k: Any, v: Any) -> list[Any]:
+    """Examples are more groups; the queries are scaled."""
+    return [_merged(q * type_of(q).dtype.type(how.scale)), _merged(k), _merged(v)]
+
+
+def _merged(x: Any) -> Any:
+    shape = type_of(x).shape
+    return np.reshape(x, (shape[0] * shape[1], *shape[2:]))
+
+
+def _backward_in_tiles(how: How, q: Any, k: Any, v: Any, *rest: Any) -> Values:
+    """As `_backward`."""
+    (examples, groups, *_), keys, dtype = type_of(q).shape, type_of(k).shape[2], type_of(q).dtype
+    runs = max(1, min(-(-RUNS // (examples * groups)), keys // KEYS))
+    operands = [*_grouped(how, q, k, v), *map(_merged, rest)]
+    parts, ct_k, ct_v = attend_backward(*operands, left=how.left, right=how.right, runs=runs)
+    ct_q = np.sum(parts, 0) * dtype.type(how.scale)
+    return tuple(np.reshape(x, type_of(y).shape) for x, y in zip((ct_q, ct_k, ct_v), (q, k, v), strict=True))
+
+
 # The primitives -------------------------------------------------------------------------------------------------------
 
 
@@ -289,11 +333,12 @@ def _batch(
     return tuple(results), (True,) * len(results)
 
 
-def _expander(function: Callable[..., Values]) -> Callable[..., Callable[..., Values]]:
-    return lambda types, params: functools.partial(function, params["how"])
+def _expander(*ways: Callable[..., Values]) -> Callable[..., Callable[..., Values]]:
+    """`ways`: in slices, and in tiles."""
+    return lambda types, params: functools.partial(ways[_in_tiles(params["how"], *types[:2])], params["how"])
 
 
-def _made(name: str, function: Callable[..., Values], **rules: Any) -> Operation:
+def _made(name: str, function: Callable[..., Values], in_tiles: Callable[..., Values], **rules: Any) -> Operation:
     """A primitive that kernels see as `function`; known arrays go through a compiled call of it too."""
 
     def run(*operands: Any, how: How) -> Values:
@@ -306,11 +351,13 @@ def _made(name: str, function: Callable[..., Values], **rules: Any) -> Operation
         reference=run,
         multiple=True,
         evaluate=lambda *operands, how: compiled(*operands, how=how),
-        expand=_expander(function),
+        expand=_expander(function, in_tiles),
         batch=lambda *arguments: _batch(operation(name), *arguments),
         **rules,
     )
 
 
-attention = _made("attention", _forward, infer=_infer_forward, jvp=_forward_jvp, vjp=_forward_vjp)
-attention_backward = _made("attention_backward", _backward, infer=_infer_backward, jvp=_backward_jvp, vjp=_backward_vjp)
+attention = _made("attention", _forward, _forward_in_tiles, infer=_infer_forward, jvp=_forward_jvp, vjp=_forward_vjp)
+attention_backward = _made(
+    *("attention_backward", _backward, _backward_in_tiles), infer=_infer_backward, jvp=_backward_jvp, vjp=_backward_vjp
+)

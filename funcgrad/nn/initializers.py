@@ -21,6 +21,7 @@ import numpy as _np
 
 from funcgrad import numpy as np
 from funcgrad import random
+from funcgrad.arguments import check_within
 from funcgrad.dtypes import kind_of
 from funcgrad.errors import at_line
 from funcgrad.numpy._common import axis_number, dtype_of, static_shape
@@ -210,8 +211,7 @@ def variance_scaling(
     if distribution not in DISTRIBUTIONS:
         known = tuple(DISTRIBUTIONS)
         raise ValueError(f"variance_scaling: invalid distribution {distribution!r}: it is one of {known}{at_line()}")
-    if type(scale) in (int, float) and not scale >= 0:
-        raise ValueError(f"variance_scaling: scale must be at least 0, not {scale}{at_line()}")
+    check_within("variance_scaling", "scale", scale, 0)
     own = dtype
 
     def init(key: Any, shape: Sequence[int], dtype: Any = None) -> Any:

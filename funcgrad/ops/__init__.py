@@ -2,6 +2,7 @@
 
 from funcgrad.ops import (
     arithmetic,
+    attention,
     bessel,
     bits,
     comparison,
@@ -27,6 +28,7 @@ from funcgrad.ops import (
 
 __all__ = [
     "arithmetic",
+    "attention",
     "bessel",
     "bits",
     "comparison",

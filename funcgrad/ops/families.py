@@ -278,7 +278,9 @@ def batched_by(rule: Callable[..., Any]) -> Callable[..., Any]:
         size: int, inputs: Values, batched: Sequence[bool], params: dict[str, Any]
     ) -> tuple[Values, tuple[bool, ...]]:
         full = [x if b else repeat(x, size) for x, b in zip(inputs, batched, strict=True)]
-        return (rule(size, *full, **params),), (True,)
+        found = rule(size, *full, **params)
+        outputs = found if isinstance(found, tuple) else (found,)
+        return outputs, (True,) * len(outputs)
 
     return batch
 
@@ -363,7 +365,8 @@ def nondifferentiable(
     name, reference, infer, multiple
         See `Primitive`.
     batch
-        ``batch(size, *operands, **params) -> outputs``, all operands with the batch axis in front.
+        ``batch(size, *operands, **params) -> output`` (with `multiple` a tuple), all operands with the batch axis in
+        front.
 
     Returns
     -------

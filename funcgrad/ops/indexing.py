@@ -36,10 +36,14 @@ def _check_index(i: Any, *, size: int) -> Any:
 def _check_index_scalar(emit: Any, dtype: str, i: Any, *, size: int) -> Any:
     i = emit.cast(i, "i8")
     n, zero = emit.size(size), emit.constant(0, "i8")
-    position = emit("select", emit("lt", i, zero), emit("add", i, n), i)
-    inside = emit("lt", emit.cast(position, "u8"), emit.cast(n, "u8"))  # negative ones are large as unsigned ones
+    return _within(emit, emit("select", emit("lt", i, zero), emit("add", i, n), i), size)
+
+
+def _within(emit: Any, position: Any, size: int) -> Any:
+    """The position, checked; a safe one if it is none: the call fails, but only when it is over."""
+    inside = emit("lt", emit.cast(position, "u8"), emit.cast(emit.size(size), "u8"))  # negative ones are large there
     emit.check(inside)
-    return emit("select", inside, position, zero)  # a safe one: the call fails, but only when it is over
+    return emit("select", inside, position, emit.constant(0, "i8"))
 
 
 check_index = elementwise(
@@ -59,16 +63,43 @@ def _check_entry(i: Any, *, size: int, message: str) -> Any:
 
 
 def _check_entry_scalar(emit: Any, dtype: str, i: Any, *, size: int, message: str) -> Any:
-    i = emit.cast(i, "i8")
-    inside = emit("lt", emit.cast(i, "u8"), emit.cast(emit.size(size), "u8"))
-    emit.check(inside)
-    return emit("select", inside, i, emit.constant(0, "i8"))
+    return _within(emit, emit.cast(i, "i8"), size)
 
 
 check_entry = elementwise(
     "check_entry", _check_entry, frozenset({np.dtype(np.int64)}), None, _check_entry_scalar, operands=1
 )
 check_entry.effect = lambda *, size, message: ValueError(message)
+
+
+# check_label: the number of a class, as a position in 0 .. size-1 -----------------------------------------------------
+
+
+def _classes(size: int) -> str:
+    return f"none of {size} classes (0 to {size - 1})" if size else "none of no classes"
+
+
+def _check_label(i: Any, *, size: int, least: int, of: str) -> Any:
+    i = np.asarray(i)
+    outside = (i < least) | (i >= size)
+    if np.any(outside):
+        wrong = i[outside]
+        from_one = size and np.all(wrong == size) and np.all(i > 0)
+        remedy = ". Do labels count from 1? Subtract 1" if from_one else ""
+        raise IndexError(f"{of}: label {wrong[0]} is {_classes(size)}{remedy}{at_line()}")
+    return np.where(i < 0, i + size, i)
+
+
+def _check_label_scalar(emit: Any, dtype: str, i: Any, *, size: int, least: int, of: str) -> Any:
+    if least:
+        return _check_index_scalar(emit, dtype, i, size=size)
+    return _within(emit, emit.cast(i, "i8"), size)
+
+
+check_label = elementwise(
+    "check_label", _check_label, frozenset({np.dtype(np.int64)}), None, _check_label_scalar, operands=1
+)
+check_label.effect = lambda *, size, least, of: IndexError(f"{of}: a label is {_classes(size)}")
 
 
 # gather and scatter_add -----------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from funcgrad.ops.shape import iota, rev, slice_, transpose
 from funcgrad.trace.frame import bind, type_of
 
 INT64 = np.dtype(np.int64)
+UINT64 = np.dtype(np.uint64)
 
 
 def _check(name: str, x: ArrayType, dimension: int) -> None:
@@ -52,6 +53,49 @@ argsort: Operation = nondifferentiable(
     _argsort_infer,
     lambda size, x, *, dimension, descending: argsort(x, dimension=dimension + 1, descending=descending),
 )
+
+
+# arrange: positions, or places below 2**32, in the order of keys that are random bits ---------------------------------
+
+
+ARRANGED = 1 << 13  # keys, below which sorting them is as fast
+
+
+def _arrange(keys: Any, *places: Any, dimension: int) -> Any:
+    """Of `keys`; kernels that have made buckets ask with words, which have a key above and a place below."""
+    if keys.dtype == UINT64:
+        return (keys & np.uint64(0xFFFFFFFF)).astype(INT64)[np.argsort(keys >> np.uint64(32), kind="stable")]
+    order = np.argsort(keys, dimension, kind="stable")
+    return np.take_along_axis(places[0], order, dimension) if places else order
+
+
+def _arrange_infer(keys: ArrayType, *places: ArrayType, dimension: int) -> ArrayType:
+    _check("arrange", keys, dimension)
+    if keys.dtype != np.uint32 or len(places) > 1 or any(p != ArrayType(keys.shape, INT64) for p in places):
+        raise TypeError(f"arrange takes uint32 keys, and int64 places of their shape, not {keys} and {places}")
+    return ArrayType(keys.shape, INT64)
+
+
+def _arrange_expand(types: Sequence[ArrayType], params: Mapping[str, Any]) -> Callable[..., Values] | None:
+    """By argsort, but for one long line."""
+    keys, dimension = types[0], params["dimension"]
+    if ARRANGED <= keys.shape[dimension] == keys.size < 1 << 32:
+        return None
+
+    def ordered(keys: Any, *places: Any) -> Values:
+        order = argsort(keys, dimension=dimension, descending=False)
+        return (reordered(places[0], order, dimension) if places else order,)
+
+    return ordered
+
+
+arrange: Operation = nondifferentiable(
+    "arrange",
+    _arrange,
+    _arrange_infer,
+    lambda size, *operands, dimension: arrange(*operands, dimension=dimension + 1),
+)
+arrange.expand = _arrange_expand
 
 
 # top_places: the first of what argsort gives, by selection -----------------------------------------------------------
@@ -141,7 +185,6 @@ def lexicographic(keys: Sequence[Any], dimension: int, descending: bool = False)
 
 PACKED = 1 << 15  # places, below which sorting words of key and place is faster than sorting by digits
 DIGITS = 512  # the same for keys of one or two bytes
-UINT64 = np.dtype(np.uint64)
 
 
 def _key(x: Any, descending: bool = False) -> Any:
@@ -223,8 +266,11 @@ def _half_of(key: Any) -> Any:
 # sort -----------------------------------------------------------------------------------------------------------------
 
 
-def _sort(x: Any, *, dimension: int, descending: bool, pieces: int = 1) -> Any:
-    """Sorted values; kernels that merge ask for so many `pieces` of the last axis, each sorted by itself."""
+def _sort(x: Any, *scratch: Any, dimension: int, descending: bool, pieces: int = 1) -> Any:
+    """Sorted values; kernels that merge ask for so many `pieces` of the last axis, each sorted by itself.
+
+    Those that split bring memory along.
+    """
     if pieces > 1:
         length = -(-np.shape(x)[-1] // pieces)
         return np.concatenate([np.sort(part) for part in np.split(x, range(length, np.shape(x)[-1], length), -1)], -1)

@@ -5,21 +5,20 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from funcgrad import numpy as np
+from funcgrad.arguments import check_within
 from funcgrad.optim import tree
 from funcgrad.optim._base import (
     GradientTransformation,
     OptState,
     Params,
     Updates,
-    at_least,
-    at_most,
     check_averages,
     like,
-    map_trees,
     safe_increment,
     transformation,
     zero_count,
 )
+from funcgrad.optim._leaves import map_trees
 
 
 class TraceState(NamedTuple):
@@ -69,8 +68,7 @@ def trace(decay: Any, nesterov: bool = False, accumulator_dtype: Any = None) -> 
     >>> np.round(updates, 4)
     array([ 0.5, -1. ])
     """
-    at_least("trace", "decay (the momentum)", decay, 0)
-    at_most("trace", "decay (the momentum)", decay, 1)
+    check_within("trace", "decay (the momentum)", decay, 0, 1)
 
     def init(params: Params) -> OptState:
         return TraceState(tree.zeros_like(params, accumulator_dtype))
@@ -139,7 +137,7 @@ def apply_every(k: Any = 1) -> GradientTransformation:
     >>> fg.optim.apply_every(1).update(x, fg.optim.apply_every(1).init(x))[0]
     Array([1., 2.])
     """
-    at_least("apply_every", "k", k, 1)
+    check_within("apply_every", "k", k, 1)
 
     def init(params: Params) -> OptState:
         return ApplyEvery(zero_count(), tree.zeros_like(params))

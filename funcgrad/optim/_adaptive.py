@@ -20,11 +20,11 @@ from funcgrad.optim._base import (
     abs_sq,
     check_averages,
     like,
-    map_trees,
     safe_increment,
     transformation,
     zero_count,
 )
+from funcgrad.optim._leaves import map_trees
 
 
 class ScaleByAdamState(NamedTuple):

@@ -19,12 +19,11 @@ from funcgrad.optim._base import (
     Params,
     ScalarOrSchedule,
     Updates,
-    dtype_of,
     safe_increment,
-    shape_of,
     transformation,
     zero_count,
 )
+from funcgrad.optim._leaves import dtype_of, shape_of
 from funcgrad.optim._masking import masked
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from funcgrad import numpy as np
 from funcgrad.lax._branches import cond
-from funcgrad.optim._base import Params, Updates, arrays, check_match, dtype_of, in_dtype, like, map_trees, owned
+from funcgrad.optim._base import Params, Updates, like
+from funcgrad.optim._leaves import arrays, check_match, dtype_of, in_dtype, map_trees, owned
 from funcgrad.quiet import quiet
 
 

@@ -13,12 +13,11 @@ import numpy as _np
 
 from funcgrad import numpy as np
 from funcgrad import tree
-from funcgrad.array import Array
-from funcgrad.dtypes import BFLOAT16, FLOATS
+from funcgrad.arguments import check_within
+from funcgrad.dtypes import BFLOAT16
 from funcgrad.errors import at_line
+from funcgrad.optim._leaves import arrays, check_match, dtype_of, is_float, map_trees, owned, with_dtypes_of
 from funcgrad.quiet import quiet
-from funcgrad.trace.frame import type_of
-from funcgrad.trace.tracer import Tracer
 from funcgrad.tracebacks import boundary
 
 Params = Any
@@ -144,7 +143,7 @@ def transformation_with_args(
                 f"{name}: the state is not one of this transformation but a {type(state).__name__}, which has no "
                 f"{error.name!r}; begin with state = optimizer.init(params){at_line()}"
             ) from None
-        if not any(_is_float(x) and dtype_of(x) != BFLOAT16 for x in tree.leaves(state)):
+        if not any(is_float(x) and dtype_of(x) != BFLOAT16 for x in tree.leaves(state)):
             results = with_dtypes_of(updates, results)
         return owned((results, with_dtypes_of(state, after)), (updates, state, params))
 
@@ -277,108 +276,6 @@ def stateless_with_tree_map(f: Callable[[Any, Any], Any]) -> GradientTransformat
     return stateless(whole)
 
 
-# Trees ----------------------------------------------------------------------------------------------------------------
-
-
-def arrays(values: Any) -> Any:
-    """The tree with Python numbers as arrays."""
-    return tree.map(lambda x: x if isinstance(x, (Tracer, _np.ndarray)) else np.asarray(x), values)
-
-
-def owned(results: Any, arguments: Any) -> Any:
-    """Known results as `Array`s, none of which is an argument or there twice."""
-    taken = {id(x) for x in tree.leaves(arguments)}
-
-    def own(x: Any) -> Any:
-        if type(x) is Tracer or not isinstance(x, (_np.ndarray, _np.generic, int, float, complex)):
-            return x
-        again = id(x) in taken
-        taken.add(id(x))
-        keep.append(x)  # an id is taken only as long as its object lives
-        return (_np.array(x) if again else _np.asarray(x)).view(Array)
-
-    keep: list[Any] = []
-    return tree.map(own, results)
-
-
-def map_trees(f: Callable[..., Any], first: Any, *rest: Any) -> Any:
-    """`f` applied leaf by leaf; trees that do not match are an error that names the place."""
-    leaves, structure = tree.flatten(first)
-    try:
-        others = [structure.flatten_up_to(other) for other in rest]
-    except ValueError:
-        for other in rest:
-            check_structure("tree_map", first, other, "other trees")
-        raise
-    return tree.unflatten(structure, [f(*leaf) for leaf in zip(leaves, *others, strict=True)])
-
-
-def with_dtypes_of(before: Any, after: Any) -> Any:
-    """What became of a tree, in the dtypes that it had: Python numbers widen bfloat16, but loops carry states, and
-    branches must agree.
-    """
-    old, structure = tree.flatten(before)
-    new, new_structure = tree.flatten(after)
-    if structure != new_structure:
-        return after
-    same = [in_dtype(y, dtype_of(x)) if _is_float(x) and _is_float(y) else y for x, y in zip(old, new, strict=True)]
-    return tree.unflatten(structure, same)
-
-
-def _is_float(x: Any) -> bool:
-    return (type(x) is Tracer or isinstance(x, (_np.ndarray, _np.generic))) and dtype_of(x) in FLOATS
-
-
-def in_dtype(x: Any, dtype: _np.dtype) -> Any:
-    """`x` in a dtype."""
-    return x if dtype_of(x) == dtype else x.astype(dtype)
-
-
-def check_match(name: str, updates: Any, other: Any, what: str) -> None:
-    """Raise unless both trees have the same structure and shapes."""
-    mine, structure = tree.flatten(updates)
-    others, other_structure = tree.flatten(other)
-    if structure != other_structure:
-        check_structure(name, updates, other, what)
-    for k, (x, y) in enumerate(zip(mine, others, strict=True)):
-        if shape_of(x) != shape_of(y):
-            where = tree.keystr(tree.leaves_with_path(updates)[k][0])
-            raise ValueError(
-                f"{name}: updates{where} has shape {shape_of(x)}, but {what}{where} has shape {shape_of(y)}{at_line()}"
-            )
-
-
-def check_structure(name: str, updates: Any, other: Any, what: str) -> None:
-    """Raise if one tree has a leaf that the other has not, or nodes of other kinds."""
-    mine = [tree.keystr(path) for path, _ in tree.leaves_with_path(updates)]
-    others = [tree.keystr(path) for path, _ in tree.leaves_with_path(other)]
-    missing, surplus = sorted(set(others) - set(mine)), sorted(set(mine) - set(others))
-    if missing or surplus:
-        parts = [f"updates have no leaf {_listed(missing)}"] if missing else []
-        parts += [f"{what} have no leaf {_listed(surplus)}"] if surplus else []
-        raise ValueError(f"{name}: updates and {what} have different structures: {' and '.join(parts)}{at_line()}")
-    if tree.structure(updates) != tree.structure(other):
-        raise ValueError(
-            f"{name}: updates and {what} have different structures: {tree.structure(updates)} "
-            f"and {tree.structure(other)}{at_line()}"
-        )
-
-
-def _listed(paths: list[str], most: int = 3) -> str:
-    shown = ", ".join(path or "(the root)" for path in paths[:most])
-    return shown if len(paths) <= most else f"{shown} and {len(paths) - most} more"
-
-
-def shape_of(x: Any) -> tuple[int, ...]:
-    """The shape of a leaf."""
-    return type_of(x).shape if type(x) is Tracer else _np.shape(x)
-
-
-def dtype_of(x: Any) -> _np.dtype:
-    """The dtype of a leaf."""
-    return type_of(x).dtype
-
-
 # Numbers --------------------------------------------------------------------------------------------------------------
 
 
@@ -390,25 +287,11 @@ def like(value: Any, x: Any) -> Any:
     return value if dtype_of(value) == dtype else np.asarray(value).astype(dtype)
 
 
-def at_least(name: str, argument: str, value: Any, bound: float, *, above: bool = False) -> None:
-    """Raise if a number that is known is below `bound` (or not above it)."""
-    if type(value) in (int, float) and not (value > bound if above else value >= bound):
-        relation = "greater than" if above else "at least"
-        raise ValueError(f"{name}: {argument} must be {relation} {bound}, not {value!r}{at_line()}")
-
-
-def at_most(name: str, argument: str, value: Any, bound: float) -> None:
-    """Raise if a number that is known is above `bound`."""
-    if type(value) in (int, float) and not value <= bound:
-        raise ValueError(f"{name}: {argument} must be at most {bound}, not {value!r}{at_line()}")
-
-
 def check_averages(name: str, eps: Any, **decays: Any) -> None:
     """Raise if a decay of moving averages that is known is not within [0, 1), or `eps` is negative."""
     for argument, decay in decays.items():
-        if type(decay) in (int, float) and not 0 <= decay < 1:
-            raise ValueError(f"{name}: {argument} must be at least 0 and less than 1, not {decay!r}{at_line()}")
-    at_least(name, "eps", eps, 0)
+        check_within(name, argument, decay, 0, 1, below=True)
+    check_within(name, "eps", eps, 0)
 
 
 def safe_increment(count: Any) -> Any:

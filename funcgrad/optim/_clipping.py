@@ -6,6 +6,7 @@ from typing import Any
 
 from funcgrad import numpy as np
 from funcgrad import tree as _tree
+from funcgrad.arguments import check_within
 from funcgrad.batching import vmap
 from funcgrad.errors import at_line
 from funcgrad.optim import tree
@@ -15,13 +16,11 @@ from funcgrad.optim._base import (
     Params,
     Updates,
     abs_sq,
-    at_least,
     init_empty_state,
     like,
-    map_trees,
-    shape_of,
     transformation,
 )
+from funcgrad.optim._leaves import map_trees, shape_of
 
 
 def global_norm(updates: Updates) -> Any:
@@ -59,7 +58,7 @@ def clip(max_delta: Any) -> GradientTransformation:
     >>> np.round(updates, 4)
     array([ 0.5, -0.7])
     """
-    at_least("clip", "max_delta", max_delta, 0)
+    check_within("clip", "max_delta", max_delta, 0)
 
     def update(updates: Updates, state: OptState, params: Params | None) -> tuple[Updates, OptState]:
         return tree.clip(updates, -max_delta, max_delta), state
@@ -85,7 +84,7 @@ def clip_by_block_rms(threshold: Any) -> GradientTransformation:
     >>> np.round(updates, 4)
     array([ 0.0632, -0.1265])
     """
-    at_least("clip_by_block_rms", "threshold", threshold, 0)
+    check_within("clip_by_block_rms", "threshold", threshold, 0)
 
     def clipped(u: Any) -> Any:
         rms = np.sqrt(np.mean(abs_sq(u)))
@@ -115,7 +114,7 @@ def clip_by_global_norm(max_norm: Any) -> GradientTransformation:
     >>> tx.update(np.array([3.0, 4.0]), tx.init(None))[0]
     Array([0.6, 0.8])
     """
-    at_least("clip_by_global_norm", "max_norm", max_norm, 0)
+    check_within("clip_by_global_norm", "max_norm", max_norm, 0)
 
     def update(updates: Updates, state: OptState, params: Params | None) -> tuple[Updates, OptState]:
         norm = tree.norm(updates)

@@ -9,6 +9,7 @@ import numpy as _np
 
 from funcgrad import numpy as np
 from funcgrad import tree as _tree
+from funcgrad.arguments import check_within
 from funcgrad.lax._branches import cond
 from funcgrad.numpy._common import concrete
 from funcgrad.optim import tree
@@ -18,15 +19,14 @@ from funcgrad.optim._base import (
     OptState,
     Params,
     Updates,
-    at_least,
     init_empty_state,
-    map_trees,
     safe_increment,
     transformation,
     transformation_with_args,
     with_extra_args_support,
     zero_count,
 )
+from funcgrad.optim._leaves import map_trees
 
 
 class ApplyIfFiniteState(NamedTuple):
@@ -100,7 +100,7 @@ def apply_if_finite(inner: GradientTransformation, max_consecutive_errors: int) 
     (Array([0., 0.]), Array(1, dtype=int32))
     """
     inner = with_extra_args_support(inner)
-    at_least("apply_if_finite", "max_consecutive_errors", max_consecutive_errors, 0)
+    check_within("apply_if_finite", "max_consecutive_errors", max_consecutive_errors, 0)
 
     def init(params: Params) -> OptState:
         return ApplyIfFiniteState(zero_count(), np.asarray(True), zero_count(), inner.init(params))

@@ -9,21 +9,19 @@ import numpy as _np
 
 from funcgrad import numpy as np
 from funcgrad import tree as _tree
+from funcgrad.arguments import check_within
 from funcgrad.optim._base import (
     GradientTransformation,
     OptState,
     Params,
     Updates,
     abs_sq,
-    at_least,
-    dtype_of,
     like,
-    map_trees,
     safe_increment,
-    shape_of,
     transformation,
     zero_count,
 )
+from funcgrad.optim._leaves import dtype_of, map_trees, shape_of
 
 
 class FactoredState(NamedTuple):
@@ -76,7 +74,7 @@ def scale_by_factored_rms(
     >>> np.round(updates, 4)
     array([ 1., -1.])
     """
-    at_least("scale_by_factored_rms", "min_dim_size_to_factor", min_dim_size_to_factor, 1)
+    check_within("scale_by_factored_rms", "min_dim_size_to_factor", min_dim_size_to_factor, 1)
 
     def axes_of(x: Any) -> tuple[int, int] | None:
         return _large_axes(shape_of(x), factored, min_dim_size_to_factor)

@@ -19,12 +19,11 @@ from funcgrad.optim._base import (
     Params,
     Schedule,
     Updates,
-    dtype_of,
-    owned,
     safe_increment,
     with_extra_args_support,
     zero_count,
 )
+from funcgrad.optim._leaves import dtype_of, owned
 from funcgrad.trace.tracer import Tracer
 
 

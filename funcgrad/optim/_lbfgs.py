@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from funcgrad import numpy as np
+from funcgrad.arguments import check_within
 from funcgrad.lax._control import scan
 from funcgrad.lax._slicing import dynamic_update_index_in_dim
 from funcgrad.optim import tree
@@ -13,15 +14,12 @@ from funcgrad.optim._base import (
     OptState,
     Params,
     Updates,
-    at_least,
-    dtype_of,
     like,
-    map_trees,
     safe_increment,
-    shape_of,
     transformation,
     zero_count,
 )
+from funcgrad.optim._leaves import dtype_of, map_trees, shape_of
 
 
 class ScaleByLBFGSState(NamedTuple):
@@ -73,7 +71,7 @@ def scale_by_lbfgs(memory_size: int = 10, scale_init_precond: bool = True) -> Gr
     >>> np.round(updates, 4)
     array([ 0.4472, -0.8944])
     """
-    at_least("scale_by_lbfgs", "memory_size", memory_size, 1)
+    check_within("scale_by_lbfgs", "memory_size", memory_size, 1)
 
     def init(params: Params) -> OptState:
         def memory() -> Any:

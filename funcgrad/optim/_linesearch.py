@@ -11,6 +11,7 @@ import numpy as _np
 from funcgrad import numpy as np
 from funcgrad import tree as _tree
 from funcgrad.api import value_and_grad
+from funcgrad.arguments import check_within
 from funcgrad.errors import at_line
 from funcgrad.lax._control import while_loop
 from funcgrad.optim import tree
@@ -19,7 +20,6 @@ from funcgrad.optim._base import (
     OptState,
     Params,
     Updates,
-    at_least,
     like,
     transformation_with_args,
 )
@@ -88,7 +88,7 @@ def scale_by_backtracking_linesearch(
     >>> bool(f(w + updates) < f(w))
     True
     """
-    at_least("scale_by_backtracking_linesearch", "max_backtracking_steps", max_backtracking_steps, 1)
+    check_within("scale_by_backtracking_linesearch", "max_backtracking_steps", max_backtracking_steps, 1)
 
     def init(params: Params) -> OptState:
         dtype = value_dtype(params)

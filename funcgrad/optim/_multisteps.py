@@ -9,6 +9,7 @@ import numpy as _np
 
 from funcgrad import numpy as np
 from funcgrad import tree as _tree
+from funcgrad.arguments import check_within
 from funcgrad.errors import at_line
 from funcgrad.optim import tree
 from funcgrad.optim._base import (
@@ -18,18 +19,15 @@ from funcgrad.optim._base import (
     Params,
     Updates,
     abs_sq,
-    at_least,
     check_transformation,
-    dtype_of,
     like,
-    map_trees,
     safe_increment,
-    shape_of,
     transformation_with_args,
     with_extra_args_support,
     zero_count,
 )
 from funcgrad.optim._conditions import branch
+from funcgrad.optim._leaves import dtype_of, map_trees, shape_of
 from funcgrad.tracebacks import boundary
 
 
@@ -130,7 +128,7 @@ class MultiSteps:
         accumulator_dtype: Any = None,
     ) -> None:
         check_transformation("MultiSteps", "opt", opt)
-        at_least("MultiSteps", "every_k_schedule", every_k_schedule, 1)
+        check_within("MultiSteps", "every_k_schedule", every_k_schedule, 1)
         self._opt = with_extra_args_support(opt)
         self._every = every_k_schedule if callable(every_k_schedule) else lambda step: every_k_schedule
         self._mean = use_grad_mean

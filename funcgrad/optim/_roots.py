@@ -16,14 +16,12 @@ from funcgrad.optim._base import (
     Updates,
     abs_sq,
     check_averages,
-    dtype_of,
     like,
-    map_trees,
     safe_increment,
-    shape_of,
     transformation,
     zero_count,
 )
+from funcgrad.optim._leaves import dtype_of, map_trees, shape_of
 
 
 class ScaleByRssState(NamedTuple):

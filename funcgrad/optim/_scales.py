@@ -20,13 +20,12 @@ from funcgrad.optim._base import (
     identity,
     init_empty_state,
     like,
-    map_trees,
     safe_increment,
-    shape_of,
     transformation,
     transformation_with_args,
     zero_count,
 )
+from funcgrad.optim._leaves import map_trees, shape_of
 
 
 class ScaleByScheduleState(NamedTuple):

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from funcgrad import numpy as np
+from funcgrad.arguments import check_within
 from funcgrad.errors import at_line
-from funcgrad.optim._base import Schedule, at_least, at_most
+from funcgrad.optim._base import Schedule
 
 
 def constant_schedule(value: Any) -> Schedule:
@@ -57,8 +58,8 @@ def polynomial_schedule(
     >>> schedule(0), schedule(5), schedule(99)
     (Array(1.), Array(0.25), Array(0.))
     """
-    at_least("polynomial_schedule", "transition_steps", transition_steps, 1)
-    at_least("polynomial_schedule", "transition_begin", transition_begin, 0)
+    check_within("polynomial_schedule", "transition_steps", transition_steps, 1)
+    check_within("polynomial_schedule", "transition_begin", transition_begin, 0)
 
     def schedule(count: Any) -> Any:
         left = 1 - np.clip(np.asarray(count) - transition_begin, 0, transition_steps) / transition_steps
@@ -80,8 +81,8 @@ def linear_schedule(init_value: Any, end_value: Any, transition_steps: int, tran
     >>> linear_schedule(0.0, 1.0, 4)(1)
     Array(0.25)
     """
-    at_least("linear_schedule", "transition_steps", transition_steps, 1)
-    at_least("linear_schedule", "transition_begin", transition_begin, 0)
+    check_within("linear_schedule", "transition_steps", transition_steps, 1)
+    check_within("linear_schedule", "transition_begin", transition_begin, 0)
     return polynomial_schedule(init_value, end_value, 1, transition_steps, transition_begin)
 
 
@@ -114,7 +115,7 @@ def _pieces(name: str, boundaries_and_scales: Mapping[int, float] | None) -> lis
     """The pairs in order, with factors that are not negative."""
     pieces = sorted((boundaries_and_scales or {}).items())
     for boundary, scale in pieces:
-        at_least(name, f"the scale at {boundary}", scale, 0)
+        check_within(name, f"the scale at {boundary}", scale, 0)
     return pieces
 
 
@@ -132,7 +133,7 @@ def step_schedule(init_value: Any, step_size: int, decay_rate: Any = 0.1) -> Sch
     >>> schedule(29), schedule(30)
     (Array(1.), Array(0.1))
     """
-    at_least("step_schedule", "step_size", step_size, 1)
+    check_within("step_schedule", "step_size", step_size, 1)
     return lambda count: np.multiply(init_value, np.power(decay_rate, np.asarray(count) // step_size * 1.0))
 
 
@@ -171,9 +172,9 @@ def exponential_decay(
     >>> exponential_decay(1.0, 10, 0.5)(20)
     Array(0.25)
     """
-    at_least("exponential_decay", "transition_steps", transition_steps, 1)
-    at_least("exponential_decay", "transition_begin", transition_begin, 0)
-    at_least("exponential_decay", "decay_rate", decay_rate, 0, above=True)
+    check_within("exponential_decay", "transition_steps", transition_steps, 1)
+    check_within("exponential_decay", "transition_begin", transition_begin, 0)
+    check_within("exponential_decay", "decay_rate", decay_rate, 0, above=True)
     bound = np.maximum if type(decay_rate) is not float or decay_rate < 1.0 else np.minimum
 
     def schedule(count: Any) -> Any:
@@ -209,7 +210,7 @@ def cosine_decay_schedule(init_value: Any, decay_steps: int, alpha: Any = 0.0, e
     >>> [round(float(schedule(count)), 3) for count in (0, 25, 50, 100, 200)]
     [1.0, 0.854, 0.5, 0.0, 0.0]
     """
-    at_least("cosine_decay_schedule", "decay_steps", decay_steps, 0, above=True)
+    check_within("cosine_decay_schedule", "decay_steps", decay_steps, 0, above=True)
 
     def schedule(count: Any) -> Any:
         progress = np.minimum(np.asarray(count), decay_steps) / decay_steps
@@ -320,10 +321,9 @@ def linear_onecycle_schedule(
     >>> [round(float(schedule(k)), 4) for k in (0, 5, 10)]
     [0.004, 0.0616, 0.0]
     """
-    at_least("linear_onecycle_schedule", "transition_steps", transition_steps, 1)
+    check_within("linear_onecycle_schedule", "transition_steps", transition_steps, 1)
     for argument, share in (("pct_start", pct_start), ("pct_final", pct_final)):
-        at_least("linear_onecycle_schedule", argument, share, 0)
-        at_most("linear_onecycle_schedule", argument, share, 1)
+        check_within("linear_onecycle_schedule", argument, share, 0, 1)
     ends = {
         int(pct_start * transition_steps): div_factor,
         int(pct_final * transition_steps): 1.0 / div_factor,
@@ -354,9 +354,8 @@ def cosine_onecycle_schedule(
     >>> [round(float(schedule(k)), 4) for k in (0, 5, 10)]
     [0.004, 0.0812, 0.0]
     """
-    at_least("cosine_onecycle_schedule", "transition_steps", transition_steps, 1)
-    at_least("cosine_onecycle_schedule", "pct_start", pct_start, 0)
-    at_most("cosine_onecycle_schedule", "pct_start", pct_start, 1)
+    check_within("cosine_onecycle_schedule", "transition_steps", transition_steps, 1)
+    check_within("cosine_onecycle_schedule", "pct_start", pct_start, 0, 1)
     ends = {
         int(pct_start * transition_steps): div_factor,
         int(transition_steps): 1.0 / (div_factor * final_div_factor),
@@ -406,7 +405,7 @@ def join_schedules(schedules: Sequence[Schedule], boundaries: Sequence[int]) -> 
 
 def _warmup(name: str, init_value: Any, peak_value: Any, warmup_steps: int) -> Schedule:
     """A straight line up; no steps of it at all are allowed, too."""
-    at_least(name, "warmup_steps", warmup_steps, 0)
+    check_within(name, "warmup_steps", warmup_steps, 0)
     return linear_schedule(init_value, peak_value, max(warmup_steps, 1))
 
 
@@ -464,7 +463,7 @@ def warmup_cosine_decay_schedule(
     """
     name = "warmup_cosine_decay_schedule"
     rise = _warmup(name, init_value, peak_value, warmup_steps)
-    at_least(name, "decay_steps (which include the warm-up)", decay_steps, warmup_steps, above=True)
+    check_within(name, "decay_steps (which include the warm-up)", decay_steps, warmup_steps, above=True)
     alpha = 0.0 if type(peak_value) in (int, float) and peak_value == 0.0 else end_value / peak_value
     fall = cosine_decay_schedule(peak_value, decay_steps - warmup_steps, alpha, exponent)
     return join_schedules([rise, fall], [warmup_steps])

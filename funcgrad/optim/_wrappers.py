@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as _np
 
 from funcgrad import numpy as np
+from funcgrad.arguments import check_within
 from funcgrad.errors import at_line
 from funcgrad.flatten_util import ravel_pytree
 from funcgrad.optim import tree
@@ -16,17 +17,13 @@ from funcgrad.optim._base import (
     OptState,
     Params,
     Updates,
-    arrays,
-    at_least,
-    check_match,
     like,
-    map_trees,
-    owned,
     safe_increment,
     transformation_with_args,
     with_extra_args_support,
     zero_count,
 )
+from funcgrad.optim._leaves import arrays, check_match, map_trees, owned
 
 
 class LookaheadState(NamedTuple):
@@ -96,7 +93,7 @@ def lookahead(
     >>> optim.apply_updates(params, updates)
     LookaheadParams(fast=Array([0.5]), slow=Array([0.5]))
     """
-    at_least("lookahead", "sync_period", sync_period, 1)
+    check_within("lookahead", "sync_period", sync_period, 1)
 
     def init(params: Params) -> OptState:
         fast = params.fast if isinstance(params, LookaheadParams) else params
@@ -221,9 +218,9 @@ def reduce_on_plateau(
             f"reduce_on_plateau: rtol must be between 0 and 1, atol not negative, and one of them positive, not "
             f"rtol={rtol!r} and atol={atol!r}{at_line()}"
         )
-    at_least("reduce_on_plateau", "patience", patience, 1)
-    at_least("reduce_on_plateau", "accumulation_size", accumulation_size, 1)
-    at_least("reduce_on_plateau", "cooldown", cooldown, 0)
+    check_within("reduce_on_plateau", "patience", patience, 1)
+    check_within("reduce_on_plateau", "accumulation_size", accumulation_size, 1)
+    check_within("reduce_on_plateau", "cooldown", cooldown, 0)
 
     def init(params: Params) -> OptState:
         low, high = tree.dtype(params, "lowest"), tree.dtype(params, "highest")

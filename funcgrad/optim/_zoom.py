@@ -15,18 +15,12 @@ import numpy as _np
 
 from funcgrad import numpy as np
 from funcgrad.api import value_and_grad
+from funcgrad.arguments import check_within
 from funcgrad.errors import at_line
 from funcgrad.lax._branches import cond
 from funcgrad.lax._control import while_loop
 from funcgrad.optim import tree
-from funcgrad.optim._base import (
-    GradientTransformationExtraArgs,
-    OptState,
-    Params,
-    Updates,
-    at_least,
-    transformation_with_args,
-)
+from funcgrad.optim._base import GradientTransformationExtraArgs, OptState, Params, Updates, transformation_with_args
 from funcgrad.optim._linesearch import number_in, value_dtype, with_arguments
 
 
@@ -172,7 +166,7 @@ def scale_by_zoom_linesearch(
     array([-1., -2.])
     """
     name = "scale_by_zoom_linesearch"
-    at_least(name, "max_linesearch_steps", max_linesearch_steps, 1)
+    check_within(name, "max_linesearch_steps", max_linesearch_steps, 1)
     if initial_guess_strategy not in ("keep", "one"):
         raise ValueError(
             f"{name}: initial_guess_strategy must be 'keep' or 'one', not {initial_guess_strategy!r}{at_line()}"

@@ -10,7 +10,8 @@ import numpy as _np
 from funcgrad import numpy as np
 from funcgrad import tree as _tree
 from funcgrad.errors import at_line
-from funcgrad.optim._base import abs_sq, check_match, dtype_of, like, map_trees
+from funcgrad.optim._base import abs_sq, like
+from funcgrad.optim._leaves import check_match, dtype_of, map_trees
 from funcgrad.tracebacks import bounded as _bounded
 
 

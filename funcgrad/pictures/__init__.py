@@ -14,7 +14,7 @@ from funcgrad import tree
 from funcgrad.api import vjp
 from funcgrad.dtypes import is_inexact
 from funcgrad.errors import at_line
-from funcgrad.ir.names import distinct
+from funcgrad.ir.names import argument_names, distinct
 from funcgrad.ir.program import Program
 from funcgrad.ir.types import ArrayType
 from funcgrad.pictures import page, png, svg
@@ -22,7 +22,7 @@ from funcgrad.pictures.draw import Section, View, view
 from funcgrad.pictures.kernels import Plans, graph_of_plan, kernels_by_equation, like
 from funcgrad.pictures.layout import lay_out
 from funcgrad.pictures.memory import MOST_CHARTS, charts
-from funcgrad.pictures.names import argument_names, result_names
+from funcgrad.pictures.names import result_names
 from funcgrad.pictures.programs import graph_of, total
 from funcgrad.pictures.themes import THEMES
 from funcgrad.runtime.dispatch import JitFunction, jit

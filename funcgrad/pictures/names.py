@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 import itertools
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
 
 from funcgrad import tree
 from funcgrad.ir.printer import LETTERS, RESERVED
@@ -55,23 +53,6 @@ def listed(texts: Iterable[str]) -> str:
     found = list(texts)
     more = [f"and {len(found) - MOST_LISTED:,} more"] if len(found) > MOST_LISTED else []
     return ", ".join([*found[:MOST_LISTED], *more])
-
-
-def argument_names(fun: Callable[..., Any], structure: tree.TreeDef, fixed: Collection[int] = ()) -> list[str]:
-    """For each leaf of ``(args, kwargs)`` its parameter and its path in it; `fixed` are the numbers of static ones."""
-    try:
-        parameters = list(inspect.signature(fun).parameters.values())
-    except (TypeError, ValueError):
-        parameters = []
-    plain = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    rest = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), "argument ")
-    named = [plain[k] if k < len(plain) else f"{rest}{k - len(plain)}" for k in range(len(plain) + 256)]
-    moving = [name for k, name in enumerate(named) if k not in fixed]
-    names = []
-    for part, key, *path in structure.paths():
-        first = str(key) if part == 1 else moving[key] if key < len(moving) else f"argument {key}"
-        names.append(first + tree.key_string(tuple(path)))
-    return names
 
 
 def result_names(structure: tree.TreeDef) -> list[str]:

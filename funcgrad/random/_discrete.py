@@ -12,9 +12,10 @@ from funcgrad import numpy as fnp
 from funcgrad.control.checkpoint import barrier
 from funcgrad.dtypes import FLOATS, NUMBERS, DType
 from funcgrad.errors import at_line
-from funcgrad.lax._sorting import sort_key_val, top_k
+from funcgrad.lax._sorting import top_k
 from funcgrad.ops.comparison import convert
 from funcgrad.ops.shape import counted
+from funcgrad.ops.sorting import arrange
 from funcgrad.random import _streams as streams
 from funcgrad.random._arguments import (
     Shape,
@@ -281,12 +282,12 @@ def _permutation(key: Any, x: Any, *, axis: int, independent: bool) -> Any:
 
 def arrangement(key: streams.Key, shape: Shape, axis: int) -> Any:
     """Positions along an axis in random order: sorted by random keys, so often that equal keys do not matter."""
-    size = math.prod(shape)
-    order = counted(INT64, shape, axis)
-    for _ in range(math.ceil(3 * math.log(max(1, size)) / math.log(0xFFFFFFFF))):
+    rounds = math.ceil(3 * math.log(max(1, math.prod(shape))) / math.log(0xFFFFFFFF))
+    order: tuple[Any, ...] = ()
+    for _ in range(rounds):
         key, inner = streams.subkeys(key, 2)
-        _, order = sort_key_val(streams.bits(inner, shape, 32), order, axis)
-    return order
+        order = (arrange(streams.bits(inner, shape, 32), *order, dimension=axis),)
+    return order[0] if order else counted(INT64, shape, axis)
 
 
 def choice(

@@ -5,13 +5,15 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from funcgrad import forks
 from funcgrad.compile import engine
 from funcgrad.compile.compiler import native_library
 from funcgrad.compile.engine import Library
-from funcgrad.compile.native import Step
-from funcgrad.compile.native.convolution import Parameter, define, panel
+from funcgrad.compile.native import Step, taps_backward, taps_forward
+from funcgrad.compile.native.convolution import Parameter, define, panel, widths
+from funcgrad.compile.native.taps import Parameter as TapsParameter
 from funcgrad.compile.native.text import Module
 from funcgrad.compile.passes import Effort
 from funcgrad.dtypes import code
@@ -19,8 +21,19 @@ from funcgrad.lower.calls import Call
 from funcgrad.lower.convolution import Convolution, Part, band_size, parts_size
 from funcgrad.runtime.calls import ROUTINES, Slots
 
-_locks = (forks.held(threading.Lock()), forks.held(threading.Lock()))
-_begun: set[tuple[str, bool]] = set()
+_locks = {(backward, by_taps): forks.held(threading.Lock()) for backward in (False, True) for by_taps in (False, True)}
+
+
+class Kind(NamedTuple):
+    """Which kernels: whether a gradient's by the kernel, whether they go tap by tap, and how wide tiles are else."""
+
+    dtype: str
+    backward: bool
+    by_taps: bool
+    widths: tuple[int, ...]
+
+
+_begun: set[Kind] = set()
 
 
 def convolution_steps(call: Call, slots: Slots) -> list[Step] | None:
@@ -30,13 +43,21 @@ def convolution_steps(call: Call, slots: Slots) -> list[Step] | None:
     return [step for part in call.parts for step in _part_steps(call, part, slots)]
 
 
+def _kind(part: Part) -> Kind:
+    dtype = code(part.out.var.type.dtype)
+    by_taps = part.taps is not None and "+avx512f" in engine.features()
+    return Kind(dtype, part.geometry.backward, by_taps, () if by_taps else widths(dtype, part.geometry.outs))
+
+
 def _part_steps(call: Convolution, part: Part, slots: Slots) -> list[Step]:
+    if _kind(part).by_taps:
+        return _tap_steps(call, part, slots)
     kind = part.out.var.type.dtype
     dtype, g = code(kind), part.geometry
     values = _values(call, part, slots, panel(dtype), kind.itemsize)
     segments = g.segments(part.rows)
     integers = [*(values[which] for which in Parameter), *segments]
-    library = _library(dtype, g.backward)
+    library = _library(_kind(part))
     total = g.groups * g.batch * g.places[0] * part.bands
     chunk = part.chunk if part.pieces > 1 else 0
     if g.backward:
@@ -50,6 +71,38 @@ def _part_steps(call: Convolution, part: Part, slots: Slots) -> list[Step]:
         Step(library.address(f"fg_conv_weights_{dtype}"), integers, panels, 0),
         Step(library.address(f"fg_conv_forward_{dtype}"), integers, total, chunk),
     ]
+
+
+def _tap_steps(call: Convolution, part: Part, slots: Slots) -> list[Step]:
+    p, g, x, cut = TapsParameter, part.geometry, call.lies[0], part.taps
+    assert cut is not None
+    places, kernel = (part.w, part.out) if g.backward else (part.out, part.w)
+    room, sums = (slots[v] for v in call.scratch)
+    found = {
+        p.SLOT_X: slots[x.var], p.SLOT_PLACES: slots[places.var], p.SLOT_TAPS: slots[kernel.var],
+        p.SLOT_ROOM: room, p.SLOT_SUMS: sums, p.FEATURES: g.features, p.OUTS: g.outs,
+        p.X_OFFSET: x.offset, p.X_GROUP: x.ends[0], p.X_BATCH: x.ends[2 if g.backward else 1],
+        p.P_OFFSET: places.offset, p.P_GROUP: places.ends[0], p.P_BATCH: places.ends[1],
+        p.T_OFFSET: kernel.offset, p.T_GROUP: kernel.ends[0], p.T_FEATURE: kernel.ends[1], p.T_OUT: kernel.ends[2],
+        p.LINES: cut.lines, p.ALL_LINES: cut.all_lines, p.BLOCKS: cut.blocks, p.PANELS: cut.panels,
+        p.TOGETHER: cut.together, p.TAPS: len(cut.order), p.ROOM_SIZE: cut.room_size, p.LISTS: cut.lists,
+        p.LIST_SIZE: cut.list_size, p.CHUNK: cut.chunk, p.PIECES: cut.pieces if cut.adds else 0, p.SOME: cut.some,
+        **{p[f"TILES_{rows}"]: count for rows, count in cut.tiles.items()},
+    }  # fmt: skip
+    triples = {p.IN_D: g.extents, p.OUT_D: g.places, p.STEP_D: g.steps, p.X_D: x.space, p.P_D: places.space}
+    for start, numbers in triples.items():
+        found.update({p(start + k): n for k, n in enumerate(numbers)})
+    integers = [found[which] for which in p]
+    for tap in cut.order:
+        integers += (k * hole - low for k, hole, low in zip(tap, g.holes, g.lows, strict=True))
+        integers.append(sum(k * stride for k, stride in zip(tap, kernel.space, strict=True)))
+    library, dtype = _library(_kind(part)), code(part.out.var.type.dtype)
+    chunk = cut.chunk if cut.pieces > 1 else 0
+    direction = "backward" if g.backward else "forward"
+    steps = [Step(library.address(f"fg_taps_{direction}_{dtype}"), integers, g.groups * cut.blocks * cut.panels, chunk)]
+    if cut.adds:
+        steps.append(Step(library.address(f"fg_taps_total_{dtype}"), integers, len(cut.order) * g.features, 0))
+    return steps
 
 
 def _values(call: Convolution, part: Part, slots: Slots, wide: int, itemsize: int) -> dict[Parameter, int]:
@@ -82,27 +135,25 @@ def _values(call: Convolution, part: Part, slots: Slots, wide: int, itemsize: in
 
 def start(steps: Sequence[object]) -> None:
     """Have the kernels that convolutions need compiled (or read) on other threads, while those of the program are."""
-    for dtype, backward in {
-        (code(part.out.var.type.dtype), part.geometry.backward)
-        for step in steps
-        if isinstance(step, Convolution)
-        for part in step.parts
-    }:
-        if (dtype, backward) not in _begun:
-            _begun.add((dtype, backward))
-            threading.Thread(target=_library, args=(dtype, backward), name="funcgrad-convolution", daemon=True).start()
+    parts = [part for step in steps if isinstance(step, Convolution) for part in step.parts]
+    for kind in {_kind(part) for part in parts} - _begun:
+        _begun.add(kind)
+        threading.Thread(target=_library, args=(kind,), name="funcgrad-convolution", daemon=True).start()
 
 
-def _library(dtype: str, backward: bool) -> Library:
-    with _locks[backward]:
-        return _linked(dtype, backward, engine.target())
+def _library(kind: Kind) -> Library:
+    with _locks[kind.backward, kind.by_taps]:
+        return _linked(kind, engine.target())
 
 
 @functools.cache
-def _linked(dtype: str, backward: bool, machine: tuple[str, str]) -> Library:
+def _linked(kind: Kind, machine: tuple[str, str]) -> Library:
     """The kernels for a CPU, whose vectors decide how wide panels are."""
     module = Module(Effort.REGISTERS)
-    define(module, dtype, backward)
+    if kind.by_taps:
+        (taps_backward if kind.backward else taps_forward).define(module, kind.dtype)
+    else:
+        define(module, kind.dtype, kind.backward, kind.widths)
     return native_library("convolution", str(module))
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+from funcgrad.lower.attention import Attention
 from funcgrad.lower.calls import Call
 from funcgrad.lower.chains import Chain, apart
 from funcgrad.lower.convolution import Convolution
@@ -34,7 +35,7 @@ def cost_of(step: Step) -> Cost:
         each = 8 if step.dtype.startswith("c") else 2
         return Cost(each * step.batch * step.m * step.n * step.k, 0, _bytes(step))
     if isinstance(step, Call | Structured):
-        return Cost(step.flops if isinstance(step, Convolution) else 0, 0, _bytes(step))
+        return Cost(step.flops if isinstance(step, Attention | Convolution) else 0, 0, _bytes(step))
     return Cost(*_instructions(step), _bytes(step))
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from funcgrad import forks, tree
 from funcgrad.control.call import call
 from funcgrad.errors import at_line
-from funcgrad.ir.names import with_names
+from funcgrad.ir.names import argument_names, with_names
 from funcgrad.ir.program import Program
 from funcgrad.ir.types import ArrayType
 from funcgrad.runtime.c_names import positional_names
@@ -44,8 +44,8 @@ _lock = forks.held(threading.RLock())  # of what jitted functions remember
 MOST_PROGRAMS = 1 << 10  # that one function remembers
 
 Ready = tuple[
-    Callable[[list[Any]], Any], Callable[[list[Any]], Any], Callable[[int], Any]
-]  # a native entry, what makes the output of its results, and what raises the error behind a status
+    Callable[[list[Any]], Any], Callable[[list[Any]], Any], Callable[[int, Sequence[Any]], Any]
+]  # a native entry, what makes the output of its results, and what raises the error behind a status for the arguments
 
 
 class JitFunction(Generic[P, R]):
@@ -121,14 +121,14 @@ class JitFunction(Generic[P, R]):
                     if type(results) is list:
                         return finish(results)  # type: ignore[no-any-return]
                     if results is not None:
-                        fail(results)
+                        fail(results, args)
             leaves, structure = tree.flatten((args, kwargs) if kwargs else args)
             for entry, finish, fail in self._ready.get(structure, ()):
                 results = entry(leaves)
                 if type(results) is list:
                     return finish(results)  # type: ignore[no-any-return]
                 if results is not None:
-                    fail(results)
+                    fail(results, leaves)
             if not kwargs:
                 leaves, structure = tree.flatten((args, kwargs))
             return self._call_any(self._fun, leaves, structure, structure, args, kwargs)  # type: ignore[no-any-return]
@@ -148,7 +148,7 @@ class JitFunction(Generic[P, R]):
             if type(results) is list:
                 return finish(results)
             if results is not None:
-                fail(results)
+                fail(results, leaves)
         return self._call_any(fun, leaves, structure, full_key, given=given)
 
     def call_slowly(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -181,14 +181,16 @@ class JitFunction(Generic[P, R]):
                 with gift(given, self._donated):
                     return tree.unflatten(traced.out_structure, found)
         executable = executable_of(self._name, types, traced.program, donated)
+        names = functools.partial(argument_names, self._fun, structure, self._statics.among(len(given)))
         with gift(given, self._donated):
             try:
-                results, entry = executable(leaves)
+                results, entry = executable(leaves, names)
             except OverflowError:
                 _check_integers(self._name, leaves, types, structure)
                 raise
         if entry is not None:
-            self._remember(key, (entry, _finisher(traced.out_structure), executable.fail), leaves, args, kwargs)
+            fail = functools.partial(executable.fail, names)
+            self._remember(key, (entry, _finisher(traced.out_structure), fail), leaves, args, kwargs)
         return tree.unflatten(traced.out_structure, results)
 
     def _meanwhile(self, program: Program, donated: tuple[int, ...], leaves: list[Any]) -> list[Any] | None:

@@ -51,8 +51,9 @@ from funcgrad.lower.products import Product
 from funcgrad.lower.schedule import Apart, KernelStep
 from funcgrad.lower.streams import past_caches
 from funcgrad.lower.structured import Structured, TapeTooLong
-from funcgrad.runtime import convolution, products
+from funcgrad.runtime import attention, convolution, products
 from funcgrad.runtime.calls import HostCall, call_steps, with_line
+from funcgrad.runtime.refusals import Names, explained
 from funcgrad.runtime.structured import Regions, add_slots, everywhere
 from funcgrad.simplify import simplify
 from funcgrad.trace.frame import type_of
@@ -76,6 +77,7 @@ class Executable:
 
     def __init__(self, program: Program, donated: Collection[int] = ()) -> None:
         self.program = program
+        self._donated = bool(donated)
         start_runtime()
         plan = make_plan(simplify(program))
         plan = over_arguments(plan, donated) if donated else plan
@@ -85,6 +87,7 @@ class Executable:
         products.start(step for step in everything if isinstance(step, Product))
         if any(isinstance(step, Structured) for step in everything):
             _start_loops()
+        attention.start(everything)
         convolution.start(self.plan.steps)
         self._slots, self._template = _slots(self.plan)
         add_slots(self.plan, self._slots, self._template)
@@ -95,8 +98,13 @@ class Executable:
         self._entries: dict[tuple[type | None, ...], tuple[Entry, Any]] = {}
         self._lock = _lock
 
-    def __call__(self, leaves: Sequence[Any]) -> tuple[list[Any], Callable[[list[Any]], Any] | None]:
-        """The results for known arguments, and the native entry for arguments of the same kinds."""
+    def __call__(
+        self, leaves: Sequence[Any], names: Names | None = None
+    ) -> tuple[list[Any], Callable[[list[Any]], Any] | None]:
+        """The results for known arguments, and the native entry for arguments of the same kinds.
+
+        Where a check fails, the error says which number it refused, and in which argument, if there are `names`.
+        """
         entry, descriptor = self.entry_for(leaves)
         results = entry(list(leaves))
         if isinstance(results, list):
@@ -107,11 +115,14 @@ class Executable:
             results = slow_call(descriptor, leaves)
         if isinstance(results, list):
             return results, None
-        self.fail(results)
+        self.fail(names, results, leaves)
 
-    def fail(self, status: int) -> NoReturn:
-        """Raise what a status tells of."""
-        raise self.failure(status)
+    def fail(self, names: Names | None, status: int, leaves: Sequence[Any] | None = None) -> NoReturn:
+        """Raise what a status tells of, and what the `leaves` of the call, if they are there, tell of it."""
+        error = self.failure(status)
+        if leaves is not None and not self._donated:  # results may lie over what was donated
+            error = explained(error, self.program, leaves, names)
+        raise error
 
     def failure(self, status: int) -> BaseException:
         """What a status tells of."""

@@ -28,6 +28,7 @@ from funcgrad.lower.schedule import KernelStep
 from funcgrad.lower.structured import Structured
 from funcgrad.runtime.executable import Executable
 from funcgrad.runtime.profiling.explain import explain
+from funcgrad.runtime.refusals import Names
 from funcgrad.runtime.structured import everywhere, regions
 
 PATTERN = 0xFB  # -2.6e36 in float32
@@ -52,7 +53,9 @@ class GuardedExecutable(Executable):
         super().__init__(program, donated)
         self._memory = _Memory(self)
 
-    def __call__(self, leaves: Sequence[Any]) -> tuple[list[Any], Callable[[list[Any]], Any] | None]:
+    def __call__(
+        self, leaves: Sequence[Any], names: Names | None = None
+    ) -> tuple[list[Any], Callable[[list[Any]], Any] | None]:
         """The results; no native entry.
 
         Raises
@@ -68,7 +71,7 @@ class GuardedExecutable(Executable):
         for number, step in enumerate(self._origins):
             status = native.runtime().run(ready.steps + 8 * STEP_WORDS * number, 1, ready.frame)
             if status:
-                self.fail(status)
+                self.fail(names, status, leaves)
             broken = call.broken_zone()
             if broken:
                 raise self._error(step, f"has written {broken}")

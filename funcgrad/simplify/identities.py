@@ -254,10 +254,22 @@ def _sum_of_one_hot(r: Rewriter, x: Atom, axes: tuple[int, ...], source: SourceL
     ):
         return None
     narrow = r.define(wanted.inputs[0], "convert_element_type")
-    index = r.define(_through_reshape(r, narrow.inputs[0] if narrow else wanted.inputs[0]), "check_index")
-    if index is None or index.params["size"] != x.type.shape[1]:
+    size = _places(r, narrow.inputs[0] if narrow else wanted.inputs[0])
+    if size != x.type.shape[1]:
         return None
     return _from_zero(r, _emit(r, "neg", [value], source) if negated else value, source)
+
+
+def _places(r: Rewriter, atom: Atom) -> int | None:
+    """Below which number positions are, if they have been checked."""
+    found = r.define(_through_reshape(r, atom), "check_index", "check_label")
+    return found.params["size"] if found else None
+
+
+def _check_index(r: Rewriter, inputs: Sequence[Atom], params: Params, source: SourceLocation | None) -> Atom | None:
+    """What has been checked is within bounds."""
+    size = _places(r, inputs[0])
+    return inputs[0] if size is not None and size <= params["size"] else None
 
 
 def _row_value(r: Rewriter, atom: Atom, rows: int, source: SourceLocation | None) -> Atom | None:
@@ -315,6 +327,7 @@ IDENTITIES: dict[str, Identity] = {
     "integer_pow": _integer_pow,
     "convert_element_type": _convert,
     "stop_gradient": _same,
+    "check_index": _check_index,
     "name": _same,
     "optimization_barrier": lambda r, inputs, params, source: inputs[0] if isinstance(inputs[0], Literal) else None,
     "select": _select,

@@ -26,7 +26,7 @@ PRICES = {
 FOLDS = frozenset({"reduce_sum", "reduce_prod", "reduce_max", "reduce_min", "reduce_and", "reduce_or"})
 CHEAP = frozenset(
     "neg add sub mul max min abs sign floor ceil round trunc square select is_finite eq ne lt le gt ge and or xor not "
-    "shift_left shift_right stop_gradient convert_element_type check_index".split()
+    "shift_left shift_right stop_gradient convert_element_type check_index check_label".split()
 )
 MOST_EQUATIONS = 2000  # of a program that is looked at: the search takes more than linear time
 

@@ -19,6 +19,7 @@ from funcgrad import lax
 from funcgrad.compile import cpus, engine, native, vecmath
 from funcgrad.compile.compiler import printed
 from funcgrad.compile.native import (
+    attention,
     blocks,
     convolution,
     driver,
@@ -131,6 +132,8 @@ ROUTINES: list[tuple[Any, tuple[Any, ...]]] = [
     (gemm, (False,)),
     (own_blas, (("f4", "f8"), False)),
     (tiles, (("f4", "f8"),)),
+    (attention, ("f4",)),
+    (attention, ("f8",)),
     (convolution, ("f4", False)),
     (convolution, ("f8", True)),
 ]

@@ -88,9 +88,17 @@ WITH_NAN = np.where(RNG.random(200) < 0.1, np.nan, RNG.integers(0, 9, 200) * 1.0
 PROGRAMS = {
     **NATIVE,
     "a convolution and its gradient": (fg.value_and_grad(lambda w, x: np.sum(conv(x, w) ** 2)), (KERNEL, IMAGE)),
+    "a convolution tap by tap": (
+        fg.value_and_grad(lambda w, x: np.sum(conv(x, w) ** 2), argnums=(0, 1)),
+        (normal(3, 3, 32, 24, dtype=np.float32), normal(1, 24, 30, 32, dtype=np.float32)),
+    ),
     "a sort of each kind": (
         lambda *xs: [np.sort(x) for x in xs],
         (WITH_NAN, WITH_NAN.astype(np.float32), RNG.integers(-99, 99, 300), RNG.integers(0, 9, 80).astype(np.uint8)),
+    ),
+    "attention in blocks": (
+        fg.value_and_grad(lambda x: np.sum(fg.nn.dot_product_attention(x, x, x, is_causal=True) ** 2)),
+        (normal(1, 1500, 1, 16, dtype=np.float32),),
     ),
     "a large transposition": (lambda x: np.sort(x.T + 1), (normal(300, 200),)),
     "loops within loops": (stacked, (normal(4, 20, 20), normal(20, 20) / 20)),

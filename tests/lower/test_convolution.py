@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -71,6 +72,97 @@ def test_kernels_are_the_reference(geometry: tuple[Any, ...]) -> None:
         close(got, known, dtype)
 
 
+def both(x: Any, w: Any, ct: Any, **params: Any) -> Any:
+    """A convolution of whatever layout, and its cotangents."""
+    function = lambda x, w: lax.conv_general_dilated(x, w, **params)  # noqa: E731
+    out, pull = fg.vjp(function, x, w)
+    return out, *pull(ct)
+
+
+def by_taps(image: Any, kernel: Any, dtype: str, **params: Any) -> list[bool]:
+    """Which of a convolution and its cotangents go tap by tap, where the CPU has the registers."""
+    x, w = np.ones(image, dtype), np.ones(kernel, dtype)
+    ct = np.ones(fg.eval_shape(functools.partial(lax.conv_general_dilated, **params), x, w).shape, dtype)
+    steps = [step for step in plan(functools.partial(both, **params), x, w, ct).steps if isinstance(step, Convolution)]
+    return [part.taps is not None for step in steps for part in step.parts]
+
+
+@st.composite
+def networks(draw: Any) -> tuple[Any, ...]:
+    """Shapes and parameters as networks have them: channels last, features and outputs that may fill registers."""
+    rank, groups = draw(st.integers(1, 3)), draw(st.sampled_from([1, 1, 2]))
+    batch, features, outs = (
+        draw(st.integers(1, 3)),
+        draw(st.sampled_from([15, 16, 33, 200])),
+        draw(st.sampled_from([24, 31, 32, 72])),
+    )
+    extents = [draw(st.integers(1, {1: 80, 2: 19, 3: 6}[rank])) for _ in range(rank)]
+    window = [draw(st.integers(1, 4)) for _ in range(rank)]
+    params = {
+        "window_strides": [draw(st.integers(1, 3)) for _ in range(rank)],
+        "padding": [(draw(st.integers(0, 5)), draw(st.integers(4, 12))) for _ in range(rank)],
+        "lhs_dilation": [draw(st.sampled_from([1, 1, 1, 2])) for _ in range(rank)],
+        "rhs_dilation": [draw(st.integers(1, 4)) for _ in range(rank)],
+        "feature_group_count": groups,
+        "dimension_numbers": {1: ("NWC", "WIO", "NWC"), 2: NHWC, 3: ("NDHWC", "DHWIO", "NDHWC")}[rank],
+    }
+    dtype = draw(st.sampled_from(["f4", "f8"]))
+    return (
+        (batch, *extents, features * groups),
+        (*window, features, outs * groups),
+        params,
+        draw(st.integers(0, 99)),
+        dtype,
+    )
+
+
+@given(networks())
+@drawn(20)
+def test_networks_convolutions_are_the_references(geometry: tuple[Any, ...]) -> None:
+    check(*geometry)
+
+
+def check(x_shape: Any, w_shape: Any, params: dict[str, Any], seed: int, dtype: str) -> None:
+    """Value and cotangents are those without compilation, bit for bit the same on one thread and on two."""
+    rng = np.random.default_rng(seed)
+    x, w = (rng.standard_normal(s).astype(dtype) for s in (x_shape, w_shape))
+    function = functools.partial(both, **params)
+    ct = rng.standard_normal(fg.eval_shape(functools.partial(lax.conv_general_dilated, **params), x, w).shape).astype(
+        dtype
+    )
+    want = function(x, w, ct)
+    before, found = fg.get_num_threads(), []
+    try:
+        for count in (1, 2):
+            fg.set_num_threads(count)
+            found.append(fg.jit(function)(x, w, ct))
+    finally:
+        fg.set_num_threads(before)
+    for one, two, known in zip(*found, want, strict=True):
+        np.testing.assert_array_equal(one, two)
+        close(one, known, dtype)
+
+
+CUT: dict[str, tuple[Any, ...]] = {
+    "blocks one after the other, for each panel of a gradient": ((3, 33, 35, 32), (3, 3, 32, 256), {}),
+    "blocks of groups": ((3, 33, 35, 64), (3, 3, 32, 64), {"feature_group_count": 2}),
+    "pieces that are added up": ((3, 33, 35, 32), (3, 3, 32, 64), {}),
+    "a block that a tap does not see": ((1, 60, 20, 200), (3, 1, 200, 32), {"rhs_dilation": (40, 1)}),
+    "groups of taps": ((2, 12, 12, 48), (5, 5, 48, 64), {}),
+    "taps that see nothing": ((2, 5, 5, 208), (3, 3, 208, 32), {"rhs_dilation": (5, 4)}),
+}
+"""Image, kernel and parameters."""
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("name", CUT)
+def test_sizes_that_are_cut(name: str, dtype: str) -> None:
+    image, kernel, params = CUT[name]
+    params = {"window_strides": (1, 1), "padding": "SAME", "dimension_numbers": NHWC, **params}
+    assert by_taps(image, kernel, dtype, **params) == [True, True, True]
+    check(image, kernel, params, 0, dtype)
+
+
 def test_results_do_not_depend_on_threads() -> None:
     rng = np.random.default_rng(0)
     x, w = rng.standard_normal((8, 20, 20, 16)).astype("f4"), rng.standard_normal((3, 3, 16, 24)).astype("f4")
@@ -99,6 +191,19 @@ def test_layouts_cost_no_copies(numbers: tuple[str, str, str]) -> None:
     w = np.ones([{"O": 4, "I": 3, "H": 3, "W": 2}[k] for k in numbers[1]], "f4")
     function = lambda x, w: lax.conv_general_dilated(x, w, (1, 1), "SAME", dimension_numbers=numbers)  # noqa: E731
     assert [type(step) for step in plan(function, x, w).steps] == [Convolution]
+
+
+@pytest.mark.parametrize(
+    ("image", "kernel", "numbers"),
+    [
+        ((2, 15, 6, 5), (32, 15, 3, 3), ("NCHW", "OIHW", "NCHW")),
+        ((2, 6, 5, 15), (3, 3, 15, 32), NHWC),
+        ((2, 6, 5, 16), (3, 3, 16, 10), NHWC),
+    ],
+    ids=["features apart", "few features", "few outputs"],
+)
+def test_what_fills_no_registers_goes_by_bands(image: Any, kernel: Any, numbers: Any) -> None:
+    assert not by_taps(image, kernel, "f4", window_strides=(1, 1), padding="SAME", dimension_numbers=numbers)[0]
 
 
 def test_groups_cost_no_copies() -> None:

@@ -10,11 +10,14 @@ import pytest
 import funcgrad as fg
 from funcgrad.compile import native
 from funcgrad.compile.native import sorting as native_sorting
+from funcgrad.compile.native import splitting
 from funcgrad.lower.lines import LONG
 from funcgrad.lower.sorting import RANKED, SPREAD
 from funcgrad.ops import sorting
-from funcgrad.ops.sorting import DIGITS, PACKED
+from funcgrad.ops.sorting import ARRANGED, DIGITS, PACKED
 from funcgrad.runtime import calls
+from funcgrad.runtime import sorting as runtime_sorting
+from funcgrad.runtime.executable import executables
 
 RNG = np.random.default_rng(0)
 DTYPES = "b1 u2 i4 i8 f2 f4 f8".split()
@@ -70,6 +73,30 @@ def test_pieces_merged_in_two_rounds(dtype: str) -> None:
     np.testing.assert_array_equal(fg.jit(sort)(x), np.sort(x))
 
 
+@pytest.mark.parametrize("dtype", ["i4", "u4", "f4", "i8", "u8", "f8"])
+@pytest.mark.parametrize("split", [False, True])
+@pytest.mark.parametrize("shape", [(LONG,), (LONG + 13,), ((1 << 20) + 77,), (3, LONG + 5)], ids=str)
+def test_long_lines_in_parts_and_in_runs(
+    dtype: str, split: bool, shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if split and not splitting.splits():
+        pytest.skip("the CPU has no instructions for it")
+    monkeypatch.setattr(runtime_sorting, "splits", lambda: split)
+    few = RNG.integers(0, 5, shape).astype(dtype)
+    for x in (numbers(dtype, shape), few, np.sort(numbers(dtype, shape))[..., ::-1], np.zeros(shape, dtype)):
+        executables.cache_clear()
+        x = np.ascontiguousarray(x)
+        np.testing.assert_array_equal(fg.jit(lambda x: fg.numpy.sort(x))(x), np.sort(x))
+
+
+@pytest.mark.parametrize("bad", [np.nan, -np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("share", [0.1, 0.6, 0.95, 1.0])
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_limits_of_parts_may_be_infinite_or_no_numbers(bad: float, share: float, dtype: str) -> None:
+    x = np.where(RNG.random(LONG + 9) < share, bad, RNG.normal(size=LONG + 9)).astype(dtype)
+    np.testing.assert_array_equal(fg.jit(sort)(x), np.sort(x))
+
+
 @pytest.mark.parametrize("pattern", ["equal", "sorted", "backwards", "two runs"])
 def test_patterns(pattern: str) -> None:
     n = LONG + 77
@@ -82,6 +109,66 @@ def test_patterns(pattern: str) -> None:
     }[pattern]
     np.testing.assert_array_equal(fg.jit(sort)(x), np.sort(x))
     np.testing.assert_array_equal(fg.jit(argsort)(x), np.argsort(x, kind="stable"))
+
+
+def orders(*operands: np.ndarray) -> np.ndarray:
+    """What is to be tested, and its reference beside it."""
+    got = fg.jit(lambda *operands: sorting.arrange(*operands, dimension=0))(*operands)
+    np.testing.assert_array_equal(got, sorting.arrange.reference(*operands, dimension=0))
+    return got
+
+
+@pytest.mark.parametrize("size", [ARRANGED, 70_001, 1_234_567, 9_000_000])
+def test_random_bits_are_put_in_order_bucket_by_bucket(size: int) -> None:
+    """Buckets of 32, 273, 4,822 and 35,156 keys, the last of which are sorted as words of 64 bits."""
+    bits, places = RNG.integers(0, 1 << 32, size, np.uint32), RNG.permutation(size)
+    orders(bits)
+    orders(bits, places)
+    orders(bits, (1 << 32) - 1 - places)
+
+
+@pytest.mark.parametrize("bits", [1, 4, 9, 16, 24])
+@pytest.mark.parametrize("shift", [0, 8, 23])
+def test_equal_keys_stay_in_order_however_unevenly_they_fall_into_buckets(bits: int, shift: int) -> None:
+    keys = (RNG.integers(0, 1 << bits, 30_011) << shift).astype(np.uint32)
+    orders(keys)
+    orders(keys, RNG.permutation(len(keys)))
+
+
+def test_keys_that_differ_in_their_lowest_bits_only_are_told_apart() -> None:
+    """Words of 32 bits hold neither of them beside the number of a key in its bucket."""
+    upper = RNG.integers(0, 1 << 27, 10_007, np.uint32) << 5
+    keys = RNG.permutation(np.concatenate([upper | low for low in (3, 1, 2, 1)]).astype(np.uint32))
+    orders(keys)
+
+
+def test_where_numpy_has_no_vectors_buckets_are_sorted_by_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime_sorting, "vectorised", lambda: False)
+    keys = RNG.integers(0, 1 << 32, 50_021, np.uint32)
+    orders(keys, RNG.permutation(len(keys)))
+    alike = np.repeat(np.arange(40_000, dtype=np.uint32), 2)  # one bucket, so large that its words have 64 bits
+    orders(RNG.permutation(alike))
+
+
+def test_a_permutation_is_the_same_for_any_number_of_threads() -> None:
+    """And JAX's: by random bits, twice."""
+    size, key = 100_003, fg.random.key(3)
+    before = native.threads()
+    try:
+        found = []
+        for count in (1, 2, 4):
+            native.set_threads(count)
+            found.append(fg.random.permutation(key, size))
+    finally:
+        native.set_threads(before)
+    order = np.arange(size)
+    for _ in range(2):
+        key, inner = fg.random.split(key)
+        order = order[np.argsort(fg.random.bits(inner, (size,), np.uint32), kind="stable")]
+    for each in found:
+        np.testing.assert_array_equal(each, order)
+    with fg.config.check_memory():
+        np.testing.assert_array_equal(fg.random.permutation(fg.random.key(3), size), order)
 
 
 def test_small_numbers_in_wide_integers() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 import funcgrad as fg
 from funcgrad import nn
+from funcgrad.compile import native
 from funcgrad.lower import tiling
 from funcgrad.nn import _attention, _blocks
 
@@ -21,6 +22,7 @@ B, T, S, N, K, H = 2, 23, 19, 4, 2, 3
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
     """Slices of four queries, of one head at a time; a call says whether there are any."""
+    monkeypatch.setattr(native, "multiplies_in_tiles", lambda: False)
     monkeypatch.setattr(_blocks, "PARTS", 2)
     for name, number in {"LARGE": 100, "GROWN": 1, "SLICE": 64, "LINES": 4}.items():
         monkeypatch.setattr(tiling, name, number)
@@ -151,8 +153,14 @@ def test_eager_calls_and_gradients(small: Any) -> None:
     agree((found[0], found[1]))
 
 
-@pytest.mark.parametrize(("causal", "short", "long"), [(False, 4096, 8192), (True, 1024, 2048)])
-def test_only_large_scores_are_computed_in_blocks(causal: bool, short: int, long: int) -> None:
+@pytest.mark.parametrize(
+    ("causal", "tiles", "short", "long"),
+    [(False, False, 4096, 8192), (False, True, 1024, 2048), (True, False, 1024, 2048)],
+)
+def test_only_large_scores_are_computed_in_blocks(
+    monkeypatch: pytest.MonkeyPatch, causal: bool, tiles: bool, short: int, long: int
+) -> None:
+    monkeypatch.setattr(native, "multiplies_in_tiles", lambda: tiles)
     f = lambda q: nn.dot_product_attention(q, q, q, is_causal=causal)  # noqa: E731
     found = ["attention" in str(fg.make_jaxpr(f)(np.zeros((1, t, 1, 1), np.float32))) for t in (short, long)]
     assert found == [False, True]

@@ -110,6 +110,7 @@ ELSEWHERE = {
     "tests/lax/test_solves.py": {"custom_linear_solve"},
     "tests/interop/test_numba_call.py": {"numba_call"},
     "tests/nn/test_attention_blocks.py": {"attention", "attention_backward"},
+    "tests/nn/test_attention_tiles.py": {"attend", "attend_backward"},
 }
 
 

@@ -117,6 +117,10 @@ SAME: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "products": (lambda x: np.tanh(np.outer(x, x) @ np.outer(x, x) + 1), (np.linspace(0, 1, 40),)),
     "transforms": (lambda x: np.fft.irfft(np.fft.rfft(x) ** 2), (np.linspace(0, 1, 12),)),
     "convolutions": (lambda x: np.convolve(x, x), (np.linspace(0, 1, 300),)),
+    "convolutions tap by tap": (
+        fg.grad(lambda x, w: np.sum(fg.nn.conv(x, w) ** 2), argnums=(0, 1)),
+        (np.linspace(0, 1, 2 * 33 * 40 * 33, dtype="f4").reshape(2, 33, 40, 33), np.ones((3, 3, 33, 56), "f4")),
+    ),
     "complex numbers": (lambda x: x * 1j + np.conj(x) ** 2, (X + 1j,)),
     "bfloat16": (lambda x: x * x + 1, (X.astype(ml_dtypes.bfloat16),)),
     "truth values": (lambda x: (x > 0) & (x < 0.6), (X,)),

@@ -6,6 +6,7 @@
 `regular`              leaves that the entry refused (it returned None), with arrays as it takes them
 `slow_call`            the same program on any leaves
 `gemm_address`         the kernel that multiplies matrices; `gemm_integers` makes its integers; `gemm_way` chooses
+`attention_address`    the kernels that attend; `multiplies_in_tiles` tells where they are fast
 `loop_address`         the kernels that run loops and branches
 `interruption`         what ended a program that looked at pending signals
 `set_threads`          how many threads run programs; `threads` tells
@@ -29,7 +30,14 @@ from typing import Any
 from funcgrad import forks
 from funcgrad.compile import engine
 from funcgrad.compile.native import blas, blocking, gemm
-from funcgrad.compile.native.bridge import Entry, Runtime, default_threads, gemm_library, loop_library
+from funcgrad.compile.native.bridge import (
+    Entry,
+    Runtime,
+    attention_library,
+    default_threads,
+    gemm_library,
+    loop_library,
+)
 from funcgrad.compile.native.descriptor import ArrayInput, Descriptor, Output, ScalarInput, Step, describe
 from funcgrad.compile.native.floats import FLUSH
 from funcgrad.compile.native.hosts import POLLS, host_library
@@ -45,6 +53,7 @@ __all__ = [
     "Runtime",
     "ScalarInput",
     "Step",
+    "attention_address",
     "blas_index_bits",
     "describe",
     "float_mode",
@@ -54,6 +63,7 @@ __all__ = [
     "interruption",
     "loop_address",
     "make_entry",
+    "multiplies_in_tiles",
     "regular",
     "runtime",
     "set_float_mode",
@@ -115,6 +125,17 @@ def gemm_address(dtype: str, over: str = "batch", tiled: bool = False) -> int:
         return gemm_library(dtype, gemm.Way.TILED if tiled else gemm.Way.IN_BLOCKS).address(f"fg_gemm_{infix}{dtype}")
 
 
+def attention_address(dtype: str, backward: bool) -> int:
+    """The address of the kernel that goes over scores of ``"f4"`` or ``"f8"`` block by block (see `attention`)."""
+    with _products_lock:
+        return attention_library(dtype).address(f"fg_attention_{'backward' if backward else 'forward'}_{dtype}")
+
+
+def multiplies_in_tiles() -> bool:
+    """Whether this CPU's vectors make products of small matrices in tiles as fast as a library's of large ones."""
+    return "+avx512f" in engine.features()
+
+
 def gemm_integers(slots: tuple[int, int, int], sizes: tuple[int, int, int], dtype: str, **places: Any) -> list[int]:
     """The integers of one product: see `gemm.integers`.
 
@@ -140,7 +161,7 @@ def gemm_way(
     """How a product takes the least time on this process's BLAS and CPU: whether in tiles, without BLAS, and else in
     which blocks. `leading` is A's.
     """
-    if dtype not in REALS or blas.blas().core not in blocking.CORES or "+avx512f" not in engine.features():
+    if dtype not in REALS or blas.blas().core not in blocking.CORES or not multiplies_in_tiles():
         return False, blocking.WHOLE
     shape = blocking.Shape(*sizes, *transposed, gemm.DTYPES[dtype][2], leading)
     return (True, blocking.WHOLE) if blocking.tiled(shape) else (False, blocking.block(shape))

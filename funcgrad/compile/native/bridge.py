@@ -14,8 +14,21 @@ import numpy as np
 from funcgrad import config
 from funcgrad.compile.aside import cores
 from funcgrad.compile.compiler import native_libraries, native_library
-from funcgrad.compile.engine import Library
-from funcgrad.compile.native import blas, blocks, driver, fastcall, floats, gemm, layout, loops, pool, slowcall, tiles
+from funcgrad.compile.engine import Address, Library
+from funcgrad.compile.native import (
+    attention,
+    blas,
+    blocks,
+    driver,
+    fastcall,
+    floats,
+    gemm,
+    layout,
+    loops,
+    pool,
+    slowcall,
+    tiles,
+)
 from funcgrad.compile.native.descriptor import Descriptor
 from funcgrad.compile.native.hosts import POLL, host_library
 from funcgrad.compile.native.text import Module
@@ -187,20 +200,32 @@ def link_gemm(found: blas.Blas, guard: np.ndarray, dtype: str, way: gemm.Way = g
     gemm.define(module, found.controls, (dtype,), way)
     symbols = found.addresses | {gemm.GUARD: guard.ctypes.data}
     if way is gemm.Way.TILED:
-        product = f"fg_tiles_product_{dtype}"
-        symbols[product] = _tiles_library(dtype).address(product)
+        symbols |= _tiles(dtype)
     return native_library("gemm", str(module), symbols)
 
 
 @functools.cache
-def _tiles_library(dtype: str) -> Library:
-    """The product that needs no BLAS: in two parts, of which a turned matrix takes LLVM a third of the time."""
+def attention_library(dtype: str) -> Library:
+    """The kernels that attend."""
+    module = Module(Effort.REGISTERS)
+    attention.define(module, dtype)
+    library = native_library("attention", str(module), _tiles(dtype))
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(library))
+    return library
+
+
+@functools.cache
+def _tiles(dtype: str) -> dict[str, Address]:
+    """The product that needs no BLAS, and panels: in two parts, of which a turned matrix takes LLVM a third of the
+    time.
+    """
     turns, module = Module(Effort.REGISTERS), Module(Effort.REGISTERS)
     tiles.define_turns(turns, (dtype,))
     tiles.define(module, (dtype,))
     libraries = native_libraries("tiles", {str(turns): turns.defined(), str(module): ()})
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(libraries))
-    return libraries[-1]
+    turn, *others = (f"fg_tiles_{part}_{dtype}" for part in ("turn", "product", "edge"))
+    return {turn: libraries[0].address(turn)} | {name: libraries[1].address(name) for name in others}
 
 
 @functools.cache

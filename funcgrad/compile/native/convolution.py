@@ -13,6 +13,8 @@ rows; else its elements' features. Four kinds of steps:
 ``fg_conv_total``           adds these sums up, in the order of the pieces
 ==========================  ==================================================================================
 
+What fills AVX-512's registers goes another way there, without copies: see `taps`.
+
 The integers of a step are those of `Parameter`, then the segments' offsets.  Products are summed place by place in a
 fixed order, which no number of threads changes.
 """
@@ -49,12 +51,20 @@ def panel(dtype: str) -> int:
     return VECTORS * lanes(dtype)
 
 
-def define(module: Module, dtype: str, backward: bool) -> None:
+def widths(dtype: str, outs: int) -> tuple[int, ...]:
+    """How many vectors tiles of so many outputs have: as many as panels, and one where the last has no more."""
+    rest = outs % panel(dtype)
+    if outs <= lanes(dtype):
+        return (1,)
+    return (1, VECTORS) if 0 < rest <= lanes(dtype) else (VECTORS,)
+
+
+def define(module: Module, dtype: str, backward: bool, widths: tuple[int, ...] = (1, VECTORS)) -> None:
     """Define the kernels for ``"f4"`` or ``"f8"``: weights and forward, or backward and total."""
-    code = _Code(module, dtype)
+    code = _Code(module, dtype, widths)
     code.define_pack()
     for rows in tiles():
-        for vectors in range(1, VECTORS + 1):
+        for vectors in widths:
             (code.define_outer if backward else code.define_tile)(rows, vectors)
     if backward:
         code.define_backward()
@@ -76,7 +86,11 @@ class _Step:
 
 
 class _Code(Vectors):
-    """The kernels of one dtype."""
+    """The kernels of one dtype, for tiles of such widths."""
+
+    def __init__(self, module: Module, dtype: str, widths: tuple[int, ...]) -> None:
+        super().__init__(module, dtype)
+        self.widths = widths
 
     def function(self, name: str, **parameters: str) -> AbstractContextManager[Function]:
         return self.module.function(f"fg_conv_{name}_{self.dtype}", "void", **parameters)
@@ -88,9 +102,6 @@ class _Code(Vectors):
         """The address of an element of a buffer."""
         address = f.load(f.bufs, f.load(f.ints, 8 * slot) * 8, "ptr")
         return address + f.cast_int(element, "i64") * self.size
-
-    def element(self, f: Function, base: Value, index: Value | int) -> Value:
-        return base + f.cast_int(index, "i64") * self.size
 
     def copy(self, f: Function, source: Value, target: Value) -> None:
         f.store(f.load(source, 0, self.real), target)
@@ -207,10 +218,10 @@ class _Code(Vectors):
         first = f.variable("i64", 0)
         for rows in tiles():
             # chosen as an address: for a branch LLVM would write every loop twice, and again inside of it
-            one, all_ = (
-                self.module.reference(f, f"fg_conv_{name}{rows}x{vectors}_{self.dtype}") for vectors in (1, VECTORS)
+            one, *more = (
+                self.module.reference(f, f"fg_conv_{name}{rows}x{vectors}_{self.dtype}") for vectors in self.widths
             )
-            function = f.select(narrow, one, all_)
+            function = f.select(narrow, one, more[0]) if more else one
             with f.while_(lambda rows=rows: first.get() + rows <= count):  # type: ignore[misc]
                 run(first.get(), rows, function)
                 first.set(first.get() + rows)

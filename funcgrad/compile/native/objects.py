@@ -13,7 +13,7 @@ import numpy as np
 
 from funcgrad.compile import engine
 from funcgrad.compile.engine import Address, Symbol
-from funcgrad.compile.native import driver, gemm, hosts, loops, own_blas, own_sort, tiles
+from funcgrad.compile.native import attention, driver, gemm, hosts, loops, own_blas, own_sort, tiles
 from funcgrad.compile.native.standalone import STRAIGHT, Layout, core, declarations, integers_of, status_form
 from funcgrad.compile.native.text import Module
 from funcgrad.compile.native.vectors import REALS
@@ -145,7 +145,7 @@ def _messages(messages: Mapping[int, str]) -> Iterator[str]:
 
 # What runs it ---------------------------------------------------------------------------------------------------------
 
-_OURS = ("fg_chain", "fg_gemm_", "fg_sort_", *loops.KERNELS, hosts.POLL)
+_OURS = ("fg_chain", "fg_gemm_", "fg_attention_", "fg_sort_", *loops.KERNELS, hosts.POLL)
 
 
 def _support(needed: set[str], blas: str) -> Iterator[Module]:
@@ -160,11 +160,14 @@ def _support(needed: set[str], blas: str) -> Iterator[Module]:
     products = sorted({name.split("_")[-1] for name in needed if name.startswith("fg_gemm_")})
     gemm.define(runtime, False, products, gemm.Way.WHOLE if blas == "cblas" else gemm.Way.TILED)
     yield runtime
-    if blas == "own":
+    attending = {name.split("_")[-1] for name in needed if name.startswith("fg_attention_")}
+    real = sorted(attending | ({*products} & {*REALS} if blas == "own" else set()))
+    if real:
         registers = Module(Effort.REGISTERS)
-        real = [dtype for dtype in products if dtype in REALS]
         tiles.define_turns(registers, real)
         tiles.define(registers, real)
+        for dtype in sorted(attending):
+            attention.define(registers, dtype)
         yield registers
     fast = Module(Effort.ALL)
     own_blas.define(fast, products, blas == "cblas")

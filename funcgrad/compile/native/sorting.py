@@ -16,6 +16,7 @@ from enum import IntEnum
 
 import numpy as np
 
+from funcgrad.compile import engine
 from funcgrad.compile.compiler import native_library
 from funcgrad.compile.engine import Address, Symbol
 from funcgrad.compile.native.blas import NUMPY_CORE, capsule_pointer
@@ -34,6 +35,11 @@ def function_for(dtype: np.dtype, length: int) -> int | None:
     small = dtype.itemsize <= 2 and dtype.kind in "biu"
     found = _functions(dtype).get(_STABLE if small and length >= _RADIX_FROM else _QUICK)
     return None if found is None else Address(found, Symbol("", f"fg_sort_{dtype.kind}{dtype.itemsize}"))
+
+
+def vectorised() -> bool:
+    """Whether NumPy's functions for numbers of 32 and 64 bits use vectors on this CPU."""
+    return engine.platform().split("-")[0] in ("aarch64", "arm64") or "+avx2" in engine.features()
 
 
 @functools.cache

@@ -121,6 +121,7 @@ class Function:
 
     def __init__(self, module: Module, name: str, returns: str, parameters: dict[str, str]) -> None:
         self.module, self.name, self.returns, self.parameters = module, name, returns, parameters
+        self.effort = module.effort
         self._lines: list[str] = []
         self._allocas: list[str] = []
         self._count = 0
@@ -135,7 +136,7 @@ class Function:
 
     def __str__(self) -> str:
         signature = ", ".join(f"{type_} %{name}" for name, type_ in self.parameters.items())
-        head = f"define {self.returns} @{self.name}({signature}) {self.module.attributes} {{"
+        head = f"define {self.returns} @{self.name}({signature}) {_ATTRIBUTES[self.effort]} {{"
         body = [head, "entry:", *self._allocas, *self._lines]
         return "\n".join([*body, "  unreachable" if not self._closed else "", "}"])
 
@@ -314,7 +315,6 @@ class Module:
 
     def __init__(self, effort: Effort = Effort.LEAST) -> None:
         self.effort = effort
-        self.attributes = _ATTRIBUTES[effort]
         self._functions: dict[str, Function] = {}
         self._globals: dict[str, str] = {}
         self._declared: dict[str, str] = {}

@@ -17,7 +17,7 @@ from funcgrad.compile.native.vectors import VECTORS, Vectors, tiles
 
 DEPTH = 400  # terms of a sum before it is added to C: so many rows of a panel stay in the first-level cache
 STEP = 16  # of which the number of terms is a multiple, but for the last ones
-TILES = 10  # of the tallest that read a panel before it is written anew
+TILES = 20  # of the tallest that read a panel before it is written, or turned, anew: two thirds of a second-level cache
 AHEAD = 16  # terms later is what the first of them asks for
 _OPERANDS = {"a": "ptr", "a_row": "i64", "a_k": "i64", "b": "ptr", "b_k": "i64", "b_column": "i64"}
 
@@ -41,7 +41,6 @@ class Tiles(Vectors):
         super().__init__(module, dtype)
         self.width = VECTORS * self.lanes
         self.heights = heights()
-        self.copies = 8 if self.heights[0] > 8 else 4  # rows of the lowest tile that writes a panel
 
     def name(self, part: str) -> str:
         """What a function is called."""
@@ -50,9 +49,8 @@ class Tiles(Vectors):
     def define(self) -> None:
         """Define ``fg_tiles_product`` and what it calls."""
         for rows in self.heights:
-            self._define_tile(rows, copies=False)
-            if rows >= self.copies:
-                self._define_tile(rows, copies=True)
+            self._define_tile(rows, copies=True)
+        self._define_tile(self.heights[0], copies=False)
         self._define_edge()
         self._define_add()
         self._define_product()
@@ -60,7 +58,9 @@ class Tiles(Vectors):
     # Tiles ------------------------------------------------------------------------------------------------------
 
     def _define_tile(self, rows: int, copies: bool) -> None:
-        """``tile(k, a, a_row, a_k, b, b_k, panel, c, ldc)``: C = A B; with `copies` it writes B into the panel."""
+        """``tile(k, a, a_row, a_k, b, b_k, panel, c, ldc)``: C = A B; with `copies` it writes B into the panel, which
+        may be B. Only the tallest tile, which does most of the work, is compiled without this as well.
+        """
         kinds = {"k": "i64", **_OPERANDS, "panel": "ptr", "c": "ptr", "ldc": "i64"}
         del kinds["b_column"]
         with self.module.function(self.name(f"{'copy' if copies else 'tile'}{rows}"), "void", **kinds) as f:
@@ -119,10 +119,10 @@ class Tiles(Vectors):
     def define_turn(self) -> None:
         """``turn(k, b, b_column, panel)``: a panel of a B that lies along k."""
         with self.module.function(self.name("turn"), "void", k="i64", b="ptr", b_column="i64", panel="ptr") as f:
-            size, lanes = self.size, self.lanes
+            size, lanes = self.size, min(self.lanes, 8)  # 16: 0.93 of the time, and three times LLVM's
             strides = f.b_column * size, f.constant("i64", self.width * size)
             whole = f.k & -lanes
-            with f.range(f.constant("i64", VECTORS)) as v, f.range(whole // lanes) as step:
+            with f.range(f.constant("i64", self.width // lanes)) as v, f.range(whole // lanes) as step:
                 source = f.b + (f.b_column * v + step) * (lanes * size)
                 block(f, size, source, f.panel + (step * self.width + v) * (lanes * size), strides, lanes)
             with f.range(f.k - whole) as more, f.range(f.constant("i64", self.width)) as column:
@@ -161,15 +161,13 @@ class Tiles(Vectors):
                     whole, lies = columns.is_(self.width), f.b_column.is_(1)
                     self._panel(f, (whole, lies), terms, columns, b, panel)
                     direct = f.emit("i1", f"and {whole}, {lies.name}")
-                    alone = f.emit("i1", f"and {direct}, {(rows < self.copies).name}")
                     stores = f.emit("i1", f"and {new}, {whole.name}")
                     done = f.variable("i64", 0)
                     with f.while_(lambda: done.get() < rows):
                         row = first + done.get()
                         height = self._height(f, rows - done.get())
-                        copies = f.emit("i1", f"and {direct}, {done.get().is_(0).name}")
-                        there = f.emit("i1", f"or {copies}, {alone.name}")
-                        tile = self._chosen(f, height, copies)
+                        there = f.emit("i1", f"and {direct}, {done.get().is_(0).name}")
+                        tile = self._chosen(f, height, there)
                         a = f.a + (row * f.a_row + k * f.a_k) * self.size
                         c = f.c + (row * f.ldc + column) * self.size
                         where = f.select(there, b, panel), f.select(there, f.b_k, f.constant("i64", self.width))
@@ -206,11 +204,10 @@ class Tiles(Vectors):
 
     def _chosen(self, f: Function, height: Value, copies: Value) -> Value:
         """The address of the function for a tile of so many rows."""
-        chosen = self.module.reference(f, self.name("tile1"))
-        for rows in self.heights[:-1]:
-            tile = self.module.reference(f, self.name(f"tile{rows}"))
-            if rows >= self.copies:
-                tile = f.select(copies, self.module.reference(f, self.name(f"copy{rows}")), tile)
+        tallest = self.heights[0]
+        chosen, *others = (self.module.reference(f, self.name(f"copy{rows}")) for rows in self.heights)
+        chosen = f.select(copies, chosen, self.module.reference(f, self.name(f"tile{tallest}")))
+        for rows, tile in zip(self.heights[1:], others, strict=True):
             chosen = f.select(height.is_(rows), tile, chosen)
         return chosen
 

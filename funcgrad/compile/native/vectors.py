@@ -41,6 +41,10 @@ class Vectors:
     def store(self, f: Function, value: Value, place: Value) -> None:
         f.emit("void", f"store {value}, {place}, align {self.size}")
 
+    def element(self, f: Function, base: Value, index: Value | int) -> Value:
+        """The address of a number behind another."""
+        return base + f.cast_int(index, "i64") * self.size
+
     def broadcast(self, f: Function, number: Value) -> Value:
         one = f.emit(self.vector, f"insertelement {self.vector} poison, {number}, i64 0")
         return f.emit(self.vector, f"shufflevector {one}, {self.vector} poison, <{self.lanes} x i32> zeroinitializer")

@@ -48,6 +48,13 @@ def exp(f: Builder, x: Value) -> Value:
     return f.scale(exp_reduced(f, r), k, x < least)
 
 
+def exp_below(f: Builder, x: Value) -> Value:
+    """e**x for x that are not above 0, or hardly: 0 where that would not be a normal number."""
+    least = by_format(f, -87.25, -708.25)
+    _, k, r, _ = reduce(f, f.at_least(x, least), f.format.bias)
+    return f.select(x.not_below(least), exp_reduced(f, r) * f.power_of_two(k), 0.0)
+
+
 def exp2(f: Builder, x: Value) -> Value:
     least = by_format(f, -151.0, -1076.0)
     y = f.at_least(f.at_most(x, by_format(f, 129.0, 1025.0)), least)

@@ -18,7 +18,9 @@ from funcgrad.lower.schedule import KernelStep
 from funcgrad.lower.structured import BODIES, Structured
 
 MOST_NAMES = 6  # operations in a summary
-SILENT = frozenset({"iota", "convert_element_type", "stop_gradient", "check_index", "optimization_barrier"})
+SILENT = frozenset(
+    {"iota", "convert_element_type", "stop_gradient", "check_index", "check_label", "optimization_barrier"}
+)
 SHORT = {"dot_general": "product"}
 
 

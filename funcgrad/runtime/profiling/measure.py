@@ -110,7 +110,7 @@ class TimedExecutable(Executable):
             ready.table[:] = table
             status = runtime.run(ready.steps, ready.length, ready.frame)
             if status:
-                self.fail(status)
+                self.fail(None, status)
             return [(int(timed.counter[0]), int(timed.counter[1])) for timed in self.timed]
 
         run()

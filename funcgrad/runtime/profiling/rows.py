@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from funcgrad.lower.attention import Attention
 from funcgrad.lower.calls import Call
 from funcgrad.lower.chains import Chain
 from funcgrad.lower.convolution import Convolution
@@ -91,7 +92,7 @@ def rows(timed: Sequence[Timed], times: Times, machine: Machine, footprint: int)
         around = t.around
         depths.append(0 if around is None else depths[around] + 1)
         lines.append(known.lines or (() if around is None else lines[around]))
-        counted = isinstance(t.step, KernelStep | Product | Chain | Convolution)
+        counted = isinstance(t.step, KernelStep | Product | Chain | Convolution | Attention)
         cost = Cost(0, 0, 0) if isinstance(t.step, Structured) else cost_of(t.step)
         nbytes, flops = runs * cost.bytes, runs * cost.flops
         least = machine.least_seconds(flops, nbytes, _precision(t.step), footprint) if counted else 0.0

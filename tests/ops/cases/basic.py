@@ -215,6 +215,16 @@ ROWS: tuple[Row, ...] = (
         "i8",
         fixed(size=18, message="too large"),
     ),
+    *(
+        Row(
+            "check_label",
+            lambda draw, least=least: (draw.rng.integers(least, 18, SHAPE),),
+            "i8",
+            fixed(size=18, least=least, of="a loss"),
+            variant="from the end" if least else "",
+        )
+        for least in (-18, 0)
+    ),
     Row("check_index", lambda draw: (draw.rng.integers(-18, 18, SHAPE),), "i8", fixed(size=18)),
     Row("gather", lambda draw: _gathered(draw, 4, 3), ALL, fixed(axes=(1,))),
     Row("gather", _gathered_twice, FLOATS, fixed(axes=(0, 2)), variant="two axes"),

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.ops.sorting import ARRANGED
 from tests.ops.rows import ALL, FLOATS, Draw, Row, drawn, fixed
 
 SHAPES = {"last": ((3, 18), 1), "first": ((37, 5), 0), "middle": ((2, 17, 3), 1)}
@@ -31,12 +32,28 @@ def _searched(draw: Draw, batch: tuple[int, ...], n: int, query: tuple[int, ...]
     return np.sort(ordered, -1), query_values
 
 
+def _arranged(draw: Draw, shape: tuple[int, ...]) -> tuple[Any, Any]:
+    """Random bits, and places."""
+    return draw.between(shape, 0, 2**32 - 2), draw.positions(shape, 2**32 - 1)
+
+
 ROWS: tuple[Row, ...] = (
     *_sorts("sort", analytic=False),
     *_sorts("argsort"),
     *(
         Row(name, drawn(Draw.distinct, (37, 19)), ALL, fixed(dimension=dimension, descending=False), variant=variant)
         for name, dimension, variant in (("argsort", 0, "columns"), ("argsort", 1, "rows"), ("sort", 0, "columns"))
+    ),
+    *(
+        Row(
+            "arrange",
+            lambda draw, shape=shape, places=places: _arranged(draw, shape)[: 1 + places],
+            "u4",
+            fixed(dimension=dimension),
+            variant=f"{variant}{' of places' if places else ''}",
+        )
+        for variant, shape, dimension in (("line", (ARRANGED + 5,), 0), ("rows", (3, 18), 1), ("columns", (37, 2), 0))
+        for places in (False, True)
     ),
     *(
         Row("top_places", draw, ALL, fixed(dimension=dimension, k=k, descending=descending), variant=variant)
