@@ -165,6 +165,8 @@ def test_every_primitive_has_been_printed() -> None:
         "psum",
         "attention",
         "attention_backward",
+        "attend",
+        "attend_backward",
         "check",
         "numba_call",
     }
