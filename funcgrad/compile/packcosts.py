@@ -188,6 +188,7 @@ def _numbered(run: Sequence[Plain]) -> list[Members]:
 
 
 def dtype_of(i: Plain) -> str:
+    """The type of the numbers that an instruction reads or writes: how many fill a vector."""
     if isinstance(i, Op):
         return i.operands[-1].dtype
     return i.result.dtype if isinstance(i, Load) else i.value.dtype
