@@ -115,19 +115,21 @@ def groups_of(run: Sequence[Plain], kept: Container[Value]) -> list[list[int]]:
     """The operations that are made alike and end up in the same buffers, by their numbers in the run and in this order;
     not those whose results are `kept` as they are.
     """
-    ends = _ends(run)
+    ends, places = _ends(run), places_of(run)
     numbers: dict[object, int] = {}
     made: dict[Operand, int] = {}
     groups: dict[int, list[int]] = defaultdict(list)
-    for number, i in enumerate(run):
+    for k, i in enumerate(run):
         if isinstance(i, Load):
-            made[i.result] = numbers.setdefault(("load", i.buffer), len(numbers))
+            base, _ = place(i.index, places)  # it may be made of what others have loaded
+            key = ("load", i.buffer, made.get(base, "outside") if isinstance(base, Value) else None)
+            made[i.result] = numbers.setdefault(key, len(numbers))
         elif isinstance(i, Op):
             making = [("constant" if isinstance(x, Constant) else made.get(x, "outside"), x.dtype) for x in i.operands]
-            key = (i.name, i.result.dtype, ends.get(i.result), *making)
-            kind = made[i.result] = numbers.setdefault(key, len(numbers))
+            kind = (i.name, i.result.dtype, ends.get(i.result), *making)
+            number = made[i.result] = numbers.setdefault(kind, len(numbers))
             if i.name in PACKED and i.operands[-1].dtype in FLOATS and i.result not in kept:
-                groups[kind].append(number)
+                groups[number].append(k)
     return [group for group in groups.values() if len(group) > 1]
 
 

@@ -240,6 +240,30 @@ def test_operations_are_alike_if_they_were_made_alike() -> None:
     assert groups == []
 
 
+def test_what_is_loaded_where_a_loaded_number_says_is_made_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    b = Builder()
+    places, x, out = b.buffer("i8"), b.buffer("f8"), b.buffer("f8", written=True)
+
+    def body(_: Value) -> None:
+        at: Operand = b.load(places, index(0))
+        for k in range(12):  # each place is a number that was computed from the one before
+            a = b.op("sqrt", b.op("mul", b.load(x, at), b.load(x, at)))
+            b.store(out, index(k), a)
+            at = b.op("cast", a, dtype="i8")
+
+    b.loop(b.first, b.last, body, independent=False)
+    monkeypatch.setattr(packing, "FEWEST", 1)
+    monkeypatch.setattr(packcosts, "FOUND", {"f4": 1e-9, "f8": 1e-9})
+    x_, out_ = np.roll(np.arange(12.0), -5), np.zeros(12)
+    library = engine.load(engine.to_object(print_kernel(b.kernel(), "kernel"), verify=True))
+    run(library.address("kernel"), [np.array([3]), x_, out_], [], 0, 1)
+    expected, place = [], 3
+    for _ in range(12):
+        place = int(x_[place])
+        expected.append(float(place))
+    np.testing.assert_array_equal(out_, expected)
+
+
 def test_neighbours_are_in_the_order_of_memory() -> None:
     b = Builder()
     x, y, n = b.buffer("f8"), b.buffer("f8", written=True), b.size()
