@@ -17,7 +17,9 @@ equal kernels print as equal texts.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 from funcgrad.compile import branches, engine, functions, packing, packs, shared, streaming, vecmath, vectors
 from funcgrad.compile.emitters import EMITTERS, MEMORY, TYPES, literal, size_of
@@ -87,11 +89,15 @@ class _Printer:
         self.apart = {function: f" #{k}" for k, function in enumerate(functions.apart(kernel))}
         self.twins: dict[Value, functions.Twin] = {}
         self.stages: dict[int, tuple[str, str]] = {}  # buffers past the caches -> a block, and where it begins
-        self.uses = packs.uses_of(kernel)
         stored = {i.buffer for i in walk(kernel.body) if isinstance(i, Store)}
         loaded = {i.buffer for i in walk(kernel.body) if isinstance(i, Load)}
         self.only_read, self.carried = set() if kernel.aliased else loaded - stored, loaded & stored
         self.flags: dict[str, str] = {}  # a check's code, as an operand -> where its failure is noted
+
+    @cached_property
+    def uses(self) -> Counter[Operand]:
+        """How often each value is used."""
+        return packs.uses_of(self.kernel)
 
     def module(self, name: str) -> str:
         """The whole text."""
@@ -219,7 +225,7 @@ class _Printer:
         """Print straight-line code, in packs if that pays."""
         run = packs.without_overwritten(run)
         vector = min(engine.vector_widths()[-1], PACK)
-        plan = packing.plan(run, self.uses, vector, self.reordered, self.only_read, self.carried)
+        plan = packing.plan(run, vector, self.reordered, self.only_read, self.carried)
         if plan is None:
             for instruction in run:
                 self.instruction(instruction)

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from funcgrad.compile.emitters import size_of
 from funcgrad.compile.packcosts import LANES, MOVED, Costs, Members, dtype_of
-from funcgrad.compile.packs import Memory, Pack, Plain, groups_of, operands_of
-from funcgrad.lower.loops import Op, Operand, Store, Value
+from funcgrad.compile.packs import Memory, Pack, Plain, groups_of
+from funcgrad.lower.loops import Operand, Store, Value, operands
 
 FEWEST = 24  # instructions that could be saved at most, below which nothing is tried
 Cluster = dict[int, list[int]]  # groups; of each the instructions in the order that they have in common
@@ -28,20 +28,16 @@ class Plan(NamedTuple):
     ----------
     steps
         Packs and single instructions, in order.
-    single
-        The packed values that are needed by themselves, too.
     memory
         What may be read once more.
     """
 
     steps: tuple[Pack | Plain, ...]
-    single: frozenset[Value]
     memory: Memory
 
 
 def plan(
     run: Sequence[Plain],
-    uses: Counter[Operand],
     vector: int,
     kept: Container[Value],
     only_read: Container[int],
@@ -53,8 +49,6 @@ def plan(
     ----------
     run
         Instructions as `packs.runs` gives them.
-    uses
-        How often each value is used in the whole kernel.
     vector
         The bytes of a vector.
     kept
@@ -75,7 +69,14 @@ def plan(
     steps = tuple(
         [Pack(tuple([run[i] for i in members])) if len(members) > 1 else run[members[0]] for members in order]
     )
-    return Plan(steps, frozenset(_single([step for step in steps if isinstance(step, Pack)], uses)), memory)
+    return Plan(steps, memory)
+
+
+def single(plan: Plan, uses: Counter[Operand]) -> frozenset[Value]:
+    """The packed values that others than packs need, of how often each value is used in the whole kernel."""
+    members = [i for step in plan.steps if isinstance(step, Pack) for i in step.members]
+    used = Counter(x for i in members for x in operands(i))
+    return frozenset(i.result for i in members if not isinstance(i, Store) and uses[i.result] > used[i.result])
 
 
 class _Choice(Costs):
@@ -207,15 +208,6 @@ class _Choice(Costs):
         return cuts + self.in_order(left)
 
 
-def _single(packs: Iterable[Pack], uses: Counter[Operand]) -> Iterator[Value]:
-    """The packed values that others than packs need."""
-    members = [i for pack in packs for i in pack.members]
-    used: Counter[Operand] = Counter()
-    for i in members:
-        used.update(i.operands if isinstance(i, Op) else (i.value,) if isinstance(i, Store) else ())
-    return (i.result for i in members if not isinstance(i, Store) and uses[i.result] > used[i.result])
-
-
 def _ordered(run: Sequence[Plain], packs: Iterable[Members]) -> list[Members]:
     """Packs where the first of their members stood, after what they need; packs of stores where the last one stood."""
     steps: list[Members] = [(k,) for k in range(len(run))]
@@ -232,7 +224,7 @@ def _ordered(run: Sequence[Plain], packs: Iterable[Members]) -> list[Members]:
             members = steps[pending[-1]]
             waiting = []
             if members not in order:
-                needed = (maker[x] for i in members for x in operands_of(run[i]) if x in maker)
+                needed = (maker[x] for i in members for x in operands(run[i]) if x in maker)
                 waiting = [x for x in needed if steps[x] not in order]
             if waiting:
                 pending += waiting

@@ -16,18 +16,16 @@ from typing import NamedTuple
 
 from funcgrad.lower.loops import (
     INDEX,
-    Branch,
-    Check,
     Constant,
     Instruction,
     Kernel,
     Load,
-    Loop,
     Op,
     Operand,
     Store,
     Value,
-    While,
+    operands,
+    walk,
 )
 
 Plain = Op | Load | Store
@@ -189,28 +187,4 @@ def place(index: Operand, places: dict[Operand, Place]) -> Place:
 
 def uses_of(kernel: Kernel) -> Counter[Operand]:
     """How often each value of a kernel is used."""
-    return Counter(_used(kernel.body))
-
-
-def _used(body: Iterable[Instruction]) -> Iterator[Operand]:
-    for i in body:
-        if isinstance(i, Loop):
-            yield from (i.start, i.stop, *(x for c in i.carries for x in (c.initial, c.next)))
-            yield from _used(i.body)
-        elif isinstance(i, While):
-            yield from (i.condition, i.poll, i.code)
-            yield from _used((*i.test, *i.body))
-        elif isinstance(i, Branch):
-            yield from (i.condition, *(x for m in i.merges for x in m[1:]))
-            yield from _used((*i.then, *i.orelse))
-        elif isinstance(i, Check):
-            yield from i
-        else:
-            yield from operands_of(i)
-
-
-def operands_of(i: Plain) -> tuple[Operand, ...]:
-    """What an instruction reads, indices included."""
-    if isinstance(i, Op):
-        return i.operands
-    return (i.index,) if isinstance(i, Load) else (i.index, i.value)
+    return Counter(x for i in walk(kernel.body) for x in operands(i))

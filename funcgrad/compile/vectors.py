@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from funcgrad.compile import packing
 from funcgrad.compile.emitters import EMITTERS, TYPES, literal, vector_of
 from funcgrad.compile.packing import Plan
 from funcgrad.compile.packs import Memory, Pack, Plain
@@ -25,11 +26,11 @@ class Source(NamedTuple):
 
 def print_plan(printer: _Printer, plan: Plan, single: Callable[[Plain], None]) -> None:
     """Print a run of instructions; `single` prints those that stay what they are."""
-    writer = _Writer(printer, plan.memory)
+    writer, needed = _Writer(printer, plan.memory), packing.single(plan, printer.uses)
     for step in plan.steps:
         if isinstance(step, Pack):
             writer.pack(step)
-            writer.apart([i.result for i in step.members if not isinstance(i, Store) and i.result in plan.single])
+            writer.apart([i.result for i in step.members if not isinstance(i, Store) and i.result in needed])
         else:
             single(step)
 

@@ -30,6 +30,7 @@ from funcgrad.lower.loops import (
     Operand,
     Store,
     Value,
+    operands,
     walk,
 )
 from funcgrad.lower.schedule import KernelStep
@@ -144,12 +145,6 @@ def _defined(instruction: Instruction) -> tuple[Value, ...]:
     return (instruction.index,) if isinstance(instruction, Loop) else ()
 
 
-def _read(instruction: Instruction) -> tuple[Operand, ...]:
-    if isinstance(instruction, Op):
-        return instruction.operands
-    return (instruction.index,) if isinstance(instruction, Load) else ()
-
-
 def _needed(
     body: Sequence[Instruction], wanted: Sequence[Operand], given: Collection[Operand] = ()
 ) -> list[Instruction]:
@@ -159,7 +154,7 @@ def _needed(
     for instruction in reversed(body):
         if not needed.isdisjoint(_defined(instruction)):
             found.append(instruction)
-            needed.update(x for x in _read(instruction) if x not in given)
+            needed.update(x for x in operands(instruction) if x not in given)
     return found[::-1]
 
 

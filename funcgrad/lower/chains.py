@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from funcgrad.ir.program import Var
-from funcgrad.lower.loops import Constant, Instruction, Kernel, Load, Loop, Op, Operand, Store, Value, walk
+from funcgrad.lower.loops import Constant, Kernel, Load, Loop, Op, Operand, Store, Value, operands, walk
 from funcgrad.lower.products import Product
 from funcgrad.lower.schedule import KernelStep
 
@@ -129,19 +129,7 @@ def _keeps_to_rows(step: KernelStep, var: Var, width: int) -> bool:
 def _mentions_range(kernel: Kernel, outer: Loop) -> bool:
     """Whether anything but the outermost loop's bounds depends on which piece this is."""
     ends = {kernel.first, kernel.last}
-    return any(x in ends for i in walk(kernel.body) if i is not outer for x in _operands(i))
-
-
-def _operands(instruction: Instruction) -> Sequence[Operand]:
-    if isinstance(instruction, Op):
-        return instruction.operands
-    if isinstance(instruction, Load):
-        return (instruction.index,)
-    if isinstance(instruction, Store):
-        return (instruction.index, instruction.value)
-    if isinstance(instruction, Loop):
-        return (instruction.start, instruction.stop)
-    return ()
+    return any(x in ends for i in walk(kernel.body) if i is not outer for x in operands(i))
 
 
 def _own(

@@ -18,6 +18,7 @@ from funcgrad.lower.loops import (
     Store,
     Value,
     While,
+    operands,
 )
 from funcgrad.lower.scalar import MATHEMATICS
 
@@ -85,7 +86,7 @@ class _Order:
         self.least = 0
 
     def level(self, i: Instruction) -> int:
-        level = max([self.least, *(self.of_value.get(x, 0) for x in _operands(i))])
+        level = max([self.least, *(self.of_value.get(x, 0) for x in operands(i))])
         if isinstance(i, Op):
             self.of_value[i.result] = level + _is_call(i)
         elif isinstance(i, Load):
@@ -99,14 +100,6 @@ class _Order:
             level = max([level, *self.of_value.values(), *self.of_loads.values(), *self.of_stores.values()])
             self.least = level
         return level
-
-
-def _operands(i: Instruction) -> Sequence[Operand]:
-    if isinstance(i, Op):
-        return i.operands
-    if isinstance(i, Load):
-        return (i.index,)
-    return (i.index, i.value) if isinstance(i, Store) else ()
 
 
 def _together(

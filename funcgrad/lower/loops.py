@@ -180,6 +180,26 @@ class Kernel(NamedTuple):
     streamed: tuple[int, ...] = ()
 
 
+def operands(instruction: Instruction) -> tuple[Operand, ...]:
+    """What an instruction itself reads, indices included; not what those inside of it do."""
+    match instruction:
+        case Op():
+            return instruction.operands
+        case Load():
+            return (instruction.index,)
+        case Store():
+            return instruction.index, instruction.value
+        case Loop():
+            carried = (x for c in instruction.carries for x in (c.initial, c.next))
+            return instruction.start, instruction.stop, *carried
+        case Branch():
+            return instruction.condition, *(x for merge in instruction.merges for x in merge[1:])
+        case While():
+            return instruction.condition, instruction.poll, instruction.code
+        case Check():
+            return tuple(instruction)
+
+
 def walk(body: tuple[Instruction, ...]) -> Iterator[Instruction]:
     """Every instruction of `body`, those of inner loops and branches included, in order."""
     for instruction in body:

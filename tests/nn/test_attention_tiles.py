@@ -22,6 +22,7 @@ PRECISION = {np.float32: 1e-5, np.float64: 1e-13}
 
 @pytest.fixture(autouse=True)
 def _on_any_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(globals(), "RANDOM", np.random.default_rng(11))  # the same numbers in any order of tests
     monkeypatch.setattr(native, "multiplies_in_tiles", lambda: True)
     for name in ("LARGE", "LARGE_BOUNDED"):
         monkeypatch.setattr(_attention, name, 0)

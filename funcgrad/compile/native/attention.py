@@ -167,14 +167,10 @@ class _Code(Vectors):
         with self.module.function(self.name("hide"), "void", strips="i64", row="ptr", low="i64", high="i64") as f:
             counted = ", ".join(f"i64 {k}" for k in range(self.lanes))
 
-            def all_(value: Value) -> Value:
-                one = f.emit(integers, f"insertelement {integers} poison, {value}, i64 0")
-                return f.emit(integers, f"shufflevector {one}, {integers} poison, <{self.lanes} x i32> zeroinitializer")
-
-            low, high = all_(f.low), all_(f.high)
+            low, high = f.repeated(f.low, self.lanes), f.repeated(f.high, self.lanes)
             with f.range(f.strips * STRIP) as number:
                 first = number * self.lanes
-                here = f.emit(integers, f"add {all_(first)}, <{counted}>")
+                here = f.emit(integers, f"add {f.repeated(first, self.lanes)}, <{counted}>")
                 seen = f.emit(f"<{self.lanes} x i1>", f"icmp sge {here}, {low.name}")
                 before = f.emit(f"<{self.lanes} x i1>", f"icmp slt {here}, {high.name}")
                 both = f.emit(f"<{self.lanes} x i1>", f"and {seen}, {before.name}")

@@ -165,9 +165,7 @@ class _Splitter:
         limits = []
         for part in range(1, PARTS):
             limit = f.load(samples + part * (SAMPLES // PARTS) * self.size, 0, self.number)
-            one = f.emit(self.vector, f"insertelement {self.vector} poison, {limit}, i64 0")
-            zeros = f"<{self.lanes} x i32> zeroinitializer"
-            limits.append(f.emit(self.vector, f"shufflevector {one}, {self.vector} poison, {zeros}"))
+            limits.append(f.repeated(limit, self.lanes))
         return limits
 
     def _over(self, piece: Value, limits: list[Value], use: Use) -> Value:

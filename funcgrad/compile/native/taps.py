@@ -86,14 +86,11 @@ class Taps(Tiles):
 
     def masks(self, f: Function, columns: Value) -> list[Value]:
         """For each vector of a panel, which of its numbers are among so many columns."""
-        kind = f"<{self.lanes} x i32>"
         numbers = ", ".join(f"i32 {k}" for k in range(self.lanes))
         found = []
         for v in range(VECTORS):
             left = f.cast_int(columns - v * self.lanes, "i32")
-            one = f.emit(kind, f"insertelement {kind} poison, {left}, i64 0")
-            all_ = f.emit(kind, f"shufflevector {one}, {kind} poison, {kind} zeroinitializer")
-            found.append(f.emit(f"<{self.lanes} x i1>", f"icmp sgt {all_}, <{numbers}>"))
+            found.append(f.emit(f"<{self.lanes} x i1>", f"icmp sgt {f.repeated(left, self.lanes)}, <{numbers}>"))
         return found
 
     def load_some(self, f: Function, place: Value, mask: Value) -> Value:
@@ -149,9 +146,7 @@ class Taps(Tiles):
 
     def all_(self, f: Function, value: Value) -> Value:
         """A vector of one address."""
-        kind = f"<{AT_ONCE} x i64>"
-        one = f.emit(kind, f"insertelement {kind} poison, {value}, i64 0")
-        return f.emit(kind, f"shufflevector {one}, {kind} poison, <{AT_ONCE} x i32> zeroinitializer")
+        return f.repeated(value, AT_ONCE)
 
     @contextmanager
     def each_line(self, f: Function, out_d: Value, out_h: Value) -> Iterator[tuple[Value, Value, Value, Value]]:

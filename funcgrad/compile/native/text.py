@@ -178,6 +178,12 @@ class Function:
     def select(self, condition: Value, then: Value, other: Value) -> Value:
         return self.emit(then.type, f"select {condition}, {then}, {other}")
 
+    def repeated(self, number: Value, lanes: int) -> Value:
+        """A vector with a number in every lane."""
+        kind = f"<{lanes} x {number.type}>"
+        one = self.emit(kind, f"insertelement {kind} poison, {number}, i64 0")
+        return self.emit(kind, f"shufflevector {one}, {kind} poison, <{lanes} x i32> zeroinitializer")
+
     def load(self, place: Value, offset: Value | int = 0, type_: str = "i64") -> Value:
         return self.emit(type_, f"load {type_}, {self._address(place, offset)}")
 

@@ -46,8 +46,7 @@ class Vectors:
         return base + f.cast_int(index, "i64") * self.size
 
     def broadcast(self, f: Function, number: Value) -> Value:
-        one = f.emit(self.vector, f"insertelement {self.vector} poison, {number}, i64 0")
-        return f.emit(self.vector, f"shufflevector {one}, {self.vector} poison, <{self.lanes} x i32> zeroinitializer")
+        return f.repeated(number, self.lanes)
 
     def fma(self, f: Function, x: Value, y: Value, z: Value) -> Value:
         return f.call(f"llvm.fmuladd.v{self.lanes}{self.suffix}", x, y, z, returns=self.vector)
