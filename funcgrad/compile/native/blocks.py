@@ -2,8 +2,9 @@
 
 The first touch of a fresh 4 KiB page costs about two microseconds: for a 40 MB result that is more than the
 arithmetic of most kernels.  So a block of 256 KiB or more is mapped, on 2 MiB pages where the system has them, and
-kept for a while after it is freed.  What is kept is bounded by the recent use of memory: a loop
-``y = f(x)`` frees one result per new one, which is half of its peak.
+kept for a while after it is freed.  What is kept and what is in use together are bounded by what was in use
+lately: a loop ``y = f(x)`` finds the memory of its last result again, whether it drops that before or after the call.
+Beyond 1 GiB the free list holds about half of that, so that other libraries find memory, too.
 
 A block starts with 64 bytes of header: the address to give back to the system, and the block's whole size (0 for a
 small one, which is plain aligned memory). Large blocks begin at different places in their pages by turns: the same
@@ -19,7 +20,7 @@ from funcgrad.compile.native.text import Function, Module, Value
 LARGE = 1 << 18
 """Blocks of this many bytes and more are recycled."""
 
-MINIMUM_KEPT = 64 << 20
+MINIMUM_KEPT, MODERATE = 64 << 20, 1 << 30
 HEADER = 64
 HUGE_PAGE = 2 << 20
 KEPT_BLOCKS = 512
@@ -118,6 +119,7 @@ def _define_alloc(module: Module) -> None:
         size = (f.bytes + HEADER + COLOURS * COLOUR + step - 1) & (f.constant("i64", 0) - step)
         base = f.variable("ptr", f.call("fg_take_kept", size, returns="ptr"))
         with f.if_(base.get().is_(0)):
+            f.call("fg_make_room", size, returns="void")
             base.set(f.call("fg_map_or_trim", size, returns="ptr"))
             with f.if_(base.get().is_(0)):
                 f.ret(f.constant("ptr", 0))
@@ -197,8 +199,9 @@ def _define_free(module: Module) -> None:
         # The peak fades, so that one large job long ago does not hold memory for ever.
         peak = f.load(state, PEAK) - (f.load(state, PEAK) >> 9)
         f.store(peak, state, PEAK)
-        half = (peak >> 1) + (peak >> 4)
-        limit = f.select(half < MINIMUM_KEPT, f.constant("i64", MINIMUM_KEPT), half)
+        room = peak + (peak >> 4) - f.load(state, IN_USE)
+        most = _larger(f, (peak >> 1) + (peak >> 4), MODERATE)
+        limit = _larger(f, f.select(room < most, room, most), MINIMUM_KEPT)
         count = f.load(state, COUNT)
         with f.if_(count < KEPT_BLOCKS):
             entry = state + ENTRIES + count * ENTRY
@@ -214,6 +217,10 @@ def _define_free(module: Module) -> None:
         f.ret()
 
 
+def _larger(f: Function, number: Value, least: int) -> Value:
+    return f.select(number < least, f.constant("i64", least), number)
+
+
 def _define_evict(module: Module) -> None:
     """``fg_evict(limit)``: give the oldest kept blocks back until at most `limit` bytes are kept."""
     with module.function("fg_evict", "void", limit="i64") as f:
@@ -227,6 +234,15 @@ def _define_evict(module: Module) -> None:
             f.call("fg_remove_kept", 0, returns="void")
             f.call("fg_blocks_unlock", returns="void")
             f.call("fg_unmap", base, size, returns="void")
+    with module.function("fg_make_room", "void", size="i64") as f:
+        # Kept blocks of other sizes than those that are wanted now make half of the peak at most.
+        state = _state(f)
+        f.call("fg_blocks_lock", returns="void")
+        in_use, peak = f.load(state, IN_USE) + f.size, f.load(state, PEAK)
+        f.call("fg_blocks_unlock", returns="void")
+        highest = f.select(in_use > peak, in_use, peak)
+        f.call("fg_evict", _larger(f, highest + (highest >> 1) - in_use, MINIMUM_KEPT), returns="void")
+        f.ret()
     with module.function("fg_trim", "void") as f:
         f.call("fg_evict", 0, returns="void")
         f.ret()
