@@ -16,7 +16,7 @@ from benchmarks.machine import describe
 from benchmarks.peers import PEERS
 from benchmarks.processes import ROOT, ProcessFailed, hold_to_cores, launch
 from benchmarks.schedule import Settings, measure, measure_machine
-from benchmarks.workload import BASELINE, AnyWorkload
+from benchmarks.workload import BASELINE, AnyWorkload, Workload
 from benchmarks.workloads import WORKLOADS
 
 DEFAULT_PEERS = "jax,torch,autograd,forward,hand,one,numpy"
@@ -111,18 +111,23 @@ def chosen_peers(names: str) -> tuple[str, ...]:
 
 
 def chosen_workloads(parts: Sequence[str] | None, quick: bool) -> list[AnyWorkload]:
-    """The workloads with one of ``parts`` in the name, all of them by default.
+    """The workloads with one of ``parts`` in the name, all but those of a series by default.
 
     Raises
     ------
     ValueError
         If there is none.
     """
-    named = [each for name, each in WORKLOADS.items() if not parts or any(part in name for part in parts)]
+    named = [each for name, each in WORKLOADS.items() if _named(name, each, parts or [""])]
     result = [each for each in named if each.quick or not quick]
     if not result:
         raise ValueError(f"-k: no workload matches; there are {', '.join(WORKLOADS)}")
     return result
+
+
+def _named(name: str, workload: AnyWorkload, parts: Sequence[str]) -> bool:
+    series = workload.series if isinstance(workload, Workload) else ""
+    return any(part in name and part.startswith(series) for part in parts)
 
 
 def _run(workloads: Sequence[AnyWorkload], settings: Settings) -> Iterator[tuple[dict[str, Any], bool]]:

@@ -75,6 +75,10 @@ class Workload:
         Whether it belongs to a ``--quick`` run.
     checks
         Peers that only show what the values are: what is timed (a program made, say) they do not do.
+    series
+        What ``-k`` must name for it to run: one of many sizes of the same.
+    why
+        Why some peer may well be ahead.
     """
 
     name: str
@@ -89,6 +93,8 @@ class Workload:
     x64: bool = False
     quick: bool = True
     checks: tuple[str, ...] = ()
+    series: str = ""
+    why: str = ""
 
     @property
     def peers(self) -> frozenset[str]:
