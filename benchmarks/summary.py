@@ -15,6 +15,7 @@ from typing import Any
 from benchmarks.records import Record, latest, load
 from benchmarks.report import METRICS, aligned, quantity
 from benchmarks.workload import BASELINE
+from benchmarks.workloads import WORKLOADS
 
 HIGHLIGHTS = {  # of README: what is measured, and the figure
     "training step, MLP 784-512-256-10, batch 128": ("mlp784", "steady"),
@@ -98,22 +99,26 @@ def _goals(goals: list[str]) -> str:
 
 
 def means(record: Record) -> Iterator[str]:
-    """A line for each mean, and one for the rows in which some peer is ahead."""
+    """A line for each mean, and one for each row in which some peer is ahead."""
     workloads = record["workloads"]
     best = {name: ratio for name, each in workloads.items() if (ratio := against_best(each["peers"])) is not None}
     if best:
-        yield f"- steady, against the best of {', '.join(PEERS[p] for p in RIVALS)}: {_mean(best.values())}"
+        yield f"- steady, against the best of {', '.join(PEERS[p] for p in RIVALS)}: {_mean(r for r, _ in best.values())}"
     for metric in METRICS:
         found = [r for each in workloads.values() if (r := _found(each["peers"], "jax", metric))]
         if found:
             yield f"- {METRICS[metric]}, against JAX: {_mean(found)}"
-    behind = [f"`{name}` {ratio:.2f}" for name, ratio in best.items() if ratio > 1]
-    yield f"- behind the best peer: {', '.join(behind) or 'nowhere'}"
+    behind = sorted((name for name in best if best[name][0] > 1), key=lambda name: best[name][0])
+    yield f"- behind the best peer: in {len(behind) or 'no'} row{'s' * (len(behind) != 1)}"
+    for name in behind:
+        ratio, peer = best[name]
+        why = getattr(WORKLOADS.get(name), "why", "")
+        yield f"  - `{name}` {ratio:.2f} × {PEERS[peer]}{': ' * bool(why)}{why}"
 
 
-def against_best(peers: dict[str, Any]) -> float | None:
-    """The largest ratio to a rival."""
-    found = [ratio for peer in RIVALS if (ratio := _found(peers, peer, "steady")) is not None]
+def against_best(peers: dict[str, Any]) -> tuple[float, str] | None:
+    """The largest ratio to a rival, and which it is."""
+    found = [(ratio, peer) for peer in RIVALS if (ratio := _found(peers, peer, "steady")) is not None]
     return max(found, default=None)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -55,8 +56,15 @@ def test_means_are_geometric_and_count_libraries_alone() -> None:
         "- steady, against the best of JAX, PyTorch, autograd, NumPy: 1.00 (geometric mean of 2 rows)",
         "- first call, empty caches, against JAX: 0.50 (geometric mean of 3 rows)",
         "- steady, against JAX: 0.20 (geometric mean of 2 rows)",
-        "- behind the best peer: `sort` 1.25",
+        "- behind the best peer: in 1 row",
+        "  - `sort` 1.25 × NumPy",
     ]
+
+
+def test_rows_say_why_a_peer_is_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = SimpleNamespace(why="an instruction for it.")
+    monkeypatch.setattr(summary, "WORKLOADS", {"sort": row})
+    assert list(summary.means(RECORD))[-1] == "  - `sort` 1.25 × NumPy: an instruction for it."
 
 
 def test_a_record_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
