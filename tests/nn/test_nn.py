@@ -201,6 +201,16 @@ def test_where_of_the_softmax_family() -> None:
         assert not np.any(gradient[~where])
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_derivatives_of_logsumexp_are_no_subnormal_numbers(dtype: type) -> None:
+    tiny = float(np.log(np.finfo(dtype).tiny))
+    x = np.array([0, tiny + 0.01, tiny - 0.01, tiny - 10, -np.inf, 1], dtype) - dtype(1)
+    weights = fg.jit(fg.grad(nn.logsumexp))(x)
+    assert not np.any((weights > 0) & (weights < np.finfo(dtype).tiny))
+    np.testing.assert_allclose(weights[[0, 5]], np.exp([-1, 0]) / (1 + np.exp(-1)), rtol=1e-6)
+    assert nn.logsumexp(x[1:4]) == pytest.approx(tiny - 1 + 0.01 + np.log1p(np.exp(-0.02) + np.exp(-10.01)), rel=1e-6)
+
+
 def test_logsumexp_with_factors_and_signs() -> None:
     a, b = np.array([1.0, 2.0, np.nan]), np.array([1.0, -3.0, 0.0])
     total = np.exp(1) - 3 * np.exp(2)
