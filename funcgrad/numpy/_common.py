@@ -25,6 +25,9 @@ from funcgrad.tracebacks import shorten
 F = TypeVar("F", bound=Callable[..., Any])
 Shape = tuple[int, ...]
 _EXAMPLES = {"numpy": _examples.FUNCTIONS, "numpy.linalg": _examples.LINALG, "numpy.fft": _examples.FFT}
+PLAIN = frozenset(  # types of usual arguments of NumPy's functions: no need to look closer
+    (Array, np.ndarray, float, int, bool, complex, np.float32, np.float64, np.int32, np.int64, np.bool_)
+)
 _SCALARS = frozenset({bool, int, float, complex})
 _REAL = frozenset({int, float})
 _PYTHON: dict[str, type] = {"b": bool, "i": int, "f": float, "c": complex}
@@ -32,6 +35,8 @@ _PYTHON: dict[str, type] = {"b": bool, "i": int, "f": float, "c": complex}
 
 def has_tracer(values: Sequence[Any]) -> bool:
     """Whether there is a tracer among the values, or in a list or tuple among them."""
+    if PLAIN.issuperset(map(type, values)):
+        return False
     for x in values:
         kind = type(x)
         if kind is Tracer or (kind in (list, tuple) and has_tracer(x)):
@@ -90,7 +95,7 @@ def wrap(result: Any, arguments: Sequence[Any] = ()) -> Any:
     (arrays in a tuple or list likewise).
     """
     if isinstance(result, np.ndarray):
-        if result.base is not None or not result.flags.owndata:
+        if result.base is not None:
             return result.copy().view(Array)
         for x in arguments:
             if result is x:

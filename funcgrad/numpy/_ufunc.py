@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.array import Array
 from funcgrad.errors import at_line
 from funcgrad.numpy import _folds as folds
-from funcgrad.numpy._common import axis_number, boxed, cast, concrete, document, has_tracer, operand, wrap
+from funcgrad.numpy._common import PLAIN, axis_number, boxed, cast, concrete, document, has_tracer, operand, wrap
 from funcgrad.numpy._common import broadcast_to as _broadcast_to
 from funcgrad.ops.comparison import convert, select
 from funcgrad.ops.shape import concatenate, reshape
@@ -103,6 +104,9 @@ class UFunc:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The function of every element."""
         try:
+            if not kwargs and PLAIN.issuperset(map(type, args)) and len(args) == self.nin:
+                result = self.reference(*args, subok=False)  # spares a call of `Array.__array_wrap__`
+                return result.view(Array) if type(result) is np.ndarray else wrap(result)
             for x in args:
                 if type(x) is Tracer:
                     break
