@@ -111,7 +111,9 @@ def _integer(instruction: str) -> Emitter:
 def _integer_intrinsic(name: str, *constants: str) -> Emitter:
     def emitter(p: Printer, _: str, dtypes: Sequence[str], operands: Sequence[str], __: str) -> str:
         kind = TYPES[dtypes[-1]]
-        return p.call(f"llvm.{name}.{kind}", kind, *(f"{kind} {operand}" for operand in operands), *constants)
+        return p.call(
+            f"llvm.{name}.{MANGLED[dtypes[-1]]}", kind, *(f"{kind} {operand}" for operand in operands), *constants
+        )
 
     return emitter
 

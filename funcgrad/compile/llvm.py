@@ -21,9 +21,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 
-from funcgrad.compile import branches, engine, functions, packing, packs, shared, streaming, vecmath, vectors
+from funcgrad.compile import branches, engine, functions, packing, packs, scans, shared, streaming, vecmath, vectors
 from funcgrad.compile.emitters import EMITTERS, MEMORY, TYPES, literal, size_of
 from funcgrad.compile.hints import hints
+from funcgrad.lower import streams
 from funcgrad.lower.loops import (
     Branch,
     Check,
@@ -88,6 +89,7 @@ class _Printer:
         self.shared = shared.shared(kernel)
         self.apart = {function: f" #{k}" for k, function in enumerate(functions.apart(kernel))}
         self.twins: dict[Value, functions.Twin] = {}
+        self.alone = streams.streamed_loop(kernel) if kernel.streamed else None
         self.stages: dict[int, tuple[str, str]] = {}  # buffers past the caches -> a block, and where it begins
         stored = {i.buffer for i in walk(kernel.body) if isinstance(i, Store)}
         loaded = {i.buffer for i in walk(kernel.body) if isinstance(i, Load)}
@@ -110,9 +112,7 @@ class _Printer:
         for flag in self.flags.values():
             self.line(f"{flag} = alloca i1")
             self.line(f"store i1 false, ptr {flag}")
-        for buffer in kernel.streamed:
-            kind = TYPES[kernel.buffers[buffer].dtype]
-            self.line(f"%stage{buffer} = alloca [{streaming.BLOCK} x {kind}], align 64")
+        streaming.print_stages(self)
         self.instructions(kernel.body)
         if kernel.streamed:
             self.line(streaming.FENCE)
@@ -214,7 +214,7 @@ class _Printer:
         self.twins |= functions.twins(body)
         if self.in_sequence:
             self.foreseen |= branches.foreseen(body)
-        whole = self.in_lanes or self.kernel.streamed  # LLVM makes vectors of loops
+        whole = self.in_lanes or self.alone is not None  # LLVM makes vectors of loops
         for part in body if whole else packs.runs(body, self.kernel.aliased):
             if isinstance(part, list):
                 self.run(part)
@@ -305,8 +305,18 @@ class _Printer:
         calls = shared.calls_of(loop)
         if calls in self.shared:
             self.line(shared.call(self.shared[calls], loop))
-        elif self.kernel.streamed and not self.stages:
+        elif self.alone is not None and not self.stages:
             streaming.print_in_blocks(self, loop)
+        elif rows := streaming.rows_of(self.kernel, loop):
+            streaming.print_rows(self, loop, rows)
+        else:
+            self.single(loop)
+
+    def single(self, loop: Loop) -> None:
+        """Print a loop by itself."""
+        scan = scans.scan_of(loop)
+        if scan is not None:
+            scans.print_scan(self, loop, scan)
         else:
             self.rotated(loop)
 

@@ -10,10 +10,12 @@ without its arithmetic, or with stores that go past the caches at once, takes as
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from funcgrad.compile.emitters import TYPES, size_of
-from funcgrad.lower.loops import INDEX, Loop, Value
+from funcgrad.lower.loops import INDEX, Kernel, Loop, Operand, Value
+from funcgrad.lower.streams import ROW, row_stores
 
 BLOCK = 128  # elements of each result that lie on the stack: so few that the CPU loads the next ones meanwhile
 FENCE = "call void @llvm.x86.sse.sfence()"  # what was written so is seen by other threads behind it
@@ -57,6 +59,44 @@ out:
 }}"""
 
 
+def print_stages(printer: Any) -> None:
+    """Print where a block of each result lies, or a row of it."""
+    kernel = printer.kernel
+    for buffer in kernel.streamed:
+        dtype = kernel.buffers[buffer].dtype
+        length = BLOCK if printer.alone is not None else ROW // size_of(dtype)
+        printer.line(f"%stage{buffer} = alloca [{length} x {TYPES[dtype]}], align 64")
+
+
+def rows_of(kernel: Kernel, loop: Loop) -> dict[int, Operand | None]:
+    """The results past the caches of which a loop writes a row, and what is added to its index for that."""
+    rows = row_stores(loop) if kernel.streamed else {}
+    return {buffer: base for buffer, base in rows.items() if buffer in kernel.streamed}
+
+
+def print_rows(printer: Any, loop: Loop, bases: Mapping[int, Operand | None]) -> None:
+    """Print a loop over a row, which is copied when it is complete."""
+    start, stop = printer.operand(loop.start), printer.operand(loop.stop)
+    places = {
+        buffer: start if base is None else printer.emit(f"add i64 {printer.operand(base)}, {start}")
+        for buffer, base in bases.items()
+    }
+    printer.stages = {buffer: (f"%stage{buffer}", place) for buffer, place in places.items()}
+    printer.single(loop)
+    printer.stages = {}
+    count = printer.emit(f"sub i64 {stop}, {start}")
+    for buffer, place in places.items():
+        _copy(printer, buffer, place, count)
+
+
+def _copy(printer: Any, buffer: int, begin: str, count: str) -> None:
+    """Print the call that copies what lies on the stack to its place."""
+    dtype = printer.kernel.buffers[buffer].dtype
+    target = printer.emit(f"getelementptr inbounds {TYPES[dtype]}, ptr %b{buffer}, i64 {begin}")
+    size = printer.emit(f"mul i64 {count}, {size_of(dtype)}")
+    printer.line(f"call void @fg.stream(ptr {target}, ptr %stage{buffer}, i64 {size})")
+
+
 def print_in_blocks(printer: Any, loop: Loop) -> None:
     """Print the loop of a kernel (by `llvm._Printer`) block by block, each of which is copied when it is done."""
     begin, end, before, kernel = "%begin", "%end", printer.block, printer.kernel
@@ -73,11 +113,8 @@ def print_in_blocks(printer: Any, loop: Loop) -> None:
     first, last = Value(-1, INDEX), Value(-2, INDEX)  # no kernel has such
     printer.names |= {first: begin, last: end}
     printer.rotated(loop._replace(start=first, stop=last))
-    for buffer, (stage, _) in printer.stages.items():
-        dtype = kernel.buffers[buffer].dtype
-        target = printer.emit(f"getelementptr inbounds {TYPES[dtype]}, ptr %b{buffer}, i64 {begin}")
-        size = printer.emit(f"mul i64 {count}, {size_of(dtype)}")
-        printer.line(f"call void @fg.stream(ptr {target}, ptr {stage}, i64 {size})")
+    for buffer in printer.stages:
+        _copy(printer, buffer, begin, count)
     more = printer.emit(f"icmp slt i64 {end}, {stop}")
     printer.line(f"br i1 {more}, label %blocks, label %written")
     printer.lines.insert(phi, f"  {begin} = phi i64 [{start}, %{before}], [{end}, %{printer.block}]")

@@ -1,11 +1,11 @@
 """How are cumulative sums, products, extrema and recurrences computed?  As kernels over lines.
 
 Along lines whose elements are far apart, whole rows are folded at once, each onto the row before. Otherwise a line is
-walked through; what is associative goes in blocks of `CHAINS` chains, each of which starts from the fold of those
-before it, so that no element waits for its neighbour. Long lines are cut into pieces, as sizes say and never as
-threads do: a first kernel folds each piece, a second one starts every piece from the folds of those before. There
-chains start from nothing, in memory that the first cache holds, from where a block is written in order, each element
-folded onto what stands before its chain. Sums of floats are added up in float64 and rounded once per element.
+walked through. What is associative is folded a vector at a time where elements are neighbours (`compile.scans`), else
+in blocks of `CHAINS` chains, each of which starts from the fold of those before it, so that no element waits for its
+neighbour. Long lines are cut into pieces, as sizes say and never as threads do: a first kernel folds each piece, a
+second one starts every piece from the folds of those before. Sums of floats are added up in float64 and rounded once
+per element.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from funcgrad.dtypes import code
 from funcgrad.ir.program import Var
 from funcgrad.ir.types import ArrayType
 from funcgrad.lower.calls import WRITERS, Call, is_native
-from funcgrad.lower.lines import PIECE, Lines, load_here, number
+from funcgrad.lower.lines import PIECE, Lines, number
 from funcgrad.lower.loops import Carry, Constant, Operand, Value
 from funcgrad.lower.nest import neutral
 from funcgrad.lower.schedule import KernelStep
@@ -27,6 +27,7 @@ from funcgrad.lower.writer import Writer
 
 CHAINS, LINK = 8, 64  # chains of a block, elements of a chain
 BLOCK = CHAINS * LINK
+ROW = 1024  # elements of a row of a long piece
 LONG = 1 << 16  # elements of a piece of a line
 MOST = 256  # pieces of a line
 FEW = 16  # lines that are not enough to share out
@@ -231,21 +232,18 @@ class _Chains(_Kernel):
         running: Operand = self.neutral
         if folds is not None:
             running = self._before(folds, w.op("sub", task, piece), task)
-        blocks = w.op("quotient", w.op("sub", stop, start), number(BLOCK))
-        if folds is not None:
-            running = self._blocks_in_order(out, origin, start, blocks, running, self._stage(task, folds.type.size))
-        elif length >= BLOCK:
+        if self.lines.inner == 1 and folds is not None:
+            self._rows(out, origin, start, stop, running)
+        elif self.lines.inner == 1 or length < BLOCK:
+            self._walk(out, origin, [start], w.op("sub", stop, start), [running])
+        else:
+            blocks = w.op("quotient", w.op("sub", stop, start), number(BLOCK))
             running = self._blocks(out, origin, start, blocks, running)
-        rest = w.op("add", start, w.op("mul", blocks, number(BLOCK)))
-        self._walk(out, origin, [rest], w.op("sub", stop, rest), [running])
+            rest = w.op("add", start, w.op("mul", blocks, number(BLOCK)))
+            self._walk(out, origin, [rest], w.op("sub", stop, rest), [running])
         if folds is None:
             return self.step(task, self.lines.count, self.lines.chunk())
         return self.step(task, folds.type.size, 1)
-
-    def _stage(self, task: Operand, tasks: int) -> tuple[int, Operand]:
-        """Memory for a block of each piece, and where that of this one begins."""
-        stage = Var(ArrayType((tasks * BLOCK,), np.dtype(self.wide)))
-        return self.w.buffer(stage, self.wide, written=True), self.w.op("mul", task, number(BLOCK))
 
     def _piece(self, task: Value, pieces: int, length: int) -> tuple[Operand, Operand, Operand, Operand]:
         """The number of a piece within its line, the line's address, and where the piece begins and ends."""
@@ -297,33 +295,15 @@ class _Chains(_Kernel):
         w.close(b, number(0), blocks, [carry])
         return carry.result
 
-    def _blocks_in_order(
-        self, out: int, origin: Operand, start: Operand, blocks: Operand, running: Operand, stage: tuple[int, Operand]
-    ) -> Operand:
-        """Likewise, each block by way of memory of its own."""
-        w, (memory, base) = self.w, stage
+    def _rows(self, out: int, origin: Operand, start: Operand, stop: Operand, running: Operand) -> None:
+        """A long piece in rows, which may be written past the caches (`lower.streams`)."""
+        w = self.w
+        rows = w.op("quotient", w.op("add", w.op("sub", stop, start), number(ROW - 1)), number(ROW))
         b = w.open()
         before = w.carried(self.wide)
-        begin = w.op("add", start, w.op("mul", b, number(BLOCK)))
-        i = w.open()
-        inner, chains = [w.carried(self.wide) for _ in range(CHAINS)], []
-        for k, so_far in enumerate(inner):
-            place = w.op("add", w.op("add", begin, number(k * LINK)), i)
-            after = w.op(self.fold, so_far, self._element(origin, place))
-            w.store(memory, w.op("add", w.op("add", base, number(k * LINK)), i), after)
-            chains.append(Carry(so_far, self.neutral, after, w.result(self.wide)))
-        w.close(i, number(0), number(LINK), chains)
-        first: Operand = before
-        for k, chain in enumerate(chains):
-            i = w.open()
-            place = w.op("add", number(k * LINK), i)
-            found = w.op(self.fold, first, load_here(w, memory, w.op("add", base, place)))
-            w.store(out, self.lines.place(w, origin, w.op("add", begin, place)), w.cast(found, self.dtype))
-            w.close(i, number(0), number(LINK), [])
-            first = w.op(self.fold, first, chain.result)
-        carry = Carry(before, running, first, w.result(self.wide))
-        w.close(b, number(0), blocks, [carry])
-        return carry.result
+        begin = w.op("add", start, w.op("mul", b, number(ROW)))
+        after = self._walk(out, origin, [begin], w.op("min", w.op("sub", stop, begin), number(ROW)), [before])
+        w.close(b, number(0), rows, [Carry(before, running, after, w.result(self.wide))])
 
     def _walk(self, out: int, origin: Operand, firsts: list[Operand], count: Operand, state: list[Operand]) -> Operand:
         """Some chains of equal length, element by element, side by side; what the last one ends with."""
@@ -332,10 +312,11 @@ class _Chains(_Kernel):
         inner = [w.carried(self.wide) for _ in firsts]
         carries = []
         for first, before, begin in zip(firsts, inner, state, strict=True):
-            place = w.op("add", first, i)
-            after = w.op(self.fold, before, self._element(origin, place))
-            w.store(out, self.lines.place(w, origin, place), w.cast(after, self.dtype))
-            carries.append(Carry(before, begin, after, w.result(self.wide)))
+            place = self.lines.place(w, self.lines.place(w, origin, first), i)
+            after = w.op(self.fold, before, w.cast(w.load(self.x[0], place), self.wide))
+            w.store(out, place, w.cast(after, self.dtype))
+            fold = self.fold if len(firsts) == 1 else None  # one chain may run in lanes
+            carries.append(Carry(before, begin, after, w.result(self.wide), fold))
         w.close(i, number(0), count, carries)
         return carries[-1].result
 

@@ -168,7 +168,7 @@ class Kernel(NamedTuple):
     aliased
         Whether a written buffer may be one of the others (an update in place, always at the same index).
     streamed
-        The buffers that its only loop writes at its index, past the caches (see `lower.streams`).
+        The buffers that its only loop, or a loop over rows, writes in order past the caches (see `lower.streams`).
     """
 
     buffers: tuple[Buffer, ...]

@@ -19,13 +19,14 @@ from funcgrad.lower.nest import Accumulator, accumulator
 from funcgrad.lower.roots import Root, natural_index
 from funcgrad.lower.values import Key
 
-MOST_ROWS, LEAST_ROWS, ELEMENTS = 64, 8, 4096
+MOST_ROWS, LEAST_ROWS, ELEMENTS = 64, 2, 4096
+LANES, FEW = 8, 2048  # rows that lanes no longer make up for, and the elements of a block of so few
 
 
 def rows_per_block(columns: int) -> int:
-    """A power of two of rows that has about `ELEMENTS` elements."""
+    """A power of two of rows that has about `ELEMENTS` elements, or `FEW`: several arrays' share the first cache."""
     rows = MOST_ROWS
-    while rows > LEAST_ROWS and rows * columns > ELEMENTS:
+    while rows > LEAST_ROWS and rows * columns > (ELEMENTS if rows > LANES else FEW):
         rows //= 2
     return rows
 

@@ -35,6 +35,7 @@ from funcgrad.lower import (
     searching,
     sharing,
     sorting,
+    streams,
     survey,
     taping,
     turning,
@@ -119,7 +120,7 @@ LIMITS: dict[str, Sequence[Patch]] = {
         (nest, "BLOCK", 16),
         (schedule, "BLOCK", 16),
         (searching, "BLOCK", 8),
-        (rowblocks, "LEAST_ROWS", 2),
+        (rowblocks, "LEAST_ROWS", 1),
         (rowblocks, "ELEMENTS", 64),
         (rowblocks, "MOST_ROWS", 8),
         (survey, "WIDEST", 8),
@@ -149,6 +150,7 @@ LIMITS: dict[str, Sequence[Patch]] = {
         (inlined, "FEWEST_LANES", 2),
     ),
     "windows": ((windows, "MOST_TAPS", 2), (windows, "PIECE", 16)),
+    "past the caches": ((streams, "MUCH", 0), (streams, "LARGE", 0), (streams, "SHORT", 1), (cumulative, "LONG", 32)),
     "short loops": ((inlined, "MOST_INSTRUCTIONS", 100), (inlined, "MOST_POINTS", 20)),
 }
 MACHINES = ("generic CPU", "no vectorisers", "few passes", "one thread", "two threads", "three threads")

@@ -64,8 +64,50 @@ def test_results_of_which_blocks_do_not_fit_the_first_cache_are_not():
     assert streamed(plan(lambda x, y: [k * x + y for k in range(2, 11)], square, square)) == [False] * 9
 
 
-def test_results_of_one_array_are_not():
-    assert streamed(plan(lambda x: x * 2 + 1, LARGE)) == [False]
+def test_results_of_no_array_are_not():
+    assert streamed(plan(lambda x: x * 2 + 1, LARGE)) == [True]
+    assert streamed(plan(lambda x: np.broadcast_to(x, LARGE.shape), fg.ShapeDtypeStruct((), np.float32))) == [False]
+
+
+def normalised(x: Any, y: Any) -> tuple[Any, Any]:
+    centred = x - np.mean(x, axis=1, keepdims=True)
+    size = np.sum(centred * centred, axis=1, keepdims=True)
+    return centred / size, y * size
+
+
+def test_rows_are_written_past_the_caches_when_they_are_complete():
+    for columns, expected in ((4000, True), (200, False), (5000, False)):  # float32: 16 KB, too short, too long
+        rows = fg.ShapeDtypeStruct((20_000_000 // columns, columns), np.float32)
+        assert streamed(plan(normalised, rows, rows)) == [expected] * 2
+
+
+@here
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rows_written_past_the_caches_are_what_would_be_written(
+    monkeypatch: pytest.MonkeyPatch, dtype: Any, threads: int
+) -> None:
+    rng = np.random.default_rng(0)
+    monkeypatch.setattr(streams, "LARGE", 0)
+    before = fg.get_num_threads()
+    fg.set_num_threads(threads)
+    try:
+        for shape in ((1, 256), (3, 301), (70, 1000), (513, 2048)):
+            x, y = rng.standard_normal(shape).astype(dtype), rng.standard_normal(shape).astype(dtype)
+            monkeypatch.setattr(streams, "MUCH", 1 << 40)
+            expected = fg.jit(lambda x, y: normalised(x, y))(x, y)
+            monkeypatch.setattr(streams, "MUCH", 0)
+            assert streamed(plan(normalised, x, y)) == [True] * 2
+            function = fg.jit(lambda x, y: normalised(x, y))
+            for found, other in zip(function(x, y), expected, strict=True):
+                np.testing.assert_array_equal(found, other)
+    finally:
+        fg.set_num_threads(before)
+
+
+def test_results_that_take_much_mathematics_are_not():
+    assert streamed(plan(lambda x: np.exp(x) + 1, LARGE)) == [True]
+    assert streamed(plan(lambda x: np.exp(x) + np.tanh(x), LARGE)) == [False]
 
 
 def test_results_that_are_read_again_are_not():
