@@ -103,7 +103,8 @@ def means(record: Record) -> Iterator[str]:
     workloads = record["workloads"]
     best = {name: ratio for name, each in workloads.items() if (ratio := against_best(each["peers"])) is not None}
     if best:
-        yield f"- steady, against the best of {', '.join(PEERS[p] for p in RIVALS)}: {_mean(r for r, _ in best.values())}"
+        mean = _mean(ratio for ratio, _ in best.values())
+        yield f"- steady, against the best of {', '.join(PEERS[p] for p in RIVALS)}: {mean}"
     for metric in METRICS:
         found = [r for each in workloads.values() if (r := _found(each["peers"], "jax", metric))]
         if found:

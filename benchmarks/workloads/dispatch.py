@@ -70,6 +70,7 @@ def _builders(traced: Callable[..., Call], own: bool) -> dict[str, Builder]:
 
 
 GOALS = (Goal("steady", 0.3, ("jax",)),)
+WHY = "NumPy computes with two scalars in the time that Python takes to call an object of a class written in Python"
 EAGER: dict[str, Builder] = {"torch": plain, "tcompile": plain, "numpy": plain}
 
 WORKLOADS = (
@@ -80,6 +81,7 @@ WORKLOADS = (
         _builders(traced_scalar, own=True) | EAGER | {"numba": numba},
         tolerance=0.0,
         goals=GOALS,
+        why=WHY,
     ),
     Workload(
         "dispatch_scalar_numpy",
@@ -88,6 +90,7 @@ WORKLOADS = (
         _builders(traced_scalar, own=False) | {"numpy": plain},
         tolerance=0.0,
         goals=GOALS,
+        why=WHY,
     ),
     Workload(
         "dispatch_tree20",

@@ -222,6 +222,8 @@ def _tracing(name: str, summary: str, derived: bool, bound: float) -> Workload:
     )
 
 
+BY_HAND = "NumPy's is the derivative, written by hand: nothing is recorded, nothing derived at run time"
+
 WORKLOADS = (
     Workload(
         "eager_scalar",
@@ -231,6 +233,7 @@ WORKLOADS = (
         tolerance=1e-13,
         goals=(Goal("steady", 1.0, ("autograd",)),),
         x64=True,
+        why=BY_HAND,
     ),
     Workload(
         "eager_network",
@@ -240,6 +243,7 @@ WORKLOADS = (
         tolerance=1e-13,
         goals=(Goal("steady", 1.0, ("autograd",)),),
         x64=True,
+        why=BY_HAND,
     ),
     Workload(
         "eager_operations",
@@ -249,6 +253,7 @@ WORKLOADS = (
         tolerance=1e-13,
         goals=(Goal("steady", 3.0, ("numpy",)),),
         x64=True,
+        why="NumPy computes here, too; around each call one looks for traced values and gives the result its class",
     ),
     _tracing("trace_1e4", "make_jaxpr of an unrolled function of 10,000 operations", False, 1.0),
     _tracing("trace_gradient_1e4", "make_jaxpr of the gradient of a function of 10,000 operations", True, TRACING),

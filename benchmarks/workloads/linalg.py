@@ -92,6 +92,7 @@ def _large(name: str) -> Workload:
         goals=(Goal("steady", 1.1, ("numpy",)),),
         x64=True,
         quick=name in ("cholesky", "solve"),
+        why="most of the time is OpenBLAS's reduction to a few diagonals" if name in ("eigh", "svd") else "",
     )
 
 
@@ -158,5 +159,6 @@ WORKLOADS = (
         goals=(Goal("steady", 1.1, ("numpy",)),),
         x64=True,
         quick=False,
+        why="the library is NumPy's and SciPy's, pocketfft, on one thread; PyTorch's is Intel's, on all of them",
     ),
 )

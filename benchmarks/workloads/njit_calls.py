@@ -102,6 +102,7 @@ WORKLOADS = tuple(
         1e-9,
         outcome,
         goals=(Goal("steady", most, ("numba",)),),
+        why="NumPy computes all numbers at once; the loop calls a function for each",
     )
     for name, what, data, by_hand, most in (
         ("njit_number", "a number", number, by_hand_of_number, 30.0),  # 30 ns, of which by hand takes one

@@ -129,6 +129,7 @@ def _workload(name: str, summary: str, passes: int, donated: bool = False, clipp
         limit=Limit("triad", "float32", bytes=passes * SIZE * 4),
         goals=(Goal("steady", 0.7, ("jax",)), Goal("share", 0.8)),
         quick=False,
+        why="" if donated else "PyTorch's step writes into its parameters and moments, as `adam_donated` does",
     )
 
 
