@@ -82,5 +82,6 @@ WORKLOADS = (
         tolerance=1e-7,
         outcome=parts,
         goals=(Goal("steady", 1.1, ("numpy",)),),
+        why="NumPy's own routine selects, on a copy, in either",
     ),
 )
