@@ -6,7 +6,7 @@ import functools
 import hashlib
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from funcgrad import forks
@@ -82,7 +82,9 @@ def compile_kernels(kernels: Sequence[Kernel]) -> list[Code]:
     return [wanted[text] for text in texts]
 
 
-def native_library(name: str, text: str, symbols: Mapping[str, int] | None = None) -> engine.Library:
+def native_library(
+    name: str, text: str, symbols: Mapping[str, int] | None = None, parts: Sequence[str] = ()
+) -> engine.Library:
     """Compile and load a module written by hand, through the disk cache.
 
     Parameters
@@ -93,30 +95,19 @@ def native_library(name: str, text: str, symbols: Mapping[str, int] | None = Non
         LLVM IR without a target.
     symbols
         Addresses of what it refers to; they are no part of the cached code.
+    parts
+        The same as several modules, which compile at the same time.
     """
-    try:
-        return aside(lambda: engine.load(cache.fetch(text, lambda: engine.to_object(text)), symbols, text))
-    except RuntimeError as error:
-        raise RuntimeError(f"the native module {name!r} cannot be compiled: {error}") from error
 
-
-def native_libraries(name: str, parts: Mapping[str, Sequence[str]]) -> list[engine.Library]:
-    """Compile modules at the same time, and load them in order: texts, and what each defines for those behind it."""
-
-    def load() -> list[engine.Library]:
-        texts = list(parts)
-        codes = several([partial(cache.fetch, text, partial(engine.to_object, text)) for text in texts])
-        symbols: dict[str, int] = {}
-        libraries = []
-        for text, code in zip(texts, codes, strict=True):
-            libraries.append(engine.load(code, symbols, text))
-            symbols |= {symbol: libraries[-1].address(symbol) for symbol in parts[text]}
-        return libraries
+    def load() -> engine.Library:
+        works: list[Callable[[], bytes]]
+        works = [partial(cache.fetch, part, partial(engine.to_object, part)) for part in parts or [text]]
+        return engine.load(several(works), symbols, text)
 
     try:
         return aside(load)
     except RuntimeError as error:
-        raise RuntimeError(f"the native modules {name!r} cannot be compiled: {error}") from error
+        raise RuntimeError(f"the native module {name!r} cannot be compiled: {error}") from error
 
 
 def clear() -> None:

@@ -25,7 +25,7 @@ from funcgrad import config, forks
 from funcgrad.compile import half
 from funcgrad.compile.aside import aside
 from funcgrad.compile.cpus import check_cpu
-from funcgrad.compile.passes import effort_of, run_passes, unlocked
+from funcgrad.compile.passes import effort_of, run_passes, unlocked, without_called
 
 VECTORS = {"+avx512f": (32, 64), "+avx2": (32,), "+avx": (16, 32)}  # bytes, by the first feature that a CPU has
 _numbers, _uses = itertools.count(), itertools.count(1)
@@ -262,13 +262,13 @@ def to_linked_object(parts: Sequence[tuple[str, Mapping[str, str]]], public: Col
     return aside(linked)
 
 
-def load(image: bytes, symbols: Mapping[str, int] | None = None, text: str = "") -> Library:
+def load(code: bytes | Sequence[bytes], symbols: Mapping[str, int] | None = None, text: str = "") -> Library:
     """Link object code into this process.
 
     Parameters
     ----------
-    image
-        What `to_object` returned, in this process or in another one.
+    code
+        What `to_object` returned, in this process or in another one; or several such, which refer to each other.
     symbols
         Addresses for symbols that the code refers to, besides those that the process knows (``memcpy``, ``fmod``, ...).
     text
@@ -281,10 +281,14 @@ def load(image: bytes, symbols: Mapping[str, int] | None = None, text: str = "")
     """
 
     def loaded() -> Library:
-        known = dict(symbols or {})
-        if not known.keys() & half.SYMBOLS and any(symbol.encode() in image for symbol in half.SYMBOLS):
+        known, images = dict(symbols or {}), [code] if isinstance(code, bytes) else code
+        asked = (symbol.encode() in image for symbol in half.SYMBOLS for image in images)
+        if not known.keys() & half.SYMBOLS and any(asked):
             known |= {symbol: _half().address(symbol) for symbol in half.SYMBOLS}
-        builder = binding.JITLibraryBuilder().add_object_img(image).add_current_process()
+        builder = binding.JITLibraryBuilder()
+        for image in images:
+            builder.add_object_img(image)
+        builder.add_current_process()
         for name, address in known.items():
             builder.import_symbol(name, address)
         return Library(builder, f"funcgrad{next(_numbers)}", text)
@@ -403,21 +407,37 @@ def _optimised(
 ) -> tuple[binding.TargetMachine, binding.ModuleRef]:
     _initialise()
     context = context or binding.create_context()
+    main, called = without_called(text)
+    module = _parsed(main, context)
+    machine = _machine(effort_of(text).level if jit else 1, jit)
+    with contextlib.ExitStack() as failed:
+        failed.callback(module.close)  # see `_linked_in`
+        if verify or config.debug():
+            module.verify()
+        _set_target(module, machine)
+        run_passes(module, machine, main)
+        left = {function.name for function in module.functions} if called else set()
+        for part in (_parsed(part, context) for name, part in called.items() if name in left):
+            _set_target(part, machine)
+            module.link_in(part)
+        if called and (verify or config.debug()):
+            module.verify()
+        failed.pop_all()
+    return machine, module
+
+
+def _parsed(text: str, context: binding.ContextRef) -> binding.ModuleRef:
     with ffi.OutputString() as message:
         module = binding.ModuleRef(unlocked("LLVMPY_ParseAssembly")(context, text.encode(), message), context)
         if message:
             module.close()
             raise RuntimeError(f"LLVM does not accept this IR: {message}\n{text}")
-    if verify or config.debug():
-        with contextlib.ExitStack() as failed:
-            failed.callback(module.close)  # see `_linked_in`
-            module.verify()
-            failed.pop_all()
-    machine = _machine(effort_of(text).level if jit else 1, jit)
+    return module
+
+
+def _set_target(module: binding.ModuleRef, machine: binding.TargetMachine) -> None:
     module.triple = machine.triple
     module.data_layout = str(machine.target_data)
-    run_passes(module, machine, text)
-    return machine, module
 
 
 def _machine(level: int, jit: bool) -> binding.TargetMachine:

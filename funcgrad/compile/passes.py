@@ -6,12 +6,16 @@ compile time without paying at run time (interleaving, run-time unrolling) is tu
 which takes a time quadratic in the stores of a block, for an order that CPUs make for themselves.
 
 The runtime's own modules, which the first call of a program waits for, are written so that they need little.
+
+The functions of mathematics that vector code calls (`compile.functions`) need none: they are long, straight and written
+as they shall run.  The passes took half of their time for them, most of which nobody calls in the end.
 """
 
 from __future__ import annotations
 
 import ctypes
 import enum
+import re
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -19,7 +23,12 @@ from typing import Any
 from llvmlite import binding
 from llvmlite.binding import ffi
 
-from funcgrad.compile.vecmath import KEPT
+from funcgrad.compile.vecmath import KEPT, LINKAGE
+
+_INTRINSIC = re.compile(r"^declare .*@llvm\..*", re.M)
+_CALLED = re.compile(
+    rf"^define {LINKAGE} (?P<type>.*) @(?P<name>fg\.\S+)\((?P<operands>.*)\) (?P<manner>.*) {{\n(?s:.*?)^}}\n", re.M
+)
 
 
 class Effort(enum.Enum):
@@ -41,6 +50,18 @@ class Effort(enum.Enum):
 def effort_of(text: str) -> Effort:
     """What the first line of a module asks for."""
     return next(effort for effort in Effort if text.startswith(effort.value))
+
+
+def without_called(text: str) -> tuple[str, dict[str, str]]:
+    """A module that declares its functions of mathematics, if it calls any; and a module with each of them, by name."""
+    found = {called["name"]: called[0] for called in _CALLED.finditer(text)}
+    intrinsics = "\n".join(_INTRINSIC.findall(text)) if found else ""
+    return _CALLED.sub(_declared, text), {name: f"{intrinsics}\n{text}" for name, text in found.items()}
+
+
+def _declared(called: re.Match[str]) -> str:
+    operands = re.sub(r" %\w+", "", called["operands"])
+    return f"declare hidden {called['type']} @{called['name']}({operands}) {called['manner']}\n"
 
 
 def run_passes(module: binding.ModuleRef, machine: binding.TargetMachine, text: str) -> None:

@@ -105,6 +105,8 @@ def _cut(g: Geometry, order: tuple[tuple[int, int, int], ...], panels: int, item
     pieces = min(MOST_PIECES, max(1, int(g.groups * g.work / LEAST)))
     if adds:
         pieces = min(pieces, max(2, SUMS // (size * itemsize)))
+    elif not g.backward:
+        pieces = min(pieces, max(total // 2, 2))  # every piece makes its lists: a few panels each
     chunk = -(-total // min(pieces, total))
     chunk = -(-chunk // unit) * unit if chunk >= unit or g.backward else chunk
     pieces = -(-total // chunk)

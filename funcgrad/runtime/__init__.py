@@ -1,5 +1,11 @@
 """Running compiled programs: executables, and the dispatch behind `jit`."""
 
-from funcgrad.runtime import attention, convolution, sorting, turning  # what it knows, it enters into `calls.ROUTINES`
+from funcgrad.runtime import (
+    attention,
+    convolution,
+    factors,
+    sorting,
+    turning,
+)  # what it knows, it enters into `calls.ROUTINES`
 
-__all__ = ["attention", "convolution", "sorting", "turning"]
+__all__ = ["attention", "convolution", "factors", "sorting", "turning"]

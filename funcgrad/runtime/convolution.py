@@ -13,6 +13,7 @@ from funcgrad.compile.compiler import native_library
 from funcgrad.compile.engine import Library
 from funcgrad.compile.native import Step, taps_backward, taps_forward
 from funcgrad.compile.native.convolution import Parameter, define, panel, widths
+from funcgrad.compile.native.taps import HEIGHTS
 from funcgrad.compile.native.taps import Parameter as TapsParameter
 from funcgrad.compile.native.text import Module
 from funcgrad.compile.passes import Effort
@@ -150,11 +151,13 @@ def _library(kind: Kind) -> Library:
 def _linked(kind: Kind, machine: tuple[str, str]) -> Library:
     """The kernels for a CPU, whose vectors decide how wide panels are."""
     module = Module(Effort.REGISTERS)
+    parts: Sequence[str] = ()
     if kind.by_taps:
         (taps_backward if kind.backward else taps_forward).define(module, kind.dtype)
+        parts = module.in_two([f"fg_taps_tile{rows}_{kind.dtype}" for rows in HEIGHTS])
     else:
         define(module, kind.dtype, kind.backward, kind.widths)
-    return native_library("convolution", str(module))
+    return native_library("convolution", str(module), parts=parts)
 
 
 ROUTINES["conv_general_dilated"] = convolution_steps

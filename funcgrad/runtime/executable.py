@@ -51,7 +51,7 @@ from funcgrad.lower.products import Product
 from funcgrad.lower.schedule import Apart, KernelStep
 from funcgrad.lower.streams import past_caches
 from funcgrad.lower.structured import Structured, TapeTooLong
-from funcgrad.runtime import attention, convolution, products
+from funcgrad.runtime import attention, convolution, factors, products
 from funcgrad.runtime.calls import HostCall, call_steps, with_line
 from funcgrad.runtime.refusals import Names, explained
 from funcgrad.runtime.structured import Regions, add_slots, everywhere
@@ -88,6 +88,7 @@ class Executable:
         if any(isinstance(step, Structured) for step in everything):
             _start_loops()
         attention.start(everything)
+        factors.start(everything)
         convolution.start(self.plan.steps)
         self._slots, self._template = _slots(self.plan)
         add_slots(self.plan, self._slots, self._template)

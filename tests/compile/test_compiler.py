@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import re
 import threading
 import weakref
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import funcgrad as fg
 from funcgrad import config
 from funcgrad.compile import compiler, engine
 from funcgrad.compile.compiler import Code, canonical, compile_kernels, native_library, symbol_of
+from funcgrad.compile.native.text import Module
 from funcgrad.lower.loops import Constant, Kernel
 from tests.compile.builder import elementwise, run
 
@@ -145,3 +147,24 @@ def test_modules_written_by_hand_are_cached_too(compiled: list[str]) -> None:
     assert len(compiled) == 1
     with pytest.raises(RuntimeError, match="'broken'"):
         native_library("broken", "define nonsense")
+
+
+def test_a_module_in_two_parts_is_one_library_and_each_part_is_cached(compiled: list[str]) -> None:
+    module = Module()
+    for name, times in (("fg_part_double", 2), ("fg_part_triple", 3)):
+        with module.function(name, "i64", x="i64") as f:
+            f.ret(f.x * times)
+    with module.function("fg_part_all", "i64", x="i64") as f:
+        double = module.reference(f, "fg_part_double")
+        f.ret(f.call("fg_part_triple", f.call(double, f.x)))
+    first, second = module.in_two(["fg_part_triple"])
+    assert re.findall(r"^define i64 @(\w+)", first, re.M) == ["fg_part_triple"]
+    assert re.findall(r"^define i64 @(\w+)", second, re.M) == ["fg_part_double", "fg_part_all"]
+    function = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)
+    for _ in range(2):
+        library = native_library("parts", str(module), parts=(first, second))
+        assert function(library.address("fg_part_all"))(7) == 42
+        address = library.address("fg_part_double")
+        assert isinstance(address.of, engine.Symbol)
+        assert address.of.text == str(module)  # what leaves the process needs no second module
+    assert sorted(compiled) == sorted([first, second])

@@ -71,6 +71,14 @@ def test_symbols_link_one_library_to_another() -> None:
     assert FUNCTION(caller.address("twice"))(3) == 18
 
 
+def test_several_objects_make_one_library_and_find_each_other() -> None:
+    helper = SQUARE.replace("@square", "@helper")
+    for texts in ([helper, CALLER], [CALLER, helper]):
+        library = engine.load([engine.to_object(text) for text in texts])
+        assert FUNCTION(library.address("twice"))(3) == 18
+        assert FUNCTION(library.address("helper"))(3) == 9
+
+
 def test_libraries_may_define_equal_symbols() -> None:
     first = engine.load(engine.to_object(SQUARE))
     second = engine.load(engine.to_object(SQUARE.replace("mul", "add")))

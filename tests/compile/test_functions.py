@@ -12,7 +12,7 @@ import pytest
 
 import funcgrad as fg
 from funcgrad import lax, random
-from funcgrad.compile import compiler, engine, functions, vecmath
+from funcgrad.compile import compiler, engine, functions, passes, vecmath
 from funcgrad.compile.vecmath.lanes import widened
 from funcgrad.lower.loops import INDEX, Buffer, Constant, Kernel, Load, Loop, Op, Store, Value
 
@@ -101,6 +101,33 @@ def test_ciphers_fill_vectors_with_words_though_other_numbers_are_longer() -> No
     code = fg.jit(lambda key: random.normal(key, (1000,))).lower(random.key(0)).as_text("optimized")
     assert f"xor <{lanes} x i32>" in code
     assert re.search(rf"call <{lanes} x double> @fg.erf_inv.f8.v{lanes}\(", code)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_functions_that_are_called_need_no_others_so_that_each_can_be_a_module(dtype: str) -> None:
+    names = [*vecmath.FUNCTIONS, *vecmath.SPECIAL, *vecmath.PAIRS]
+    apart = {(name, dtype): [vecmath.Variant(name, dtype, 4)] for name in names}
+    text = vecmath.definitions([(name, dtype) for name in names], True, apart)
+    main, called = passes.without_called(text)
+    assert "define" not in main
+    assert called.keys() == {f"fg.{name}.{dtype}{lanes}" for name in names for lanes in ("", ".v4")}
+    for name, module in called.items():
+        body = module[module.index("define") :]
+        assert body.count("define") == 1
+        assert not re.search(r"@(?!llvm\.)", body.replace(f"@{name}(", "", 1)), name
+
+
+@pytest.mark.skipif(not engine.wide_vectors_pay(), reason="which vectors LLVM takes is the CPU's")
+def test_functions_that_are_called_stay_as_they_are_written_and_only_those() -> None:
+    written = passes.without_called(fg.jit(np.sin).lower(np.ones(1000)).as_text("llvm"))[1]
+    assert {"fg.sin.f8", "fg.sin.f8.v4", "fg.sin.f8.v8"} <= written.keys()
+    code = optimised(np.sin, np.ones(1000))
+    left = re.findall(r"^define linkonce_odr hidden [^@]* @(fg\.\S+)\(.*\n((?:.*\n)*?)}$", code, re.M)
+    assert "fg.sin.f8.v8" in dict(left)
+    assert "fg.sin.f8.v4" not in dict(left)
+    for name, body in left:
+        operations = re.findall(r"^  %\S+ = (\w+)", body, re.M)
+        assert operations == re.findall(r"^  %\S+ = (\w+)", written[name], re.M), name
 
 
 @pytest.mark.parametrize("fma", [True, False])

@@ -208,7 +208,7 @@ def test_every_block_is_small_enough_for_the_routine_without_copies():
     sizes = (1, 2, 7, 16, 33, 64, 100, 128, 256, 512, 1000, 4096)
     cut = 0
     for m, n, k in ((m, n, k) for m in sizes for n in sizes for k in sizes):
-        block = blocking.block(blocking.Shape(m, n, k, False, True, 4, k))
+        block = blocking.block(blocking.Shape(m, n, k, False, True, 4, k, n))
         if block != blocking.WHOLE:
             assert 0 < block.rows * block.columns * k <= blocking.LARGEST, (m, n, k)
             assert max(block.rows - m, block.columns - n) <= 0, (m, n, k)
@@ -232,4 +232,4 @@ def test_every_block_is_small_enough_for_the_routine_without_copies():
     ],
 )
 def test_products_are_tiled_where_that_is_faster(m, n, k, transposed, leading, tiled):
-    assert blocking.tiled(blocking.Shape(m, n, k, *transposed, 4, leading)) == tiled
+    assert blocking.tiled(blocking.Shape(m, n, k, *transposed, 4, leading, n)) == tiled

@@ -13,6 +13,7 @@ import funcgrad as fg
 from funcgrad.compile import engine, native
 from funcgrad.compile.compiler import native_library
 from funcgrad.compile.native import tiles
+from funcgrad.compile.native.gemm import Way
 from funcgrad.compile.native.text import Module
 from funcgrad.compile.passes import Effort
 from tests.compile.test_native_gemm import PRECISION, expectation, operand, product
@@ -25,7 +26,7 @@ SIDES = [(0, 0), (0, 1), (1, 0), (1, 1)]
 @pytest.mark.parametrize(("alpha", "beta"), [(1.0, 0.0), (1.0, 1.0), (0.5, 2.0), (0.5, 0.0)])
 def test_tiles_add_up_to_the_product(dtype, trans_a, trans_b, alpha, beta):
     rng = np.random.default_rng(0)
-    kernel = native.gemm_address(dtype, tiled=True)
+    kernel = native.gemm_address(dtype, way=Way.TILED)
     depths = 1, 17, tiles.DEPTH + 3
     for m, n, k in itertools.product((2, 3, 15, 29, 143), (2, 15, 32, 70), depths):
         a, b = operand(rng, 2, m, k, trans_a, dtype), operand(rng, 2, k, n, trans_b, dtype)
@@ -44,11 +45,11 @@ def test_where_a_product_is_cut_and_where_its_operands_lie_changes_no_bit(dtype,
     a, b = operand(rng, 1, m, k, trans_a, dtype), operand(rng, 1, k, n, trans_b, dtype)
     whole, cut = (np.ones((1, m, n), dtype) for _ in range(2))
     options = {"trans_a": trans_a, "trans_b": trans_b, "alpha": 0.7, "beta": 1.0}
-    product(native.gemm_address(dtype, tiled=True), a, b, whole, **options)
+    product(native.gemm_address(dtype, way=Way.TILED), a, b, whole, **options)
     moved = [np.concatenate([x.ravel()[:1], x.ravel()])[1:].reshape(x.shape) for x in (a, b)]
     count = m if over == "rows" else n
     pieces = [(0, 2), (2, 7), (7, 40), (40, 40), (40, count)]  # one row or column would go to BLAS
-    product(native.gemm_address(dtype, over, tiled=True), *moved, cut, pieces=pieces, **options)
+    product(native.gemm_address(dtype, over, way=Way.TILED), *moved, cut, pieces=pieces, **options)
     assert whole.tobytes() == cut.tobytes()
 
 
@@ -56,7 +57,7 @@ def test_infinities_and_nans_stay_in_their_rows_and_columns():
     a, b = np.ones((1, 20, 40)), np.ones((1, 40, 50))
     a[0, 3, 7], b[0, 5, 49] = np.inf, np.nan
     c = np.full((1, 20, 50), np.nan)
-    product(native.gemm_address("f8", tiled=True), a, b, c)
+    product(native.gemm_address("f8", way=Way.TILED), a, b, c)
     expected = np.full((20, 50), 40.0)
     expected[3], expected[:, 49] = np.inf, np.nan
     np.testing.assert_array_equal(c[0], expected)

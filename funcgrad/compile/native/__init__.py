@@ -35,6 +35,7 @@ from funcgrad.compile.native.bridge import (
     Runtime,
     attention_library,
     default_threads,
+    factors_library,
     gemm_library,
     loop_library,
 )
@@ -112,7 +113,7 @@ def slow_call(descriptor: Descriptor, leaves: Sequence[Any]) -> list[Any] | int:
     return runtime().slow_call(descriptor, leaves)
 
 
-def gemm_address(dtype: str, over: str = "batch", tiled: bool = False) -> int:
+def gemm_address(dtype: str, over: str = "batch", way: gemm.Way = gemm.Way.IN_BLOCKS) -> int:
     """The address of the kernel ``C = alpha * op(A) @ op(B) + beta * C`` for ``"f4"``, ``"f8"``, ``"c8"`` or ``"c16"``.
 
     Its integers come from `gemm_integers`.  Its range is the batch, or over ``"rows"`` the rows of C (``batch * m`` of
@@ -122,13 +123,26 @@ def gemm_address(dtype: str, over: str = "batch", tiled: bool = False) -> int:
     """
     infix = "" if over == "batch" else f"{over}_"
     with _products_lock:
-        return gemm_library(dtype, gemm.Way.TILED if tiled else gemm.Way.IN_BLOCKS).address(f"fg_gemm_{infix}{dtype}")
+        return gemm_library(dtype, way).address(f"fg_gemm_{infix}{dtype}")
 
 
 def attention_address(dtype: str, backward: bool) -> int:
     """The address of the kernel that goes over scores of ``"f4"`` or ``"f8"`` block by block (see `attention`)."""
     with _products_lock:
         return attention_library(dtype).address(f"fg_attention_{'backward' if backward else 'forward'}_{dtype}")
+
+
+def factors_address(family: str, name: str, dtype: str) -> int:
+    """The address of a kernel that factorizes, or solves by, a matrix of ``"f4"`` or ``"f8"`` (see `factors`): a
+    number without a `Symbol`, since LAPACK stays in this process.
+    """
+    with _products_lock:
+        return int(factors_library(family, dtype).address(f"fg_factor_{name}_{dtype}"))
+
+
+def factorizes() -> bool:
+    """Whether matrices are factorized by this process's LAPACK and products in tiles."""
+    return blas.blas().core in blocking.CORES and multiplies_in_tiles()
 
 
 def multiplies_in_tiles() -> bool:
@@ -156,15 +170,17 @@ def gemm_integers(slots: tuple[int, int, int], sizes: tuple[int, int, int], dtyp
 
 
 def gemm_way(
-    sizes: tuple[int, int, int], dtype: str, transposed: tuple[bool, bool], leading: int
-) -> tuple[bool, blocking.Block]:
-    """How a product takes the least time on this process's BLAS and CPU: whether in tiles, without BLAS, and else in
-    which blocks. `leading` is A's.
-    """
+    sizes: tuple[int, int, int], dtype: str, transposed: tuple[bool, bool], leading: tuple[int, int]
+) -> tuple[gemm.Way, blocking.Block]:
+    """How a product takes the least time on this BLAS and CPU, and in which blocks. `leading` is that of A and C."""
     if dtype not in REALS or blas.blas().core not in blocking.CORES or not multiplies_in_tiles():
-        return False, blocking.WHOLE
-    shape = blocking.Shape(*sizes, *transposed, gemm.DTYPES[dtype][2], leading)
-    return (True, blocking.WHOLE) if blocking.tiled(shape) else (False, blocking.block(shape))
+        return gemm.Way.IN_BLOCKS, blocking.WHOLE
+    shape = blocking.Shape(*sizes, *transposed, gemm.DTYPES[dtype][2], *leading)
+    if blocking.narrow(shape):
+        return gemm.Way.NARROW, blocking.WHOLE
+    if blocking.tiled(shape):
+        return gemm.Way.TILED, blocking.WHOLE
+    return gemm.Way.IN_BLOCKS, blocking.block(shape)
 
 
 def loop_address(kernel: str) -> int:

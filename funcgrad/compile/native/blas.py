@@ -12,8 +12,10 @@ import functools
 import importlib
 from typing import NamedTuple
 
-from funcgrad.compile.native import gemm
+from funcgrad.compile.native import factors, gemm, reflections, spectral
 from funcgrad.ops.extensions import extension_file
+
+ROUTINES = (*gemm.ROUTINES, *factors.ROUTINES, *reflections.ROUTINES, *spectral.ROUTINES)
 
 _capsule_name = ctypes.PYFUNCTYPE(ctypes.c_char_p, ctypes.py_object)(("PyCapsule_GetName", ctypes.pythonapi))
 _capsule_pointer = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
@@ -34,7 +36,8 @@ class Blas(NamedTuple):
     index_bits
         The width of its integers: sizes and leading dimensions must fit.
     addresses
-        ``fg_sgemm``, ...; ``fg_blas_get_threads`` and ``fg_blas_set_threads`` where there are such functions.
+        ``fg_sgemm``, ...; where there are such functions, ``fg_blas_get_threads``, ``fg_blas_set_threads`` and those of
+        LAPACK that `factors` calls.
     core
         OpenBLAS's name of the CPU that its routines are for, else empty.
     """
@@ -70,7 +73,7 @@ def _from_openblas(source: str, path: str, suffix: str, index_bits: int) -> Blas
 
     The names say the width of integers, so a BLAS under other names is left to `_from_capsules`.
     """
-    names = {f"fg_{name}": f"scipy_{name}_{suffix}" for name in gemm.ROUTINES}
+    names = {f"fg_{name}": f"scipy_{name}_{suffix}" for name in ROUTINES}
     names |= {f"fg_blas_{verb}_threads": f"scipy_openblas_{verb}_num_threads{suffix}" for verb in ("get", "set")}
     try:
         library = ctypes.CDLL(path)

@@ -12,21 +12,25 @@ from typing import Any, NoReturn
 import numpy as np
 
 from funcgrad import config
-from funcgrad.compile.aside import cores
-from funcgrad.compile.compiler import native_libraries, native_library
+from funcgrad.compile.aside import cores, several
+from funcgrad.compile.compiler import native_library
 from funcgrad.compile.engine import Address, Library
 from funcgrad.compile.native import (
     attention,
     blas,
     blocks,
     driver,
+    factors,
     fastcall,
     floats,
     gemm,
     layout,
     loops,
+    narrow,
     pool,
+    reflections,
     slowcall,
+    spectral,
     tiles,
 )
 from funcgrad.compile.native.descriptor import Descriptor
@@ -201,7 +205,38 @@ def link_gemm(found: blas.Blas, guard: np.ndarray, dtype: str, way: gemm.Way = g
     symbols = found.addresses | {gemm.GUARD: guard.ctypes.data}
     if way is gemm.Way.TILED:
         symbols |= _tiles(dtype)
+    elif way is gemm.Way.NARROW:
+        symbols |= _narrow(dtype)
     return native_library("gemm", str(module), symbols)
+
+
+@functools.cache
+def factors_library(family: str, dtype: str) -> Library:
+    """The kernels that factorize."""
+    found = blas.blas()
+    several([functools.partial(_tiles, dtype), functools.partial(_factor_parts, dtype)])
+    module = Module()
+    gemm.define_guard(module, found.controls)
+    if family == "qr":
+        reflections.define(module, dtype)
+    elif family in spectral.KERNELS:
+        spectral.define(module, family, dtype)
+    else:
+        factors.define(module, family, dtype, found.index_bits)
+    symbols = found.addresses | {gemm.GUARD: _guard().ctypes.data} | _tiles(dtype) | _factor_parts(dtype)
+    library = native_library(f"factors_{family}", str(module), symbols)
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(library))
+    return library
+
+
+@functools.cache
+def _factor_parts(dtype: str) -> dict[str, Address]:
+    """What factorisations spend time in, but for products."""
+    module = Module(Effort.REGISTERS)
+    factors.define_parts(module, dtype)
+    library = native_library("factors", str(module))
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(library))
+    return {name: library.address(name) for name in module.defined()}
 
 
 @functools.cache
@@ -216,16 +251,27 @@ def attention_library(dtype: str) -> Library:
 
 @functools.cache
 def _tiles(dtype: str) -> dict[str, Address]:
-    """The product that needs no BLAS, and panels: in two parts, of which a turned matrix takes LLVM a third of the
-    time.
-    """
-    turns, module = Module(Effort.REGISTERS), Module(Effort.REGISTERS)
-    tiles.define_turns(turns, (dtype,))
+    """The product that needs no BLAS, and panels."""
+    module, tallest = Module(Effort.REGISTERS), tiles.heights()[0]
+    tiles.define_turns(module, (dtype,))
     tiles.define(module, (dtype,))
-    libraries = native_libraries("tiles", {str(turns): turns.defined(), str(module): ()})
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(libraries))
-    turn, *others = (f"fg_tiles_{part}_{dtype}" for part in ("turn", "product", "edge"))
-    return {turn: libraries[0].address(turn)} | {name: libraries[1].address(name) for name in others}
+    parts = module.in_two([f"fg_tiles_{part}_{dtype}" for part in ("turn", f"copy{tallest}", f"tile{tallest}")])
+    library = native_library("tiles", str(module), parts=parts)
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(library))
+    return {
+        name: library.address(name) for name in (f"fg_tiles_{part}_{dtype}" for part in ("turn", "product", "edge"))
+    }
+
+
+@functools.cache
+def _narrow(dtype: str) -> dict[str, Address]:
+    """The product of few columns."""
+    module, name = Module(Effort.REGISTERS), f"{gemm.OWN[gemm.Way.NARROW]}_{dtype}"
+    narrow.define(module, (dtype,))
+    parts = module.in_two([f"fg_narrow_{rows}x1_{dtype}" for rows in tiles.heights()])
+    library = native_library("narrow", str(module), parts=parts)
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(library))
+    return {name: library.address(name)}
 
 
 @functools.cache

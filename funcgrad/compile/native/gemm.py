@@ -1,5 +1,5 @@
 """How does a program multiply matrices?  Kernels that call BLAS, one thread per call, on batches or on ranges of rows;
-or `tiles` in its place, as `blocking` decides.
+or `tiles`, or `narrow` ones, in its place, as `blocking` decides.
 
 Their integers are, in the order of `Parameter`: three slots, the row-major problem
 ``C[m, n] = alpha * op(A)[m, k] @ op(B)[k, n] + beta * C``, per operand the distance between batch members and the
@@ -42,8 +42,11 @@ Parameter = IntEnum(
 class Way(Enum):
     """How a product of matrices is computed: by BLAS, as a whole or in blocks, or without it."""
 
-    WHOLE, IN_BLOCKS, TILED = range(3)
+    WHOLE, IN_BLOCKS, TILED, NARROW = range(4)
 
+
+OWN = {Way.TILED: "fg_tiles_product", Way.NARROW: "fg_narrow_product"}
+"""The ways that need no BLAS, and what multiplies then."""
 
 SIZES = (Parameter.M, Parameter.N, Parameter.K, Parameter.LDA, Parameter.LDB, Parameter.LDC)
 """What BLAS takes as integers of its own."""
@@ -96,10 +99,10 @@ def _words(value: float, dtype: str) -> tuple[int, int]:
 
 def define(module: Module, controls: bool, dtypes: Iterable[str] = DTYPES, way: Way = Way.IN_BLOCKS) -> None:
     """Define the kernels; `controls`: whether ``fg_blas_get_threads`` and ``fg_blas_set_threads`` exist."""
-    _define_guard(module, controls)
+    define_guard(module, controls)
     for dtype in dtypes:
         _define_kernels(module, dtype)
-        _define_part(module, dtype, Way.WHOLE if way is Way.TILED and dtype not in REALS else way)
+        _define_part(module, dtype, way if dtype in REALS else Way.WHOLE)
         _define_scale(module, dtype)
 
 
@@ -213,8 +216,8 @@ def _define_part(module: Module, dtype: str, way: Way) -> None:
             with f.if_(_word(f, p.BLOCK_ROWS).is_not(0)):
                 _blocks(part, size)
                 f.ret()
-        if way is Way.TILED:
-            _tiles(part)
+        if way in OWN:
+            _without_blas(part, OWN[way])
         else:
             _product(part)
         f.ret()
@@ -242,12 +245,12 @@ def _product(part: _Part) -> None:
     )
 
 
-def _tiles(part: _Part) -> None:
-    """The product without BLAS: see `tiles`."""
+def _without_blas(part: _Part, routine: str) -> None:
+    """The product in tiles."""
     f, p = part.f, Parameter
     alpha, beta = (_scalar(part, which) for which in (p.ALPHA, p.BETA))
     f.call(
-        f"fg_tiles_product_{part.dtype}",
+        f"{routine}_{part.dtype}",
         *(f.load(part.rows), f.load(part.columns), _word(f, p.K)),
         *(part.a, *part.strides(p.TRANS_A, p.LDA), part.b, *part.strides(p.TRANS_B, p.LDB)),
         *(alpha, beta, part.c, _word(f, p.LDC)),
@@ -324,7 +327,7 @@ def _define_scale(module: Module, dtype: str) -> None:
         f.ret()
 
 
-def _define_guard(module: Module, controls: bool) -> None:
+def define_guard(module: Module, controls: bool) -> None:
     """``fg_blas_enter`` and ``fg_blas_leave``: BLAS has one thread while anyone is in between."""
     with module.function("fg_blas_enter", "void") as f:
         if controls:

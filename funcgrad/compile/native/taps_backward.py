@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from funcgrad.compile.native.taps import KERNEL, Parameter, Taps
 from funcgrad.compile.native.text import Function, Module, Value
+from funcgrad.compile.passes import Effort
 
 
 def define(module: Module, dtype: str) -> None:
@@ -70,6 +71,7 @@ class _Backward(Taps):
         p = Parameter
         kinds = {"x": "ptr", "first": "i64", "lines": "i64", "lists": "ptr"}
         with self.module.function(self.name("lists"), "void", ints="ptr", **kinds) as f:
+            f.effort = Effort.LEAST
             taps, count = self.word(f, p.TAPS), f.variable("i64", 0)
             with f.in_parts(f.lines, self.word(f, p.SOME)) as (first, lines), f.range(taps) as tap:
                 length, others = self.lists(f, f.lists, count.get())
@@ -107,6 +109,7 @@ class _Backward(Taps):
         """Over blocks, and the panels of each; or over panels of all groups, and the blocks of each."""
         p = Parameter
         with self.module.function(self.name("backward"), "void", **KERNEL) as f:
+            f.effort = Effort.LEAST
             piece = f.first // self.word(f, p.CHUNK)
             panel = self.buffer(f, p.SLOT_ROOM, piece * self.word(f, p.ROOM_SIZE))
             lists = self.element(f, panel, self.word(f, p.LISTS))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from funcgrad.compile.native.taps import AT_ONCE, KERNEL, Parameter, Taps
 from funcgrad.compile.native.text import Function, Module, Value
 from funcgrad.compile.native.vectors import VECTORS
+from funcgrad.compile.passes import Effort
 
 
 def define(module: Module, dtype: str) -> None:
@@ -82,6 +83,7 @@ class _Forward(Taps):
         p = Parameter
         kinds = {"x": "ptr", "first": "i64", "lines": "i64", "zeros": "ptr", "lists": "ptr"}
         with self.module.function(self.name("lists"), "void", ints="ptr", **kinds) as f:
+            f.effort = Effort.LEAST
             taps, together, size = self.word(f, p.TAPS), self.word(f, p.TOGETHER), self.word(f, p.LIST_SIZE) * 8
             others = f.variable("ptr", f.lists + taps * 8)
             with f.in_parts(taps, together) as (tap, count):
@@ -131,6 +133,7 @@ class _Forward(Taps):
         """Over blocks of all groups, and the panels of each."""
         p = Parameter
         with self.module.function(self.name("forward"), "void", **KERNEL) as f:
+            f.effort = Effort.LEAST
             room = self.buffer(f, p.SLOT_ROOM, f.first // self.word(f, p.CHUNK) * self.word(f, p.ROOM_SIZE))
             features, taps, together = (self.word(f, k) for k in (p.FEATURES, p.TAPS, p.TOGETHER))
             lists, size = self.element(f, room, self.word(f, p.LISTS)), self.word(f, p.LIST_SIZE) * 8

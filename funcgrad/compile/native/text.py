@@ -17,7 +17,7 @@ stack slots.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -139,6 +139,11 @@ class Function:
         head = f"define {self.returns} @{self.name}({signature}) {_ATTRIBUTES[self.effort]} {{"
         body = [head, "entry:", *self._allocas, *self._lines]
         return "\n".join([*body, "  unreachable" if not self._closed else "", "}"])
+
+    @property
+    def declaration(self) -> str:
+        """What another module has to know of it."""
+        return f"declare {self.returns} @{self.name}({', '.join(self.parameters.values())}) nounwind"
 
     # Instructions -----------------------------------------------------------------------------------------------
 
@@ -363,3 +368,14 @@ class Module:
         return "\n".join(
             [self.effort.value, *map(str, self._functions.values()), *self._globals.values(), *declared, ""]
         )
+
+    def in_two(self, names: Container[str]) -> tuple[str, str]:
+        """The text as two modules, to be linked to one library: the functions of these names, and the others."""
+        assert not self._globals, "a private block is a module's own"
+        chosen = [f for f in self._functions.values() if f.name in names]
+        others = [f for f in self._functions.values() if f.name not in names]
+        return self._part(chosen, others), self._part(others, chosen)
+
+    def _part(self, functions: list[Function], others: list[Function]) -> str:
+        declared = [line for name, line in self._declared.items() if name not in self._functions]
+        return "\n".join([self.effort.value, *map(str, functions), *declared, *(f.declaration for f in others), ""])

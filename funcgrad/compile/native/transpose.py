@@ -53,11 +53,11 @@ def define(module: Module, size: int) -> None:
             left = words[Parameter.M] - row
             rows = f.select(left < PANEL, left, f.constant("i64", PANEL))
             strides = words[Parameter.X_STRIDE] * size, words[Parameter.OUT_STRIDE] * size
-            _panel(f, size, x + source * size, out + target * size, rows, words[Parameter.N], strides)
+            panel(f, size, x + source * size, out + target * size, rows, words[Parameter.N], strides)
         f.ret()
 
 
-def _panel(
+def panel(
     f: Function, size: int, x: Value, out: Value, rows: Value, columns: Value, strides: tuple[Value, Value]
 ) -> None:
     """Up to `PANEL` rows of the result: whole blocks, then single elements of what is left."""

@@ -47,7 +47,8 @@ BINARY = frozenset({"pow", "arctan2"})
 KEPT = "llvm.compiler.used"  # what LLVM keeps though nothing seems to use it
 _PURE = "nounwind willreturn memory(none)"
 _COPIED = ("internal", f"alwaysinline {_PURE}")
-_APART = ("linkonce_odr hidden", f"noinline {_PURE}")  # of what is internal LLVM may change the parameters
+LINKAGE = "linkonce_odr hidden"  # of functions that are called: of what is internal LLVM may change the parameters
+_APART = (LINKAGE, f"noinline {_PURE}")
 
 
 class Variant(NamedTuple):
