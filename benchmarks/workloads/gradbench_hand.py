@@ -3,7 +3,8 @@
 A hand of 22 bones is posed by 26 numbers: a rotation and a translation of the whole, and for each finger four angles.
 Its vertices follow the bones by weights; a residual is a measured point less its vertex ("simple": 26 columns), or less
 a point on its triangle, whose two coordinates are unknowns too ("complicated": two more columns, since each residual
-depends on its own coordinates only). The model here is made up; sizes are those of the suite's.
+depends on its own coordinates only). The Jacobian has a block of residuals for each column, as the suite's has. The
+model here is made up; sizes are those of the suite's.
 """
 
 from __future__ import annotations
@@ -51,8 +52,8 @@ def residuals(np: Any, theta: Any, us: Any, model: tuple[Any, ...]) -> Any:
         own = relatives[bone] @ turn
         transforms.append(own if parent < 0 else transforms[parent] @ own)
     bones = np.stack(transforms) @ inverses
-    blended = (weights @ bones.reshape(BONES, 16)).reshape(-1, 4, 4)
-    posed = (blended[:, :3] * vertices[:, None]).sum(-1)
+    shares = (weights[:, :, None] * vertices[:, None]).reshape(-1, BONES * 4)  # which no derivative concerns
+    posed = shares @ bones[:, :3].swapaxes(1, 2).reshape(BONES * 4, 3)
     found = posed @ _rotation(np, theta[:3]).T + theta[3:6]
     if not len(us):
         return points - found[corners[0]]
@@ -108,7 +109,7 @@ def traced(library: SimpleNamespace, data: Data) -> Call:
             return residuals(np, theta, us, tuple(model))
 
         columns = fg.vmap(lambda t, u: fg.jvp(function, (theta, us), (t, u))[1])(of_theta, of_us)
-        return function(theta, us), np.moveaxis(columns, 0, -1)
+        return function(theta, us), columns
 
     return partial(fg.jit(everything), *(library.own(x) for x in (*(data[n] for n in NAMES), *seeds(data))))
 
@@ -125,7 +126,7 @@ def torch(library: SimpleNamespace, data: Data) -> Call:
     @library.compiled
     def everything():
         columns = torch.func.vmap(lambda t, u: torch.func.jvp(function, (theta, us), (t, u))[1])(of_theta, of_us)
-        return function(theta, us), columns.movedim(0, -1)
+        return function(theta, us), columns
 
     return everything
 
@@ -139,7 +140,7 @@ def by_steps(library: SimpleNamespace, data: Data) -> Call:
             residuals(np, theta + 1e-100j * t, us + 1e-100j * u, tuple(model))
             for t, u in zip(*seeds(data), strict=True)
         ]
-        return found[0].real, np.stack(found, -1).imag / 1e-100
+        return found[0].real, np.stack(found).imag / 1e-100
 
     return everything
 
