@@ -129,6 +129,22 @@ def test_the_pool_shares_a_product_out(threads, dtype):
     native.set_threads(before)
 
 
+@pytest.mark.parametrize("pieces", [2, 3, 65_535, 65_536, 65_537, 70_000])
+def test_every_piece_is_done_once_however_many_there_are(pieces):
+    before = native.threads()
+    native.set_threads(4)
+    a, b = np.arange(2.0 * pieces).reshape(1, pieces, 2), np.array([[[1.0], [10.0]]]).repeat(2, axis=2)
+    ints = native.gemm_integers((1, 2, 3), (pieces, 2, 2), "f8", beta=1.0)  # adds: twice would show
+    step = native.Step(native.gemm_address("f8", over="rows"), ints, pieces, 1)
+    inputs = [native.ArrayInput(slot, x.dtype, x.shape) for slot, x in enumerate((a, b), 1)]
+    clear = native.Step(native.gemm_address("f8"), native.gemm_integers((1, 2, 3), (pieces, 2, 0), "f8"), 1, 0)
+    outputs = [native.Output(3, a.dtype, (1, pieces, 2))]
+    entry = native.make_entry(native.describe(inputs, outputs, [None] * 4, [clear, step]))
+    for _ in range(3):
+        np.testing.assert_array_equal(entry([a, b])[0], a @ b)
+    native.set_threads(before)
+
+
 def test_no_rows_at_all():
     c = np.empty((2, 0, 3))
     product(native.gemm_address("f8", over="rows"), np.empty((2, 0, 4)), np.empty((2, 4, 3)), c, pieces=[(0, 0)])

@@ -1,10 +1,13 @@
 """How do several cores share one kernel?  Workers take pieces from a ticket; nobody waits for who has not begun.
 
-The ticket is one 64-bit word: the number of the job in its upper half, the next piece in its lower half.  A thread
-reads the ticket, then the job's fields, then takes the piece by compare-and-exchange: success proves that the job was
-still unfinished, hence that the fields belong to it.  (A plain fetch-and-add could take a piece of the next job
-with the fields of the last.)  The caller takes pieces like everyone else, and at the end waits only for pieces that
-another thread is in the middle of: on a busy machine it simply does all of them itself.
+The ticket is one 64-bit word: the number of the job in its upper half, how many pieces were taken in its lower half:
+16 bits for those from the first one on, which the caller takes, and 16 for those from the last one back, which workers
+take.  So one kernel after the other finds the same part of an array in the same core's cache: ``z - x @ y`` with 436
+rows takes two threads 0.6 of the time.  (Of 2¹⁶ pieces and more, all take the next.)  A thread reads the ticket, then
+the job's fields, then takes the piece by compare-and-exchange: success proves that the job was still unfinished, hence
+that the fields belong to it.  (A plain fetch-and-add could take a piece of the next job with the fields of the last.)
+The caller takes pieces like everyone else, and at the end waits only for pieces that another thread is in the middle
+of: on a busy machine it simply does all of them itself.
 
 Workers are Python threads that enter `fg_worker` without the GIL.  They spin for some tens of microseconds, then
 sleep on a condition variable.  A worker whose index is no longer below the wanted number returns.
@@ -26,9 +29,11 @@ WORKERS, STARTED, PIECES, KERNEL, BUFS, INTS, TOTAL, CHUNK = range(256, 256 + 64
 MUTEX, CONDITION, SIZE = 384, 512, 640  # room for any platform's pthread objects
 
 _NO_PIECE = 0xFFFFFFFF
+_END = 16  # bits of a count of pieces from one end
 
-SPINS = 600
-"""How often an idle worker looks at the ticket before it sleeps: 20 to 50 microseconds of `pause`."""
+SPINS = 2000
+"""How often an idle worker looks at the ticket before it sleeps: about 100 microseconds of `pause`. Sequences of short
+kernels and others on one thread (an LSTM, a factorisation by panels) take 0.83 of the time of 600 looks."""
 
 PATIENCE = 500
 """How often a caller looks for the end of others' pieces before it starts to yield its core."""
@@ -64,18 +69,23 @@ def relax(f: Function) -> None:
 
 
 def _define_take(module: Module) -> None:
-    """``fg_take(job)``: do one piece of that job; 1 when there was one."""
-    with module.function("fg_take", "i64", job="i64") as f:
+    """``fg_take(job, back)``: do one piece of that job, the last one left if `back`; 1 when there was one."""
+    with module.function("fg_take", "i64", job="i64", back="i1") as f:
         pool = state(f)
         with f.loop():
             ticket = f.atomic_load(pool, TICKET)
             with f.if_((ticket >> 32).is_not(f.job)):
                 f.ret(0)
-            piece = ticket & _NO_PIECE
-            with f.if_(piece >= f.atomic_load(pool, PIECES)):
+            taken, pieces = ticket & _NO_PIECE, f.atomic_load(pool, PIECES)
+            begun, ended = taken & ((1 << _END) - 1), taken >> _END
+            few = pieces < 1 << _END
+            with f.if_(f.select(few, begun + ended, taken) >= pieces):
                 f.ret(0)
+            back = f.emit("i1", f"and {f.back}, {few.name}")
+            piece = f.select(back, pieces - 1 - ended, f.select(few, begun, taken))
+            after = ticket + f.select(back, f.constant("i64", 1 << _END), f.constant("i64", 1))
             fields = [f.atomic_load(pool, at) for at in (KERNEL, BUFS, INTS, TOTAL, CHUNK, MODE)]
-            with f.if_(f.compare_exchange(pool, TICKET, ticket, ticket + 1)):
+            with f.if_(f.compare_exchange(pool, TICKET, ticket, after)):
                 kernel, bufs, ints = (f.pointer(v) for v in fields[:3])
                 f.call("fg_set_float_mode", fields[5], returns="void")
                 _run_piece(f, kernel, bufs, ints, piece, fields[3], fields[4])
@@ -112,7 +122,7 @@ def _define_share(module: Module) -> None:
             f.atomic_store(job << 32, pool, TICKET)
             with f.if_(f.atomic_load(pool, SLEEPERS) > 0):
                 f.call("fg_wake", pieces, returns="void")
-            with f.while_(lambda: f.call("fg_take", job).is_not(0)):
+            with f.while_(lambda: f.call("fg_take", job, f.constant("i1", "false")).is_not(0)):
                 pass
             _wait(f, pool, pieces, polls)
             f.atomic_store(0, pool, BUSY)
@@ -144,7 +154,7 @@ def _define_worker(module: Module) -> None:
                 f.ret()
             job = f.atomic_load(pool, TICKET) >> 32
             with f.if_(job.is_not(last.get())):
-                with f.while_(lambda: f.call("fg_take", job).is_not(0)):
+                with f.while_(lambda: f.call("fg_take", job, f.constant("i1", "true")).is_not(0)):
                     pass
                 last.set(job)
                 spins.set(0)
