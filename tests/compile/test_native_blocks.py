@@ -91,6 +91,17 @@ def test_a_loop_finds_the_memory_of_its_last_result(blocks, size, dropped_before
     free(held.pop())
 
 
+def test_a_loop_that_makes_many_results_finds_all_of_their_memory(blocks):
+    alloc, free = blocks
+    seen = set()
+    for _ in range(20):
+        held = [alloc(3 * MIB) for _ in range(100)]
+        for address in held:
+            free(address)
+        seen.update(base(address) for address in held)
+    assert len(seen) == 100
+
+
 def test_kept_blocks_of_other_sizes_make_room(blocks):
     alloc, free = blocks
     for address in [alloc(30 * MIB) for _ in range(20)]:
@@ -110,8 +121,9 @@ def test_of_very_much_memory_about_half_is_kept(blocks):
     memory = native.runtime().memory()
     assert memory["peak"] >= 4000 * MIB * 0.98
     assert 1024 * MIB <= memory["kept"] <= 0.57 * memory["peak"]
-    for _ in range(4000):  # the peak fades, that later tests see one like their own
+    for _ in range(40_000):  # the peak fades, that later tests see one like their own
         free(alloc(MIB))
+    assert native.runtime().memory()["peak"] <= 100 * MIB
 
 
 @pytest.mark.parametrize("size", [-1, 1 << 50, (1 << 63) - 1])

@@ -196,8 +196,10 @@ def _define_free(module: Module) -> None:
         state = _state(f)
         f.call("fg_blocks_lock", returns="void")
         f.store(f.load(state, IN_USE) - size, state, IN_USE)
-        # The peak fades, so that one large job long ago does not hold memory for ever.
-        peak = f.load(state, PEAK) - (f.load(state, PEAK) >> 9)
+        # The peak fades, so that one large job long ago does not hold memory for ever: by as much as a call that frees
+        # a hundred blocks, or half of it, will not miss.
+        peak = f.load(state, PEAK)
+        peak = peak - (peak >> 13) - (size >> 7)
         f.store(peak, state, PEAK)
         room = peak + (peak >> 4) - f.load(state, IN_USE)
         most = _larger(f, (peak >> 1) + (peak >> 4), MODERATE)
