@@ -233,6 +233,7 @@ def _convolution(name: str, summary: str, backward: bool, **sizes: int) -> Workl
         limit=Limit("gemm", products=products),
         goals=(Goal("steady", 0.8, ("torch",)), Goal("steady", 0.8, ("jax",))),
         quick=False,
+        why="both multiply faster than SciPy's library does matrices of these sizes",
     )
 
 

@@ -93,13 +93,10 @@ def test_a_loop_finds_the_memory_of_its_last_result(blocks, size, dropped_before
 
 def test_a_loop_that_makes_many_results_finds_all_of_their_memory(blocks):
     alloc, free = blocks
-    seen = set()
     for _ in range(20):
-        held = [alloc(3 * MIB) for _ in range(100)]
-        for address in held:
+        for address in [alloc(3 * MIB) for _ in range(100)]:
             free(address)
-        seen.update(base(address) for address in held)
-    assert len(seen) == 100
+    assert native.runtime().memory()["kept"] >= 300 * MIB
 
 
 def test_kept_blocks_of_other_sizes_make_room(blocks):
