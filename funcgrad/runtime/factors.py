@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from funcgrad.compile.native import Step, factorizes, factors_address
+from funcgrad.compile.native import Step, factors_address, tiles_replace_blas
 from funcgrad.compile.native.factors import WIDTH, Parameter
 from funcgrad.compile.native.reflections import WIDTH as REFLECTIONS
 from funcgrad.compile.native.vectors import REALS
@@ -50,7 +50,7 @@ FAMILIES = {
 def is_large(matrix: ArrayType) -> bool:
     """Whether there are kernels for a matrix."""
     known = matrix.ndim == 2 and code(matrix.dtype) in REALS
-    return known and min(matrix.shape) >= LEAST and factorizes()
+    return known and min(matrix.shape) >= LEAST and tiles_replace_blas()
 
 
 class _Steps:

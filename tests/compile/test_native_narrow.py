@@ -1,61 +1,16 @@
-"""Do products whose result has few columns compute what NumPy does, and touch nothing else?"""
+"""Which products are computed in narrow tiles, and do these touch nothing beside them?  (What they compute, and that
+cuts change no bit: `test_native_tiles`.)
+"""
 
 from __future__ import annotations
-
-import itertools
 
 import numpy as np
 import pytest
 
 import funcgrad as fg
 import funcgrad.numpy as fnp
-from funcgrad.compile import native
-from funcgrad.compile.native import blocking, tiles
-from funcgrad.compile.native.gemm import Way
-from funcgrad.compile.native.vectors import lanes
-from tests.compile.test_native_gemm import PRECISION, expectation, operand, product
-
-SIDES = [(0, 0), (0, 1), (1, 0), (1, 1)]
-
-
-@pytest.mark.parametrize("dtype", ["f4", "f8"])
-@pytest.mark.parametrize(("trans_a", "trans_b"), SIDES)
-@pytest.mark.parametrize(("alpha", "beta"), [(1.0, 0.0), (1.0, 1.0), (0.5, 2.0), (0.5, 0.0)])
-def test_narrow_tiles_add_up_to_the_product(dtype, trans_a, trans_b, alpha, beta):
-    rng = np.random.default_rng(0)
-    kernel = native.gemm_address(dtype, way=Way.NARROW)
-    width = 2 * lanes(dtype)
-    columns = 2, 3, width // 2, width // 2 + 1, width - 1, width, width + 3, 2 * width + width // 2 + 1
-    for m, n, k in itertools.product((2, 3, 15, 29, 143), columns, (1, 17, tiles.DEPTH + 3)):
-        a, b = operand(rng, 2, m, k, trans_a, dtype), operand(rng, 2, k, n, trans_b, dtype)
-        c = np.full((2, m, n), np.nan if beta == 0 else 1.5, dtype)
-        expected = expectation(a, b, c, trans_a, trans_b, alpha, beta)
-        product(kernel, a, b, c, trans_a=trans_a, trans_b=trans_b, alpha=alpha, beta=beta)
-        np.testing.assert_allclose(c, expected, rtol=0, atol=8 * k**0.5 * PRECISION[dtype], err_msg=f"{m, n, k}")
-
-
-@pytest.mark.parametrize("dtype", ["f4", "f8"])
-@pytest.mark.parametrize(("trans_a", "trans_b"), SIDES)
-def test_where_the_rows_of_a_product_are_cut_changes_no_bit(dtype, trans_a, trans_b):
-    rng = np.random.default_rng(1)
-    m, n, k = 157, lanes(dtype) + 3, tiles.DEPTH + 50
-    a, b = operand(rng, 1, m, k, trans_a, dtype), operand(rng, 1, k, n, trans_b, dtype)
-    whole, cut = (np.ones((1, m, n), dtype) for _ in range(2))
-    options = {"trans_a": trans_a, "trans_b": trans_b, "alpha": 0.7, "beta": 1.0}
-    product(native.gemm_address(dtype, way=Way.NARROW), a, b, whole, **options)
-    pieces = [(0, 2), (2, 7), (7, 40), (40, 40), (40, m)]  # one row would go to BLAS
-    product(native.gemm_address(dtype, "rows", way=Way.NARROW), a, b, cut, pieces=pieces, **options)
-    assert whole.tobytes() == cut.tobytes()
-
-
-def test_infinities_and_nans_stay_in_their_rows_and_columns():
-    a, b = np.ones((1, 20, 40)), np.ones((1, 40, 11))
-    a[0, 3, 7], b[0, 5, 10] = np.inf, np.nan
-    c = np.full((1, 20, 11), np.nan)
-    product(native.gemm_address("f8", way=Way.NARROW), a, b, c)
-    expected = np.full((20, 11), 40.0)
-    expected[3], expected[:, 10] = np.inf, np.nan
-    np.testing.assert_array_equal(c[0], expected)
+from funcgrad.compile.native import blocking
+from tests.compile.test_native_gemm import PRECISION
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])

@@ -15,6 +15,7 @@ from funcgrad.compile.compiler import native_library
 from funcgrad.compile.native import tiles
 from funcgrad.compile.native.gemm import Way
 from funcgrad.compile.native.text import Module
+from funcgrad.compile.native.vectors import lanes
 from funcgrad.compile.passes import Effort
 from tests.compile.test_native_gemm import PRECISION, expectation, operand, product
 
@@ -24,11 +25,14 @@ SIDES = [(0, 0), (0, 1), (1, 0), (1, 1)]
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 @pytest.mark.parametrize(("trans_a", "trans_b"), SIDES)
 @pytest.mark.parametrize(("alpha", "beta"), [(1.0, 0.0), (1.0, 1.0), (0.5, 2.0), (0.5, 0.0)])
-def test_tiles_add_up_to_the_product(dtype, trans_a, trans_b, alpha, beta):
+@pytest.mark.parametrize("way", [Way.TILED, Way.NARROW])
+def test_tiles_add_up_to_the_product(way, dtype, trans_a, trans_b, alpha, beta):
     rng = np.random.default_rng(0)
-    kernel = native.gemm_address(dtype, way=Way.TILED)
-    depths = 1, 17, tiles.DEPTH + 3
-    for m, n, k in itertools.product((2, 3, 15, 29, 143), (2, 15, 32, 70), depths):
+    kernel = native.gemm_address(dtype, way=way)
+    depths, width = (1, 17, tiles.DEPTH + 3), 2 * lanes(dtype)
+    around = 2, 3, width // 2, width // 2 + 1, width - 1, width, width + 3, 2 * width + width // 2 + 1
+    columns = (2, 15, 32, 70) if way is Way.TILED else around
+    for m, n, k in itertools.product((2, 3, 15, 29, 143), columns, depths):
         a, b = operand(rng, 2, m, k, trans_a, dtype), operand(rng, 2, k, n, trans_b, dtype)
         c = np.full((2, m, n), np.nan if beta == 0 else 1.5, dtype)
         expected = expectation(a, b, c, trans_a, trans_b, alpha, beta)
@@ -37,29 +41,33 @@ def test_tiles_add_up_to_the_product(dtype, trans_a, trans_b, alpha, beta):
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
-@pytest.mark.parametrize("over", ["rows", "columns"])
 @pytest.mark.parametrize(("trans_a", "trans_b"), SIDES)
-def test_where_a_product_is_cut_and_where_its_operands_lie_changes_no_bit(dtype, over, trans_a, trans_b):
+@pytest.mark.parametrize(
+    ("way", "over", "beyond"),
+    [*itertools.product((Way.TILED, Way.NARROW), ("rows", "columns"), (0,)), (Way.NARROW, "rows", 3)],
+)
+def test_where_a_product_is_cut_and_where_its_operands_lie_changes_no_bit(way, over, beyond, dtype, trans_a, trans_b):
     rng = np.random.default_rng(1)
-    m, n, k = 157, 95, tiles.DEPTH + 50
+    m, n, k = 157, lanes(dtype) + beyond if beyond else 95, tiles.DEPTH + 50
     a, b = operand(rng, 1, m, k, trans_a, dtype), operand(rng, 1, k, n, trans_b, dtype)
     whole, cut = (np.ones((1, m, n), dtype) for _ in range(2))
     options = {"trans_a": trans_a, "trans_b": trans_b, "alpha": 0.7, "beta": 1.0}
-    product(native.gemm_address(dtype, way=Way.TILED), a, b, whole, **options)
+    product(native.gemm_address(dtype, way=way), a, b, whole, **options)
     moved = [np.concatenate([x.ravel()[:1], x.ravel()])[1:].reshape(x.shape) for x in (a, b)]
     count = m if over == "rows" else n
     pieces = [(0, 2), (2, 7), (7, 40), (40, 40), (40, count)]  # one row or column would go to BLAS
-    product(native.gemm_address(dtype, over, way=Way.TILED), *moved, cut, pieces=pieces, **options)
+    product(native.gemm_address(dtype, over, way=way), *moved, cut, pieces=pieces, **options)
     assert whole.tobytes() == cut.tobytes()
 
 
-def test_infinities_and_nans_stay_in_their_rows_and_columns():
-    a, b = np.ones((1, 20, 40)), np.ones((1, 40, 50))
-    a[0, 3, 7], b[0, 5, 49] = np.inf, np.nan
-    c = np.full((1, 20, 50), np.nan)
-    product(native.gemm_address("f8", way=Way.TILED), a, b, c)
-    expected = np.full((20, 50), 40.0)
-    expected[3], expected[:, 49] = np.inf, np.nan
+@pytest.mark.parametrize(("way", "n"), [(Way.TILED, 50), (Way.NARROW, 11)])
+def test_infinities_and_nans_stay_in_their_rows_and_columns(way, n):
+    a, b = np.ones((1, 20, 40)), np.ones((1, 40, n))
+    a[0, 3, 7], b[0, 5, n - 1] = np.inf, np.nan
+    c = np.full((1, 20, n), np.nan)
+    product(native.gemm_address("f8", way=way), a, b, c)
+    expected = np.full((20, n), 40.0)
+    expected[3], expected[:, n - 1] = np.inf, np.nan
     np.testing.assert_array_equal(c[0], expected)
 
 

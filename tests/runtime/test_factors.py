@@ -22,7 +22,7 @@ from funcgrad.compile import native
 from funcgrad.runtime import factors
 from tests.interop.test_native_function import called
 
-pytestmark = pytest.mark.skipif(not native.factorizes(), reason="here LAPACK factorizes as a whole")
+pytestmark = pytest.mark.skipif(not native.tiles_replace_blas(), reason="here LAPACK factorizes as a whole")
 
 DTYPES = [np.float32, np.float64]
 SIZES = [96, 127, 128, 129, 192, 200]

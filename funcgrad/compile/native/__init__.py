@@ -140,8 +140,8 @@ def factors_address(family: str, name: str, dtype: str) -> int:
         return int(factors_library(family, dtype).address(f"fg_factor_{name}_{dtype}"))
 
 
-def factorizes() -> bool:
-    """Whether matrices are factorized by this process's LAPACK and products in tiles."""
+def tiles_replace_blas() -> bool:
+    """Whether products in tiles take the place of this process's BLAS, and of what its LAPACK would multiply."""
     return blas.blas().core in blocking.CORES and multiplies_in_tiles()
 
 
@@ -173,7 +173,7 @@ def gemm_way(
     sizes: tuple[int, int, int], dtype: str, transposed: tuple[bool, bool], leading: tuple[int, int]
 ) -> tuple[gemm.Way, blocking.Block]:
     """How a product takes the least time on this BLAS and CPU, and in which blocks. `leading` is that of A and C."""
-    if dtype not in REALS or blas.blas().core not in blocking.CORES or not multiplies_in_tiles():
+    if dtype not in REALS or not tiles_replace_blas():
         return gemm.Way.IN_BLOCKS, blocking.WHOLE
     shape = blocking.Shape(*sizes, *transposed, gemm.DTYPES[dtype][2], *leading)
     if blocking.narrow(shape):

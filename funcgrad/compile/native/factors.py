@@ -16,7 +16,7 @@ others run once.  Where a range is cut changes no bit.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
 
 from funcgrad.compile.native.text import Function, Module, Value, Variable
@@ -57,11 +57,7 @@ def define(module: Module, family: str, dtype: str, index_bits: int) -> None:
     """Define ``fg_factor_copy_f4`` and its like, for a LAPACK whose integers have so many bits."""
     factors = Factors(module, dtype, index_bits)
     factors.define_left()
-    for name in KERNELS[family]:
-        parameters = {"bufs": "ptr", "ints": "ptr", "first": "i64", "last": "i64"}
-        with module.function(factors.name(name), "void", **parameters) as f:
-            getattr(factors, name)(f, Words(f))
-            f.ret()
+    factors.define_kernels(KERNELS[family])
 
 
 class Words:
@@ -99,6 +95,14 @@ class Parts(Vectors):
         """What a function is called."""
         return f"fg_factor_{part}_{self.dtype}"
 
+    def define_kernels(self, names: Iterable[str]) -> None:
+        """Define the kernels that methods of these names write."""
+        parameters = {"bufs": "ptr", "ints": "ptr", "first": "i64", "last": "i64"}
+        for name in names:
+            with self.module.function(self.name(name), "void", **parameters) as f:
+                getattr(self, name)(f, Words(f))
+                f.ret()
+
     def product(
         self,
         f: Function,
@@ -131,22 +135,15 @@ class Parts(Vectors):
     def define_move(self, into: bool) -> None:
         """``fetch(rows, columns, x, x_row, strip)``: columns of a matrix into a strip; ``leave`` writes them back."""
         kinds = {"rows": "i64", "columns": "i64", "x": "ptr", "x_row": "i64", "strip": "ptr"}
-        name, align = f".v{self.lanes}{self.suffix}.p0", self.size
         with self.module.function(self.name("fetch" if into else "leave"), "void", **kinds) as f:
-            numbers = ", ".join(f"i64 {k}" for k in range(self.lanes))
-            alignment = f.constant("i32", align)
-            for v in range(VECTORS):
-                bound = f.repeated(f.columns - v * self.lanes, self.lanes)
-                mask = f.emit(f"<{self.lanes} x i1>", f"icmp sgt {bound}, <{numbers}>")
+            for v, mask in enumerate(self.masks(f, f.columns)):
                 with f.range(f.rows) as k:
                     outside = f.x + (f.x_row * k + v * self.lanes) * self.size
                     inside = f.strip + (k * self.width + v * self.lanes) * self.size
                     if into:
-                        arguments = outside, alignment, mask, self.zero(f)
-                        self.store(f, f.call(f"llvm.masked.load{name}", *arguments, returns=self.vector), inside)
+                        self.store(f, self.load_some(f, outside, mask), inside)
                     else:
-                        arguments = self.load(f, inside), outside, alignment, mask
-                        f.call(f"llvm.masked.store{name}", *arguments, returns="void")
+                        self.store_some(f, self.load(f, inside), outside, mask)
             f.ret()
 
     def define_exchange(self) -> None:

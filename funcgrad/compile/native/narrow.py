@@ -39,7 +39,7 @@ class Narrow(Tiles):
         """``rows(k, a, a_row, a_k, b, b_k, columns, alpha, beta, c, ldc)``: C = alpha A B + beta C."""
         kinds = {"k": "i64", **_OPERANDS, "columns": "i64", "alpha": self.real, "beta": self.real}
         with self.module.function(self.name(f"{rows}x{vectors}"), "void", **kinds, c="ptr", ldc="i64") as f:
-            inside = self._mask(f, f.columns - (vectors - 1) * self.lanes)
+            inside = self.masks(f, f.columns)[vectors - 1]
             sums = [[f.variable(self.vector, self.zero(f)) for _ in range(vectors)] for _ in range(rows)]
             a, b = f.variable("ptr", f.a), f.variable("ptr", f.b)
             row, down, along = f.a_row * self.size, f.b_k * self.size, f.a_k * self.size
@@ -66,27 +66,18 @@ class Narrow(Tiles):
             f.choose(new, lambda: finish(False), lambda: finish(True))
             f.ret()
 
-    def _mask(self, f: Function, columns: Value) -> Value:
-        """Which lanes of the last vector there are."""
-        numbers = ", ".join(f"i64 {lane}" for lane in range(self.lanes))
-        bound = f.repeated(columns, self.lanes)
-        return f.emit(f"<{self.lanes} x i1>", f"icmp sgt {bound}, <{numbers}>")
-
     def _read(self, f: Function, line: Value, v: int, vectors: int, inside: Value) -> Value:
         place = line + v * self.lanes * self.size
         if v + 1 < vectors:
             return self.load(f, place)
-        align = f.constant("i32", self.size)
-        intrinsic = f"llvm.masked.load.v{self.lanes}{self.suffix}.p0"
-        return f.call(intrinsic, place, align, inside, self.zero(f), returns=self.vector)
+        return self.load_some(f, place, inside)
 
     def _write(self, f: Function, value: Value, line: Value, v: int, vectors: int, inside: Value) -> None:
         place = line + v * self.lanes * self.size
         if v + 1 < vectors:
             self.store(f, value, place)
         else:
-            align = f.constant("i32", self.size)
-            f.call(f"llvm.masked.store.v{self.lanes}{self.suffix}.p0", value, place, align, inside, returns="void")
+            self.store_some(f, value, place, inside)
 
     # The product ------------------------------------------------------------------------------------------------
 

@@ -20,12 +20,7 @@ ROUTINES = tuple(f"{letter}{routine}" for letter in LETTERS.values() for routine
 
 def define(module: Module, dtype: str) -> None:
     """Define ``fg_factor_begin_f4`` and its like."""
-    reflections = Reflections(module, dtype)
-    for name in KERNELS:
-        parameters = {"bufs": "ptr", "ints": "ptr", "first": "i64", "last": "i64"}
-        with module.function(reflections.name(name), "void", **parameters) as f:
-            getattr(reflections, name)(f, Words(f))
-            f.ret()
+    Reflections(module, dtype).define_kernels(KERNELS)
 
 
 class Reflections(Parts):
@@ -36,7 +31,7 @@ class Reflections(Parts):
     def begin(self, f: Function, w: Words) -> None:
         """Rows of an identity in the place of Q, of zeros in the place of R."""
         rows, columns = w[Parameter.ROWS], w[Parameter.COLUMNS]
-        size = self._least(f, rows, columns)
+        size = self.least(f, rows, columns)
         q, r = w.buffer(Parameter.SLOT_OUT), w.buffer(Parameter.SLOT_R)
         with f.range(f.last - f.first) as step:
             row = f.first + step
@@ -45,9 +40,6 @@ class Reflections(Parts):
                 f.store(f.constant(self.real, "1.0"), self.element(f, q, row * (size + 1)))
                 line = self.element(f, r, row * columns)
                 f.call("memset", line, f.constant("i32", 0), columns * self.size, returns="ptr")
-
-    def _least(self, f: Function, x: Value, y: Value) -> Value:
-        return f.select(x < y, x, y)
 
     def reflect(self, f: Function, w: Words) -> None:
         """The panel's reflections V, from the diagonal down, their triangle T, and the block of R on the diagonal."""
@@ -67,11 +59,20 @@ class Reflections(Parts):
             line = self.element(f, v, column * all_rows)
             with f.range(column + 1) as row:
                 f.store(f.load(self.element(f, line, row), 0, self.real), self.element(f, corner, row * ld + column))
+        self._written_out(f, (rows, width), (v, all_rows), taus, t)
+
+    def _written_out(
+        self, f: Function, sizes: tuple[Value, Value], v: tuple[Value, Value], taus: Value, t: Value
+    ) -> None:
+        """Zeros and ones into so many rows and columns of V (an address, and how far apart columns are); T of them."""
+        (rows, width), (first, apart) = sizes, v
+        with f.range(width) as column:
+            line = self.element(f, first, column * apart)
             f.call("memset", line, f.constant("i32", 0), column * self.size, returns="ptr")
             f.store(f.constant(self.real, "1.0"), self.element(f, line, column))
-        f.call("memset", t, f.constant("i32", 0), f.constant("i64", WIDTH * WIDTH * self.size), returns="ptr")
-        leading = f.constant("i64", WIDTH)
-        call_library(f, self.dtype, "larft", "F", "C", rows, width, v, all_rows, taus, t, leading)
+        f.call("memset", t, f.constant("i32", 0), f.constant("i64", self.most**2 * self.size), returns="ptr")
+        leading = f.constant("i64", self.most)
+        call_library(f, self.dtype, "larft", "F", "C", rows, width, first, apart, taus, t, leading)
 
     def _panel(self, f: Function, w: Words, below: Value | int = 0) -> tuple[Value, Value]:
         """The addresses of V, column after column from so many rows below the diagonal, and of T."""
@@ -95,7 +96,7 @@ class Reflections(Parts):
 
     def build(self, f: Function, w: Words) -> None:
         """What the panel's reflections make of the columns of Q that they change."""
-        at, ld = w[Parameter.AT], self._least(f, w[Parameter.ROWS], w[Parameter.COLUMNS])
+        at, ld = w[Parameter.AT], self.least(f, w[Parameter.ROWS], w[Parameter.COLUMNS])
         first = f.select(f.first < at, at, f.first)
         with f.if_(first < f.last):
             q = self.element(f, w.buffer(Parameter.SLOT_OUT), at * ld + first)

@@ -28,12 +28,7 @@ LEAST, MOST = "0x2000000000000000", "0x5FE0000000000000"
 
 def define(module: Module, family: str, dtype: str) -> None:
     """Define ``fg_factor_mirror_f8`` and its like."""
-    spectral = Spectral(module, dtype)
-    for name in KERNELS[family]:
-        parameters = {"bufs": "ptr", "ints": "ptr", "first": "i64", "last": "i64"}
-        with module.function(spectral.name(name), "void", **parameters) as f:
-            getattr(spectral, name)(f, Words(f))
-            f.ret()
+    Spectral(module, dtype).define_kernels(KERNELS[family])
 
 
 class Spectral(Reflections):
@@ -43,10 +38,7 @@ class Spectral(Reflections):
 
     def mirror(self, f: Function, w: Words) -> None:
         """Rows of the transposed matrix: LAPACK, which sees columns, finds the lower triangle below its diagonal."""
-        n = w[Parameter.ROWS]
-        x, out = w.buffer(Parameter.SLOT_X), w.buffer(Parameter.SLOT_PANEL)
-        start = self.element(f, x, f.first), n, self.element(f, out, f.first * n), n
-        f.call(self.name("turn"), *start, f.last - f.first, n, returns="void")
+        self._transposed(f, w, Parameter.SLOT_X, Parameter.SLOT_PANEL)
 
     def tridiagonal(self, f: Function, w: Words) -> None:
         """The tridiagonal form, its values in order, and its vectors, one after the other."""
@@ -122,19 +114,14 @@ class Spectral(Reflections):
             left = n - below - at
             width = f.select(left < WIDTH, left, f.constant("i64", WIDTH))
             v, t = self.element(f, matrix, at * (n + 1) + below), self.element(f, triangles, at * WIDTH)
-            with f.range(width) as column:
-                line = self.element(f, v, column * n)
-                f.call("memset", line, f.constant("i32", 0), column * self.size, returns="ptr")
-                f.store(f.constant(self.real, "1.0"), self.element(f, line, column))
-            f.call("memset", t, f.constant("i32", 0), f.constant("i64", WIDTH * WIDTH * self.size), returns="ptr")
-            leading = f.constant("i64", WIDTH)
-            taus_here = self.element(f, taus, at)
-            call_library(f, self.dtype, "larft", "F", "C", left, width, v, n, taus_here, t, leading)
+            self._written_out(f, (left, width), (v, n), self.element(f, taus, at), t)
 
     def vectors(self, f: Function, w: Words) -> None:
         """Rows of the matrix whose columns are the vectors."""
-        n = w[Parameter.ROWS]
-        x, out = w.buffer(Parameter.SLOT_FACTORS), w.buffer(Parameter.SLOT_OUT)
+        self._transposed(f, w, Parameter.SLOT_FACTORS, Parameter.SLOT_OUT)
+
+    def _transposed(self, f: Function, w: Words, source: int, target: int) -> None:
+        n, x, out = w[Parameter.ROWS], w.buffer(source), w.buffer(target)
         start = self.element(f, x, f.first), n, self.element(f, out, f.first * n), n
         f.call(self.name("turn"), *start, f.last - f.first, n, returns="void")
 

@@ -78,31 +78,6 @@ class Taps(Tiles):
     def buffer(self, f: Function, slot: int, element: Value | int = 0) -> Value:
         return self.element(f, f.load(f.bufs, self.word(f, slot) * 8, "ptr"), element)
 
-    def least(self, f: Function, a: Value, b: Value | int) -> Value:
-        b = b if isinstance(b, Value) else f.constant("i64", b)
-        return f.select(a < b, a, b)
-
-    # Vectors of which some numbers are not there ----------------------------------------------------------------------
-
-    def masks(self, f: Function, columns: Value) -> list[Value]:
-        """For each vector of a panel, which of its numbers are among so many columns."""
-        numbers = ", ".join(f"i32 {k}" for k in range(self.lanes))
-        found = []
-        for v in range(VECTORS):
-            left = f.cast_int(columns - v * self.lanes, "i32")
-            found.append(f.emit(f"<{self.lanes} x i1>", f"icmp sgt {f.repeated(left, self.lanes)}, <{numbers}>"))
-        return found
-
-    def load_some(self, f: Function, place: Value, mask: Value) -> Value:
-        """A vector, with zeros where the mask has."""
-        align = f.constant("i32", self.size)
-        intrinsic = f"llvm.masked.load.v{self.lanes}{self.suffix}.p0"
-        return f.call(intrinsic, place, align, mask, self.zero(f), returns=self.vector)
-
-    def store_some(self, f: Function, value: Value, place: Value, mask: Value) -> None:
-        align = f.constant("i32", self.size)
-        f.call(f"llvm.masked.store.v{self.lanes}{self.suffix}.p0", value, place, align, mask, returns="void")
-
     def ask(self, f: Function, row: Value, count: Value) -> None:
         """Have so many vectors brought to the second cache."""
         with f.range(count) as k:

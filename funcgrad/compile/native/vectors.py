@@ -50,3 +50,29 @@ class Vectors:
 
     def fma(self, f: Function, x: Value, y: Value, z: Value) -> Value:
         return f.call(f"llvm.fmuladd.v{self.lanes}{self.suffix}", x, y, z, returns=self.vector)
+
+    def least(self, f: Function, a: Value, b: Value | int) -> Value:
+        """The smaller one of two sizes."""
+        b = b if isinstance(b, Value) else f.constant("i64", b)
+        return f.select(a < b, a, b)
+
+    # Vectors of which some numbers are not there ----------------------------------------------------------------------
+
+    def masks(self, f: Function, columns: Value) -> list[Value]:
+        """For each vector of a tile's row, which of its numbers are among so many columns."""
+        numbers = ", ".join(f"i32 {k}" for k in range(self.lanes))
+        found = []
+        for v in range(VECTORS):
+            left = f.cast_int(columns - v * self.lanes, "i32")
+            found.append(f.emit(f"<{self.lanes} x i1>", f"icmp sgt {f.repeated(left, self.lanes)}, <{numbers}>"))
+        return found
+
+    def load_some(self, f: Function, place: Value, mask: Value) -> Value:
+        """A vector, with zeros where the mask has."""
+        align = f.constant("i32", self.size)
+        intrinsic = f"llvm.masked.load.v{self.lanes}{self.suffix}.p0"
+        return f.call(intrinsic, place, align, mask, self.zero(f), returns=self.vector)
+
+    def store_some(self, f: Function, value: Value, place: Value, mask: Value) -> None:
+        align = f.constant("i32", self.size)
+        f.call(f"llvm.masked.store.v{self.lanes}{self.suffix}.p0", value, place, align, mask, returns="void")
