@@ -166,6 +166,5 @@ WORKLOADS = (
         goals=(Goal("steady", 1.1, ("numpy",)),),
         x64=True,
         quick=False,
-        why="the library is NumPy's and SciPy's, pocketfft, on one thread; PyTorch's is Intel's, on all of them",
     ),
 )

@@ -54,6 +54,8 @@ def effort_of(text: str) -> Effort:
 
 def without_called(text: str) -> tuple[str, dict[str, str]]:
     """A module that declares its functions of mathematics, if it calls any; and a module with each of them, by name."""
+    if f"define {LINKAGE} " not in text:
+        return text, {}
     found = {called["name"]: called[0] for called in _CALLED.finditer(text)}
     intrinsics = "\n".join(_INTRINSIC.findall(text)) if found else ""
     return _CALLED.sub(_declared, text), {name: f"{intrinsics}\n{text}" for name, text in found.items()}

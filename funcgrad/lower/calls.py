@@ -7,7 +7,7 @@ or by the primitive's NumPy reference (`runtime.calls`), between the kernels of 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from funcgrad.dtypes import BFLOAT16, BOOL, INTEGERS, STANDARD_FLOATS
 from funcgrad.ir.program import Atom, Equation, Var
@@ -29,11 +29,14 @@ class Call:
         For each operand the variable whose buffer holds it, or a literal.
     status
         The code that tells of its failure.
+    streamed
+        Whether the result is written past the caches, by a routine that can (see `lower.streams`).
     """
 
     equation: Equation
     inputs: tuple[Atom, ...]
     status: int
+    streamed: bool = field(default=False, kw_only=True)
 
     @property
     def buffers(self) -> tuple[Var, ...]:

@@ -3,8 +3,9 @@
 Along lines whose elements are far apart, whole rows are folded at once, each onto the row before. Otherwise a line is
 walked through. What is associative is folded a vector at a time where elements are neighbours (`compile.scans`), else
 in blocks of `CHAINS` chains, each of which starts from the fold of those before it, so that no element waits for its
-neighbour. Long lines are cut into pieces, as sizes say and never as threads do: a first kernel folds each piece, a
-second one starts every piece from the folds of those before. Sums of floats are added up in float64 and rounded once
+neighbour. Long lines are a native routine's, that reads them once (`compile.native.scanning`); those whose elements
+are narrow or no neighbours are cut into pieces, as sizes say and never as threads do: a first kernel folds each piece,
+a second one starts every piece from the folds of those before. Sums of floats are added up in float64 and rounded once
 per element.
 """
 
@@ -27,7 +28,6 @@ from funcgrad.lower.writer import Writer
 
 CHAINS, LINK = 8, 64  # chains of a block, elements of a chain
 BLOCK = CHAINS * LINK
-ROW = 1024  # elements of a row of a long piece
 LONG = 1 << 16  # elements of a piece of a line
 MOST = 256  # pieces of a line
 FEW = 16  # lines that are not enough to share out
@@ -36,12 +36,14 @@ TILE = 2048  # columns of a row that are folded together
 
 FOLDS = {"cumsum": "add", "cummax": "max", "cummin": "min"}
 WIDE = {"f4": "f8", "f2": "f4"}  # what floats are added up in
+ROUTINE = frozenset({"f4", "f8", "i4", "u4", "i8", "u8"})  # elements of long lines that a native routine folds
+KEPT = 1 << 14  # bytes of what it keeps of a block of such a line
 
 State = tuple[Operand, ...]
 Advance = Callable[[Writer, State, Sequence[Operand]], State]
 
 
-def kernels(call: Call) -> list[KernelStep] | None:
+def kernels(call: Call) -> Sequence[KernelStep | Call] | None:
     """The kernels of a cumulative operation; none for an empty one."""
     shape, params = call.equation.outputs[0].type.shape, call.equation.params
     lines = Lines.along(shape, params["axis"], params["reverse"])
@@ -193,10 +195,19 @@ def _over_rows(call: Call, lines: Lines) -> KernelStep:
 # In blocks of chains --------------------------------------------------------------------------------------------------
 
 
-def _in_chains(call: Call, lines: Lines) -> list[KernelStep]:
-    """An associative fold: one kernel, or two for lines that are cut into pieces."""
+def _in_chains(call: Call, lines: Lines) -> Sequence[KernelStep | Call]:
+    """An associative fold: one kernel, or two for lines that are cut into pieces, or a routine with a place for its
+    state.
+    """
     if lines.length < 2 * LONG or lines.count >= FEW:
         return [_Chains(call, lines).scan(None, lines.length)]
+    own = code(call.equation.outputs[0].type.dtype)
+    if lines.inner == 1 and own in ROUTINE:
+        size = int((WIDE.get(own, own) if call.equation.primitive.name == "cumsum" else own)[1:])
+        blocks = -(-lines.length // (KEPT // size)) * lines.count
+        state = Var(ArrayType((8 + 2 * blocks,), np.dtype(np.int64)))  # of all and of each
+        equation = call.equation.replace(inputs=(*call.equation.inputs, state))
+        return [Call(equation, (*call.inputs, state), call.status)]
     share = -(-lines.length // (MOST * BLOCK)) * BLOCK
     length = max(LONG, share)
     pieces = -(-lines.length // length)
@@ -232,9 +243,7 @@ class _Chains(_Kernel):
         running: Operand = self.neutral
         if folds is not None:
             running = self._before(folds, w.op("sub", task, piece), task)
-        if self.lines.inner == 1 and folds is not None:
-            self._rows(out, origin, start, stop, running)
-        elif self.lines.inner == 1 or length < BLOCK:
+        if self.lines.inner == 1 or length < BLOCK:
             self._walk(out, origin, [start], w.op("sub", stop, start), [running])
         else:
             blocks = w.op("quotient", w.op("sub", stop, start), number(BLOCK))
@@ -294,16 +303,6 @@ class _Chains(_Kernel):
         carry = Carry(inner, running, after, w.result(self.wide))
         w.close(b, number(0), blocks, [carry])
         return carry.result
-
-    def _rows(self, out: int, origin: Operand, start: Operand, stop: Operand, running: Operand) -> None:
-        """A long piece in rows, which may be written past the caches (`lower.streams`)."""
-        w = self.w
-        rows = w.op("quotient", w.op("add", w.op("sub", stop, start), number(ROW - 1)), number(ROW))
-        b = w.open()
-        before = w.carried(self.wide)
-        begin = w.op("add", start, w.op("mul", b, number(ROW)))
-        after = self._walk(out, origin, [begin], w.op("min", w.op("sub", stop, begin), number(ROW)), [before])
-        w.close(b, number(0), rows, [Carry(before, running, after, w.result(self.wide))])
 
     def _walk(self, out: int, origin: Operand, firsts: list[Operand], count: Operand, state: list[Operand]) -> Operand:
         """Some chains of equal length, element by element, side by side; what the last one ends with."""

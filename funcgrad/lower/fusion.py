@@ -14,7 +14,7 @@ from funcgrad.errors import SourceLocation
 from funcgrad.ir.primitive import registry
 from funcgrad.ir.program import Atom, Equation, Literal, Program, Var
 from funcgrad.lower.calls import FAILURES, Call, is_alias, is_native
-from funcgrad.lower.graph import Framed, Graph, Stored
+from funcgrad.lower.graph import Graph, Stored
 from funcgrad.lower.index import ZERO, Shape, Strided, axis, contiguous_strides, squeezed
 from funcgrad.lower.joining import Groups
 from funcgrad.lower.ownership import own
@@ -22,13 +22,12 @@ from funcgrad.lower.places import FOLDS as SCATTERS
 from funcgrad.lower.places import update_root
 from funcgrad.lower.products import accumulation, arranged, fold_product, is_fold, match_product, turned
 from funcgrad.lower.roots import Root, fold_root, store_root
+from funcgrad.lower.seams import dear_below, has_seams, is_better_stored, is_computed_too_often
 from funcgrad.lower.structured import without_constants
 from funcgrad.lower.turning import turn
 from funcgrad.lower.updates import handed_on
 
 ROUNDS = 3
-FRAMED = 1 << 15  # elements of a padded value that is not written out
-MASKED = (4, 8)  # bytes of elements that vector instructions read under a mask
 
 
 class Fusion(Groups):
@@ -182,8 +181,11 @@ class Fusion(Groups):
         self.steps.append(product)
 
     def concatenate(self, equation: Equation) -> None:
-        """Each part is stored where it belongs."""
+        """Each part is stored where it belongs; or none, where loops read them."""
         (var,) = equation.outputs
+        if var not in self.forced and has_seams(equation, self.graph):
+            self._sew(equation)
+            return
         along, start, last = equation.params["dimension"], 0, -1
         strides = contiguous_strides(var.type.shape)
         for part in equation.inputs:
@@ -193,11 +195,11 @@ class Fusion(Groups):
         self.graph.stored[var] = Stored(var, last)
 
     def pad(self, equation: Equation) -> None:
-        """The border first, everywhere, then what it surrounds; or neither, where one loop reads it."""
+        """The border first, everywhere, then what it surrounds; or neither, where loops read its parts."""
         operand, value = equation.inputs
         (var,) = equation.outputs
-        if isinstance(operand, Var) and self._is_framed(equation):
-            self._frame(operand, var)
+        if var not in self.forced and has_seams(equation, self.graph):
+            self._sew(equation)
             return
         config, shape = equation.params["padding_config"], operand.type.shape
         border = Root("store", squeezed(var.type.shape), None, var, ((value, ()),), target=None)
@@ -213,29 +215,34 @@ class Fusion(Groups):
             position = self.add(inner, after=position)
         self.graph.stored[var] = Stored(var, position)
 
-    def _frame(self, operand: Var, var: Var) -> None:
-        """A padded value that is read from its operand, or from what this is a view of."""
-        producer = self.graph.producers.get(operand)
-        negated = operand not in self.graph.stored and producer is not None and producer.primitive.name == "neg"
-        inside = producer.inputs[0] if negated and producer else operand
-        assert isinstance(inside, Var)
-        base = self.graph.under_views(inside)
-        stored = base if isinstance(base, Var) else inside
-        self.ensure(stored)
-        self.graph.framed[var] = Framed(inside, stored, negated)
-        self.graph.depths[var] = self.graph.works[var] = 1
+    def _sew(self, equation: Equation) -> None:
+        """Let loops read the elements of a value from its parts, of which dear ones are stored before."""
+        for part in equation.inputs:
+            value = self.graph.under_views(part)
+            while value not in self.graph.stored and is_better_stored(value, self.graph):
+                assert isinstance(value, Var)
+                dear = dear_below(value, self.graph)
+                self._store_first(dear or self._shared_below(value))
+            if value not in self.graph.stored and is_computed_too_often(value, part, equation, self.graph):
+                self._store_first(part)
+        self.graph.seamed.update(equation.outputs)
+        self.graph.measure(equation)
 
-    def _is_framed(self, equation: Equation) -> bool:
-        """Whether a padded value is better read from its operand: a large one, by one elementwise operation, in vectors
-        of which few lie outside.
-        """
-        (operand, _), (var,) = equation.inputs, equation.outputs
-        user, shape, padding = self.graph.only_user(var), operand.type.shape, equation.params["padding_config"]
-        if user is None or user.primitive.scalar is None or var in self.forced or var.type.size < FRAMED:
-            return False
-        if not operand.type.size or operand.type.dtype.itemsize not in MASKED or 2 * shape[-1] < var.type.shape[-1]:
-            return False
-        return shape != var.type.shape and all(min(low, high) >= 0 and not interior for low, high, interior in padding)
+    def _store_first(self, atom: Atom) -> None:
+        self.ensure(atom)
+        self.graph.remeasure(atom)
+
+    def _shared_below(self, value: Var) -> Var:
+        """Of the operations from values with seams to `value`, what others read as well: it serves them all."""
+        chosen, atom = value, value
+        while atom not in self.graph.seamed:
+            if self.graph.producers[atom].primitive.scalar is not None and len(self.graph.users[atom]) > 1:
+                chosen = atom
+            sewn = [a for a in self.graph.producers[atom].inputs if isinstance(a, Var) and self.graph.is_sewn(a)]
+            if len(sewn) != 1:
+                break
+            (atom,) = sewn
+        return chosen
 
     def scatter(self, equation: Equation) -> None:
         """A loop over the updates, one after the other, into a copy of the operand, or into the operand itself."""

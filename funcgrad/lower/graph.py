@@ -7,12 +7,14 @@ or too many kernels need it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from funcgrad.ir.program import Atom, Equation, Program, Var
 from funcgrad.lower.index import is_view
 from funcgrad.lower.updates import handed_on
+from funcgrad.transform.residuals import price
 
 COMPUTED = frozenset({"dynamic_slice", "gather", "iota"})  # elements whose place is computed
 DEEPEST = 100  # operations in a row that are computed anew wherever they are needed, before one is stored
@@ -25,14 +27,6 @@ class Stored(NamedTuple):
 
     root: Var
     position: int
-
-
-class Framed(NamedTuple):
-    """What a padded value surrounds: a stored value, a view of one, or the negative of these."""
-
-    inside: Var
-    stored: Var
-    negated: bool
 
 
 @dataclass(slots=True)
@@ -49,8 +43,10 @@ class Graph:
         The equations that read each variable; an output of the program is read by None.
     stored
         Variables that have a buffer: inputs and constants (position -1), and what steps have written.
-    framed
-        Padded values that are not stored: where their elements are read.
+    seamed
+        Padded and concatenated values that are not stored: their elements are read from their parts (`lower.seams`).
+    sewn
+        Lazy values whose elements were computed from such when they were met first.
     depths, works
         For lazy variables, the length of the longest chain of operations since the last stored values, and how many
         there are.
@@ -60,7 +56,8 @@ class Graph:
     producers: dict[Var, Equation] = field(default_factory=dict)
     users: dict[Var, list[Equation | None]] = field(default_factory=dict)
     stored: dict[Var, Stored] = field(default_factory=dict)
-    framed: dict[Var, Framed] = field(default_factory=dict)
+    seamed: set[Var] = field(default_factory=set)
+    sewn: set[Var] = field(default_factory=set)
     depths: dict[Var, int] = field(default_factory=dict)
     works: dict[Var, int] = field(default_factory=dict)
     order: dict[Equation, int] = field(default_factory=dict)
@@ -100,9 +97,13 @@ class Graph:
 
     def is_before(self, one: Equation, other: Equation) -> bool:
         """Whether an equation stands above another one."""
+        return self.place_of(one) < self.place_of(other)
+
+    def place_of(self, equation: Equation) -> int:
+        """Where an equation stands."""
         if not self.order:
             self.order = {e: k for k, e in enumerate(self.program.equations)}
-        return self.order[one] < self.order.get(other, -1)
+        return self.order.get(equation, -1)
 
     def leads(self, var: Var, goal: Atom) -> bool:
         """Whether `var` becomes `goal` by changes in place alone."""
@@ -123,8 +124,8 @@ class Graph:
     def is_lazy(self, equation: Equation) -> bool:
         """Whether elements of the result can be computed one by one."""
         primitive = equation.primitive
-        if primitive.name == "pad":
-            return equation.outputs[0] in self.framed
+        if primitive.name in ("pad", "concatenate"):
+            return equation.outputs[0] in self.seamed
         return primitive.scalar is not None or primitive.name in COMPUTED or is_view(equation)
 
     def measure(self, equation: Equation) -> bool:
@@ -135,9 +136,46 @@ class Graph:
             if isinstance(a, Var) and a not in self.stored:
                 depth = max(depth, 1 + self.depths.get(a, 0))
                 work += self.works.get(a, 0)
+                if a in self.sewn or a in self.seamed:
+                    self.sewn.add(var)
         self.depths[var], self.works[var] = depth, work
         shared = len(self.users.get(var, ())) > 1 and var.type.size <= SMALL and work > MOST_WORK
         return depth > DEEPEST or shared
+
+    def is_sewn(self, atom: Atom) -> bool:
+        """Whether the elements of a lazy value are computed from some with seams."""
+        pending, seen = [atom], set()
+        while pending:
+            a = pending.pop()
+            if isinstance(a, Var) and a in self.sewn and a not in self.stored and a not in seen:
+                inputs = self.producers[a].inputs
+                if any(x in self.seamed and x not in self.stored for x in inputs):
+                    return True
+                seen.add(a)
+                pending += inputs
+        return False
+
+    def takes_more(self, atoms: Iterable[Atom], most: int) -> bool:
+        """Whether lazy values take more than `most` additions for each element."""
+        pending, count = list(atoms), 0
+        while pending and count <= most:
+            a = pending.pop()
+            if isinstance(a, Var) and a not in self.stored:
+                count += price(self.producers[a]) // max(int(a.type.nbytes), 1)
+                pending += self.producers[a].inputs
+        return count > most
+
+    def remeasure(self, stored: Atom) -> None:
+        """Note again how much lazy values take that are made of one which is stored since they were met."""
+        pending, found = [stored], set()
+        while pending:
+            a = pending.pop()
+            for user in self.users.get(a, ()) if isinstance(a, Var) else ():
+                if user is not None and user not in found and user.outputs[0] in self.depths:
+                    found.add(user)
+                    pending += user.outputs
+        for equation in sorted(found, key=self.place_of):
+            self.measure(equation)
 
     def is_stored(self, atom: Atom, position: int) -> bool:
         """Whether the value lies in a buffer before step `position`."""

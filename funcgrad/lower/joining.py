@@ -23,6 +23,8 @@ HEAVIEST = 600  # instructions of one kernel
 PASSES = 4  # over the columns: beyond, a kernel with more of them takes fewer instructions
 STORING = 4  # operations that take as long as writing an element or reading it
 FEW = 4  # operations that may be done as many times for each element, rather than storing what they give
+REPEATING = 24  # operations that are done again and take as long as storing what they give and reading it
+DEAR = 5  # operations that a root or a division takes the time of
 FEW_TO_SEARCH = 64  # elements: less than a kernel more would cost
 
 Steps = list[Group | Product | Call]
@@ -147,7 +149,8 @@ class Groups:
         def iterations(depth: int) -> int:
             return math.prod(group.domain[:depth])
 
-        trial = Expressions(Writer(), self.graph, group, self.code_of, iterations, observed=True)
+        inner = len(group.domain) - 1 if group.domain else None
+        trial = Expressions(Writer(), self.graph, group, self.code_of, iterations, observed=True, inner=inner)
         for k in range(len(group.domain)):
             trial.symbols[k] = trial.writer.open()
         return trial
@@ -161,6 +164,7 @@ class Groups:
         for var in (*trial.writer.buffer_of, root.var):
             self.readers.setdefault(var, {})[group] = None
         survey.positions.update(trial.positions)
+        survey.seams |= trial.borders.seams
         if root.target is not None:
             survey.positions.add(root.target.place())
         if root.kind in ("row", "arg"):
@@ -180,7 +184,7 @@ class Groups:
             once = max(var.type.size, 1)
             if var not in self.graph.stored and (len(places) > 1 or any(n > 2 * once for n in places.values())):
                 found.add(var)
-        return frozenset(found | self._searched() | self._spread())
+        return frozenset(found | self._searched() | self._spread() | self._shifted())
 
     def drop_unread(self, group: Group, needed: Container[Var]) -> None:
         """Leave out the stores of a group that nothing reads: its own kernel has these values at hand."""
@@ -230,9 +234,33 @@ class Groups:
     def _is_again(self, key: Key, group: Group, trial: Expressions) -> bool:
         """Whether a kernel computes an element for each of many iterations."""
         var = key[0]
-        if self.graph.works.get(var, 0) < FEW or not trial.reads_of[key]:
+        if self.graph.works.get(var, 0) < FEW or not trial.reads_of[key] or key in trial.borders.parts:
             return False
         return math.prod(group.domain[: trial.depth_of(key)]) >= FEW * max(var.type.size, 1)
+
+    def _shifted(self) -> set[Var]:
+        """What loops compute at several places (stencils of stencils), and values with seams that no cut of a loop
+        decides.
+        """
+        found: set[Var] = set()
+        for group, trial in self.trials.items():
+            found |= trial.borders.unsplit
+            if math.prod(group.domain) < LARGE:
+                continue
+            places: Counter[tuple[Var, object]] = Counter()
+            for key in trial.reads_of:
+                var, index = key
+                if var.type.size <= 2 * math.prod(group.domain[: trial.depth_of(key)]) <= 4 * var.type.size:
+                    places[var, None if key in trial.borders.parts else tuple(i.terms for i in index)] += 1
+            for (var, _), n in places.items():
+                work = self.graph.works.get(var, 0) + DEAR * (group.position in self.costly.get(var, ()))
+                if (n - 1) * work > REPEATING and self._is_operation(var):
+                    found.add(var)
+        return found - self.graph.stored.keys()
+
+    def _is_operation(self, var: Var) -> bool:
+        equation = self.graph.producers.get(var)
+        return equation is not None and equation.primitive.scalar is not None
 
     def _computed(self) -> Counter[Var]:
         """How many kernels compute each lazy value that several equations read."""

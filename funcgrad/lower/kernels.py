@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from funcgrad.lower.loops import INDEX, Constant, Kernel, Load, Operand, Value
 from funcgrad.lower.nest import Accumulator, Nest, accumulator, neutral
 from funcgrad.lower.passes import Passes
 from funcgrad.lower.roots import Group, Root, natural_index
+from funcgrad.lower.seams import Stretch, stretches
 from funcgrad.lower.values import Expressions, Key
 from funcgrad.lower.writer import Writer
 
@@ -38,6 +40,7 @@ class GroupWriter:
 
     cuts: Sequence[Key] = ()
     repeated: Sequence[Key] = ()
+    seams: Collection[int] = ()
     block_rows = 1  # that are worked on together
 
     def __init__(
@@ -63,7 +66,8 @@ class GroupWriter:
             self.columns = [self.rows.pop()]
         flat_loop = self.columns if group_is_flat(group, self.rows) else []
         self.outermost = (self.rows or flat_loop or [(0, 1)])[0]
-        self.expressions = Expressions(self.writer, graph, group, code_of, self._iterations)
+        inner = self.columns[-1][0] if self.columns else None
+        self.expressions = Expressions(self.writer, graph, group, code_of, self._iterations, inner=inner)
         self.expressions.absorbed = absorbed
         self.free = frozenset(k for k, _ in axes if all(_is_free(root, k, absorbed) for root in group.roots))
         self.partial: dict[Root, Var] = {}
@@ -96,24 +100,30 @@ class GroupWriter:
 
     def _flat(self, full: list[Accumulator]) -> list[Operand]:
         """One loop nest over the whole domain."""
-        nest = Nest(
-            self.writer, self.expressions.symbols, self.group.roots, self.columns, full, parallel=True, free=self.free
-        )
-        values = [self._value(acc.root, acc.narrow) for acc in full]
-        self._stores(self._kind("store", "scatter"))
-        return nest.close(values)
+        totals: list[Operand] = []
+        for stretch in self._stretches():
+            with self.expressions.along(stretch):
+                nest = self._nest(self.columns, full, parallel=True, stretch=stretch)
+                values = [self._value(acc.root, acc.narrow) for acc in full]
+                self._stores(self._kind("store", "scatter"))
+                totals = self._folded(full, totals, nest.close(values))
+        return totals
+
+    def _stretches(self) -> list[Stretch | None]:
+        """The parts of the innermost loop."""
+        return stretches(self.seams, self.columns[-1][1]) if self.columns else [None]
+
+    def _nest(self, axes: Sequence[tuple[int, int]], folds: list[Accumulator], **options: Any) -> Nest:
+        return Nest(self.writer, self.expressions.symbols, self.group.roots, axes, folds, free=self.free, **options)
+
+    def _folded(self, folds: list[Accumulator], one: Sequence[Operand], other: list[Operand]) -> list[Operand]:
+        """What two parts of a loop fold to."""
+        if not one:
+            return other
+        return [self.writer.op(acc.fold, a, b) for acc, a, b in zip(folds, one, other, strict=True)]
 
     def _over_rows(self, full: list[Accumulator]) -> list[Operand]:
-        outer = Nest(
-            self.writer,
-            self.expressions.symbols,
-            self.group.roots,
-            self.rows,
-            full,
-            parallel=True,
-            narrow=False,
-            free=self.free,
-        )
+        outer = self._nest(self.rows, full, parallel=True, narrow=False)
         contributions: dict[Root, Operand] = {}
         for _, roots in self._passes():
             with self._keeping():
@@ -139,31 +149,34 @@ class GroupWriter:
         folds = [accumulator(r) for r in roots if r.kind in ("row", "full")]
         searches = [r for r in roots if r.kind == "arg"]
         depth = len(self.writer.blocks) - 1
-        nest = Nest(
-            self.writer,
-            self.expressions.symbols,
-            self.group.roots,
-            self.columns,
-            folds,
-            parallel=False,
-            searches=searches,
-            free=self.free,
-        )
-        values = [self._value(acc.root, acc.narrow) for acc in folds]
-        found = [self._value(r, code(r.operands[0][0].type.dtype)) for r in searches]
-        self._stores([r for r in roots if r.kind in ("store", "scatter")])
-        for root in roots:
-            if root.kind == "column":
-                self._add_to_column(root)
-        results = nest.close(values, found)
-        self.expressions.forget(depth)
+        results: list[Operand] = []
+        best: list[Operand] = []
+        keepers = self.expressions.keepers
+        left: set[Key] = set()
+        for stretch in self._stretches():
+            self.expressions.keepers = dict(keepers)
+            with self.expressions.along(stretch):
+                nest = self._nest(self.columns, folds, parallel=False, searches=searches, stretch=stretch)
+                values = [self._value(acc.root, acc.narrow) for acc in folds]
+                found = [self._value(r, code(r.operands[0][0].type.dtype)) for r in searches]
+                self._stores([r for r in roots if r.kind in ("store", "scatter")])
+                for root in roots:
+                    if root.kind == "column":
+                        self._add_to_column(root)
+                results = self._folded(folds, results, nest.close(values, found))
+                best = nest.better(best) if best else nest.found
+            left |= self.expressions.keepers.keys()
+            self.expressions.forget(depth)
+        self.expressions.keepers = keepers
+        for key in keepers.keys() - left:
+            del keepers[key]
         contributions = {}
         for acc, result in zip(folds, results, strict=True):
             if acc.root.kind == "full":
                 contributions[acc.root] = result
             else:
                 self._row_result(acc.root, self.writer.cast(result, acc.root.dtype))
-        for root, position in zip(searches, nest.places, strict=True):
+        for root, position in zip(searches, best[1::2], strict=True):
             self._row_result(root, self.writer.cast(position, root.dtype))
         return contributions
 
@@ -311,7 +324,7 @@ class GroupWriter:
         return self.writer.buffer(self._partial(root, dtype), dtype, written=True)
 
     def _clear_columns(self, root: Root) -> None:
-        nest = Nest(self.writer, self.expressions.symbols, self.group.roots, self.columns, [], parallel=False)
+        nest = self._nest(self.columns, [], parallel=False)
         buffer = self._column_buffer(root)
         dtype = self.writer.buffers[buffer].dtype
         acc = accumulator(root)

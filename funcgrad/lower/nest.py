@@ -12,6 +12,7 @@ import numpy as np
 from funcgrad.dtypes import code
 from funcgrad.lower.loops import INDEX, Carry, Constant, Operand, Value
 from funcgrad.lower.roots import Root
+from funcgrad.lower.seams import Stretch
 from funcgrad.lower.writer import Writer
 
 BLOCK = 1024
@@ -59,14 +60,15 @@ def accumulator(root: Root) -> Accumulator:
 class Nest:
     """Open loops over axes, with folds carried through them; `close` ends them and gives the folds' results.
 
-    With `narrow`, the innermost loop folds in the accumulator's narrow dtype (from the neutral element) and the loops
-    around it in the wide one; a long innermost loop is cut into blocks for this.
+    Of the innermost loop, only a `stretch` is walked through. With `narrow`, it folds in the accumulator's narrow dtype
+    (from the neutral element) and the loops around it in the wide one; a long innermost loop is cut into blocks for
+    this.
     """
 
     def __init__(
         self,
         writer: Writer,
-        symbols: dict[int, Value],
+        symbols: dict[int, Operand],
         roots: Sequence[Root],
         axes: Sequence[tuple[int, int]],
         folds: list[Accumulator],
@@ -75,6 +77,7 @@ class Nest:
         narrow: bool = True,
         searches: Sequence[Root] = (),
         free: Container[int] = (),
+        stretch: Stretch | None = None,
     ) -> None:
         self.writer, self.folds, self.narrow = writer, folds, narrow
         self.searches = list(searches)
@@ -82,19 +85,33 @@ class Nest:
         apart = not any(root.kind in serial for root in roots)
         self.independent = [apart or k in free for k, _ in axes]
         self.levels: list[tuple[Value, Operand, Operand, list[Value]]] = []
-        self.places: list[Operand] = []
+        self.found: list[Operand] = []
         for number, (k, n) in enumerate(axes):
-            start: Operand
-            stop: Operand
-            if parallel and number == 0:
-                start, stop = self.writer.first, self.writer.last
-            else:
-                start, stop = Constant(0, INDEX), self.writer.size(n)
             inner = number == len(axes) - 1
+            shared = parallel and number == 0
+            start, stop = self._range(n, shared, stretch if inner else None)
+            if inner and stretch is not None:
+                n = stretch.high - stretch.low
+                if n == len(axes) == 1 and not shared and not searches:  # no loop
+                    symbols[k] = start
+                    continue
             if inner and narrow and folds and n > 2 * BLOCK:
                 start, stop = self._open_block(start, stop)
             symbols[k] = self._open(start, stop, inner and narrow)
         self.axis = symbols[axes[-1][0]] if axes else None
+
+    def _range(self, n: int, shared: bool, stretch: Stretch | None) -> tuple[Operand, Operand]:
+        """From where to where a loop over `n` elements goes, or a stretch of it; calls of the kernel share one."""
+        w = self.writer
+        start, stop = (w.first, w.last) if shared else (Constant(0, INDEX), w.size(n))
+        if stretch is None:
+            return start, stop
+        low, high = stretch
+        if low:
+            start = w.op("max", start, w.size(low)) if shared else w.size(low)
+        if high < n:
+            stop = w.op("min", stop, w.size(high)) if shared else w.size(high)
+        return start, stop
 
     def _open_block(self, start: Operand, stop: Operand) -> tuple[Operand, Operand]:
         w, block = self.writer, Constant(BLOCK, INDEX)
@@ -118,7 +135,7 @@ class Nest:
     def close(self, values: Sequence[Operand], found: Sequence[Operand] = ()) -> list[Operand]:
         """End the loops."""
         if not self.levels:
-            self.places = [Constant(0, INDEX)] * len(self.searches)
+            self.found = [x for value in found for x in (value, Constant(0, INDEX))]
             return [self.writer.cast(v, acc.wide) for v, acc in zip(values, self.folds, strict=True)]
         current = list(values)
         searching = self._searched(found) if self.searches else []
@@ -138,7 +155,7 @@ class Nest:
             current = [c.result for c in carries[:n]]
             searching = [c.result for c in carries[n:]]
             current = [self.writer.cast(v, acc.wide) for v, acc in zip(current, self.folds, strict=True)]
-        self.places = searching[1::2]
+        self.found = searching
         return current
 
     def _fold_carries(self, number: int, inner: list[Value], current: list[Operand], narrow: bool) -> list[Carry]:
@@ -166,16 +183,25 @@ class Nest:
         dtype = code(root.operands[0][0].type.dtype)
         return Constant(0, INDEX) if k % 2 else Constant(neutral("max" if root.fold == "gt" else "min", dtype), dtype)
 
+    def better(self, before: Sequence[Operand]) -> list[Operand]:
+        """Of what searches found in an earlier part of the loop (values and places) and in this one, the better."""
+        rows = zip(self.searches, before[::2], before[1::2], self.found[::2], self.found[1::2], strict=True)
+        return [x for root, *pairs in rows for x in self._better(root, *pairs)]
+
     def _searched(self, found: Sequence[Operand]) -> list[Operand]:
-        """The better of the best so far and the element at hand, and its place; the first NaN wins."""
-        w, n, after = self.writer, len(self.folds), []
+        """The better of the best so far and the element at hand, and its place."""
+        n, after = len(self.folds), []
         inner = self.levels[-1][3]
         for k, (root, value) in enumerate(zip(self.searches, found, strict=True)):
-            best, place = inner[n + 2 * k], inner[n + 2 * k + 1]
-            assert root.fold is not None
-            better = w.op(root.fold, value, best)
-            if value.dtype[0] == "f":
-                better = w.op("or", better, w.op("and", w.op("ne", value, value), w.op("eq", best, best)))
             assert self.axis is not None
-            after += [w.op("select", better, value, best), w.op("select", better, self.axis, place)]
+            after += self._better(root, inner[n + 2 * k], inner[n + 2 * k + 1], value, self.axis)
         return after
+
+    def _better(self, root: Root, best: Operand, place: Operand, value: Operand, here: Operand) -> list[Operand]:
+        """The better of two values, and its place; the first NaN wins."""
+        w = self.writer
+        assert root.fold is not None
+        better = w.op(root.fold, value, best)
+        if value.dtype[0] == "f":
+            better = w.op("or", better, w.op("and", w.op("ne", value, value), w.op("eq", best, best)))
+        return [w.op("select", better, value, best), w.op("select", better, here, place)]

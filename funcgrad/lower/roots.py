@@ -89,6 +89,8 @@ class Survey:
         Whether rows need mathematics of their own.
     passes
         The `lower.passes.Passes` over the columns, where there may be several.
+    seams
+        Where its innermost loop is cut (see `lower.seams`).
     """
 
     positions: set[Affine] = field(default_factory=set)
@@ -100,6 +102,7 @@ class Survey:
     repeated: tuple[tuple[Var, Index], ...] = ()
     costly_in_rows: bool = False
     passes: Any = None
+    seams: set[int] = field(default_factory=set)
 
 
 @dataclass(eq=False, slots=True)

@@ -65,7 +65,7 @@ def write_group(
     if folds and 0 not in group.domain and (survey.costly_in_rows or survey.repeated):
         final = BlockedGroupWriter(group, graph, code_of, absorbed, needed, survey.passes)
     pieces = final.pieces = _pieces(group, final, survey)
-    final.cuts, final.repeated = survey.cuts, survey.repeated
+    final.cuts, final.repeated, final.seams = survey.cuts, survey.repeated, survey.seams
     step = _step(final, group, -(-final.outermost[1] // pieces) if pieces > 1 else 0)
     seen = set(final.expressions.positions)
     if not absorbed <= mergeable(group, seen):  # an expression has been stored since the survey, or this is a scatter

@@ -5,7 +5,8 @@ traffic is for nothing. On a Xeon with AVX-512 an optimiser's step that is not g
 the CPU time, a number added to 40 MB 0.5 to 0.7, a sum of two arrays of 40 MB 0.65. Who reads the result at once waits
 longer for it: together the two take as long with 8 to 16 MB, and from there on less.
 
-A kernel is either one loop over everything, or has loops over rows, or over blocks of what it folds.
+A kernel is either one loop over everything, or has loops over rows, or over blocks of what it folds. Routines are told
+by their calls.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from collections.abc import Collection, Mapping
 
 from funcgrad.dtypes import code
 from funcgrad.ir.program import Var
+from funcgrad.lower.calls import Call
 from funcgrad.lower.loops import INDEX, Constant, Kernel, Load, Loop, Op, Operand, Store, Value, While, walk
-from funcgrad.lower.plan import Plan, buffers_of
+from funcgrad.lower.plan import Plan, Step, buffers_of
 from funcgrad.lower.scalar import MATHEMATICS
 from funcgrad.lower.schedule import KernelStep
 
@@ -38,9 +40,15 @@ def past_caches(plan: Plan) -> Plan:
     fresh = {v for v in plan.outputs if v not in given}
     if sum(v.type.nbytes for v in fresh) < MUCH:
         return plan
-    once = {v for v in fresh if uses[v] == 1 and v.type.nbytes >= LARGE and code(v.type.dtype) in STREAMED}
-    steps = [_streamed(step, once) if isinstance(step, KernelStep) else step for step in plan.steps]
-    return dataclasses.replace(plan, steps=steps)
+    large = (v for v in fresh if uses[v] == 1 and v.type.nbytes >= LARGE)
+    once = frozenset(v for v in large if code(v.type.dtype) in STREAMED)
+    return dataclasses.replace(plan, steps=[_told(step, once) for step in plan.steps])
+
+
+def _told(step: Step, results: frozenset[Var]) -> Step:
+    if isinstance(step, Call):
+        return dataclasses.replace(step, streamed=results.issuperset(step.equation.outputs))
+    return _streamed(step, results) if isinstance(step, KernelStep) else step
 
 
 def _streamed(step: KernelStep, results: Collection[Var]) -> KernelStep:

@@ -43,8 +43,7 @@ def survey(group: Group, graph: Graph, trial: Expressions) -> Survey:
     counts = Counter(key for keys in reached for key in keys)
     wide = math.prod(group.domain[row_depth:]) > WIDEST
     repeated = [] if wide else [k for k, n in counts.items() if n > 1 and _is_dear_in_columns(k, trial, row_depth)]
-    read = {v for v, _ in everything} | {graph.framed[v].stored for v, _ in everything if v in graph.framed}
-    places = [graph.stored[v] for v in read if v in graph.stored]
+    places = [graph.stored[v] for v in {v for v, _ in everything} if v in graph.stored]
     written = {root.var for root in group.roots if root.kind == "scatter"}  # what is there is read before
     return Survey(
         positions=group.survey.positions,
@@ -55,6 +54,7 @@ def survey(group: Group, graph: Graph, trial: Expressions) -> Survey:
         repeated=tuple(repeated),
         costly_in_rows=any(row_depth in trial.depths.get(v, ()) for v, _ in everything),
         passes=order,
+        seams=group.survey.seams,
     )
 
 

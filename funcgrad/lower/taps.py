@@ -23,7 +23,7 @@ SEEN = 1 << 20  # bytes of what is seen from a block: with a panel, they stay in
 PLACES, ADDRESSES = 1024, 1 << 15  # of a block, at most
 LINE = 512  # features times panels times places of a line, so that its addresses do not matter
 PANELS = 8  # that are shared among threads, rather than places
-SLACK = 8  # addresses behind a list
+SLACK = 16  # addresses behind a list, which tiles ask for and do not use
 SOME = 200  # places of a gradient's sums that share the first cache with what is seen from them
 TIMES = {14: 142, 8: 84, 4: 53, 1: 41}
 """Rows of a tile: about how long a step of its sums takes."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from funcgrad.dtypes import code
@@ -13,11 +14,13 @@ from funcgrad.lower.loops import INDEX, Constant, Operand, Value
 from funcgrad.lower.places import Place, resolve
 from funcgrad.lower.roots import Group
 from funcgrad.lower.scalar import MATHEMATICS
+from funcgrad.lower.seams import Borders, Stretch, joined, padded
 from funcgrad.lower.writer import EXPENSIVE, Writer
 
 Key = tuple[Var, Index]  # one element of a value
 NESTED = 50  # elements in the course of computing each other, beyond which recursion ends
-PLACED = COMPUTED | {"pad"}  # operations whose elements are not at the same index, and of no view
+PLACED = COMPUTED | {"pad", "concatenate"}  # operations whose elements are not at the same index, and of no view
+SEAMED = {"pad": padded, "concatenate": joined}
 FOLDING = frozenset({"pow"})  # a constant operand makes their code shorter
 FOR_BOOL = {"max": "or", "min": "and", "add": "or", "mul": "and"}
 
@@ -47,6 +50,8 @@ class Expressions:
         The loop depths at which each variable took expensive instructions.
     positions
         Every affine expression that became an index: what decides which loop axes can be merged.
+    borders
+        What is known of the places around the loops' indices.
     """
 
     def __init__(
@@ -57,6 +62,7 @@ class Expressions:
         code_of: Callable[[Equation], int],
         iterations: Callable[[int], int],
         observed: bool = False,
+        inner: int | None = None,
     ) -> None:
         self.writer = writer
         self.graph = graph
@@ -64,7 +70,7 @@ class Expressions:
         self.code_of = code_of
         self.iterations = iterations
         self.observed = observed
-        self.symbols: dict[int, Value] = {}
+        self.symbols: dict[int, Operand] = {}
         self.absorbed: frozenset[int] = frozenset()
         self.begun = 0
         self.row_values: dict[Var, tuple[Index, Any]] = {}
@@ -76,6 +82,7 @@ class Expressions:
         self.costly: dict[Var, int] = {}
         self.checked: set[Equation] = set()
         self.positions: list[Affine] = []
+        self.borders = Borders(self, inner, observed)
         self._memo: dict[Key, Operand] = {}
         self._places: dict[Affine, Operand] = {}
         self._reads: list[Key] = []
@@ -86,7 +93,12 @@ class Expressions:
     def begin(self) -> None:
         """Forget what was noted of the values so far (but not the values): from here on it is another root's."""
         self.costly, self.checked, self.positions = {}, set(), []
-        self._reads, self._nesting, self._equation = [], 0, None  # another root may have ended in `NotHere`
+        self._reads, self._nesting, self._equation, self.borders.crossed = (
+            [],
+            0,
+            None,
+            0,
+        )  # another root may have ended in `NotHere`
         self.begun = self.writer.instructions
 
     # What primitives' `scalar` declarations call ---------------------------------------------------------------------
@@ -155,6 +167,8 @@ class Expressions:
                 self.keepers.pop(key)(found)
         if self.observed:
             self._reads.append(key)
+            if self.borders.crossed:
+                self.borders.parts.add(key)
         return found
 
     def _number(self, literal: Literal) -> Operand:
@@ -175,11 +189,25 @@ class Expressions:
 
     def forget(self, depth: int) -> None:
         """Forget what was computed inside loops deeper than `depth`: they are closed."""
-        memo, places = self._memo, self._places
+        memo, places, known = self._memo, self._places, self.borders.known
         for key in [key for key, value in memo.items() if type(value) is Value and value.depth > depth]:
             del memo[key]
         for place in [place for place, value in places.items() if type(value) is Value and value.depth > depth]:
             del places[place]
+        for what in [what for what, value in known.items() if type(value) is Value and value.depth > depth]:
+            del known[what]
+
+    @contextmanager
+    def along(self, stretch: Stretch | None) -> Iterator[None]:
+        """Elements in a part of the innermost loop, which are others behind it."""
+        borders = self.borders
+        before = self._memo, self._places, borders.known
+        if stretch is not None:
+            self._memo, self._places, borders.known = dict(self._memo), dict(self._places), dict(borders.known)
+        borders.stretch = stretch
+        yield
+        borders.stretch = None
+        self._memo, self._places, borders.known = before
 
     def position(self, expression: Affine) -> Operand:
         """An affine expression of the loop axes as a value."""
@@ -210,6 +238,8 @@ class Expressions:
             return self.writer.load(buffer, self.position(flat(index, var.type.shape)))
         equation = self.graph.producers.get(var)
         if equation is None or not self.graph.is_lazy(equation):
+            raise NotHere
+        if self.observed and place is not None and self.borders.crossed:  # here it would be computed again
             raise NotHere
         return self._lazy(equation, index)
 
@@ -261,8 +291,11 @@ class Expressions:
             return self.cast(place, code(params["dtype"]))
         if name == "gather":
             return self._gather(equation, index)
-        if name == "pad":
-            return self._framed(equation, index)
+        if name in SEAMED:
+            self.borders.crossed += 1
+            found = SEAMED[name](self, equation, index)
+            self.borders.crossed -= 1
+            return found
         if name == "dynamic_slice":
             operand, *starts = equation.inputs
             moved = [total((i, self.place(s, ()))) for i, s in zip(index, starts, strict=True)]
@@ -290,45 +323,6 @@ class Expressions:
         lines = {k: ZERO if shape[k] == 1 else self.place(i, index[:count]) for k, i in zip(axes, indices, strict=True)}
         full = tuple(lines[k] if k in lines else next(rest) for k in range(len(operand.type.shape)))
         return self.element(operand, full)
-
-    def _framed(self, equation: Equation, index: Index) -> Operand:
-        """An element of a padded value: the operand's, which lies in memory, or the one around it.
-
-        Rows that there are not are read in the place of the first one or the last: only where the innermost loop
-        decides is it the load that depends on a condition.
-        """
-        (_, frame), (var,), write = equation.inputs, equation.outputs, self.writer
-        inside, stored, negated = self.graph.framed[var]
-        place = self.graph.stored[stored]
-        if place.position >= self.group.position:
-            raise NotHere
-        around, deepest = self.element(frame, ()), len(self.group.domain)
-        opposite = write.op("neg", around) if negated else around
-        chosen: list[Operand] = []
-        loaded: list[Operand] = []
-        moved: list[Affine] = []
-        for i, n, (low, high, _) in zip(index, inside.type.shape, equation.params["padding_config"], strict=True):
-            at = self.position(i)
-            limits = [write.op("ge", at, write.size(low))] if low else []
-            limits += [write.op("lt", at, write.size(low + n))] if high else []
-            line = i.scaled(1, -low)
-            if limits and write.depth(at) < deepest:
-                clipped = write.op("max", self.position(line), Constant(0, INDEX)) if low else self.position(line)
-                clipped = write.op("min", clipped, write.size(n - 1)) if high else clipped
-                line = Affine(((clipped, 1),)) if isinstance(clipped, Value) else Affine((), int(clipped.value))
-                chosen += limits
-            else:
-                loaded += limits
-            moved.append(line)
-        there = tuple(moved)
-        while inside is not stored:
-            view = self.graph.producers[inside]
-            there, inside = through_view(view, there), view.inputs[0]  # type: ignore[assignment]
-        buffer = write.buffer(place.root, code(stored.type.dtype))
-        here = self.position(flat(there, stored.type.shape))
-        found = write.load_if(write.all(loaded), buffer, here, opposite) if loaded else write.load(buffer, here)
-        found = write.op("neg", found) if negated else found
-        return write.op("select", write.all(chosen), found, around) if chosen else found
 
     def place(self, atom: Atom, index: Index) -> Affine:
         """The element of an index array, as an expression of loop axes where it is one."""

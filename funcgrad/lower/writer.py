@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from funcgrad.lower.index import Affine
 from funcgrad.lower.loops import (
     INDEX,
-    Branch,
     Buffer,
     Carry,
     Check,
@@ -138,13 +137,6 @@ class Writer:
         self.put(_load_of((result, buffer, index)), depth)
         return result
 
-    def load_if(self, condition: Operand, buffer: int, index: Operand, otherwise: Operand) -> Operand:
-        """An element, or `otherwise`."""
-        depth, dtype = self.depth(condition, index, otherwise), self.buffers[buffer].dtype
-        loaded, result = self.fresh(dtype, depth), self.fresh(dtype, depth)
-        self.put(Branch(condition, (Load(loaded, buffer, index),), (), ((result, loaded, otherwise),)), depth)
-        return result
-
     def all(self, conditions: Sequence[Operand]) -> Operand:
         """Whether each of some conditions holds."""
         return functools.reduce(functools.partial(self.op, "and"), conditions)
@@ -165,7 +157,7 @@ class Writer:
             return Constant(float(x.value) if dtype[0] == "f" else int(x.value), dtype)
         return self.op("cast", x, dtype=dtype)
 
-    def affine(self, expression: Affine, symbols: dict[int, Value]) -> Operand:
+    def affine(self, expression: Affine, symbols: Mapping[int, Operand]) -> Operand:
         """The value of an affine expression, `symbols` being the indices of the loop axes."""
         result: Operand | None = self.size(expression.constant) if expression.constant else None
         for symbol, coefficient in expression.terms:

@@ -19,6 +19,7 @@ OPTIONS = {
     "edge": "", "wrap": "", "empty": "",
 }  # fmt: skip
 STATISTICS: dict[str, Any] = {"maximum": np.max, "mean": np.mean, "median": np.median, "minimum": np.min}
+MOST_STRETCHES = 4  # of places, beyond which they are gathered
 REPEATING = frozenset(("edge", "reflect", "symmetric", "wrap"))
 
 
@@ -95,8 +96,35 @@ def _border(x: Any, axis: int, width: tuple[int, int], mode: str, option: Any) -
 
 
 def _taken(x: Any, axis: int, places: np.ndarray) -> Any:
+    """What lies at places along an axis: side by side where these are few stretches in a row."""
+    stretches = _stretches(places)
+    if len(stretches) <= MOST_STRETCHES:
+        parts = [_stretch(x, axis, stretch) for stretch in stretches]
+        return concatenate(parts, axis) if len(parts) > 1 else parts[0]
     moved = gather(x, places.astype(np.int64), axes=(axis,))
     return np.moveaxis(moved, 0, axis) if axis else moved
+
+
+def _stretches(places: np.ndarray) -> list[np.ndarray]:
+    """Places as stretches that count up or down by one, or stay."""
+    steps = np.diff(places)
+    found, start = [], 0
+    while start < len(places):
+        step = steps[start] if start < len(steps) and abs(steps[start]) <= 1 else 0
+        others = np.flatnonzero(steps[start:] != step)
+        stop = start + 1 + (int(others[0]) if len(others) else len(places) - 1 - start)
+        found.append(places[start:stop])
+        start = stop
+    return found
+
+
+def _stretch(x: Any, axis: int, places: np.ndarray) -> Any:
+    low, high = int(places.min()), int(places.max()) + 1
+    part = _cut(x, axis, low, high)
+    if high - low < len(places):
+        shape = type_of(x).shape
+        return np.broadcast_to(part, (*shape[:axis], len(places), *shape[axis + 1 :]))
+    return np.flip(part, axis) if places[0] > places[-1] else part
 
 
 def _odd(x: Any, axis: int, width: tuple[int, int], mode: str) -> Any:

@@ -4,8 +4,10 @@ from funcgrad.runtime import (
     attention,
     convolution,
     factors,
+    fourier,
+    scanning,
     sorting,
     turning,
 )  # what it knows, it enters into `calls.ROUTINES`
 
-__all__ = ["attention", "convolution", "factors", "sorting", "turning"]
+__all__ = ["attention", "convolution", "factors", "fourier", "scanning", "sorting", "turning"]

@@ -150,7 +150,7 @@ def _library(kind: Kind) -> Library:
 @functools.cache
 def _linked(kind: Kind, machine: tuple[str, str]) -> Library:
     """The kernels for a CPU, whose vectors decide how wide panels are."""
-    module = Module(Effort.REGISTERS)
+    module = Module(Effort.REGISTERS, plain=kind.by_taps)
     parts: Sequence[str] = ()
     if kind.by_taps:
         (taps_backward if kind.backward else taps_forward).define(module, kind.dtype)

@@ -51,7 +51,7 @@ from funcgrad.lower.products import Product
 from funcgrad.lower.schedule import Apart, KernelStep
 from funcgrad.lower.streams import past_caches
 from funcgrad.lower.structured import Structured, TapeTooLong
-from funcgrad.runtime import attention, convolution, factors, products
+from funcgrad.runtime import attention, convolution, factors, fourier, products
 from funcgrad.runtime.calls import HostCall, call_steps, with_line
 from funcgrad.runtime.refusals import Names, explained
 from funcgrad.runtime.structured import Regions, add_slots, everywhere
@@ -87,8 +87,11 @@ class Executable:
         products.start(step for step in everything if isinstance(step, Product))
         if any(isinstance(step, Structured) for step in everything):
             _start_loops()
+        elif any(isinstance(step, KernelStep) and POLL in step.sizes for step in everything):
+            _start_polls()
         attention.start(everything)
         factors.start(everything)
+        fourier.start(everything)
         convolution.start(self.plan.steps)
         self._slots, self._template = _slots(self.plan)
         add_slots(self.plan, self._slots, self._template)
@@ -277,6 +280,12 @@ def start_runtime() -> None:
 def _start_loops() -> None:
     """Likewise the kernels that run loops and branches."""
     threading.Thread(target=native.loop_address, args=("fg_scan",), name="funcgrad-loops", daemon=True).start()
+
+
+@functools.cache
+def _start_polls() -> None:
+    """Likewise what looks at pending signals, of which those kernels need no more."""
+    threading.Thread(target=native.loop_address, args=(POLL,), name="funcgrad-polls", daemon=True).start()
 
 
 def _slots(plan: Plan) -> tuple[dict[Var, int], list[Any]]:

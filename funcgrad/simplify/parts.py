@@ -8,7 +8,6 @@ pass is done, what is left of `add_any` is `add`.
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from collections.abc import Sequence
 
@@ -26,6 +25,20 @@ def assembled(program: Program) -> Program:
     if not any(equation.primitive.name == "add_any" for equation in program.equations):
         return program
     return _Assembler(program).run()
+
+
+def _apart(windows: Sequence[Window]) -> list[list[Window]]:
+    """Sorted windows in rows in which none overlaps another: behind the one that ends where it begins, if there is one
+    (the two parts of a `roll`).
+    """
+    rows: list[list[Window]] = []
+    for window in windows:
+        before = [row for row in rows if row[-1][1] <= window[0]]
+        if before:
+            max(before, key=lambda row: row[-1][1]).append(window)
+        else:
+            rows.append([window])
+    return rows
 
 
 class _Assembler:
@@ -104,12 +117,25 @@ class _Assembler:
     def _side_by_side(
         self, kind: ArrayType, axis: int, parts: dict[Window, list[Atom]], source: SourceLocation | None
     ) -> list[Atom]:
-        """What is left to be added up of parts along an axis: one array if they lie apart."""
-        windows = sorted(parts)
+        """What is left to be added up of parts along an axis: one array for those that lie apart."""
+        return [
+            self._row(kind, axis, windows, parts, source)
+            if len(windows) > 1
+            else self._padded(kind, axis, windows[0], self._sum(parts[windows[0]], source), source)
+            for windows in _apart(sorted(parts))
+        ]
+
+    def _row(
+        self,
+        kind: ArrayType,
+        axis: int,
+        windows: Sequence[Window],
+        parts: dict[Window, list[Atom]],
+        source: SourceLocation | None,
+    ) -> Atom:
+        """Parts that lie apart along an axis, side by side."""
         pieces: list[Atom] = []
         end = 0
-        if len(windows) < 2 or any(a[1] > b[0] for a, b in itertools.pairwise(windows)):
-            return [self._padded(kind, axis, w, self._sum(parts[w], source), source) for w in windows]
         for low, high in (*windows, (kind.shape[axis], kind.shape[axis])):
             if low > end:
                 pieces.append(self._zeros(kind, axis, low - end, source))
@@ -118,7 +144,7 @@ class _Assembler:
             end = high
         whole = self._emit("concatenate", pieces, kind, source, dimension=axis)
         self.made[whole] = axis, pieces
-        return [whole]
+        return whole
 
     def _split(self, part: Atom, axis: int) -> Sequence[Atom]:
         """What a part that is itself put together is made of, if nothing else reads it."""

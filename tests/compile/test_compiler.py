@@ -149,7 +149,10 @@ def test_modules_written_by_hand_are_cached_too(compiled: list[str]) -> None:
         native_library("broken", "define nonsense")
 
 
-def test_a_module_in_two_parts_is_one_library_and_each_part_is_cached(compiled: list[str]) -> None:
+def test_a_module_in_two_parts_is_one_library_and_each_part_is_cached(
+    compiled: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("funcgrad.compile.native.text.cores", lambda: 2)
     module = Module()
     for name, times in (("fg_part_double", 2), ("fg_part_triple", 3)):
         with module.function(name, "i64", x="i64") as f:
@@ -168,3 +171,12 @@ def test_a_module_in_two_parts_is_one_library_and_each_part_is_cached(compiled: 
         assert isinstance(address.of, engine.Symbol)
         assert address.of.text == str(module)  # what leaves the process needs no second module
     assert sorted(compiled) == sorted([first, second])
+
+
+def test_one_core_compiles_a_module_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("funcgrad.compile.native.text.cores", lambda: 1)
+    module = Module()
+    for name in ("fg_one", "fg_two"):
+        with module.function(name, "i64") as f:
+            f.ret(1)
+    assert module.in_two(["fg_one"]) == [str(module)]

@@ -240,7 +240,9 @@ def test_every_block_is_small_enough_for_the_routine_without_copies():
         (128, 10, 4096, (False, False), 4096, False),  # a narrow C
         (128, 100, 4096, (False, False), 4096, True),
         (512, 128, 256, (True, False), 512, True),
-        (512, 128, 512, (True, False), 4096, False),  # A's columns lie far apart
+        (512, 128, 512, (True, False), 4096, True),
+        (512, 512, 512, (True, False), 4096, False),  # A's columns lie far apart, and C has many
+        (784, 100, 1000, (True, False), 784, False),  # a fifth of the tiles would be beyond C
         (64, 64, 64, (False, True), 64, True),
         (32, 32, 64, (False, True), 64, False),  # a few microseconds
         (8, 512, 512, (False, True), 512, False),  # dot products

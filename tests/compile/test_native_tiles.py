@@ -32,7 +32,7 @@ def test_tiles_add_up_to_the_product(way, dtype, trans_a, trans_b, alpha, beta):
     depths, width = (1, 17, tiles.DEPTH + 3), 2 * lanes(dtype)
     around = 2, 3, width // 2, width // 2 + 1, width - 1, width, width + 3, 2 * width + width // 2 + 1
     columns = (2, 15, 32, 70) if way is Way.TILED else around
-    for m, n, k in itertools.product((2, 3, 15, 29, 143), columns, depths):
+    for m, n, k in itertools.product((2, 3, 15, 29, 143, 14 * tiles.TILES + 15), columns, depths):
         a, b = operand(rng, 2, m, k, trans_a, dtype), operand(rng, 2, k, n, trans_b, dtype)
         c = np.full((2, m, n), np.nan if beta == 0 else 1.5, dtype)
         expected = expectation(a, b, c, trans_a, trans_b, alpha, beta)
@@ -72,14 +72,18 @@ def test_infinities_and_nans_stay_in_their_rows_and_columns(way, n):
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
-@pytest.mark.parametrize("trans_b", [False, True])
-def test_nothing_is_read_or_written_beyond_the_operands(dtype, trans_b):
+@pytest.mark.parametrize(("trans_a", "trans_b"), SIDES)
+def test_nothing_is_read_or_written_beyond_the_operands(dtype, trans_a, trans_b):
     rng = np.random.default_rng(2)
-    x = rng.standard_normal((150, 410)).astype(dtype)
+    x = rng.standard_normal((410, 150) if trans_a else (150, 410)).astype(dtype)
     y = rng.standard_normal((90, 410) if trans_b else (410, 90)).astype(dtype)
-    want = x.astype("f8") @ (y.T if trans_b else y)
+
+    def multiply(x, y):
+        return (x.T if trans_a else x) @ (y.T if trans_b else y)
+
+    want = multiply(x.astype("f8"), y)
     with fg.config.check_memory():
-        found = fg.jit(lambda x, y: x @ (y.T if trans_b else y))(x, y)
+        found = fg.jit(multiply)(x, y)
     np.testing.assert_allclose(found, want, rtol=0, atol=200 * PRECISION[dtype])
 
 

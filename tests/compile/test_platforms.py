@@ -25,10 +25,13 @@ from funcgrad.compile.native import (
     driver,
     fastcall,
     floats,
+    fourier,
     gemm,
+    halves,
     loops,
     own_blas,
     pool,
+    scanning,
     sorting,
     tiles,
     transpose,
@@ -134,8 +137,11 @@ ROUTINES: list[tuple[Any, tuple[Any, ...]]] = [
     (tiles, (("f4", "f8"),)),
     (attention, ("f4",)),
     (attention, ("f8",)),
+    (fourier, ("f4",)),
+    (halves, ("f8",)),
     (convolution, ("f4", False)),
     (convolution, ("f8", True)),
+    (scanning, (scanning.Scan("add", "f4", "f8", reverse=True, streamed=False, width=16),)),
 ]
 
 

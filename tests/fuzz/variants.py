@@ -32,6 +32,7 @@ from funcgrad.lower import (
     rowblocks,
     runs,
     schedule,
+    seams,
     searching,
     sharing,
     sorting,
@@ -109,12 +110,12 @@ LIMITS: dict[str, Sequence[Patch]] = {
     ),
     "large arrays": (
         (joining, "LARGE", 4),
-        (fusion, "FRAMED", 4),
         (graph, "SMALL", 0),
         (graph, "DEEPEST", 4),
         (joining, "HEAVIEST", 60),
         (joining, "LOOK_BACK", 2),
     ),
+    "seams": ((seams, "LARGE", 2), (seams, "LONG", 1), (seams, "STORING", 40), (seams, "CHEAP", 40)),
     "run-time sizes": ((writer, "SMALL", 1), (inlined, "SMALL", 1), (inlined, "WRITTEN", 2)),
     "short blocks": (
         (nest, "BLOCK", 16),

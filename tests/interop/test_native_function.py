@@ -64,6 +64,7 @@ PROGRAMS = {
     "cond": (lambda x: fg.lax.cond(x[0] > 0, np.sin, np.cos, x), (np.arange(4.0),)),
     "solve": (lambda a, b: np.linalg.solve(a, b), (X[:4] + 3 * np.eye(4), np.ones(4))),
     "sort": (lambda a: np.sort(a), (np.array([3.0, 1.0, 2.0]),)),
+    "a long running sum": (lambda a: np.cumsum(a, 1), ((np.arange(3 * 140_001.0) % 11).reshape(3, -1),)),
     "a permutation": (lambda key: fg.random.permutation(key, 10_000), (np.array([0, 7], np.uint32),)),
     "results that are arguments, constants, or equal": (lambda x: (x, x, x * 2, np.ones(3), x * 2), (np.arange(3.0),)),
     "trees": (lambda p, d: {"s": p.x + d["k"], "t": (p.y,)}, (Point(1.0, np.ones(2)), {"k": 2.0})),

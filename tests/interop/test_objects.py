@@ -111,7 +111,14 @@ PROGRAMS = {
 
 QUICK = (
     *("scalars", "gradients", "small integers", "complex", "while", "trees", "nothing in", "an empty array"),
-    *("many steps", "a convolution and its gradient", "a sort of each kind", "loops within loops", "a tape"),
+    *(
+        "many steps",
+        "a convolution and its gradient",
+        "a sort of each kind",
+        "loops within loops",
+        "a tape",
+        "a long running sum",
+    ),
     *("a bias and an activation", "half precision", "loops over examples", "tapes over examples"),
 )
 CASES = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in PROGRAMS]

@@ -9,9 +9,12 @@ import pytest
 
 import funcgrad as fg
 from funcgrad.compile import native
+from funcgrad.lower.calls import Call
 from funcgrad.lower.cumulative import BLOCK, FOLDS, LONG, NARROW, TILE, kernels
 from funcgrad.lower.lines import Lines
+from funcgrad.lower.plan import make_plan
 from funcgrad.ops import cumulative
+from funcgrad.simplify import simplify
 
 RNG = np.random.default_rng(0)
 OPERATIONS = {name: getattr(cumulative, name) for name in ("cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp")}
@@ -62,6 +65,27 @@ def test_extrema_carry_nan() -> None:
         operation: Any = OPERATIONS[name]
         got = fg.jit(lambda x, operation=operation: operation(x, axis=0, reverse=False))(x)
         np.testing.assert_array_equal(got, operation.reference(x, axis=0, reverse=False))
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i4", "u8", "f2", "i1"])
+@pytest.mark.parametrize("name", FOLDS)
+def test_long_lines_of_every_dtype(name: str, dtype: str) -> None:
+    x = RNG.integers(0, 3, (2, 2 * LONG + 100)).astype(dtype)
+    x = x * 0 if dtype == "f2" else x  # whose sums end at 65504
+    x[:, 999::1000] = 5
+    operation: Any = OPERATIONS[name]
+    for reverse in (False, True):
+        got = fg.jit(lambda x, r=reverse: operation(x, axis=1, reverse=r))(x)
+        want = operation.reference(x, axis=1, reverse=reverse)
+        np.testing.assert_array_equal(got, want)
+
+
+def test_long_lines_are_read_once() -> None:
+    def steps(x: Any) -> list[type]:
+        return [type(s) for s in make_plan(simplify(fg.make_jaxpr(np.cumsum)(x))).steps]
+
+    assert steps(fg.ShapeDtypeStruct((2 * LONG,), np.float32)) == [Call]
+    assert Call not in steps(fg.ShapeDtypeStruct((2 * LONG - 1,), np.float32))
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])

@@ -9,7 +9,7 @@ import pytest
 
 import funcgrad as fg
 import funcgrad.numpy as fnp
-from funcgrad.lower import fusion
+from funcgrad.lower import seams
 from funcgrad.ops.shape import pad
 
 
@@ -93,11 +93,11 @@ def test_a_value_that_turned_out_not_to_be_needed_is_not_stored():
 
 
 def test_padded_values_are_read_where_they_come_from():
-    """The gradient of a slice is added to another one without either being written out with zeros around it."""
+    """The gradient of a slice is added to another one without either being stored, with zeros around it or without."""
     x = np.zeros((300, 200), np.float32)
-    difference = fg.grad(lambda x: fnp.sum(fnp.sin(x[1:] - x[:-1])))
-    assert fg.jit(difference).lower(x).cost_analysis()["bytes accessed"] < 4.1 * x.nbytes
-    assert fg.jit(difference).lower(x).cost_analysis()["kernels"] == 2
+    difference = fg.grad(lambda x: fnp.sum((x[1:] - x[:-1]) ** 2))
+    assert fg.jit(difference).lower(x).cost_analysis()["bytes accessed"] < 2.1 * x.nbytes
+    assert fg.jit(difference).lower(x).cost_analysis()["kernels"] == 1
 
 
 def frame(x, number, *config):
@@ -122,7 +122,8 @@ PADDED = {
 @pytest.mark.parametrize("dtype", ["f4", "f8", "i4", "c8"])
 def test_values_of_padded_values(name, dtype, monkeypatch):
     """Small ones are read from their operands here too; each place is compared with the length of its buffer."""
-    monkeypatch.setattr(fusion, "FRAMED", 1)
+    monkeypatch.setattr(seams, "LARGE", 1)
+    monkeypatch.setattr(seams, "LONG", 1)
     if name in ("differences", "roll", "in rows") and np.dtype(dtype).kind != "f":
         pytest.skip("of real numbers")
     x = (8 * np.random.default_rng(0).standard_normal((8, 7))).astype(dtype)

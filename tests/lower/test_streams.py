@@ -32,11 +32,17 @@ def plan(function: Callable[..., Any], *kinds: Any, donated: tuple[int, ...] = (
 def streamed(found: Plan) -> list[bool]:
     """For each result whether it is written past the caches."""
     past = {step.buffers[k] for step in found.steps for k in getattr(getattr(step, "kernel", None), "streamed", ())}
+    past |= {out for step in found.steps if getattr(step, "streamed", False) for out in step.equation.outputs}
     return [out in past for out in found.outputs]
 
 
 def test_results_of_a_large_update_are_written_past_the_caches():
     assert streamed(plan(momentum, LARGE, LARGE, LARGE)) == [True, True]
+
+
+def test_long_running_sums_are_written_past_the_caches():
+    assert streamed(plan(np.cumsum, fg.ShapeDtypeStruct((10**7,), np.float32))) == [True]
+    assert streamed(plan(np.cumsum, fg.ShapeDtypeStruct((10**6,), np.float32))) == [False]
 
 
 def test_results_in_the_memory_of_arguments_are_not():

@@ -115,6 +115,7 @@ SAME: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "numbers": (lambda x, n: x * n + True, (2.5, 3)),
     "an argument and a constant as results": (lambda x: (x, x, np.arange(3)), (X,)),
     "products": (lambda x: np.tanh(np.outer(x, x) @ np.outer(x, x) + 1), (np.linspace(0, 1, 40),)),
+    "long running sums": (lambda x: np.cumsum(x, 1), (np.linspace(0, 1, 2 * 140_001).reshape(2, -1),)),
     "transforms": (lambda x: np.fft.irfft(np.fft.rfft(x) ** 2), (np.linspace(0, 1, 12),)),
     "convolutions": (lambda x: np.convolve(x, x), (np.linspace(0, 1, 300),)),
     "convolutions tap by tap": (

@@ -28,6 +28,11 @@ CASES: dict[str, tuple[Callable[[Any], Any], np.ndarray, dict[str, int]]] = {
     "parts and everything": (lambda x: fnp.sum(x**2) * x[0] * x[5], X, {"concatenate": 1}),
     "parts of parts": (lambda x: x[:4][0] * x[:4][2] * fnp.sum(x[4:]) * x[:4][1] * x[:4][3], X, {"concatenate": 1}),
     "overlapping": (lambda x: fnp.sum((x[1:] - x[:-1]) ** 2), X, {"pad": 2, "add": 1}),
+    "two rows of parts": (
+        lambda x: fnp.sum(x[1:] ** 2) * fnp.sum(x[:1] ** 3) + fnp.sum(x[-1:] * x[:1]) * fnp.sum(x[:-1] ** 3),
+        X,
+        {"concatenate": 2, "add": 1},
+    ),
     "columns": (lambda x: fnp.sum(x[:, :2] * x[:, 2:] ** 2), M, {"concatenate": 1}),
     "along two axes": (
         lambda x: fnp.sum(x[0] * x[1]) * fnp.sum(x[:, 0] * x[:, 3]),

@@ -36,7 +36,9 @@ from funcgrad.compile.native.bridge import (
     attention_library,
     default_threads,
     factors_library,
+    fourier_library,
     gemm_library,
+    halves_library,
     loop_library,
 )
 from funcgrad.compile.native.descriptor import ArrayInput, Descriptor, Output, ScalarInput, Step, describe
@@ -138,6 +140,15 @@ def factors_address(family: str, name: str, dtype: str) -> int:
     """
     with _products_lock:
         return int(factors_library(family, dtype).address(f"fg_factor_{name}_{dtype}"))
+
+
+def fourier_address(name: str, dtype: str) -> int:
+    """The address of a kernel that transforms lines of complex numbers of two ``"f4"`` or ``"f8"`` (see `fourier`): a
+    number without a `Symbol`, since tables of this process go with it.
+    """
+    with _products_lock:
+        library = halves_library(dtype) if name == "halves" else fourier_library(dtype)
+        return int(library.address(f"fg_fourier_{name}_{dtype}"))
 
 
 def tiles_replace_blas() -> bool:

@@ -4,8 +4,9 @@ OpenBLAS copies ("packs") both operands of a product before it multiplies, in co
 vectorised. For CPUs with AVX-512 it has routines that read the operands where they lie, and calls them for products of
 up to 10⁶ multiplications; they are as fast as tiles, unless B is transposed. Larger products are `tiled` (see `tiles`),
 but not where C is narrow, so that tiles would be cut off, or where a transposed A lies across so many cache lines that
-they push each other out (1.2 times BLAS's time). With few rows and a transposed B there is a better way: dot products
-by BLAS in blocks, a fifth to nine tenths of its time for the whole.
+they push each other out, and C has many columns, for which BLAS's copies of A pay (1.1 times BLAS's time). With few
+rows and a transposed B there is a better way: dot products by BLAS in blocks, a fifth to nine tenths of its time for
+the whole.
 
 Measured with OpenBLAS 0.3.31 on one thread of a Xeon with AVX-512, whose peak is 172 and 86 GFLOP/s (times of tiles as
 parts of BLAS's, with operands 16 bytes behind the begin of a cache line; a product is ``m x n x k``):
@@ -19,7 +20,9 @@ product                         float32  float64
 128 x 100 x 512                    0.99     0.82
 512 x 512 x 512                    0.99     1.03
 256 x 512 x 256, A transposed      0.92     0.96
-784 x 512 x 128, A transposed      1.01     1.00
+784 x 512 x 128, A transposed      0.88     0.86
+512 x 128 x 512, A transposed      0.93     0.80
+50176 x 64 x 288                   0.63     0.57
 32 x 512 x 128, B transposed       0.51     0.76
 128 x 512 x 256, B transposed      0.77     0.86
 512 x 512 x 64, B transposed       0.88     0.91
@@ -55,6 +58,7 @@ LARGEST = 1_000_000  # multiplications of a product that OpenBLAS computes witho
 CORES = frozenset(("SkylakeX", "Cooperlake", "SapphireRapids"))  # OpenBLAS's names of CPUs with such routines
 WIDTH = 128  # bytes of a row of a tile
 FAR = 1 << 20  # bytes over which the columns of a transposed A may lie, or rows: half of the second-level cache
+SEVERAL = 256  # columns of C, for which a transposed A that lies so far apart is better written down than copied
 LEAST = 6  # columns that are worth a narrow tile, where A is not small
 STEP, DOTS = 16, 32  # columns of a block of dot products, or a multiple of them; rows, and columns at most
 
@@ -90,10 +94,10 @@ def far(shape: Shape) -> bool:
     return not shape.a_transposed and shape.m >= DOTS and shape.m * apart * shape.itemsize > FAR
 
 
-def fits(shape: Shape) -> bool:
+def fits(shape: Shape, share: float = 3 / 4) -> bool:
     """Whether the columns of C fill the tiles of `tiles`, or nearly so."""
     width = WIDTH // shape.itemsize
-    return 4 * shape.n >= 3 * -(-shape.n // width) * width
+    return shape.n >= share * -(-shape.n // width) * width
 
 
 def narrow(shape: Shape) -> bool:
@@ -117,7 +121,7 @@ def tiled(shape: Shape) -> bool:
     m, n, k = shape[:3]
     if min(m, n) <= 1 or not fits(shape):
         return False
-    if shape.a_transposed and k * shape.leading * shape.itemsize > FAR:
+    if shape.a_transposed and k * shape.leading * shape.itemsize > FAR and (n > SEVERAL or not fits(shape, 7 / 8)):
         return False
     if shape.b_transposed and not shape.a_transposed:
         many = 8 * m * n * k > LARGEST and (m >= DOTS or (m >= DOTS // 2 and k <= 128) or k < 64)

@@ -23,7 +23,9 @@ from funcgrad.compile.native import (
     factors,
     fastcall,
     floats,
+    fourier,
     gemm,
+    halves,
     layout,
     loops,
     narrow,
@@ -232,7 +234,7 @@ def factors_library(family: str, dtype: str) -> Library:
 @functools.cache
 def _factor_parts(dtype: str) -> dict[str, Address]:
     """What factorisations spend time in, but for products."""
-    module = Module(Effort.REGISTERS)
+    module = Module(Effort.REGISTERS, plain=True)
     factors.define_parts(module, dtype)
     library = native_library("factors", str(module))
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(library))
@@ -250,12 +252,33 @@ def attention_library(dtype: str) -> Library:
 
 
 @functools.cache
+def fourier_library(dtype: str) -> Library:
+    """The kernels that transform lines of complex numbers."""
+    module = Module(Effort.REGISTERS, plain=True)
+    fourier.define(module, dtype)
+    parts = module.in_two([f"fg_fourier_{part}_{dtype}" for part in ("turn", "first8", "load", "write")])
+    library = native_library("fourier", str(module), parts=parts)
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(library))
+    return library
+
+
+@functools.cache
+def halves_library(dtype: str) -> Library:
+    """The kernel that makes spectra of real numbers of those of complex ones."""
+    module = Module(Effort.REGISTERS, plain=True)
+    halves.define(module, dtype)
+    library = native_library("halves", str(module))
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(library))
+    return library
+
+
+@functools.cache
 def _tiles(dtype: str) -> dict[str, Address]:
     """The product that needs no BLAS, and panels."""
-    module, tallest = Module(Effort.REGISTERS), tiles.heights()[0]
+    module = Module(Effort.REGISTERS, plain=True)
     tiles.define_turns(module, (dtype,))
     tiles.define(module, (dtype,))
-    parts = module.in_two([f"fg_tiles_{part}_{dtype}" for part in ("turn", f"copy{tallest}", f"tile{tallest}")])
+    parts = module.in_two([f"fg_tiles_{part}_{dtype}" for part in ("turn", "copy", "tile", "edge", "add")])
     library = native_library("tiles", str(module), parts=parts)
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(library))
     return {

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
 
-from funcgrad.compile.native.text import Function, Module, Value, Variable
+from funcgrad.compile.native.text import Function, Module, Value
 from funcgrad.compile.native.transpose import PANEL, panel
 from funcgrad.compile.native.vectors import VECTORS, Vectors
 
@@ -191,29 +191,37 @@ class Parts(Vectors):
         triangle = f.l + row * first
         mine = f.strip + first * (self.width * self.size)
         places = [[mine + (i * self.width + v * self.lanes) * self.size for v in range(VECTORS)] for i in range(count)]
-        sums = [[f.variable(self.vector, self.load(f, place)) for place in line] for line in places]
-        with f.range(first) as k:
-            line = f.strip + k * (self.width * self.size)
+        state = [triangle, f.strip, *(self.load(f, place) for line in places for place in line)]
+        with f.folding(first, state):
+            numbers, line = state[:2]
             xs = [self._minus(f, self.load(f, line + v * self.lanes * self.size)) for v in range(VECTORS)]
-            for i, totals in enumerate(sums):
-                self._add(f, totals, triangle + row * i + column * k, xs)
-        for i, totals in enumerate(sums):
-            here = triangle + row * i + column * first
-            for j, earlier in enumerate(sums[:i]):
-                self._add(f, totals, here + column * j, [self._minus(f, total.get()) for total in earlier])
-            inverse = f.emit(self.real, f"fdiv {self.real} 1.0, {f.load(here + column * i, 0, self.real).name}")
+            state[:2] = numbers + column, line + self.width * self.size
+            for i in range(count):
+                sums = slice(2 + i * VECTORS, 2 + (i + 1) * VECTORS)
+                state[sums] = self._added(f, state[sums], numbers, xs)
+                numbers = f.opaque(numbers + row)
+        found: list[list[Value]] = []  # the rows before, with the other sign
+        here = state[0]
+        for i, places_of_row in enumerate(places):
+            totals, number = state[2 + i * VECTORS : 2 + (i + 1) * VECTORS], here
+            for earlier in found:
+                totals = self._added(f, totals, number, earlier)
+                number = f.opaque(number + column)
+            inverse = f.emit(self.real, f"fdiv {self.real} 1.0, {f.load(number, 0, self.real).name}")
             factor = self.broadcast(f, f.select(f.unit, f.constant(self.real, "1.0"), inverse))
-            for total, place in zip(totals, places[i], strict=True):
-                total.set(f.emit(self.vector, f"fmul {total.get()}, {factor.name}"))
-                self.store(f, total.get(), place)
+            totals = [f.emit(self.vector, f"fmul {total}, {factor.name}") for total in totals]
+            for total, place in zip(totals, places_of_row, strict=True):
+                self.store(f, total, place)
+            found.append([self._minus(f, total) for total in totals])
+            here = f.opaque(here + row)
 
     def _minus(self, f: Function, x: Value) -> Value:
         return f.emit(self.vector, f"fneg {x}")
 
-    def _add(self, f: Function, totals: Sequence[Variable], number: Value, xs: Sequence[Value]) -> None:
+    def _added(self, f: Function, totals: Sequence[Value], number: Value, xs: Sequence[Value]) -> list[Value]:
+        """Sums, and the products of the number there with what belongs to each."""
         factor = self.broadcast(f, f.load(number, 0, self.real))
-        for total, x in zip(totals, xs, strict=True):
-            total.set(self.fma(f, factor, x, total.get()))
+        return [self.fma(f, factor, x, total) for total, x in zip(totals, xs, strict=True)]
 
 
 class Factors(Parts):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from funcgrad.compile.native.taps import AT_ONCE, KERNEL, Parameter, Taps
 from funcgrad.compile.native.text import Function, Module, Value
+from funcgrad.compile.native.tiles import LINE, SLOT
 from funcgrad.compile.native.vectors import VECTORS
 from funcgrad.compile.passes import Effort
 
@@ -38,17 +39,31 @@ class _Forward(Taps):
             sums = self.zeros(f, rows)
             features, size = self.word(f, Parameter.FEATURES), self.word(f, Parameter.LIST_SIZE) * 8
             seen, panel = f.variable("ptr", f.seen), f.variable("ptr", f.panel)
+            last, fresh = f.seen + (f.taps - 1) * size + 8 * rows, f.variable("i64", 1)
             with f.range(f.taps):
                 with f.if_(self.sees(f, seen.get(), rows)):
                     starts = [f.load(seen.get(), 8 * k, "ptr") for k in range(rows)]
                     weights = f.variable("ptr", panel.get())
                     with f.range(features) as k:
+                        if rows == self.heights[0]:
+                            with f.if_(fresh.get().is_not(0)):
+                                self._look_ahead(f, k, last)
                         self.add_products(f, weights.get(), [self.element(f, start, k) for start in starts], sums)
                         weights.set(weights.get() + self.width * self.size)
+                    fresh.set(0)
                 panel.set(panel.get() + features * (self.width * self.size))
                 seen.set(seen.get() + size)
             self.store_tile(f, [f.p + f.load(f.others, 8 * k) for k in range(rows)], sums)
             f.ret()
+
+    def _look_ahead(self, f: Function, k: Value, last: Value) -> None:
+        """While products are added: ask for a line of what this tile will write, and of what the next one sees that
+        this one does not.
+        """
+        row = (k & (SLOT - 1)) * 8
+        with f.if_(k < 2 * SLOT):
+            self._ask(f, f.p + f.load(f.others + row) + k // SLOT * LINE, write=True)
+        self._ask(f, f.load(last + row, 0, "ptr") + k // SLOT * LINE)
 
     def sees(self, f: Function, seen: Value, rows: int) -> Value:
         """Whether a tap sees anything but the border from some of so many places."""
@@ -100,13 +115,12 @@ class _Forward(Taps):
     def define_tiles(self) -> None:
         """``tiles(ints, length, taps, others, zeros, p, panel, next, columns, more)``: all places of a list.
 
-        Meanwhile memory is asked for what the `next` panel will be made of, and for what the next tile sees.
+        Meanwhile memory is asked for what the `next` panel will be made of.
         """
         p = Parameter
         kinds = {"length": "i64", "taps": "i64", **dict.fromkeys(("others", "zeros", "p", "panel", "next"), "ptr")}
         with self.module.function(self.name("tiles"), "void", ints="ptr", **kinds, columns="i64", more="i64") as f:
             seen = f.others + self.word(f, p.LIST_SIZE) * 8
-            last = seen + (f.taps - 1) * self.word(f, p.LIST_SIZE) * 8
             features, lies = self.word(f, p.FEATURES), self.word(f, p.T_OUT).is_(1)
             parts = (features + (self.lanes - 1)) // self.lanes
             far = f.select(lies, self.word(f, p.T_FEATURE), self.word(f, p.T_OUT)) * self.size
@@ -120,11 +134,7 @@ class _Forward(Taps):
                     self.ask(f, ahead.get(), wide)
                     ahead.set(ahead.get() + far)
                 height, tile = self.next_tile(f, f.length - here)
-                with f.if_(f.more.is_(0)), f.range(self.least(f, f.length - here - height, self.heights[0])) as k:
-                    self.ask(f, f.load(last + (here + height + k) * 8, 0, "ptr"), parts)
                 lists = seen + here * 8, f.others + here * 8
-                with f.range(height) as k:
-                    self._prefetch(f, f.p + f.load(lists[1] + k * 8), write=True)
                 f.call(tile, f.ints, f.taps, *lists, f.zeros, f.p, f.panel, f.columns, f.more, returns="void")
                 done.set(here + height)
             f.ret()

@@ -21,6 +21,7 @@ from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from funcgrad.compile.aside import cores
 from funcgrad.compile.passes import Effort
 
 _ATTRIBUTES = {
@@ -113,7 +114,8 @@ class Variable:
         return self.place.function.load(self.place, 0, self.type)
 
     def set(self, value: Value | int) -> None:
-        self.place.function.store(value, self.place, 0, self.type)
+        f = self.place.function
+        f.store(f.opaque(value) if isinstance(value, Value) else value, self.place, 0, self.type)
 
 
 class Function:
@@ -154,7 +156,8 @@ class Function:
         if type_ == "void":
             self._lines.append(f"  {instruction}")
             return Value(self, "void", "")
-        name = f"%{self._fresh('v')}"
+        self._count += 1  # every first call waits for this: it calls nothing
+        name = f"%v.{self._count}"
         self._lines.append(f"  {name} = {instruction}")
         return Value(self, type_, name)
 
@@ -182,6 +185,12 @@ class Function:
 
     def select(self, condition: Value, then: Value, other: Value) -> Value:
         return self.emit(then.type, f"select {condition}, {then}, {other}")
+
+    def opaque(self, value: Value) -> Value:
+        """A count or an address of a loop, which LLVM does not see as one where the module's loops are `plain`."""
+        if not self.module.plain or self.effort is Effort.LEAST or value.type not in ("i64", "ptr"):
+            return value
+        return self.emit(value.type, f"freeze {value}")
 
     def repeated(self, number: Value, lanes: int) -> Value:
         """A vector with a number in every lane."""
@@ -294,6 +303,31 @@ class Function:
             counter.set(index + 1)
 
     @contextmanager
+    def folding(self, count: Value, state: list[Value]) -> Iterator[Value]:
+        """Repeat so many times; an iteration finds in `state` what the one before has left there, and so do others
+        behind the last one. Values stay values, which is less text, and less work, than variables are.
+        """
+        start, head, body, again, end = map(self._fresh, ("start", "head", "body", "again", "end"))
+        for label in (start, head):
+            self._jump(label)
+            self._label(label)
+        place, before = len(self._lines), [self.constant("i64", 0), *state]
+        index, *state[:] = found = [Value(self, value.type, f"%{self._fresh('p')}") for value in before]
+        self._close(f"br {index < count}, label %{body}, label %{end}")
+        self._label(body)
+        yield index
+        after = [self.opaque(value) for value in (index + 1, *state)]
+        self._jump(again)
+        self._label(again)
+        self._jump(head)
+        self._lines[place:place] = [
+            f"  {phi.name} = phi {phi.type} [{first.name}, %{start}], [{following.name}, %{again}]"
+            for phi, first, following in zip(found, before, after, strict=True)
+        ]
+        self._label(end)
+        state[:] = found[1:]
+
+    @contextmanager
     def in_parts(self, count: Value, most: Value) -> Iterator[tuple[Value, Value]]:
         """For each part of ``range(count)``, of at most so many: where it begins, and its length."""
         with self.range((count + most - 1) // most) as number:
@@ -322,10 +356,14 @@ class Function:
 
 
 class Module:
-    """LLVM IR text under construction, on which LLVM shall spend so much effort."""
+    """LLVM IR text under construction, on which LLVM shall spend so much effort.
 
-    def __init__(self, effort: Effort = Effort.LEAST) -> None:
-        self.effort = effort
+    With `plain` it chooses no other counts and addresses for loops (strength reduction): that took it a fifth of its
+    time for tiles, whose own are as good.  Loops that multiply their counts by strides are better off without.
+    """
+
+    def __init__(self, effort: Effort = Effort.LEAST, plain: bool = False) -> None:
+        self.effort, self.plain = effort, plain
         self._functions: dict[str, Function] = {}
         self._globals: dict[str, str] = {}
         self._declared: dict[str, str] = {}
@@ -345,6 +383,13 @@ class Module:
         """The address, in `function`, of a block that the module does not define."""
         self._globals[name] = f"@{name} = external global i64, align 8"
         return Value(function, "ptr", f"@{name}")
+
+    def note(self, node: str) -> str:
+        """The name of a node of metadata."""
+        name = next((name for name, line in self._globals.items() if line == f"{name} = {node}"), None)
+        name = name or f"!{len(self._globals)}"
+        self._globals[name] = f"{name} = {node}"
+        return name
 
     def reference(self, function: Function, name: str) -> Value:
         """The address, in `function`, of the function `name` of this module."""
@@ -369,12 +414,16 @@ class Module:
             [self.effort.value, *map(str, self._functions.values()), *self._globals.values(), *declared, ""]
         )
 
-    def in_two(self, names: Container[str]) -> tuple[str, str]:
-        """The text as two modules, to be linked to one library: the functions of these names, and the others."""
+    def in_two(self, names: Container[str]) -> list[str]:
+        """The text as two modules, to be linked to one library: the functions of these names, and the others.  One
+        module where one core would compile both.
+        """
+        if cores() == 1:
+            return [str(self)]
         assert not self._globals, "a private block is a module's own"
         chosen = [f for f in self._functions.values() if f.name in names]
         others = [f for f in self._functions.values() if f.name not in names]
-        return self._part(chosen, others), self._part(others, chosen)
+        return [self._part(chosen, others), self._part(others, chosen)]
 
     def _part(self, functions: list[Function], others: list[Function]) -> str:
         declared = [line for name, line in self._declared.items() if name not in self._functions]

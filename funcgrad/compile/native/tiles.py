@@ -4,12 +4,16 @@ A tile has `VECTORS` vectors along the rows of C, and as many rows as registers 
 evenly. Its sums run over up to `DEPTH` terms, in order: neither where tiles begin nor how many threads there are
 changes a bit. `TILES` tiles read the same panel of B. The first of them reads it where it lies, asks for what comes
 next, and writes it down for the others while it multiplies, so that copying B costs nothing (Goto & van de Geijn 2008
-copy it before). A transposed B is turned in registers. A is read where it lies.
+copy it before). A transposed B is turned in registers.
+
+A is read where it lies. While tiles multiply they ask for memory ahead: for the rows of C that they will write and,
+where no tile has read these rows of A yet, for those of the tile after them. A transposed A, of which each term lies
+in another cache line, is written down by the tiles of the first panel for those of the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from funcgrad.compile.native.text import Function, Module, Value
 from funcgrad.compile.native.transpose import block
@@ -19,6 +23,9 @@ DEPTH = 400  # terms of a sum before it is added to C: so many rows of a panel s
 STEP = 16  # of which the number of terms is a multiple, but for the last ones
 TILES = 20  # of the tallest that read a panel before it is written, or turned, anew: two thirds of a second-level cache
 AHEAD = 16  # terms later is what the first of them asks for
+SLOT = 16  # elements of A, as many as the tallest tile has rows and more, that are written down for a term
+MANY = 2  # panels: more of them are worth writing a transposed A down
+LINE = 64  # bytes of a line of the cache
 _OPERANDS = {"a": "ptr", "a_row": "i64", "a_k": "i64", "b": "ptr", "b_k": "i64", "b_column": "i64"}
 
 
@@ -48,49 +55,87 @@ class Tiles(Vectors):
 
     def define(self) -> None:
         """Define ``fg_tiles_product`` and what it calls."""
-        for rows in self.heights:
-            self._define_tile(rows, copies=True)
-        self._define_tile(self.heights[0], copies=False)
+        tallest, *lower = self.heights
+        self._define_tiles("tile", (tallest,), copies=False)
+        self._define_tiles("copy", (tallest,), copies=True)
+        self._define_tiles("low", lower, copies=True)
         self._define_edge()
         self._define_add()
         self._define_product()
 
     # Tiles ------------------------------------------------------------------------------------------------------
 
-    def _define_tile(self, rows: int, copies: bool) -> None:
-        """``tile(k, a, a_row, a_k, b, b_k, panel, c, ldc)``: C = A B; with `copies` it writes B into the panel, which
-        may be B. Only the tallest tile, which does most of the work, is compiled without this as well.
+    def _define_tiles(self, name: str, heights: Sequence[int], copies: bool) -> None:
+        """``tile(rows, k, a, a_row, a_k, b, b_k, panel, c, ldc, ...)``: C = A B of one of these heights; with `copies`
+        it writes B into the panel, which may be B. Only the tallest tile, which does most of the work, is compiled
+        without this as well; the low ones are one function, for LLVM takes as long for a function as for ten rows of a
+        tile.  ``..., fresh, kept, into, into_row``: whether these are the first tiles to read A, where they write it
+        down, if that is not null, and which memory the caller will write.
         """
-        kinds = {"k": "i64", **_OPERANDS, "panel": "ptr", "c": "ptr", "ldc": "i64"}
+        kinds = {"rows": "i64", "k": "i64", **_OPERANDS, "panel": "ptr", "c": "ptr", "ldc": "i64"}
+        kinds |= {"fresh": "i64", "kept": "ptr", "into": "ptr", "into_row": "i64"}
         del kinds["b_column"]
-        with self.module.function(self.name(f"{'copy' if copies else 'tile'}{rows}"), "void", **kinds) as f:
-            sums = [[f.variable(self.vector, self.zero(f)) for _ in range(VECTORS)] for _ in range(rows)]
-            a, b, panel = (f.variable("ptr", place) for place in (f.a, f.b, f.panel))
-            row, down, along = f.a_row * self.size, f.b_k * self.size, f.a_k * self.size
-            with f.range(f.k):
-                line = b.get()
-                ys = [self.load(f, line + v * self.lanes * self.size) for v in range(VECTORS)]
-                if copies:
-                    for v, y in enumerate(ys):
-                        self.store(f, y, panel.get() + v * self.lanes * self.size)
-                    self._prefetch(f, line + down * AHEAD)
-                    panel.set(panel.get() + self.width * self.size)
-                for i, totals in enumerate(sums):
-                    x = self.broadcast(f, f.load(a.get() + row * i, 0, self.real))
-                    for y, total in zip(ys, totals, strict=True):
-                        total.set(self.fma(f, x, y, total.get()))
-                b.set(line + down)
-                a.set(a.get() + along)
-            for i, totals in enumerate(sums):
-                for v, total in enumerate(totals):
-                    self.store(f, total.get(), f.c + (f.ldc * i + v * self.lanes) * self.size)
-            f.ret()
+        with self.module.function(self.name(name), "void", **kinds) as f:
+            for rows in heights[:-1]:
+                with f.if_(f.rows.is_(rows)):
+                    self._multiply(f, rows, copies)
+            self._multiply(f, heights[-1], copies)
+
+    def _multiply(self, f: Function, rows: int, copies: bool) -> None:
+        row, down, along = f.a_row * self.size, f.b_k * self.size, f.a_k * self.size
+        state = [f.a, f.b, f.panel, *[self.zero(f)] * (rows * VECTORS)]
+        place = self._following(f, rows)
+        with f.folding(f.k, state) as term:
+            a, b, panel, *sums = state
+            with f.if_(f.fresh.is_not(0)):
+                self._ask(f, place(term))
+                with f.if_(f.kept.is_not(0)):
+                    self._write_down(f, rows, a, f.kept + term * (SLOT * self.size))
+            with f.if_(term < 2 * SLOT):
+                self._ask(f, f.into + (term & (SLOT - 1)) * (f.into_row * self.size) + term // SLOT * LINE, write=True)
+            ys = [self.load(f, b + v * self.lanes * self.size) for v in range(VECTORS)]
+            if copies:
+                for v, y in enumerate(ys):
+                    self.store(f, y, panel + v * self.lanes * self.size)
+                self._prefetch(f, b + down * AHEAD)
+                state[2] = panel + self.width * self.size
+            x = a
+            for i in range(rows):
+                number = self.broadcast(f, f.load(x, 0, self.real))
+                for k, y in enumerate(ys, i * VECTORS):
+                    state[3 + k] = self.fma(f, number, y, sums[k])
+                x = f.opaque(x + row)
+            state[:2] = a + along, b + down
+        line, below = f.c, f.ldc * self.size
+        for i in range(rows):
+            for v, total in enumerate(state[3:][i * VECTORS : (i + 1) * VECTORS]):
+                self.store(f, total, line + v * self.lanes * self.size)
+            line = f.opaque(line + below)
+        f.ret()
+
+    def _following(self, f: Function, rows: int) -> Callable[[Value], Value]:
+        """Which line of the next tile's rows of A each term asks for: of rows in turn, or of the term's own column."""
+        row, along, one = f.a_row * self.size, f.a_k * self.size, f.constant("i64", 1)
+        lies = f.a_k.is_(1)
+        turns = f.select(lies, f.constant("i64", SLOT - 1), f.constant("i64", -1))
+        apart, further = f.select(lies, row, along), f.select(lies, one * LINE, one * 0)
+        first = f.a + row * f.select(lies, one * rows, one * (2 * rows - 1))
+        return lambda term: first + (term & turns) * apart + term // SLOT * further
+
+    def _write_down(self, f: Function, rows: int, a: Value, place: Value) -> None:
+        """A term's numbers of a transposed A."""
+        for v, mask in enumerate(self.masks(f, f.constant("i64", rows))[: -(-rows // self.lanes)]):
+            self.store(f, self.load_some(f, a + v * self.lanes * self.size, mask), place + v * self.lanes * self.size)
 
     def _prefetch(self, f: Function, row: Value, write: bool = False) -> None:
-        """Ask for a row of a tile, in the first level of the cache."""
-        flags = [f.constant("i32", flag) for flag in (int(write), 3, 1)]
+        """Ask for a row of a tile."""
         for v in range(VECTORS):
-            f.call("llvm.prefetch.p0", row + v * self.lanes * self.size, *flags, returns="void")
+            self._ask(f, row + v * self.lanes * self.size, write)
+
+    def _ask(self, f: Function, place: Value, write: bool = False) -> None:
+        """Ask for a line, in the first level of the cache."""
+        flags = [f.constant("i32", flag) for flag in (int(write), 3, 1)]
+        f.call("llvm.prefetch.p0", place, *flags, returns="void")
 
     def _define_add(self) -> None:
         """``add(rows, columns, tile, alpha, beta, c, ldc)``: C = alpha tile + beta C, of what C has room for."""
@@ -153,6 +198,8 @@ class Tiles(Vectors):
             plain = f.emit("i1", f"fcmp oeq {f.alpha}, 1.0")
             depth = _rounded(_even(f.k, DEPTH), STEP)
             band = _rounded(_even(f.m, TILES * self.heights[0]), self.heights[0])
+            kept = self._room(f, band, depth)
+            written = kept.is_not(0)
             with f.in_parts(f.k, depth) as (k, terms), f.in_parts(f.m, band) as (first, rows):
                 beta = f.select(k.is_(0), f.beta, f.constant(self.real, "1.0"))
                 new = f.emit("i1", f"and {f.emit('i1', f'fcmp oeq {beta}, 0.0')}, {plain.name}")
@@ -162,7 +209,9 @@ class Tiles(Vectors):
                     self._panel(f, (whole, lies), terms, columns, b, panel)
                     direct = f.emit("i1", f"and {whole}, {lies.name}")
                     stores = f.emit("i1", f"and {new}, {whole.name}")
-                    done = f.variable("i64", 0)
+                    done, slots = f.variable("i64", 0), f.variable("ptr", kept)
+                    fresh = column.is_(0)
+                    again, first_time = written & (column > 0), written & fresh
                     with f.while_(lambda: done.get() < rows):
                         row = first + done.get()
                         height = self._height(f, rows - done.get())
@@ -172,13 +221,25 @@ class Tiles(Vectors):
                         c = f.c + (row * f.ldc + column) * self.size
                         where = f.select(there, b, panel), f.select(there, f.b_k, f.constant("i64", self.width))
                         out = f.select(stores, c, aside), f.select(stores, f.ldc, f.constant("i64", self.width))
-                        with f.range(height) as ahead:
-                            self._prefetch(f, c + ahead * f.ldc * self.size, write=True)
-                        f.call(tile, terms, a, f.a_row, f.a_k, *where, panel, *out, returns="void")
+                        by = f.select(again, f.constant("i64", SLOT), f.a_k)
+                        source = f.select(again, slots.get(), a), f.a_row, by
+                        down = f.select(first_time, slots.get(), f.constant("ptr", 0))
+                        ahead = f.cast_int(fresh, "i64"), down, c, f.ldc
+                        f.call(tile, height, terms, *source, *where, panel, *out, *ahead, returns="void")
+                        slots.set(slots.get() + terms * (SLOT * self.size))
                         with f.if_(stores.is_(0)):
                             f.call(self.name("add"), height, columns, aside, f.alpha, beta, c, f.ldc, returns="void")
                         done.set(done.get() + height)
+            f.call("free", kept, returns="void")
             f.ret()
+
+    def _room(self, f: Function, band: Value, depth: Value) -> Value:
+        """Memory for a part of a transposed A, if that is worth it and there is any; or null."""
+        kept = f.variable("ptr", f.constant("ptr", 0))
+        with f.if_(f.a_row.is_(1) & f.a_k.is_not(1) & (f.n > MANY * self.width)):
+            tiles = band // self.heights[0] + len(self.heights)
+            kept.set(f.call("malloc", tiles * depth * (SLOT * self.size), returns="ptr"))
+        return kept.get()
 
     def _panel(
         self, f: Function, kind: tuple[Value, Value], terms: Value, columns: Value, b: Value, panel: Value
@@ -204,12 +265,8 @@ class Tiles(Vectors):
 
     def _chosen(self, f: Function, height: Value, copies: Value) -> Value:
         """The address of the function for a tile of so many rows."""
-        tallest = self.heights[0]
-        chosen, *others = (self.module.reference(f, self.name(f"copy{rows}")) for rows in self.heights)
-        chosen = f.select(copies, chosen, self.module.reference(f, self.name(f"tile{tallest}")))
-        for rows, tile in zip(self.heights[1:], others, strict=True):
-            chosen = f.select(height.is_(rows), tile, chosen)
-        return chosen
+        tile, copy, low = (self.module.reference(f, self.name(name)) for name in ("tile", "copy", "low"))
+        return f.select(height.is_(self.heights[0]), f.select(copies, copy, tile), low)
 
 
 def heights() -> tuple[int, ...]:
