@@ -19,13 +19,15 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
+from typing import Any
 
 from funcgrad.compile import (
     branches,
     engine,
     extrema,
+    flow,
     functions,
     packing,
     packs,
@@ -36,7 +38,6 @@ from funcgrad.compile import (
     vectors,
 )
 from funcgrad.compile.emitters import EMITTERS, MEMORY, TYPES, literal, size_of
-from funcgrad.compile.hints import hints
 from funcgrad.lower import streams
 from funcgrad.lower.loops import (
     Branch,
@@ -55,9 +56,6 @@ from funcgrad.lower.loops import (
 )
 from funcgrad.lower.scalar import MATHEMATICS
 
-REORDERED = ("add", "mul")  # reductions that round: only they need a licence to run in lanes
-
-METHODS: dict[type, str] = {While: "while_"}
 PACK = 32  # bytes of a pack: of 64, lanes move slower, and fewer instructions run at once
 LINE = 64  # bytes of memory that come together
 
@@ -248,7 +246,7 @@ class _Printer:
             vectors.print_plan(self, plan, self.instruction)
 
     def instruction(self, instruction: Instruction) -> None:
-        getattr(self, METHODS.get(type(instruction), type(instruction).__name__.lower()))(instruction)
+        METHODS[type(instruction)](self, instruction)
 
     def op(self, op: Op) -> None:
         operands = [self.operand(operand) for operand in op.operands]
@@ -335,106 +333,11 @@ class _Printer:
         elif functions.in_lanes(loop) and (folded := extrema.as_integers(loop, self.unseen)):
             for instruction in folded.before:
                 self.instruction(instruction)
-            self.rotated(folded.loop)
+            flow.rotated(self, folded.loop)
             for instruction in folded.behind:
                 self.instruction(instruction)
         else:
-            self.rotated(loop)
-
-    def rotated(self, loop: Loop) -> None:
-        """Print a loop in rotated form: a guard, then a body that ends in the test, as LLVM's passes want it."""
-        number, before = self.fresh(), self.block
-        start, stop = self.operand(loop.start), self.operand(loop.stop)
-        guard = self.emit(f"icmp slt i64 {start}, {stop}")
-        self.line(f"br i1 {guard}, label %loop{number}, label %exit{number}")
-        self.label(f"loop{number}")
-        self.names[loop.index] = f"%i{number}"
-        for k, carry in enumerate(loop.carries):
-            self.names[carry.inner] = f"%c{number}.{k}"
-            if carry.reduction in REORDERED and carry.inner.dtype[0] == "f" and isinstance(carry.next, Value):
-                self.reordered.add(carry.next)
-        phis = len(self.lines)  # they name values that the body has yet to define
-        group = self.node("distinct !{}") if loop.independent else None
-        outer, self.groups = self.groups, self.groups if group is None else [*self.groups, group]
-        before_lanes = self.in_lanes, self.in_sequence
-        self.in_lanes = functions.in_lanes(loop)
-        self.in_sequence = not self.in_lanes
-        self.instructions(loop.body)
-        self.in_lanes, self.in_sequence = before_lanes
-        self.groups = outer
-        self.lines[phis:phis] = self.phis(loop, number, before, start)
-        self.line(f"%i{number}.next = add nsw i64 %i{number}, 1")
-        again = self.emit(f"icmp slt i64 %i{number}.next, {stop}")
-        latch, properties = self.block, self.properties(loop, group)
-        self.line(f"br i1 {again}, label %loop{number}, label %exit{number}, !llvm.loop !{properties}")
-        self.label(f"exit{number}")
-        for k, carry in enumerate(loop.carries):
-            initial, last = self.operand(carry.initial), self.operand(carry.next)
-            name = f"%x{number}.{k}"
-            self.line(f"{name} = phi {TYPES[carry.result.dtype]} [{initial}, %{before}], [{last}, %{latch}]")
-            self.names[carry.result] = name
-
-    def phis(self, loop: Loop, number: int, before: str, start: str) -> Iterator[str]:
-        """The loop's index and carries; called when the body is printed, in the block in which it ends."""
-        yield f"  %i{number} = phi i64 [{start}, %{before}], [%i{number}.next, %{self.block}]"
-        for k, carry in enumerate(loop.carries):
-            initial, following = self.operand(carry.initial), self.operand(carry.next)
-            kind = TYPES[carry.inner.dtype]
-            yield f"  %c{number}.{k} = phi {kind} [{initial}, %{before}], [{following}, %{self.block}]"
-
-    def properties(self, loop: Loop, group: int | None) -> int:
-        """The number of the metadata node that tells LLVM's loop passes about a loop."""
-        own = len(self.metadata)
-        parallel = [] if group is None else [f'!{{!"llvm.loop.parallel_accesses", !{group}}}']
-        return self.node(f"distinct !{{{', '.join([f'!{own}', *parallel, *hints(loop)])}}}")
-
-    def branch(self, branch: Branch) -> None:
-        number = self.fresh()
-        condition = self.operand(branch.condition)
-        self.line(f"br i1 {condition}, label %then{number}, label %else{number}")
-        ends = []
-        for side, body, which in (("then", branch.then, 1), ("else", branch.orelse, 2)):
-            self.label(f"{side}{number}")
-            self.instructions(body)
-            ends.append((self.block, [self.operand(merge[which]) for merge in branch.merges]))
-            self.line(f"br label %join{number}")
-        self.label(f"join{number}")
-        (after_then, first), (after_else, second) = ends
-        for k, ((result, _, _), a, b) in enumerate(zip(branch.merges, first, second, strict=True)):
-            name = f"%m{number}.{k}"
-            self.line(f"{name} = phi {TYPES[result.dtype]} [{a}, %{after_then}], [{b}, %{after_else}]")
-            self.names[result] = name
-
-    def while_(self, loop: While) -> None:
-        """Print a loop of unknown length; now and then an iteration calls out, and ends it if there is a status."""
-        number, before = self.fresh(), self.block
-        count = f"%w{number}"
-        over = self.emit(f"icmp ne i64 {self.emit('load i64, ptr %status')}, 0")
-        self.line(f"br i1 {over}, label %done{number}, label %test{number}")
-        self.label(f"test{number}")
-        phi = len(self.lines)
-        before_lanes = self.in_lanes, self.in_sequence
-        self.in_lanes, self.in_sequence = False, True
-        self.instructions(loop.test)
-        self.line(f"br i1 {self.operand(loop.condition)}, label %while{number}, label %done{number}")
-        self.label(f"while{number}")
-        self.instructions(loop.body)
-        self.in_lanes, self.in_sequence = before_lanes
-        self.line(f"{count}.next = add nuw i64 {count}, 1")
-        low = self.emit(f"and i64 {count}.next, {loop.every - 1}")
-        rare = self.emit(f"icmp eq i64 {low}, 0")
-        last = self.block
-        self.line(f"br i1 {rare}, label %poll{number}, label %test{number}")
-        self.label(f"poll{number}")
-        address = self.emit(f"inttoptr i64 {self.operand(loop.poll)} to ptr")
-        self.line(f"call void {address}(ptr %status, i64 {self.operand(loop.code)}) nounwind willreturn")
-        status = self.emit("load i64, ptr %status")
-        failed = self.emit(f"icmp ne i64 {status}, 0")
-        self.line(f"br i1 {failed}, label %done{number}, label %test{number}")
-        self.lines.insert(
-            phi, f"  {count} = phi i64 [0, %{before}], [{count}.next, %{last}], [{count}.next, %poll{number}]"
-        )
-        self.label(f"done{number}")
+            flow.rotated(self, loop)
 
     def check(self, check: Check) -> None:
         """Note a failure in a flag, which a vectorised loop can keep, where the code is known outside of all loops."""
@@ -459,3 +362,9 @@ class _Printer:
         self.emit(f"cmpxchg ptr %status, i64 0, i64 {code} monotonic monotonic")
         self.line(f"br label %fine{number}")
         self.label(f"fine{number}")
+
+
+METHODS: dict[type, Callable[[_Printer, Any], None]] = {
+    Op: _Printer.op, Load: _Printer.load, Store: _Printer.store, Loop: _Printer.loop, Check: _Printer.check,
+    Branch: flow.branch, While: flow.while_,
+}  # fmt: skip

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from funcgrad.compile import engine
 from funcgrad.compile.emitters import EMITTERS, TYPES, literal, size_of, vector_of
+from funcgrad.compile.flow import rotated
 from funcgrad.lower.loops import INDEX, Load, Loop, Op, Operand, Store, Value
 from funcgrad.lower.nest import neutral
 
@@ -105,7 +106,7 @@ def print_scan(printer: _Printer, loop: Loop, scan: Scan) -> None:
     last = p.emit(f"phi {kind} [{initial}, %{before}], [{following}, %{label}]")
     first, fold = Value(BEGIN, INDEX), Value(BEFORE, dtype)
     p.names |= {first: end, fold: p.emit(f"extractelement {kind} {last}, i64 0")}
-    p.rotated(loop._replace(start=first, carries=(carry._replace(initial=fold),)))
+    rotated(p, loop._replace(start=first, carries=(carry._replace(initial=fold),)))
 
 
 class _Vectors:

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from funcgrad.compile.emitters import TYPES, size_of
+from funcgrad.compile.flow import rotated
 from funcgrad.lower.loops import INDEX, Kernel, Loop, Operand, Value
 from funcgrad.lower.streams import ROW, row_stores
 
@@ -112,7 +113,7 @@ def print_in_blocks(printer: Any, loop: Loop) -> None:
     printer.stages = {buffer: (f"%stage{buffer}", begin) for buffer in kernel.streamed}
     first, last = Value(-1, INDEX), Value(-2, INDEX)  # no kernel has such
     printer.names |= {first: begin, last: end}
-    printer.rotated(loop._replace(start=first, stop=last))
+    rotated(printer, loop._replace(start=first, stop=last))
     for buffer in printer.stages:
         _copy(printer, buffer, begin, count)
     more = printer.emit(f"icmp slt i64 {end}, {stop}")
