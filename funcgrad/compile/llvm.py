@@ -89,7 +89,7 @@ class _Printer:
         self.block = "entry"
         self.temporaries = 0
         self.labels = 0
-        self.unseen = itertools.count(-10, -1)  # numbers of values that no kernel has
+        self.unseen = itertools.count(-1 << 32, -1)  # numbers of values that no kernel has, nor its guards
         self.in_lanes = False  # whether the innermost loop around the current point can be vectorised ...
         self.in_sequence = False  # ... or there is one that cannot
         self.foreseen: set[Value] = set()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import Callable
 from typing import Any
 
@@ -10,107 +9,13 @@ import numpy as np
 
 from funcgrad import array as arrays
 from funcgrad.array import as_array
-from funcgrad.dtypes import BFLOAT16
 from funcgrad.errors import at_line
-from funcgrad.lax._scatter import UPDATES, over_windows, scattered
-from funcgrad.numpy._common import broadcast_to as _broadcast_to
+from funcgrad.lax._scatter import UPDATES
 from funcgrad.numpy._common import cast, has_tracer, operand
-from funcgrad.numpy._indexing import MODES, Places, getitem
-from funcgrad.ops.comparison import select
-from funcgrad.ops.dynamic import dynamic_update_slice
-from funcgrad.ops.shape import reshape
+from funcgrad.numpy._indexing import MODES, getitem
+from funcgrad.numpy._updates import cast_values, update
 from funcgrad.trace.frame import type_of
-from funcgrad.trace.tracer import Tracer, known, methods
-
-
-def update(kind: str, x: Any, index: Any, values: Any, mode: str = "raise", unique: bool = False) -> Any:
-    """`x` with `values` written (or added, ...) at `index`."""
-    dtype = type_of(x).dtype
-    values = _cast_values(kind, operand(values, f"at[].{kind}"), dtype)
-    mask = _traced_mask(index)
-    if mask is not None:
-        return _under_mask(kind, x, mask, values)
-    places = Places(type_of(x).shape, index, mode)
-    values = _spread(kind, values, places.shape)
-    plan = places.plan
-    flat = x if plan.shape == type_of(x).shape else reshape(x, shape=plan.shape)
-    if 0 in places.shape or 0 in plan.shape:
-        return x
-    if kind == "set" and places.axes and places.is_window:
-        block, starts = places.window(values)
-        out = dynamic_update_slice(flat, block, *starts)
-    elif not places.axes:
-        out = cast(_joined(kind, flat, places.updates(values)), dtype)
-    else:
-        once = unique or all(type_of(i).size < 2 for _, i in plan.arrays)
-        updates = places.updates(values)
-        out = scattered(kind, flat, updates, places.lines, places.axes, places.inside, once)
-    return out if plan.shape == type_of(x).shape else reshape(out, shape=type_of(x).shape)
-
-
-def _joined(kind: str, old: Any, new: Any) -> Any:
-    ufunc = UPDATES[kind].ufunc
-    return ufunc(old, new) if ufunc else new
-
-
-def _cast_values(kind: str, values: Any, dtype: np.dtype) -> Any:
-    """Values in the dtype of the array: `set` converts as an assignment does, the others only within a kind."""
-    have = type_of(values)
-    if kind != "set":
-        result = have.dtype
-        if have.weak and dtype != BFLOAT16:
-            result = np.result_type(dtype, 1.0 if have.dtype.kind == "f" else have.dtype)
-        elif have.weak and have.dtype.kind != "c":  # any Python number, as other floats take it
-            result = dtype
-        if not np.can_cast(result, dtype, "same_kind"):
-            raise TypeError(
-                f"at[].{kind}: values of dtype {have.dtype.name} do not fit an array of dtype {dtype.name}: "
-                f"convert one of them.{at_line()}"
-            )
-    if have.dtype.kind == "c" and dtype.kind != "c":
-        raise TypeError(f"at[].{kind}: complex values do not fit an array of dtype {dtype.name}{at_line()}")
-    return cast(values, dtype)
-
-
-def _spread(kind: str, values: Any, shape: tuple[int, ...]) -> Any:
-    """Values broadcast to the shape of what the index names; as in an assignment, leading extents of 1 do not count."""
-    have = type_of(values).shape
-    kept = have
-    while len(kept) > len(shape) and kept[0] == 1:
-        kept = kept[1:]
-    values = values if kept == have else reshape(values, shape=kept)
-    fits = len(kept) <= len(shape) and builtins.all(
-        n in (1, m) for n, m in zip(reversed(kept), reversed(shape), strict=False)
-    )
-    if not fits:
-        raise ValueError(
-            f"at[].{kind}: could not broadcast values of shape {have} to the indexed shape {shape}{at_line()}"
-        )
-    return _broadcast_to(values, shape)
-
-
-def _traced_mask(index: Any) -> Any:
-    """A mask that is not known, as the only index."""
-    entry = index[0] if isinstance(index, tuple) and len(index) == 1 else index
-    unknown = type(entry) is Tracer and entry.dtype == np.bool_ and known(entry) is None
-    return entry if unknown else None
-
-
-def _under_mask(kind: str, x: Any, mask: Any, values: Any) -> Any:
-    """Where an unknown mask holds; values may vary along the other axes only."""
-    shape, over = type_of(x).shape, type_of(mask).shape
-    if shape[: len(over)] != over:
-        raise IndexError(f"boolean index of shape {over} did not match an array of shape {shape}{at_line()}")
-    if type_of(values).ndim > len(shape) - len(over):
-        raise TypeError(
-            f"values of shape {type_of(values).shape} under a traced mask of shape {over}: which one belongs to which "
-            f"element depends on the mask. Use np.where(mask, values, x).{at_line()}"
-        )
-    written = cast(_joined(kind, x, _broadcast_to(values, shape)), type_of(x).dtype)
-    return select(over_windows(mask, shape), x, written)
-
-
-# x.at[index] ----------------------------------------------------------------------------------------------------------
+from funcgrad.trace.tracer import Tracer, methods
 
 
 class At:
@@ -454,7 +359,7 @@ class AtIndex:
         if ufunc is None:
             out[self._index] = values
         else:
-            ufunc.at(out, self._index, _cast_values(kind, values, out.dtype))
+            ufunc.at(out, self._index, cast_values(kind, values, out.dtype))
         return as_array(out)
 
     def _ones(self, values: Any) -> AtIndex:

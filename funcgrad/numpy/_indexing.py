@@ -143,8 +143,8 @@ class Places:
     ----------
     plan
         The index, taken apart.
-    axes, lines
-        The axes that are not taken whole, and for each the positions, all of one shape.
+    axes
+        The axes that are not taken whole.
     inside
         Which of them there are (None: all).
     shape
@@ -163,25 +163,29 @@ class Places:
             if axis not in found and r != range(n)
         }
         self.lengths = [len(r) for r in ranges]
-        full = (*self.indexed, *(len(r) for r in self.partial.values()))
-        front = tuple(range(len(self.indexed)))
-
-        def spread(x: Any) -> Any:
-            line = _broadcast_to(x, self.indexed)
-            return broadcast_in_dim(line, shape=full, broadcast_dimensions=front)
-
-        lines = {axis: spread(line) for axis, (line, _) in found.items()}
-        for number, (axis, r) in enumerate(self.partial.items(), len(front)):
-            count = iota(dtype=INT64, shape=full, dimension=number)
-            lines[axis] = count * np.int64(r.step if len(r) > 1 else 1) + np.int64(r.start)
-        self.axes = tuple(sorted(lines))
-        self.lines = [lines[axis] for axis in self.axes]
-        self.inside = _all([spread(valid) for _, valid in found.values() if valid is not None])
+        self.axes = tuple(sorted({*found, *self.partial}))
+        self.inside = _all([self._spread(valid) for _, valid in found.values() if valid is not None])
         self.starts = {axis: line for axis, (line, _) in found.items()}
         self.shape = tuple(n for axis in plan.layout for n in self._extents(axis))
 
     def _extents(self, axis: int | None) -> Shape:
         return self.indexed if axis == ARRAYS else (1 if axis is None else self.lengths[axis],)
+
+    def _spread(self, line: Any) -> Any:
+        """What is known per index, for every element that is not part of a whole axis."""
+        full = (*self.indexed, *(len(r) for r in self.partial.values()))
+        line = _broadcast_to(line, self.indexed)
+        return broadcast_in_dim(line, shape=full, broadcast_dimensions=tuple(range(len(self.indexed))))
+
+    @property
+    def lines(self) -> list[Any]:
+        """For each of `axes` the positions, all of one shape: as many numbers as elements, which windows do without."""
+        full = (*self.indexed, *(len(r) for r in self.partial.values()))
+        lines = {axis: self._spread(line) for axis, line in self.starts.items()}
+        for number, (axis, r) in enumerate(self.partial.items(), len(self.indexed)):
+            count = iota(dtype=INT64, shape=full, dimension=number)
+            lines[axis] = count * np.int64(r.step if len(r) > 1 else 1) + np.int64(r.start)
+        return [lines[axis] for axis in self.axes]
 
     @property
     def is_window(self) -> bool:

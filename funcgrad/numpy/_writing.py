@@ -11,11 +11,11 @@ import numpy as np
 
 from funcgrad.array import as_array
 from funcgrad.errors import at_line
-from funcgrad.numpy._at import update
 from funcgrad.numpy._common import axis_number, cast, has_tracer, operand
 from funcgrad.numpy._indexing import INT64
 from funcgrad.numpy._selection import by_mode, take, whole_lines
 from funcgrad.numpy._shapes import ravel
+from funcgrad.numpy._updates import update
 from funcgrad.ops.comparison import select as _select
 from funcgrad.ops.shape import reshape
 from funcgrad.trace.frame import type_of

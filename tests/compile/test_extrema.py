@@ -117,3 +117,11 @@ def test_extrema_of_programs(dtype: str) -> None:
     ]
     for function in functions:
         np.testing.assert_array_equal(fg.jit(function)(x), function(x))
+
+
+def test_maxima_of_rows_whose_places_are_checked() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(5, 70)), rng.normal(size=5)
+    with fg.config.check_memory():  # its instructions, too, are of no kernel
+        found = fg.jit(lambda x, y: (x * y[:, None]).max(1))(x, y)
+    np.testing.assert_array_equal(found, (x * y[:, None]).max(1))
