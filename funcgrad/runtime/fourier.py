@@ -201,9 +201,8 @@ def _between(rows: int, columns: int, dtype: str) -> tuple[np.ndarray, np.ndarra
     as many as a vector has, and those of rows counted from there, which are the same for all.
     """
     wide, size = _wide(dtype), rows * columns
-    numbers = np.arange(columns, dtype=np.int32)
-    places = (np.arange(rows // wide, dtype=np.int32)[:, None] * numbers) & np.int32(size // wide - 1)
-    coarse = np.take(_roots(size // wide, size // wide, dtype), places)
+    numbers = np.arange(columns)
+    coarse = np.take(_roots(size // wide, size // wide, dtype), np.arange(rows // wide)[:, None] * numbers)
     fine = _roots(size, columns * wide, dtype)[numbers[:, None] * np.arange(wide)]
     return coarse, np.stack([fine.real, fine.imag], 1)
 
@@ -231,11 +230,11 @@ def _roots(n: int, count: int, dtype: str) -> np.ndarray:
     angles = np.arange(n // 8 + 1 if whole else count, dtype=np.longdouble) * (8 * np.arctan(np.longdouble(1)) / n)
     c, s = np.cos(angles).astype(dtype), np.sin(angles).astype(dtype)
     if whole:
-        x, y = np.concatenate([c, s[-2:0:-1]]), np.concatenate([s, c[-2:0:-1]])
-        c, s = np.concatenate([x, -y, -x, y]), np.concatenate([y, x, -y, -x])
-    found = np.empty(count, cx.to_complex(np.dtype(dtype)))
-    found.real, found.imag = c[:count], -s[:count]
-    return found
+        c, s = np.concatenate([c, s[-2:0:-1]]), np.concatenate([s, c[-2:0:-1]])
+    quarters = np.empty((4 if whole else 1, c.size), cx.to_complex(np.dtype(dtype)))
+    for quarter, (real, imaginary) in zip(quarters, ((c, -s), (-s, -c), (-c, s), (s, c)), strict=False):
+        quarter.real, quarter.imag = real, imaginary
+    return quarters.ravel()[:count]
 
 
 WRITERS["fft"] = _with_room

@@ -254,10 +254,10 @@ def attention_library(dtype: str) -> Library:
 @functools.cache
 def fourier_library(dtype: str) -> Library:
     """The kernels that transform lines of complex numbers."""
-    module = Module(Effort.REGISTERS, plain=True)
-    fourier.define(module, dtype)
-    parts = module.in_two([f"fg_fourier_{part}_{dtype}" for part in ("turn", "first8", "load", "write")])
-    library = native_library("fourier", str(module), parts=parts)
+    module, drivers = Module(Effort.REGISTERS, plain=True), Module()
+    fourier.define(module, dtype, drivers)
+    parts = [str(module), str(drivers)]
+    library = native_library("fourier", "".join(parts), parts=parts)
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(library))
     return library
 

@@ -26,7 +26,6 @@ from enum import IntEnum
 
 from funcgrad.compile.native.text import Function, Module, Value
 from funcgrad.compile.native.vectors import Vectors
-from funcgrad.compile.passes import Effort
 
 Parameter = IntEnum(
     "Parameter",
@@ -39,9 +38,10 @@ Plan = IntEnum("Plan", "FIRST ORDER PLACES FACTORS LAST", start=0)
 """What an address of a plan points to: the radix of the first step, and addresses of the point that each place reads,
 of the place that each point has, and of factors of the next steps, and of the last."""
 
-RADIX = 8
+RADIX, EIGHTH = 8, 3  # drivers, of which LLVM makes nothing better, shift instead of dividing
 FIRST_CACHE = 1 << 15  # bytes of points that are transformed together
 SHORT = 1 << 13  # bytes of a line, of which the next is fetched: no stream that CPUs would follow
+QUARTER, LINE = 16, 64  # bytes of a quarter of a vector (or a half of one), and of a line of the cache
 AHEAD = 8  # how many points before they are written lines of the result are fetched
 FIRST = (8, 2, 4)  # radices of the first step, by the logarithm of a length, modulo 3
 KERNELS = ("ahead", "across", "lines", "columns")
@@ -50,16 +50,17 @@ ROOT = {"f4": "0x3FE6A09E60000000", "f8": "0x3FE6A09E667F3BCD"}  # of a half
 Pair = tuple[Value, Value]
 
 
-def define(module: Module, dtype: str) -> None:
-    """Define ``fg_fourier_lines_f4`` and its like."""
+def define(module: Module, dtype: str, drivers: Module | None = None) -> None:
+    """Define ``fg_fourier_lines_f4`` and its like; what only calls others, in `drivers`, where those are apart."""
     fourier = Fourier(module, dtype)
     fourier.define_load()
     for radix in FIRST:
         fourier.define_first(radix)
     fourier.define_step()
     fourier.define_write()
-    fourier.define_inner()
     fourier.define_turn()
+    fourier = Fourier(drivers or module, dtype)
+    fourier.define_inner()
     fourier.define_ahead()
     fourier.define_across()
     for name in KERNELS:
@@ -226,11 +227,10 @@ class Fourier(Vectors):
         """``inner(buffer, plan, count, eighth)``: all steps but the last, of so many whole eighths."""
         kinds = {"buffer": "ptr", "plan": "ptr", "count": "i64", "eighth": "i64"}
         with self.module.function(self.name("inner"), "void", **kinds) as f:
-            f.effort = Effort.LEAST
             radix = f.load(f.plan, 8 * Plan.FIRST)
             for first in FIRST:
                 with f.if_(radix.is_(first)):
-                    self.do(f, f"first{first}", f.buffer, f.count // first)
+                    self.do(f, f"first{first}", f.buffer, f.count >> first.bit_length() - 1)
             distance, factors = f.variable("i64", radix), f.variable("ptr", f.load(f.plan, 8 * Plan.FACTORS, "ptr"))
             with f.while_(lambda: distance.get() < f.eighth):
                 wide = distance.get() * RADIX
@@ -243,7 +243,7 @@ class Fourier(Vectors):
         self, f: Function, buffer: Value, plan: Value, size: Value, x: Value, stride: Value, inverse: Value
     ) -> None:
         """Points of columns, transformed by all steps but the last, eighth by eighth."""
-        eighth = size // RADIX
+        eighth = size >> EIGHTH
         order = f.load(plan, 8 * Plan.ORDER, "ptr")
         with self.at_once(f, size) as (start, count):
             part = buffer + start * self.point
@@ -253,19 +253,19 @@ class Fourier(Vectors):
     @contextmanager
     def at_once(self, f: Function, size: Value) -> Iterator[tuple[Value, Value]]:
         """Points of a column that are transformed together: all, or an eighth."""
-        count = f.select(size > FIRST_CACHE // self.point, size // RADIX, size)
-        with f.range(size // count) as q:
+        many = size > FIRST_CACHE // self.point
+        count = f.select(many, size >> EIGHTH, size)
+        with f.range(f.select(many, f.constant("i64", RADIX), f.constant("i64", 1))) as q:
             yield q * count, count
 
     def define_ahead(self) -> None:
         """``ahead_block(ints, x, block)``: columns of a line, transformed."""
         kinds = {"ints": "ptr", "x": "ptr", "block": "ptr"}
         with self.module.function(self.name("ahead_block"), "void", **kinds) as f:
-            f.effort = Effort.LEAST
             rows, plan = f.load(f.ints, 8 * Parameter.ROWS), f.load(f.ints, 8 * Parameter.ROW_PLAN, "ptr")
             stride = f.load(f.ints, 8 * Parameter.COLUMNS) * self.pair
             self.loaded(f, f.block, plan, rows, f.x, stride, f.load(f.ints, 8 * Parameter.INVERSE))
-            eighth = rows // RADIX
+            eighth = rows >> EIGHTH
             self.do(f, "step", f.block, eighth, eighth, 1, f.load(plan, 8 * Plan.LAST, "ptr"))
             f.ret()
 
@@ -275,56 +275,69 @@ class Fourier(Vectors):
         """
         kinds = {"ints": "ptr", "blocks": "ptr", "buffer": "ptr", "number": "i64"}
         with self.module.function(self.name("turn"), "void", **kinds) as f:
-            words = {p: f.load(f.ints, 8 * p) for p in (Parameter.ROWS, Parameter.COLUMNS, Parameter.INVERSE)}
-            columns = words[Parameter.COLUMNS]
-            fine, coarse, plan = (
-                f.load(f.ints, 8 * p, "ptr") for p in (Parameter.FINE, Parameter.COARSE, Parameter.COLUMN_PLAN)
-            )
+            rows, columns = self._word(f, Parameter.ROWS), self._word(f, Parameter.COLUMNS)
+            tables = Parameter.FINE, Parameter.COARSE, Parameter.COLUMN_PLAN
+            fine, coarse, plan = (f.load(f.ints, 8 * p, "ptr") for p in tables)
             order = f.load(plan, 8 * Plan.PLACES, "ptr")
             coarse = coarse + f.number * columns * self.pair
-            swapped = words[Parameter.INVERSE] * self.bytes
+            swapped = self._word(f, Parameter.INVERSE) * self.bytes
             mine = f.blocks + f.number * (self.lanes * self.point)
-            with f.range(columns // self.lanes) as block:
-                source = mine + block * words[Parameter.ROWS] * self.point
-                places = order + block * (4 * self.lanes)
-                with f.range(f.constant("i64", 2)) as part:
-                    for i, x in enumerate(self._turned(f, source + part * self.bytes)):
-                        self.store(f, x, self._place(f, f.buffer + part * self.bytes, places, 4 * i))
-                    for k in range(0, 2 * self.lanes, 2):
-                        self.prefetch(f, source + words[Parameter.ROWS] * self.point + k * self.bytes, 3)
-                with f.range(f.constant("i64", self.lanes)) as lane:
-                    point, out = block * self.lanes + lane, self._place(f, f.buffer, places, lane * 4)
+            few = QUARTER // self.size
+            with f.range(columns // few) as number:
+                block = number // (self.lanes // few)
+                source = mine + block * rows * self.point
+                group = number - block * (self.lanes // few)
+                both = [self._turned(f, source + group * QUARTER + part * self.bytes) for part in (0, 1)]
+                following = source + rows * self.point + group * (self.point * few)
+                for k in range(0, self.point * few, LINE):
+                    self.prefetch(f, following + k, 3)
+                for i, x in enumerate(zip(*both, strict=True)):
+                    point = number * few + i
+                    out = f.buffer + f.cast_int(f.load(order, point * 4, "i32"), "i64") * self.point
                     roots = self.pair_at(f, fine + point * self.point), self.number_at(f, coarse + point * self.pair)
-                    real, imaginary = self.times(f, self.pair_at(f, out), self.times(f, *roots))
+                    real, imaginary = self.times(f, x, self.times(f, *roots))
                     self.store(f, real, out + swapped)
                     self.store(f, imaginary, (out + self.bytes) + (f.constant("i64", 0) - swapped))
             f.ret()
 
-    def _place(self, f: Function, buffer: Value, places: Value, offset: Value | int) -> Value:
-        """Where a point is wanted."""
-        return buffer + f.cast_int(f.load(places, offset, "i32"), "i64") * self.point
-
     def _turned(self, f: Function, x: Value) -> list[Value]:
-        """A square of numbers of points, transposed: rows exchange halves with rows `half` below (Eklundh 1972)."""
-        rows = [self.load(f, x + k * self.point) for k in range(self.lanes)]
-        half = 1
-        while half < self.lanes:
-            upper = [k if not k & half else k - half + self.lanes for k in range(self.lanes)]
-            lower = [k + half if not k & half else k + self.lanes for k in range(self.lanes)]
-            for k in range(self.lanes):
-                if not k & half:
-                    pair = rows[k], rows[k + half]
-                    rows[k], rows[k + half] = (self.shuffled(f, *pair, mask) for mask in (upper, lower))
-            half *= 2
-        return rows
+        """The numbers of a quarter of a vector, of as many points as a vector has lanes, as vectors: what is far apart
+        comes together as it is read, and quarters are turned by themselves.
+        """
+        few = QUARTER // self.size
+
+        def turned(rows: list[Value]) -> list[Value]:
+            half = len(rows) // 2
+            if not half:
+                return rows
+            pairs = zip(turned(rows[:half]), turned(rows[half:]), strict=True)
+            return [self.shuffled(f, *pair, mask) for pair in pairs for mask in (self._mask(half, k) for k in (0, 1))]
+
+        return turned([self._together(f, x + k * self.point, few) for k in range(few)])
+
+    def _mask(self, unit: int, which: int) -> list[int]:
+        """So many neighbours of one vector, and of another, in turns: those of the first or second half of quarters."""
+        half = QUARTER // self.size // 2
+        places = [q + which * half + k for q in range(0, self.lanes, 2 * half) for k in range(0, half, unit)]
+        return [k + other + e for k in places for other in (0, self.lanes) for e in range(unit)]
+
+    def _together(self, f: Function, x: Value, few: int) -> Value:
+        """Every few points a quarter of a vector."""
+        kind, places = f"<{few} x {self.real}>", (x + k * self.point for k in range(0, self.lanes, few))
+        parts = [f.emit(kind, f"load {kind}, {place}, align {self.size}") for place in places]
+        while len(parts) > 1:
+            few *= 2
+            kind, mask = f"<{few} x {self.real}>", ", ".join(f"i32 {k}" for k in range(few))
+            pairs = zip(parts[::2], parts[1::2], strict=True)
+            parts = [f.emit(kind, f"shufflevector {a}, {b}, <{few} x i32> <{mask}>") for a, b in pairs]
+        return parts[0]
 
     def define_across(self) -> None:
         """``across_block(ints, blocks, buffer, out, number)``: rows of a line, transformed."""
         kinds = {"ints": "ptr", "blocks": "ptr", "buffer": "ptr", "out": "ptr", "number": "i64"}
         with self.module.function(self.name("across_block"), "void", **kinds) as f:
-            f.effort = Effort.LEAST
             columns, plan = f.load(f.ints, 8 * Parameter.COLUMNS), f.load(f.ints, 8 * Parameter.COLUMN_PLAN, "ptr")
-            eighth = columns // RADIX
+            eighth = columns >> EIGHTH
             self.do(f, "turn", f.ints, f.blocks, f.buffer, f.number)
             with self.at_once(f, columns) as (start, count):
                 self.do(f, "inner", f.buffer + start * self.point, plan, count, eighth)
@@ -335,8 +348,11 @@ class Fourier(Vectors):
     def written(self, f: Function, buffer: Value, plan: Value, size: Value, out: Value, stride: Value) -> None:
         """The last step, and the result, so many points at once as the first-level cache keeps."""
         factors, inverse = f.load(plan, 8 * Plan.LAST, "ptr"), f.load(f.ints, 8 * Parameter.INVERSE)
-        eighth, sign = size // RADIX, f.select(inverse.is_not(0), f.constant("i64", -1), f.constant("i64", 1))
-        with f.in_parts(eighth, f.constant("i64", FIRST_CACHE // self.point // RADIX)) as (first, count):
+        eighth, sign = size >> EIGHTH, f.select(inverse.is_not(0), f.constant("i64", -1), f.constant("i64", 1))
+        together = FIRST_CACHE // self.point // RADIX
+        with f.range((eighth + (together - 1)) >> together.bit_length() - 1) as part:
+            first = part * together
+            count = self.least(f, eighth - first, together)
             mine = factors + first * ((RADIX - 1) * self.pair)
             self.do(f, "step", buffer + first * self.point, eighth, count, 1, mine)
             whole = count.is_(eighth)
@@ -350,9 +366,10 @@ class Fourier(Vectors):
     def define_kernel(self, name: str) -> None:
         kinds = {"bufs": "ptr", "ints": "ptr", "first": "i64", "last": "i64"}
         with self.module.function(self.name(name), "void", **kinds) as f:
-            f.effort = Effort.LEAST
+            number = f.first // self._word(f, Parameter.CHUNK)
+            room = self._buffer(f, Parameter.SLOT_ROOM) + number * self._word(f, Parameter.PIECE)  # of this piece
             with f.range(f.last - f.first) as step:
-                getattr(self, name)(f, f.first + step)
+                getattr(self, name)(f, f.first + step, room)
             f.ret()
 
     def _word(self, f: Function, which: Parameter) -> Value:
@@ -360,11 +377,6 @@ class Fourier(Vectors):
 
     def _buffer(self, f: Function, which: Parameter) -> Value:
         return f.load(f.bufs, self._word(f, which) * 8, "ptr")
-
-    def _room(self, f: Function) -> Value:
-        """The room of this piece."""
-        number = f.first // self._word(f, Parameter.CHUNK)
-        return self._buffer(f, Parameter.SLOT_ROOM) + number * self._word(f, Parameter.PIECE)
 
     def _numbers(self, f: Function, which: Parameter, line: Value) -> Value:
         """Where a line begins."""
@@ -375,22 +387,22 @@ class Fourier(Vectors):
         line = number // by
         return line, number - line * by
 
-    def ahead(self, f: Function, block: Value) -> None:
+    def ahead(self, f: Function, block: Value, room: Value) -> None:
         """Columns of all lines."""
         line, number = self._split(block, self._word(f, Parameter.COLUMNS) // self.lanes)
         x = self._numbers(f, Parameter.SLOT_X, line) + number * self.point
         out = self._buffer(f, Parameter.SLOT_SCRATCH) + block * self._word(f, Parameter.ROWS) * self.point
         self.do(f, "ahead_block", f.ints, x, out)
 
-    def across(self, f: Function, block: Value) -> None:
+    def across(self, f: Function, block: Value, room: Value) -> None:
         """Rows of all lines."""
         line, number = self._split(block, self._word(f, Parameter.ROWS) // self.lanes)
         blocks, out = (self._numbers(f, p, line) for p in (Parameter.SLOT_SCRATCH, Parameter.SLOT_OUT))
-        self.do(f, "across_block", f.ints, blocks, self._room(f), out, number)
+        self.do(f, "across_block", f.ints, blocks, room, out, number)
 
-    def lines(self, f: Function, line: Value) -> None:
+    def lines(self, f: Function, line: Value, blocks: Value) -> None:
         """A line, both parts."""
-        rows, columns, blocks = self._word(f, Parameter.ROWS), self._word(f, Parameter.COLUMNS), self._room(f)
+        rows, columns = self._word(f, Parameter.ROWS), self._word(f, Parameter.COLUMNS)
         x, out = (self._numbers(f, p, line) for p in (Parameter.SLOT_X, Parameter.SLOT_OUT))
         size = rows * columns * self.pair
         with f.range(columns // self.lanes) as number:
@@ -401,11 +413,11 @@ class Fourier(Vectors):
         with f.range(rows // self.lanes) as number:
             self.do(f, "across_block", f.ints, blocks, buffer, out, number)
 
-    def columns(self, f: Function, block: Value) -> None:
+    def columns(self, f: Function, block: Value, room: Value) -> None:
         """Columns of matrices, where they lie."""
         matrix, number = self._split(block, self._word(f, Parameter.COLUMNS) // self.lanes)
         x, out = (self._numbers(f, p, matrix) + number * self.point for p in (Parameter.SLOT_X, Parameter.SLOT_OUT))
         size, stride = self._word(f, Parameter.ROWS), self._word(f, Parameter.COLUMNS) * self.pair
-        plan, buffer = f.load(f.ints, 8 * Parameter.ROW_PLAN, "ptr"), self._room(f)
-        self.loaded(f, buffer, plan, size, x, stride, f.constant("i64", 0))
-        self.written(f, buffer, plan, size, out, stride)
+        plan = f.load(f.ints, 8 * Parameter.ROW_PLAN, "ptr")
+        self.loaded(f, room, plan, size, x, stride, f.constant("i64", 0))
+        self.written(f, room, plan, size, out, stride)
