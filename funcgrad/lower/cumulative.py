@@ -37,7 +37,7 @@ TILE = 2048  # columns of a row that are folded together
 FOLDS = {"cumsum": "add", "cummax": "max", "cummin": "min"}
 WIDE = {"f4": "f8", "f2": "f4"}  # what floats are added up in
 ROUTINE = frozenset({"f4", "f8", "i4", "u4", "i8", "u8"})  # elements of long lines that a native routine folds
-KEPT = 1 << 14  # bytes of what it keeps of a block of such a line
+KEPT = 1 << 16  # bytes of what it keeps of a block of such a line
 
 State = tuple[Operand, ...]
 Advance = Callable[[Writer, State, Sequence[Operand]], State]
@@ -205,7 +205,7 @@ def _in_chains(call: Call, lines: Lines) -> Sequence[KernelStep | Call]:
     if lines.inner == 1 and own in ROUTINE:
         size = int((WIDE.get(own, own) if call.equation.primitive.name == "cumsum" else own)[1:])
         blocks = -(-lines.length // (KEPT // size)) * lines.count
-        state = Var(ArrayType((8 + 2 * blocks,), np.dtype(np.int64)))  # of all and of each
+        state = Var(ArrayType((8 + 3 * blocks,), np.dtype(np.int64)))  # of all and of each
         equation = call.equation.replace(inputs=(*call.equation.inputs, state))
         return [Call(equation, (*call.inputs, state), call.status)]
     share = -(-lines.length // (MOST * BLOCK)) * BLOCK

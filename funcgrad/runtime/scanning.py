@@ -11,7 +11,7 @@ from funcgrad.lower.calls import Call
 from funcgrad.lower.cumulative import FOLDS, WIDE
 from funcgrad.runtime.calls import ROUTINES, Slots
 
-TOGETHER = 8  # blocks that a thread takes before it looks for other work
+TOGETHER = 2  # blocks that a thread takes before it looks for other work
 
 
 def scan_steps(call: Call, slots: Slots) -> list[Step] | None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from funcgrad.compile import engine
-from funcgrad.compile.native.scanning import LINE, Scan, addresses, define
+from funcgrad.compile.native.scanning import EACH, ENTRIES, ITS_OWN, KNOWN, LINE, OWN, Scan, addresses, define
 from funcgrad.compile.native.text import Module
 from funcgrad.compile.passes import Effort
 from tests.compile.builder import ENTRY
@@ -41,7 +41,7 @@ class Call:
         each = -(-x.shape[1] // scan.block)
         self.count = each * len(x)
         self.x, self.out = x, apart(x.shape, scan.dtype, off)
-        self.state = np.full(8 + 2 * self.count, -1)
+        self.state = np.full(8 + 3 * self.count, -1)
         self.arrays = [np.zeros(1, np.int64), x, self.out, self.state]
         self.buffers = np.array([a.ctypes.data for a in self.arrays])
         self.integers = np.array([1, 2, 3, self.state.nbytes, each, x.shape[1]])
@@ -114,7 +114,7 @@ def test_what_is_not_finite_is_not_seen_before_it_is_met(dtype: str, number: flo
 
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("taken", [1, 2, 4])
-def test_a_block_that_another_thread_does_not_come_to_is_folded_by_who_waits_for_it(taken: int, reverse: bool) -> None:
+def test_a_block_that_another_thread_does_not_come_to_is_folded_by_who_needs_it(taken: int, reverse: bool) -> None:
     for dtype in ("f4", "f8"):
         scan = scan_of("add", dtype, reverse)
         x = RNG.normal(size=(2, 4 * scan.block + 11)).astype(dtype)  # five blocks each
@@ -130,6 +130,22 @@ def test_a_block_that_another_thread_does_not_come_to_is_folded_by_who_waits_for
         call.state[0] = 0  # now they come back
         call.blocks(taken)
         np.testing.assert_array_equal(call.out, wanted)
+
+
+def test_what_another_thread_has_said_of_its_block_is_not_folded_again() -> None:
+    for dtype in ("f4", "f8"):
+        scan = scan_of("add", dtype)
+        x = RNG.normal(size=(1, 3 * scan.block)).astype(dtype)
+        call = Call(scan, x)
+        call.state[0] = 2
+        for k in range(2):
+            entry = call.state[(ENTRIES + k * EACH) // 8 :]
+            entry[KNOWN // 8] = ITS_OWN
+            entry[OWN // 8 :][:1].view(scan.wide)[0] = 2.0**k
+            call.x[0, k * scan.block :][: scan.block] = np.nan
+        call.blocks(1)
+        alone = folded(scan, x[:, 2 * scan.block :].copy())
+        np.testing.assert_allclose(call.out[0, 2 * scan.block :], alone[0] + 3, rtol=1e-6, atol=1e-4)
 
 
 def test_threads_that_take_turns_give_the_same_bits() -> None:

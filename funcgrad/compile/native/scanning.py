@@ -1,11 +1,11 @@
 """How is a long line summed up so far, from one read of it?  Block after block, by threads that take turns.
 
-A thread takes the next block, folds it so far from nothing, and keeps that in its cache; then it waits until the fold
-of all blocks before is known, hands on that with its own, and writes the block, each element folded with what stands
-before the block (D. Merrill & M. Garland, "Single-pass parallel prefix scan with decoupled look-back", 2016). Blocks
-are taken in order, so that nobody waits for a block that no thread has; a thread that waits long (who has the block
-before may have lost its core) folds the blocks before by itself, to the same number. Blocks are cut as sizes say, so
-that results do not depend on threads.
+A thread takes the next block, folds it so far from nothing, keeps that in its cache and says what the block's fold is;
+then it looks back for the last block up to whose end all is known, goes on from there with what other threads have
+said, and writes its own block, each element folded with what stands before the block (D. Merrill & M. Garland,
+"Single-pass parallel prefix scan with decoupled look-back", 2016). Nobody waits: a block of which nothing is said (who
+has it may have lost its core) is folded again, to the same number. Blocks are cut as sizes say, so that results do not
+depend on threads.
 
 Within a block, elements come in groups. In a vector of eight, each lane is folded with the one before it, then with
 the one two before, then four. Float32 numbers, which are added up in float64, come in groups of four vectors where one
@@ -34,13 +34,13 @@ from funcgrad.lower.nest import neutral
 
 Parameter = IntEnum("Parameter", "SLOT_X SLOT_OUT SLOT_STATE STATE_BYTES BLOCKS LENGTH", start=0)
 
-TICKET, DONE = 0, 64  # of the state: the next block; of each, whether the fold up to its end is known, and the fold
-VALUE = 8  # behind the word that says so
+TICKET, ENTRIES = 0, 64  # of the state: the next block, and what is known of each
+KNOWN, OWN, UP_TO = 0, 8, 16  # of an entry: how much is known, the fold of the block, that of all up to its end
+EACH = 24  # bytes of an entry
+ITS_OWN, ALL = 1, 2  # what is known
 TAKES_ANY = 64  # bytes of vectors whose lanes one instruction takes from any of two
 LINE = 64  # bytes of memory that are written together
 SOON = 4  # looks that take less than what is gained where it is known
-PATIENCE = 100  # looks for the fold of the block before, before it is computed: some microseconds, a few blocks' time
-
 
 Use = Callable[[Value, Value, list[Value]], None]
 
@@ -172,7 +172,7 @@ class _Scanner:
             )
             self._fetch(soon, k)
 
-        self._hand_on(block.ticket, self._fold(before, self._folded(x, block.groups, write)))
+        self._hand_on(block.ticket, before, self._folded(x, block.groups, write))
 
     def _kept_first(self, block: _Block, x: Value, out: Value, soon: Value, fits: Value) -> None:
         """Do a block as far as that goes, then the rest."""
@@ -184,10 +184,10 @@ class _Scanner:
                 self._store(v, self._kept(k, j))
 
         total = self._folded(x, block.groups, keep)
-        with f.if_(block.number > 0):
-            self._wait(block)
+        self._say(block.ticket, ITS_OWN, total, OWN)
+        self._look_back(block)
         before = self._up_to(block.ticket - 1, block.number)
-        self._hand_on(block.ticket, self._fold(before, total))
+        self._hand_on(block.ticket, before, total)
         everywhere = f.repeated(before, self.lanes)
 
         def write(streamed: bool) -> None:
@@ -224,14 +224,14 @@ class _Scanner:
 
     def _is_known_soon(self, block: _Block) -> Value:
         f = self.f
-        found, looks = f.variable("i64", 1), f.variable("i64", 0)
+        found, looks = f.variable("i64", ALL), f.variable("i64", 0)
         with f.if_(block.number > 0):
-            found.set(self._is_known(block.ticket - 1))
-            with f.while_(lambda: (found.get().is_(0)) & (looks.get() < SOON)):
+            found.set(self._known(block.ticket - 1))
+            with f.while_(lambda: found.get().is_not(ALL) & (looks.get() < SOON)):
                 relax(f)
                 looks.set(looks.get() + 1)
-                found.set(self._is_known(block.ticket - 1))
-        return found.get().is_not(0)
+                found.set(self._known(block.ticket - 1))
+        return found.get().is_(ALL)
 
     def _block(self, ticket: Value) -> _Block:
         f, most = self.f, self.scan.block
@@ -253,27 +253,30 @@ class _Scanner:
                 f.store(self._neutral(self.scan.dtype), self.padded + (block.elements + k) * self.size)
         return f.select(block.odd, self.padded, x)
 
-    def _wait(self, block: _Block) -> None:
-        """Wait for the fold up to a block, or compute it."""
-        f, looks = self.f, self.f.variable("i64", 0)
-        with f.while_(lambda: self._is_known(block.ticket - 1).is_(0)):
-            relax(f)
-            looks.set(looks.get() + 1)
-            with f.if_(looks.get() > PATIENCE):
-                f.break_()
+    def _look_back(self, block: _Block) -> None:
+        """Go on from the last block up to whose end all is known, to the end of the one before `block`."""
+        f = self.f
         first = f.variable("i64", block.ticket)
         with f.while_(lambda: first.get() > block.ticket - block.number):
-            with f.if_(self._is_known(first.get() - 1).is_not(0)):
+            with f.if_(self._known(first.get() - 1).is_(ALL)):
                 f.break_()
             first.set(first.get() - 1)
+        own = f.variable(self.wide)
         with f.range(block.ticket - first.get()) as k:
             # Only the first block of a line that is folded backwards is odd here: its copy is in nobody's way.
             missing = self._block(first.get() + k)
-            total = self._folded(self._padded(missing), missing.groups, lambda *_: None)
-            self._hand_on(missing.ticket, self._fold(self._up_to(missing.ticket - 1, missing.number), total))
+            f.choose(
+                self._known(missing.ticket).is_(0),
+                lambda: own.set(self._folded(self._padded(missing), missing.groups, lambda *_: None)),
+                lambda: own.set(f.load(self._entry(missing.ticket), OWN, self.wide)),
+            )
+            self._hand_on(missing.ticket, self._up_to(missing.ticket - 1, missing.number), own.get())
 
-    def _is_known(self, ticket: Value) -> Value:
-        return self.f.atomic_load(self.state + ticket * 16, DONE)
+    def _entry(self, ticket: Value) -> Value:
+        return self.state + (ticket * EACH + ENTRIES)
+
+    def _known(self, ticket: Value) -> Value:
+        return self.f.atomic_load(self._entry(ticket), KNOWN)
 
     def _up_to(self, ticket: Value, number: Value) -> Value:
         """The fold up to the end of a block, or of nothing where `number`, that of the next one in its line, is 0."""
@@ -281,13 +284,17 @@ class _Scanner:
         before = f.variable(self.wide)
         f.store(f.constant(self.wide, literal(neutral(self.scan.fold, self.scan.wide), self.scan.wide)), before.place)
         with f.if_(number > 0):
-            before.set(f.load(self.state + ticket * 16, DONE + VALUE, self.wide))
+            before.set(f.load(self._entry(ticket), UP_TO, self.wide))
         return before.get()
 
-    def _hand_on(self, ticket: Value, value: Value) -> None:
-        place = self.state + ticket * 16
-        self.f.store(value, place, DONE + VALUE)
-        self.f.atomic_store(1, place, DONE)
+    def _hand_on(self, ticket: Value, before: Value, own: Value) -> None:
+        """Say what a block's fold is, and that of all up to its end."""
+        self.f.store(own, self._entry(ticket), OWN)
+        self._say(ticket, ALL, self._fold(before, own), UP_TO)
+
+    def _say(self, ticket: Value, known: int, value: Value, place: int) -> None:
+        self.f.store(value, self._entry(ticket), place)
+        self.f.atomic_store(known, self._entry(ticket), KNOWN)
 
     def _copy(self, target: Value, source: Value, count: Value) -> None:
         no = self.f.constant("i1", 0)
