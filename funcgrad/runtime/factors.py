@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from funcgrad.compile.native import Step, factors_address, tiles_replace_blas
-from funcgrad.compile.native.factors import WIDTH, Parameter
+from funcgrad.compile.native.parts import BEHIND, WIDTH, Parameter
 from funcgrad.compile.native.reflections import WIDTH as REFLECTIONS
 from funcgrad.compile.native.vectors import REALS
 from funcgrad.dtypes import code
@@ -53,6 +53,10 @@ def is_large(matrix: ArrayType) -> bool:
     return known and min(matrix.shape) >= LEAST and tiles_replace_blas()
 
 
+FIRST = {"eliminate": "begin", "eigh": "mirror"}
+"""By family: a kernel, if not ``copy``."""
+
+
 class _Steps:
     """Native steps in order."""
 
@@ -74,15 +78,16 @@ class _Steps:
     def panels(self, most: int = WIDTH) -> Sequence[tuple[int, int]]:
         """Where panels begin, and how wide they are."""
         rows, columns = self.words[Parameter.ROWS], self.words[Parameter.COLUMNS]
-        return [(at, min(most, columns - at)) for at in range(0, min(rows, columns), most)]
+        size = min(rows, columns)
+        return [(at, min(most, size - at)) for at in range(0, size, most)]
 
-    def eliminate(self) -> None:
-        """Copy the matrix, and factorize it with exchanges of rows."""
+    def eliminate(self, sides: int = 0) -> None:
+        """Factorize the matrix with exchanges of rows, and eliminate from so many right sides: columns like others."""
         rows, columns = self.words[Parameter.ROWS], self.words[Parameter.COLUMNS]
-        self.add("copy", rows, -(-2 * PIECE // columns))
-        for at, width in self.panels():
-            self.add("panel", at=at, width=width)
-            self.add("update", columns, WIDTH, at=at, width=width)
+        panels = self.panels()
+        self.add("begin", rows, -(-2 * PIECE // columns), width=panels[0][1], sides=sides)
+        for at, width in panels:
+            self.add("update", columns + sides, WIDTH, at=at, width=width, sides=sides)  # and the next panel
 
 
 def start(steps: Sequence[object]) -> None:
@@ -94,7 +99,7 @@ def start(steps: Sequence[object]) -> None:
 
 @functools.cache
 def _start(family: str, dtype: str) -> None:
-    work = functools.partial(factors_address, family, "mirror" if family == "eigh" else "copy", dtype)
+    work = functools.partial(factors_address, family, FIRST.get(family, "copy"), dtype)
     threading.Thread(target=work, name="funcgrad-factors", daemon=True).start()
 
 
@@ -116,10 +121,9 @@ def solve_steps(call: Call, slots: Slots) -> list[Step] | None:
         return None
     a, b, factors, pivots, panel = call.inputs
     (x,) = call.equation.outputs
-    names = "X FACTORS PIVOTS PANEL".split()
-    steps = _Steps(call, a.type, _slots(slots, names, (a, factors, pivots, panel)))
-    steps.eliminate()
-    steps.words |= _slots(slots, "X OUT FACTORS".split(), (b, x, factors))
+    names = "X FACTORS PIVOTS PANEL OTHER OUT".split()
+    steps = _Steps(call, a.type, _slots(slots, names, (a, factors, pivots, panel, b, x)))
+    steps.eliminate(x.type.shape[1])
     _over_sides(steps, "solve", x.type)
     return steps.steps
 
@@ -174,7 +178,7 @@ def qr_steps(call: Call, slots: Slots) -> list[Step] | None:
     whole = -(-2 * PIECE // columns)
     steps.add("copy", rows, whole)
     steps.add("begin", rows, whole)
-    panels = [(at, min(width, size - at)) for at, width in steps.panels(REFLECTIONS)]
+    panels = steps.panels(REFLECTIONS)
     for at, width in panels:
         steps.add("reflect", at=at, width=width)
         if at + width < columns:
@@ -248,7 +252,11 @@ def _with_room(call: Call) -> Sequence[KernelStep | Call] | None:
         return None
     if params.get("left_side") or False in (params.get(wanted) for wanted in ("compute_vectors", "compute_uv")):
         return None
-    sizes = {"panel": rows * WIDTH, "reflections": rows * min(rows, columns), "room": 2 * REFLECTIONS * columns}
+    sizes = {
+        "panel": (3 * rows + BEHIND) * WIDTH,
+        "reflections": rows * min(rows, columns),
+        "room": 2 * REFLECTIONS * columns,
+    }
     sizes["triangles"] = (min(rows, columns) + REFLECTIONS) * REFLECTIONS
     scratch: dict[str, ArrayType] = {}
     if name in ("eigh", "svd"):

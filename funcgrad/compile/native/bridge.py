@@ -29,6 +29,8 @@ from funcgrad.compile.native import (
     layout,
     loops,
     narrow,
+    panels,
+    parts,
     pool,
     reflections,
     slowcall,
@@ -216,7 +218,10 @@ def link_gemm(found: blas.Blas, guard: np.ndarray, dtype: str, way: gemm.Way = g
 def factors_library(family: str, dtype: str) -> Library:
     """The kernels that factorize."""
     found = blas.blas()
-    several([functools.partial(_tiles, dtype), functools.partial(_factor_parts, dtype)])
+    wanted = [_tiles, _factor_parts, *([_panels] if family == "eliminate" else [])]
+    symbols = found.addresses | {gemm.GUARD: _guard().ctypes.data}
+    for addresses in several([functools.partial(part, dtype) for part in wanted]):
+        symbols |= addresses
     module = Module()
     gemm.define_guard(module, found.controls)
     if family == "qr":
@@ -225,7 +230,6 @@ def factors_library(family: str, dtype: str) -> Library:
         spectral.define(module, family, dtype)
     else:
         factors.define(module, family, dtype, found.index_bits)
-    symbols = found.addresses | {gemm.GUARD: _guard().ctypes.data} | _tiles(dtype) | _factor_parts(dtype)
     library = native_library(f"factors_{family}", str(module), symbols)
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(library))
     return library
@@ -234,9 +238,19 @@ def factors_library(family: str, dtype: str) -> Library:
 @functools.cache
 def _factor_parts(dtype: str) -> dict[str, Address]:
     """What factorisations spend time in, but for products."""
+    return _parts("factors", parts.define, dtype)
+
+
+@functools.cache
+def _panels(dtype: str) -> dict[str, Address]:
+    """What LU spends time in besides."""
+    return _parts("panels", panels.define, dtype)
+
+
+def _parts(name: str, define: Callable[[Module, str], None], dtype: str) -> dict[str, Address]:
     module = Module(Effort.REGISTERS, plain=True)
-    factors.define_parts(module, dtype)
-    library = native_library("factors", str(module))
+    define(module, dtype)
+    library = native_library(name, str(module))
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(library))
     return {name: library.address(name) for name in module.defined()}
 
@@ -246,7 +260,7 @@ def attention_library(dtype: str) -> Library:
     """The kernels that attend."""
     module = Module(Effort.REGISTERS)
     attention.define(module, dtype)
-    library = native_library("attention", str(module), _tiles(dtype))
+    library = native_library("attention", str(module), _tiles(dtype), module.parts())
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(library))
     return library
 
@@ -278,7 +292,7 @@ def _tiles(dtype: str) -> dict[str, Address]:
     module = Module(Effort.REGISTERS, plain=True)
     tiles.define_turns(module, (dtype,))
     tiles.define(module, (dtype,))
-    parts = module.in_two([f"fg_tiles_{part}_{dtype}" for part in ("turn", "copy", "tile", "edge", "add")])
+    parts = module.parts([f"fg_tiles_{part}_{dtype}" for part in ("turn", "copy", "tile", "edge", "add")])
     library = native_library("tiles", str(module), parts=parts)
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(library))
     return {
@@ -291,7 +305,7 @@ def _narrow(dtype: str) -> dict[str, Address]:
     """The product of few columns."""
     module, name = Module(Effort.REGISTERS), f"{gemm.OWN[gemm.Way.NARROW]}_{dtype}"
     narrow.define(module, (dtype,))
-    parts = module.in_two([f"fg_narrow_{rows}x1_{dtype}" for rows in tiles.heights()])
+    parts = module.parts([f"fg_narrow_{rows}x1_{dtype}" for rows in tiles.heights()])
     library = native_library("narrow", str(module), parts=parts)
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(library))
     return {name: library.address(name)}

@@ -10,7 +10,7 @@ and ``build``; ``reflect`` runs once.  Where a range is cut changes no bit.
 
 from __future__ import annotations
 
-from funcgrad.compile.native.factors import LETTERS, Parameter, Parts, Words, call_library
+from funcgrad.compile.native.parts import LETTERS, Parameter, Parts, Words, call_library
 from funcgrad.compile.native.text import Function, Module, Value
 
 KERNELS = ("copy", "begin", "reflect", "apply", "build")

@@ -11,7 +11,7 @@ columns for ``back``, of panels for ``blocks``; others run once.  Where a range 
 
 from __future__ import annotations
 
-from funcgrad.compile.native.factors import LETTERS, WIDTH, Parameter, Words, call_library
+from funcgrad.compile.native.parts import LETTERS, WIDTH, Parameter, Words, call_library
 from funcgrad.compile.native.reflections import Reflections
 from funcgrad.compile.native.text import Function, Module, Value
 
