@@ -20,6 +20,7 @@ from funcgrad.lower.scalar import MATHEMATICS
 
 SINCOS = ("sin", "cos")
 LONG, FEW = 200, 2  # instructions of a function of which so many copies are made at most
+MANY = 10  # copies of any function: sixteen exponentials took half of the time to compile their loops
 MOST = 2000  # instructions of all copies together
 MUCH = 24  # operations of a loop that does more than to move numbers
 MASKED = 400  # instructions of a body to which masks add next to nothing
@@ -94,7 +95,7 @@ def apart(kernel: Kernel) -> list[Function]:
     """The functions that a kernel's vector code calls where they stand."""
     counts = Counter(_called(kernel.body, False))
     length = {function: vecmath.length(*function) for function in counts}
-    found = [f for f, n in counts.items() if vecmath.branches(*f) or (n > FEW and length[f] >= LONG)]
+    found = [f for f, n in counts.items() if vecmath.branches(*f) or n > (FEW if length[f] >= LONG else MANY)]
     copied = {function: n * length[function] for function, n in counts.items() if function not in found}
     while sum(copied.values()) > MOST:
         found.append(max(copied, key=lambda function: copied[function]))

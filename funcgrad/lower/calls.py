@@ -39,6 +39,12 @@ class Call:
     streamed: bool = field(default=False, kw_only=True)
 
     @property
+    def changes(self) -> Var | None:
+        """The operand that is changed in place, if one is: the result's buffer."""
+        (first, *_), (out, *_) = self.inputs or (None,), self.equation.outputs or (None,)
+        return out if first is out else None
+
+    @property
     def buffers(self) -> tuple[Var, ...]:
         """The buffers that the step reads and writes."""
         return (*(a for a in self.inputs if isinstance(a, Var)), *self.equation.outputs)

@@ -13,6 +13,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from funcgrad.ir.program import Var
+from funcgrad.lower.calls import Call
 from funcgrad.lower.loops import Kernel, Load, Store, walk
 from funcgrad.lower.plan import Plan, buffers_of
 from funcgrad.lower.products import Product
@@ -41,13 +42,18 @@ def _is_safe(steps: Sequence[Any], given: Var, out: Var) -> bool:
     """Whether everything reads `given` before `out` is written in its place."""
     writing = [number for number, step in enumerate(steps) if out in buffers_of(step)]
     reading = [number for number, step in enumerate(steps) if given in buffers_of(step)]
-    if not writing or not all(isinstance(steps[number], KernelStep | Product) for number in writing):
+    if not writing or not all(_is_known(steps[number], out) for number in writing):
         return False
     first = writing[0]
     if any(number > first for number in reading):
         return False
     step = steps[first]
     return first not in reading or (isinstance(step, KernelStep) and _reads_first(step, given, out))
+
+
+def _is_known(step: Any, out: Var) -> bool:
+    """Whether it is known how a step writes: a call that changes an operand in place is."""
+    return isinstance(step, KernelStep | Product) or (isinstance(step, Call) and step.changes is out)
 
 
 def _reads_first(step: KernelStep, given: Var, out: Var) -> bool:
@@ -78,6 +84,10 @@ def _renamed(steps: Sequence[Any], out: Var, given: Var) -> list[Any]:
             found.append(step)
         elif isinstance(step, Product):
             found.append(_renamed_product(step, out, given))
+        elif isinstance(step, Call):
+            inputs = tuple(given if a is out else a for a in step.inputs)
+            equation = step.equation.replace(outputs=tuple(given if v is out else v for v in step.equation.outputs))
+            found.append(dataclasses.replace(step, equation=equation, inputs=inputs))
         else:
             buffers = tuple(given if v is out else v for v in step.buffers)
             if not (given in step.buffers and _is_copy(step.kernel)):

@@ -19,13 +19,15 @@ from funcgrad.lower.index import ZERO, Shape, Strided, axis, contiguous_strides,
 from funcgrad.lower.joining import Groups
 from funcgrad.lower.ownership import own
 from funcgrad.lower.places import FOLDS as SCATTERS
-from funcgrad.lower.places import update_root
+from funcgrad.lower.places import given_index, update_root
 from funcgrad.lower.products import accumulation, arranged, fold_product, is_fold, match_product, turned
 from funcgrad.lower.roots import Root, fold_root, store_root
 from funcgrad.lower.seams import dear_below, has_seams, is_better_stored, is_computed_too_often
 from funcgrad.lower.structured import without_constants
 from funcgrad.lower.turning import turn
 from funcgrad.lower.updates import handed_on
+from funcgrad.ops.indexing import scatter_add
+from funcgrad.ops.scatter import is_by_place
 
 ROUNDS = 3
 
@@ -247,9 +249,35 @@ class Fusion(Groups):
     def scatter(self, equation: Equation) -> None:
         """A loop over the updates, one after the other, into a copy of the operand, or into the operand itself."""
         (var,) = equation.outputs
+        if equation.primitive is scatter_add and is_by_place(tuple(a.type for a in equation.inputs), equation.params):
+            self._add_by_place(equation)
+            return
         target = self._writable(var, equation.inputs[0], equation)
         root = update_root(equation, target, self.graph, len(self.steps))
         self.graph.stored[var] = Stored(target, self.open(root))
+
+    def _add_by_place(self, equation: Equation) -> None:
+        """Additions by a routine, which checks indices itself, into the same buffer as a loop's."""
+        operand, updates, index = equation.inputs
+        (var,) = equation.outputs
+        given, check = given_index(index, operand.type.size, self.graph)
+        one = self.graph.under_views(updates)
+        updates = one if one.type.size == 1 else updates
+        self.ensure(updates)
+        self.ensure(given)
+        numbers = self.graph.stored[updates] if isinstance(updates, Var) else self._number(updates)
+        read = (numbers.root, self.graph.stored[given].root)
+        if isinstance(operand, Var) and operand in self.graph.stored and self.graph.stored[operand].root in read:
+            target = var  # no piece may read what another one writes
+            self.add(store_root(var, operand))
+        else:
+            target = self._writable(var, operand, equation)
+        inputs = (target, *read)
+        status = self.code_of(check) if check else 0
+        self.graph.stored[var] = Stored(target, len(self.steps))
+        self.steps.append(Call(equation if target is var else equation.replace(outputs=(target,)), inputs, status))
+        if check:
+            self.checked.add(check)
 
     def _writable(self, var: Var, operand: Atom, at: Equation) -> Var:
         """For `var`, which is made from `operand`: the buffer of this value if nothing reads it after the equation at

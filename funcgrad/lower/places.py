@@ -6,12 +6,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from funcgrad.ir.primitive import registry
 from funcgrad.ir.program import Atom, Equation, Literal, Var
+from funcgrad.ir.types import ArrayType
 from funcgrad.lower.graph import Graph
 from funcgrad.lower.index import Affine, Index, is_view, squeezed, through_view, total
 from funcgrad.lower.roots import Root, natural_index
 
 INT64 = np.dtype(np.int64)
+MOST_NARROW = 2**31  # places that 32 bits tell apart
 FOLDS = {"scatter": None, "scatter_add": "add", "scatter_mul": "mul", "scatter_min": "min", "scatter_max": "max"}
 
 
@@ -80,6 +83,35 @@ def update_root(equation: Equation, target: Var, graph: Graph, position: int) ->
         free=frozenset() if drop else free,
         drop=drop,
     )
+
+
+def given_index(index: Atom, size: int, graph: Graph) -> tuple[Var, Equation | None]:
+    """For a routine that checks indices itself: those of a line, in a buffer, and the check that they wait for; or, to
+    be stored, checked ones in few bytes, and None.
+    """
+    assert isinstance(index, Var)
+    check = None if index in graph.stored else graph.producers.get(index)
+    if check is None:
+        return index, None
+    is_here = check.primitive.name == "check_index" and check.params["size"] == size
+    given = _given(check.inputs[0] if is_here else index, graph)
+    if given is not None:
+        return given, check if is_here else None
+    if size >= MOST_NARROW:
+        return index, None
+    narrow = Var(ArrayType(index.type.shape, np.dtype(np.int32)))
+    convert = Equation(registry["convert_element_type"], (index,), (narrow,), {"dtype": narrow.type.dtype}, None)
+    graph.producers[narrow] = convert
+    return narrow, None
+
+
+def _given(atom: Atom, graph: Graph) -> Var | None:
+    """The integers in a buffer that an index array is made of by nothing but a conversion."""
+    assert isinstance(atom, Var)
+    producer = None if atom in graph.stored else graph.producers.get(atom)
+    if producer is not None and producer.primitive.name == "convert_element_type":
+        (atom,) = producer.inputs
+    return atom if isinstance(atom, Var) and atom in graph.stored and atom.type.dtype.kind in "iu" else None
 
 
 def _walked(place: Place) -> int | None:

@@ -325,8 +325,9 @@ def _reference_call(step: Call, buffers: dict[Var, str]) -> list[str]:
         return [_convolution_call(step, buffers)]
     primitive, params = step.equation.primitive, step.equation.params
     operands = [
-        f"{_typed(buffers[a], operand.type)}.reshape({operand.type.shape})" if isinstance(a, Var) else _number(a.value)
+        f"{_typed(buffers[a], kind)}.reshape({kind.shape})" if isinstance(a, Var) else _number(a.value)
         for a, operand in zip(step.inputs, step.equation.inputs, strict=True)
+        for kind in [a.type if a.type.size == 1 < operand.type.size else operand.type]  # one number for all
     ]
     given = ", ".join([*operands, *(f"{key}={_parameter(value)}" for key, value in params.items())])
     results = [f"{_typed(buffers[v], v.type)}[:]" for v in step.equation.outputs]

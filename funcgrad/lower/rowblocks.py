@@ -48,6 +48,9 @@ class BlockedGroupWriter(GroupWriter):
         inner = [w.carried(acc.wide) for acc in full]
         self.start = w.op("add", w.first, w.op("mul", number, self.block))
         self.stop = w.op("min", w.op("add", self.start, self.block), w.last)
+        before = Constant(0, INDEX) if self.pieces == 1 else w.op("mul", self._piece(), self.block)
+        self.offset = w.op("sub", before, self.start)
+        self.placed: dict[object, tuple[Operand, Operand]] = {}
         running: dict[Root, Operand] = {acc.root: v for acc, v in zip(full, inner, strict=True)}
         self._phases(running)
         carries = [
@@ -125,15 +128,19 @@ class BlockedGroupWriter(GroupWriter):
 
     def _place(self) -> Operand:
         """Where the row at hand has its place among the rows of the block that this piece works on."""
-        w = self.writer
-        local = w.op("sub", self.expressions.symbols[self.row_axis], self.start)
-        return local if self.pieces == 1 else w.op("add", w.op("mul", self._piece(), self.block), local)
+        return self._placed()[0]
 
     def _wide_place(self) -> Operand:
         """Where the element at hand has its place among those of the block."""
-        w = self.writer
-        row = w.op("mul", self._place(), w.size(self.columns_count))
-        return w.op("add", row, self._column_index())
+        return self.writer.op("add", self._placed()[1], self._column_index())
+
+    def _placed(self) -> tuple[Operand, Operand]:
+        """The place of the row at hand, and that of its first element: written once for each loop over rows."""
+        w, row = self.writer, self.expressions.symbols[self.row_axis]
+        if row not in self.placed:
+            place = w.op("add", row, self.offset)
+            self.placed[row] = place, w.op("mul", place, w.size(self.columns_count))
+        return self.placed[row]
 
     def _keep(self, key: Key, value: Operand) -> None:
         self.writer.store(self._scratch(key), self._place(), value)

@@ -2,7 +2,8 @@
 
 Passes over the columns forget what they computed: mathematics that several of them reach is worth keeping, and
 divisions are (a layer norm's gradient takes 0.83 of the time), and so are values of the row that took expensive
-instructions.
+instructions. A chain that each pass makes longer is worth keeping now and then, though no link of it is dear: else its
+code grows with the square of the number of passes.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from funcgrad.lower.roots import Group, Root, Survey
 from funcgrad.lower.values import Expressions, Key
 
 WIDEST = 8192  # columns of a row whose values are kept from pass to pass
+LINKS = 8  # elements read or computed anew for one of a column, from which a later pass had better find it kept
 AROUND = 13  # instructions of loops, places and stores, of which the trial has none
 
 
@@ -43,6 +45,8 @@ def survey(group: Group, graph: Graph, trial: Expressions) -> Survey:
     counts = Counter(key for keys in reached for key in keys)
     wide = math.prod(group.domain[row_depth:]) > WIDEST
     repeated = [] if wide else [k for k, n in counts.items() if n > 1 and _is_dear_in_columns(k, trial, row_depth)]
+    if not wide and len(passes) > 2:
+        repeated += _chained([keys for _, keys in sorted(passes.items())], counts, repeated, trial, row_depth)
     places = [graph.stored[v] for v in {v for v, _ in everything} if v in graph.stored]
     written = {root.var for root in group.roots if root.kind == "scatter"}  # what is there is read before
     return Survey(
@@ -64,9 +68,9 @@ def _keys(root: Root) -> list[Key]:
     return [(atom, index) for atom, index in (*root.operands, *places) if isinstance(atom, Var)]
 
 
-def closure(keys: Iterable[Key], trial: Expressions) -> Iterator[Key]:
-    """The elements from which `keys` are computed, and these themselves."""
-    seen = set()
+def closure(keys: Iterable[Key], trial: Expressions, ends: Iterable[Key] = ()) -> Iterator[Key]:
+    """The elements from which `keys` are computed, but for `ends` and what is before them, and these themselves."""
+    seen = set(ends)
     pending = list(keys)
     while pending:
         key = pending.pop()
@@ -89,6 +93,33 @@ def _heavy(keys: Iterable[Key], trial: Expressions) -> set[Key]:
         if key not in found:
             found.add(key)
             pending += readers.get(key, ())
+    return found
+
+
+def _chained(
+    passes: Iterable[list[Key]], counts: Counter[Key], kept: Iterable[Key], trial: Expressions, row_depth: int
+) -> list[Key]:
+    """The elements at which a chain is long that each pass computes from its beginning; `kept` are at hand anyway."""
+    found: list[Key] = []
+    ends = set(kept)
+    unread = Counter(counts)  # how many passes from here on reach an element
+    for keys in passes:
+        new: dict[Key, None] = {}
+        pending = list(keys)
+        while pending:
+            key = pending.pop()
+            if key in new or key in ends:
+                continue
+            new[key] = None
+            if unread[key] > 1 and trial.reads_of[key] and trial.depth_of(key) > row_depth:
+                links = [k for k in closure([key], trial, ends) if trial.depth_of(k) > row_depth]
+                if len(links) >= LINKS:
+                    found.append(key)
+            else:
+                pending += trial.reads_of[key]
+        ends.update(found)
+        for key in closure(keys, trial):
+            unread[key] -= 1
     return found
 
 

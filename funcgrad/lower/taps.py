@@ -9,7 +9,10 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
+
+import numpy as np
 
 from funcgrad.lower.geometry import PANEL, Geometry, Lie
 
@@ -43,6 +46,7 @@ class Taps(NamedTuple):
     chunk: int
     some: int  # lines of a block at once
     tiles: dict[int, int]  # how many of so many rows a gradient's features make
+    heights: tuple[int, ...]  # rows of the tiles that there are, the tallest first
     adds: bool  # whether pieces of a gradient by the kernel have some of the places, and are added up
     lists: int  # elements of a piece's room before its lists
     list_size: int
@@ -72,11 +76,7 @@ def taps_of(g: Geometry, x: Lie, w: Lie, out: Lie) -> Taps | None:
 
 def _order(g: Geometry) -> tuple[tuple[int, int, int], ...]:
     """The taps; of a result first those that see something from most places, and none that never does."""
-    axes = zip(g.places, g.window, g.steps, g.holes, g.lows, g.extents, strict=True)
-    seen = [
-        [_inside(places, step, k * hole - low, extent) for k in range(window)]
-        for places, window, step, hole, low, extent in axes
-    ]
+    seen = [[int(inside.sum()) for inside in axis] for axis in _seen(g)]
     found = {
         (d, h, w): math.prod((seen[0][d], seen[1][h], seen[2][w]))
         for d, h, w in itertools.product(*map(range, g.window))
@@ -84,10 +84,14 @@ def _order(g: Geometry) -> tuple[tuple[int, int, int], ...]:
     return tuple(found if g.backward else sorted(filter(found.get, found), key=found.__getitem__, reverse=True))
 
 
-def _inside(places: int, step: int, at: int, extent: int) -> int:
-    """For how many places a tap is inside of an axis."""
-    first, last = max(0, -(at // step)), min(places - 1, (extent - 1 - at) // step)
-    return max(0, last - first + 1)
+def _seen(g: Geometry) -> list[list[np.ndarray]]:
+    """For each axis and each tap along it, from which places the tap does not see the border."""
+    axes = zip(g.places, g.window, g.steps, g.holes, g.lows, g.extents, strict=True)
+    found = []
+    for places, window, step, hole, low, extent in axes:
+        seen = np.arange(places) * step + (np.arange(window) * hole)[:, None] - low
+        found.append([*((seen >= 0) & (seen < extent))])
+    return found
 
 
 def _cut(g: Geometry, order: tuple[tuple[int, int, int], ...], panels: int, itemsize: int) -> Taps:
@@ -120,10 +124,38 @@ def _cut(g: Geometry, order: tuple[tuple[int, int, int], ...], panels: int, item
         lists = -(-g.features // 16) * 16 + together * g.features * wide
         addresses = taps + (taps + -(-taps // together)) * list_size
     room = -(-(lists + addresses * 8 // itemsize) // 16) * 16
+    tiles = _tiles(g.features)
+    rows = _lengths(g, order, lines, together) if not g.backward else ()
+    heights = heights_of(rows, TIMES) if not g.backward else tuple(height for height, count in tiles.items() if count)
     return Taps(
-        lines, all_lines, blocks, panels, together, order, pieces, chunk, some, _tiles(g.features), adds,
+        lines, all_lines, blocks, panels, together, order, pieces, chunk, some, tiles, heights, adds,
         lists, list_size, room, size * pieces if adds else 0,
     )  # fmt: skip
+
+
+def _lengths(g: Geometry, order: Sequence[tuple[int, int, int]], lines: int, together: int) -> Iterator[int]:
+    """The lengths of a result's lists: of all places of a block, or of those where a tap of its own does not see the
+    border.
+    """
+    all_lines = g.batch * g.places[0] * g.places[1]
+    begins, width = range(0, all_lines, lines), g.places[2]
+    yield from {min(lines, all_lines - first) * width for first in begins}
+    if together == 1:
+        seen = _seen(g)
+        for d, h, columns in {(d, h, int(seen[2][w].sum())) for d, h, w in order[1:]}:
+            inside = np.tile(np.logical_and.outer(seen[0][d], seen[1][h]).ravel(), g.batch)
+            yield from set((np.add.reduceat(inside, begins, dtype=np.int64) * columns).tolist())
+
+
+def heights_of(lengths: Iterable[int], heights: Iterable[int]) -> tuple[int, ...]:
+    """Which of these tiles, the tallest first, make up such lengths."""
+    found = set()
+    for left in lengths:
+        for height in heights:
+            if left >= height:
+                found.add(height)
+                left %= height
+    return tuple(sorted(found, reverse=True))
 
 
 @functools.cache

@@ -9,7 +9,7 @@ which skips the others.  ``unique=True`` promises that no two updates meet.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,6 +52,15 @@ def _over_windows(per_index: Any, like: ArrayType) -> Any:
 
 MANY = 2**17  # updates that are worth sharing out
 MOST_PIECES = 8
+FEW = 16  # updates for each place, of more of which pieces have sums of their own
+BY_PLACE: list[Callable[[np.dtype], bool]] = []  # say whether a routine adds such numbers, in pieces that own places
+
+
+def is_by_place(types: tuple[ArrayType, ...], params: Mapping[str, Any]) -> bool:
+    """Whether a large scatter_add is shared out by places: a routine does it, in order (`lower.fusion`)."""
+    kind, updates, *_ = types
+    line = kind.ndim == 1 and len(params["axes"]) == 1
+    return line and MANY <= updates.size <= FEW * kind.size and any(adds(kind.dtype) for adds in BY_PLACE)
 
 
 def _pieces(x: ArrayType, updates: ArrayType, indices: Sequence[ArrayType]) -> int:
@@ -68,7 +77,7 @@ def _in_pieces(types: tuple[ArrayType, ...], params: dict[str, Any]) -> Callable
     """scatter_add of many updates: sums of pieces, which threads can make side by side, then the sum of these."""
     kind, updates, *lines = types
     pieces = _pieces(kind, updates, lines)
-    if pieces < 2:
+    if pieces < 2 or is_by_place(types, params):
         return None
     length = updates.shape[0] // pieces
 

@@ -6,8 +6,9 @@ from funcgrad.runtime import (
     factors,
     fourier,
     scanning,
+    scattering,
     sorting,
     turning,
 )  # what it knows, it enters into `calls.ROUTINES`
 
-__all__ = ["attention", "convolution", "factors", "fourier", "scanning", "sorting", "turning"]
+__all__ = ["attention", "convolution", "factors", "fourier", "scanning", "scattering", "sorting", "turning"]

@@ -16,25 +16,40 @@ from funcgrad.compile.native.convolution import Parameter, define, panel, widths
 from funcgrad.compile.native.taps import HEIGHTS
 from funcgrad.compile.native.taps import Parameter as TapsParameter
 from funcgrad.compile.native.text import Module
+from funcgrad.compile.native.vectors import tiles
 from funcgrad.compile.passes import Effort
 from funcgrad.dtypes import code
 from funcgrad.lower.calls import Call
 from funcgrad.lower.convolution import Convolution, Part, band_size, parts_size
+from funcgrad.lower.taps import heights_of
 from funcgrad.runtime.calls import ROUTINES, Slots
 
 _locks = {(backward, by_taps): forks.held(threading.Lock()) for backward in (False, True) for by_taps in (False, True)}
 
 
 class Kind(NamedTuple):
-    """Which kernels: whether a gradient's by the kernel, whether they go tap by tap, and how wide tiles are else."""
+    """Which kernels: whether a gradient's by the kernel, whether they go tap by tap, and how wide tiles are else; how
+    many rows tiles have; and, tap by tap, whether a result's turn weights, or a gradient's are added up.
+    """
 
     dtype: str
     backward: bool
     by_taps: bool
     widths: tuple[int, ...]
+    heights: tuple[int, ...]
+    also: bool = False
+
+    def has(self, other: Kind) -> bool:
+        """Whether these do what others would."""
+        same = self._replace(heights=other.heights, also=other.also) == other
+        return same and {*self.heights} >= {*other.heights} and self.also >= other.also
+
+    def __or__(self, other: Kind) -> Kind:
+        heights = sorted({*self.heights, *other.heights}, reverse=True)
+        return self._replace(heights=tuple(heights), also=self.also or other.also)
 
 
-_begun: set[Kind] = set()
+_begun: list[Kind] = []
 
 
 def convolution_steps(call: Call, slots: Slots) -> list[Step] | None:
@@ -46,8 +61,13 @@ def convolution_steps(call: Call, slots: Slots) -> list[Step] | None:
 
 def _kind(part: Part) -> Kind:
     dtype = code(part.out.var.type.dtype)
-    by_taps = part.taps is not None and "+avx512f" in engine.features()
-    return Kind(dtype, part.geometry.backward, by_taps, () if by_taps else widths(dtype, part.geometry.outs))
+    g = part.geometry
+    if part.taps is None or "+avx512f" not in engine.features():
+        rest = g.places[1] - (part.bands - 1) * part.rows
+        lengths = [g.length] if g.backward else [lines * g.places[2] for lines in (part.rows, rest)]
+        return Kind(dtype, g.backward, False, widths(dtype, g.outs), heights_of(lengths, tiles()))
+    also = part.taps.adds if g.backward else part.w.ends[2] != 1
+    return Kind(dtype, g.backward, True, (), part.taps.heights, also)
 
 
 def _part_steps(call: Convolution, part: Part, slots: Slots) -> list[Step]:
@@ -136,15 +156,27 @@ def _values(call: Convolution, part: Part, slots: Slots, wide: int, itemsize: in
 
 def start(steps: Sequence[object]) -> None:
     """Have the kernels that convolutions need compiled (or read) on other threads, while those of the program are."""
-    parts = [part for step in steps if isinstance(step, Convolution) for part in step.parts]
-    for kind in {_kind(part) for part in parts} - _begun:
-        _begun.add(kind)
-        threading.Thread(target=_library, args=(kind,), name="funcgrad-convolution", daemon=True).start()
+    wanted: dict[tuple[object, ...], Kind] = {}
+    for kind in {_kind(part) for step in steps if isinstance(step, Convolution) for part in step.parts}:
+        wanted[kind[:4]] = wanted.get(kind[:4], kind) | kind
+    for kind in wanted.values():
+        if not any(begun.has(kind) for begun in _begun):
+            whole = _begin(kind)
+            threading.Thread(target=_library, args=(whole,), name="funcgrad-convolution", daemon=True).start()
+
+
+def _begin(kind: Kind) -> Kind:
+    """The kernels to compile: what the first program needs, then whatever others may."""
+    if any(begun[:4] == kind[:4] for begun in _begun):
+        kind = kind._replace(heights=HEIGHTS if kind.by_taps else tiles(), also=kind.by_taps)
+    _begun.append(kind)
+    return kind
 
 
 def _library(kind: Kind) -> Library:
     with _locks[kind.backward, kind.by_taps]:
-        return _linked(kind, engine.target())
+        whole = next((begun for begun in _begun if begun.has(kind)), None) or _begin(kind)
+        return _linked(whole, engine.target())
 
 
 @functools.cache
@@ -153,10 +185,11 @@ def _linked(kind: Kind, machine: tuple[str, str]) -> Library:
     module = Module(Effort.REGISTERS, plain=kind.by_taps)
     parts: Sequence[str] = ()
     if kind.by_taps:
-        (taps_backward if kind.backward else taps_forward).define(module, kind.dtype)
-        parts = module.in_two([f"fg_taps_tile{rows}_{kind.dtype}" for rows in HEIGHTS])
+        (taps_backward if kind.backward else taps_forward).define(module, kind.dtype, kind.heights, kind.also)
+        parts = module.parts([f"fg_taps_{name}_{kind.dtype}" for name in ("tiles", *map("tile{}".format, HEIGHTS))])
     else:
-        define(module, kind.dtype, kind.backward, kind.widths)
+        define(module, kind.dtype, kind.backward, kind.widths, kind.heights)
+        parts = module.parts()
     return native_library("convolution", str(module), parts=parts)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from funcgrad.compile import engine
 from funcgrad.compile.native import Step, fourier_address
-from funcgrad.compile.native.fourier import FIRST, RADIX, Parameter, Plan
+from funcgrad.compile.native.fourier import ALL, FIRST, KERNELS, RADIX, Parameter, Plan
 from funcgrad.compile.native.vectors import lanes
 from funcgrad.dtypes import code
 from funcgrad.ir.program import Equation, Var
@@ -30,6 +30,7 @@ LEAST = 16  # points of a column: two steps
 TOGETHER = 1 << 14  # points of a line, both of whose parts stay in the second-level cache
 PIECE = 1 << 14  # points that are worth handing to a thread
 MOST_PIECES = 16
+_libraries: dict[str, list[frozenset[str]]] = {}  # by dtype: what each of them has
 
 
 class Part(NamedTuple):
@@ -52,15 +53,43 @@ class Part(NamedTuple):
 
 def start(steps: Sequence[object]) -> None:
     """Have the kernels compiled (or read) on another thread, while those of the program are."""
+    wanted: dict[str, frozenset[str]] = {}
     for call in steps:
         if isinstance(call, Call) and call.equation.primitive.name == "fft" and len(call.inputs) > 1:
-            _start(_real(call.equation.outputs[0].type))
+            dtype = _real(call.equation.outputs[0].type)
+            wanted[dtype] = wanted.get(dtype, frozenset()) | _wanted(_parts(call.equation))
+    for dtype, names in wanted.items():
+        _start(dtype, _library(dtype, names))
 
 
 @functools.cache
-def _start(dtype: str) -> None:
-    work = functools.partial(fourier_address, "lines", dtype)
+def _start(dtype: str, wanted: frozenset[str]) -> None:
+    name = next(part for part in KERNELS if part in wanted)
+    work = functools.partial(fourier_address, name, dtype, wanted)
     threading.Thread(target=work, name="funcgrad-fourier", daemon=True).start()
+
+
+def _library(dtype: str, wanted: frozenset[str]) -> frozenset[str]:
+    """What the library has that these are of: the first one no more than that, the second all."""
+    known = _libraries.setdefault(dtype, [])
+    if not any(names >= wanted for names in known):
+        known.append(ALL if known else wanted)
+    return next(names for names in known if names >= wanted)
+
+
+def _wanted(parts: Sequence[Part]) -> frozenset[str]:
+    """What these steps need of a library."""
+    found: set[str] = set()
+    for part in parts:
+        if part.kernel != "halves":
+            sizes = [part.rows] if part.kernel == "columns" else [part.rows, part.columns]
+            found |= {part.kernel, *(f"first{_radix(size)}" for size in sizes)}
+    return frozenset(found)
+
+
+def _radix(size: int) -> int:
+    """The radix of the first step of columns of so many points."""
+    return FIRST[(size.bit_length() - 1) % 3]
 
 
 def _real(kind: ArrayType) -> str:
@@ -84,8 +113,9 @@ def fourier_steps(call: Call, slots: Slots) -> list[Step] | None:
     kind, dtype = call.equation.params["kind"], _real(out.type)
     room, scratch, half = (slots[v] for v in extra if isinstance(v, Var))
     words = {Parameter.SLOT_ROOM: room, Parameter.SLOT_SCRATCH: scratch, Parameter.INVERSE: int(kind[0] == "i")}
-    steps, place = [], slots[x]
-    for part in _parts(call.equation):
+    steps, place, parts = [], slots[x], _parts(call.equation)
+    wanted = _wanted(parts)
+    for part in parts:
         size = part.rows if part.kernel == "columns" else part.rows * part.columns
         target = half if kind == ("irfftn" if part.kernel == "halves" else "rfftn") else slots[out]
         words |= {Parameter.SLOT_X: place, Parameter.SLOT_OUT: target}
@@ -95,7 +125,7 @@ def fourier_steps(call: Call, slots: Slots) -> list[Step] | None:
         words |= {which: table.ctypes.data for which, table in _tables(part, dtype).items()}
         steps.append(
             Step(
-                fourier_address(part.kernel, dtype),
+                fourier_address(part.kernel, dtype, wanted),
                 [words.get(p, 0) for p in Parameter],
                 part.total,
                 part.chunk % part.total,
@@ -181,7 +211,7 @@ def _with_room(call: Call) -> Sequence[KernelStep | Call] | None:
 @functools.cache
 def _plan(size: int, dtype: str) -> tuple[np.ndarray, ...]:
     """How columns of so many points are transformed: what `Plan` names, and last the words that hold it."""
-    radix = FIRST[(size.bit_length() - 1) % 3]
+    radix = _radix(size)
     order, factors, distance = np.arange(radix), [], radix
     while distance < size:
         order = (np.arange(RADIX)[:, None] + RADIX * order).ravel()

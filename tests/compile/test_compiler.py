@@ -160,7 +160,7 @@ def test_a_module_in_two_parts_is_one_library_and_each_part_is_cached(
     with module.function("fg_part_all", "i64", x="i64") as f:
         double = module.reference(f, "fg_part_double")
         f.ret(f.call("fg_part_triple", f.call(double, f.x)))
-    first, second = module.in_two(["fg_part_triple"])
+    second, first = module.parts(["fg_part_triple"])
     assert re.findall(r"^define i64 @(\w+)", first, re.M) == ["fg_part_triple"]
     assert re.findall(r"^define i64 @(\w+)", second, re.M) == ["fg_part_double", "fg_part_all"]
     function = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)
@@ -179,4 +179,4 @@ def test_one_core_compiles_a_module_as_a_whole(monkeypatch: pytest.MonkeyPatch) 
     for name in ("fg_one", "fg_two"):
         with module.function(name, "i64") as f:
             f.ret(1)
-    assert module.in_two(["fg_one"]) == [str(module)]
+    assert module.parts(["fg_one"]) == [str(module)]

@@ -250,16 +250,18 @@ def test_masks_change_no_number(length: int, dtype: str, monkeypatch: pytest.Mon
     np.testing.assert_array_equal(results[0][2], results[1][2])
 
 
-def long_functions(number: int, independent: bool) -> Kernel:
-    """A loop of so many long functions."""
+def of_functions(number: int, independent: bool, name: str = "log_ndtr") -> Kernel:
+    """A loop of so many functions, long ones by default."""
     index, last = Value(0, INDEX), Value(1, "f8")
-    ops = [Op(Value(2 + k, "f8"), "log_ndtr", (Value(1 + k, "f8"),)) for k in range(number)]
+    ops = [Op(Value(2 + k, "f8"), name, (Value(1 + k, "f8"),)) for k in range(number)]
     body = (Load(last, 0, index), *ops, Store(1, index, ops[-1].result))
     loop = Loop(index, Constant(0, INDEX), Value(-2, INDEX), body, independent=independent)
     return Kernel((Buffer("f8", False), Buffer("f8", True)), (), Value(-1, INDEX), Value(-2, INDEX), (loop,))
 
 
 def test_which_functions_stay_apart() -> None:
-    assert functions.apart(long_functions(functions.FEW, True)) == []
-    assert functions.apart(long_functions(functions.FEW + 1, True)) == [("log_ndtr", "f8")]
-    assert functions.apart(long_functions(functions.FEW + 1, False)) == []  # those are called one by one, anyhow
+    assert functions.apart(of_functions(functions.FEW, True)) == []
+    assert functions.apart(of_functions(functions.FEW + 1, True)) == [("log_ndtr", "f8")]
+    assert functions.apart(of_functions(functions.MANY, True, "exp")) == []
+    assert functions.apart(of_functions(functions.MANY + 1, True, "exp")) == [("exp", "f8")]
+    assert functions.apart(of_functions(functions.FEW + 1, False)) == []  # those are called one by one, anyhow

@@ -32,6 +32,7 @@ from funcgrad.compile.native import (
     own_blas,
     pool,
     scanning,
+    scattering,
     sorting,
     tiles,
     transpose,
@@ -137,11 +138,12 @@ ROUTINES: list[tuple[Any, tuple[Any, ...]]] = [
     (tiles, (("f4", "f8"),)),
     (attention, ("f4",)),
     (attention, ("f8",)),
-    (fourier, ("f4",)),
+    (fourier, ("f4", fourier.ALL)),
     (halves, ("f8",)),
-    (convolution, ("f4", False)),
-    (convolution, ("f8", True)),
+    (convolution, ("f4", False, (1, 2), (6, 4, 2, 1))),
+    (convolution, ("f8", True, (1, 2), (6, 4, 2, 1))),
     (scanning, (scanning.Scan("add", "f4", "f8", reverse=True, streamed=False, width=16),)),
+    (scattering, (scattering.Add("f4", "i4", wide=False, one=False, compresses=False),)),
 ]
 
 

@@ -34,6 +34,25 @@ def test_work_is_linear_in_the_number_of_steps(transform):
     assert flops[2] - flops[1] < 2.2 * (flops[1] - flops[0])
 
 
+def folds(steps):
+    """Each step takes from a row what it folds to."""
+
+    def last(x):
+        for _ in range(steps):
+            x = x - 0.1 * fnp.log(fnp.sum(fnp.exp(x), axis=1, keepdims=True))
+        return fnp.sum(x)
+
+    return last
+
+
+def test_passes_over_a_row_do_not_begin_a_long_chain_anew():
+    x = np.random.default_rng(0).random((64, 100))
+    gradients = {n: fg.jit(fg.grad(folds(n))) for n in (4, 8, 16)}
+    flops = [gradient.lower(x).cost_analysis()["flops"] for gradient in gradients.values()]
+    assert flops[2] - flops[1] < 2.2 * (flops[1] - flops[0])
+    np.testing.assert_allclose(gradients[16](x), fg.grad(folds(16))(x), rtol=1e-10, atol=1e-12)
+
+
 def test_values():
     x = np.random.default_rng(0).standard_normal((256, 200))
     loss = lambda x: fnp.sum(diffusion(4)(x) ** 3)  # noqa: E731

@@ -142,12 +142,14 @@ def factors_address(family: str, name: str, dtype: str) -> int:
         return int(factors_library(family, dtype).address(f"fg_factor_{name}_{dtype}"))
 
 
-def fourier_address(name: str, dtype: str) -> int:
+def fourier_address(name: str, dtype: str, wanted: frozenset[str]) -> int:
     """The address of a kernel that transforms lines of complex numbers of two ``"f4"`` or ``"f8"`` (see `fourier`): a
     number without a `Symbol`, since tables of this process go with it.
+
+    It comes with what else is `wanted` of `fourier.ALL`.
     """
     with _products_lock:
-        library = halves_library(dtype) if name == "halves" else fourier_library(dtype)
+        library = halves_library(dtype) if name == "halves" else fourier_library(dtype, wanted)
         return int(library.address(f"fg_fourier_{name}_{dtype}"))
 
 

@@ -266,10 +266,10 @@ def attention_library(dtype: str) -> Library:
 
 
 @functools.cache
-def fourier_library(dtype: str) -> Library:
-    """The kernels that transform lines of complex numbers."""
+def fourier_library(dtype: str, wanted: frozenset[str]) -> Library:
+    """The kernels that transform lines of complex numbers, so many of `fourier.ALL`."""
     module, drivers = Module(Effort.REGISTERS, plain=True), Module()
-    fourier.define(module, dtype, drivers)
+    fourier.define(module, dtype, wanted, drivers)
     parts = [str(module), str(drivers)]
     library = native_library("fourier", "".join(parts), parts=parts)
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(library))

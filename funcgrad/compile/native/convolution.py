@@ -27,7 +27,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from funcgrad.compile.native.text import Function, Module, Value
-from funcgrad.compile.native.vectors import VECTORS, Vectors, lanes, tiles
+from funcgrad.compile.native.vectors import VECTORS, Vectors, lanes
+from funcgrad.compile.passes import Effort
 
 Parameter = IntEnum(
     "Parameter",
@@ -59,11 +60,13 @@ def widths(dtype: str, outs: int) -> tuple[int, ...]:
     return (1, VECTORS) if 0 < rest <= lanes(dtype) else (VECTORS,)
 
 
-def define(module: Module, dtype: str, backward: bool, widths: tuple[int, ...] = (1, VECTORS)) -> None:
-    """Define the kernels for ``"f4"`` or ``"f8"``: weights and forward, or backward and total."""
-    code = _Code(module, dtype, widths)
+def define(module: Module, dtype: str, backward: bool, widths: tuple[int, ...], heights: tuple[int, ...]) -> None:
+    """Define the kernels for ``"f4"`` or ``"f8"``: weights and forward, or backward and total; with tiles of so many
+    vectors and rows.
+    """
+    code = _Code(module, dtype, widths, heights)
     code.define_pack()
-    for rows in tiles():
+    for rows in code.heights:
         for vectors in widths:
             (code.define_outer if backward else code.define_tile)(rows, vectors)
     if backward:
@@ -86,11 +89,11 @@ class _Step:
 
 
 class _Code(Vectors):
-    """The kernels of one dtype, for tiles of such widths."""
+    """The kernels of one dtype, for tiles of such widths and heights."""
 
-    def __init__(self, module: Module, dtype: str, widths: tuple[int, ...]) -> None:
+    def __init__(self, module: Module, dtype: str, widths: tuple[int, ...], heights: tuple[int, ...]) -> None:
         super().__init__(module, dtype)
-        self.widths = widths
+        self.widths, self.heights = widths, heights
 
     def function(self, name: str, **parameters: str) -> AbstractContextManager[Function]:
         return self.module.function(f"fg_conv_{name}_{self.dtype}", "void", **parameters)
@@ -216,7 +219,7 @@ class _Code(Vectors):
     ) -> None:
         """``run(first, rows, function)`` for tiles that make up `count`, the largest ones first."""
         first = f.variable("i64", 0)
-        for rows in tiles():
+        for rows in self.heights:
             # chosen as an address: for a branch LLVM would write every loop twice, and again inside of it
             one, *more = (
                 self.module.reference(f, f"fg_conv_{name}{rows}x{vectors}_{self.dtype}") for vectors in self.widths
@@ -282,12 +285,13 @@ class _Code(Vectors):
         """Over bands of all depths of all examples of all groups."""
         p, wide = Parameter, VECTORS * self.lanes
         with self.function("forward", **_KERNEL) as f:
+            f.effort = Effort.LEAST
             s = _Step(f)
             piece = f.first // s[p.CHUNK]
             table = self.buffer(f, p.SLOT_BAND, piece * s[p.BAND_SIZE])  # of places, as i64
             band = table + s[p.ROWS] * s[p.OUT_W] * 8
             self.fill_table(f, s, table)
-            result = f.variable(self.vector, count=max(tiles()) * VECTORS).place
+            result = f.variable(self.vector, count=self.heights[0] * VECTORS).place
             panels = (s[p.OUTS] + (wide - 1)) // wide
 
             def body(group: Value, batch: Value, depth: Value, row: Value, lines: Value) -> None:

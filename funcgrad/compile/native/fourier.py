@@ -20,7 +20,7 @@ for ``lines`` lines, for ``columns`` blocks of columns.  Where a range is cut ch
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
 
@@ -45,26 +45,35 @@ QUARTER, LINE = 16, 64  # bytes of a quarter of a vector (or a half of one), and
 AHEAD = 8  # how many points before they are written lines of the result are fetched
 FIRST = (8, 2, 4)  # radices of the first step, by the logarithm of a length, modulo 3
 KERNELS = ("ahead", "across", "lines", "columns")
+ALL = frozenset(KERNELS) | {f"first{radix}" for radix in FIRST}
 ROOT = {"f4": "0x3FE6A09E60000000", "f8": "0x3FE6A09E667F3BCD"}  # of a half
 
 Pair = tuple[Value, Value]
 
 
-def define(module: Module, dtype: str, drivers: Module | None = None) -> None:
-    """Define ``fg_fourier_lines_f4`` and its like; what only calls others, in `drivers`, where those are apart."""
+def define(module: Module, dtype: str, wanted: Collection[str], drivers: Module | None = None) -> None:
+    """Define kernels, as ``fg_fourier_lines_f4``, and what they call: of `ALL` those that are wanted; what only calls
+    others, in `drivers`, where those are apart.
+    """
     fourier = Fourier(module, dtype)
+    radices = [radix for radix in FIRST if f"first{radix}" in wanted]
     fourier.define_load()
-    for radix in FIRST:
+    for radix in radices:
         fourier.define_first(radix)
     fourier.define_step()
     fourier.define_write()
-    fourier.define_turn()
+    turns = not {"across", "lines"}.isdisjoint(wanted)
+    if turns:
+        fourier.define_turn()
     fourier = Fourier(drivers or module, dtype)
-    fourier.define_inner()
-    fourier.define_ahead()
-    fourier.define_across()
+    fourier.define_inner(radices)
+    if not {"ahead", "lines"}.isdisjoint(wanted):
+        fourier.define_ahead()
+    if turns:
+        fourier.define_across()
     for name in KERNELS:
-        fourier.define_kernel(name)
+        if name in wanted:
+            fourier.define_kernel(name)
 
 
 class Fourier(Vectors):
@@ -223,12 +232,12 @@ class Fourier(Vectors):
                 self.store(f, imaginary, (out + self.bytes) + (f.constant("i64", 0) - swapped))
             f.ret()
 
-    def define_inner(self) -> None:
+    def define_inner(self, radices: Sequence[int]) -> None:
         """``inner(buffer, plan, count, eighth)``: all steps but the last, of so many whole eighths."""
         kinds = {"buffer": "ptr", "plan": "ptr", "count": "i64", "eighth": "i64"}
         with self.module.function(self.name("inner"), "void", **kinds) as f:
             radix = f.load(f.plan, 8 * Plan.FIRST)
-            for first in FIRST:
+            for first in radices:
                 with f.if_(radix.is_(first)):
                     self.do(f, f"first{first}", f.buffer, f.count >> first.bit_length() - 1)
             distance, factors = f.variable("i64", radix), f.variable("ptr", f.load(f.plan, 8 * Plan.FACTORS, "ptr"))

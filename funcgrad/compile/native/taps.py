@@ -26,6 +26,7 @@ from enum import IntEnum
 from funcgrad.compile.native.text import Function, Module, Value, Variable
 from funcgrad.compile.native.tiles import Tiles
 from funcgrad.compile.native.vectors import VECTORS
+from funcgrad.compile.passes import Effort
 
 Parameter = IntEnum(
     "Parameter",
@@ -55,9 +56,9 @@ class Taps(Tiles):
 
     forward: bool
 
-    def __init__(self, module: Module, dtype: str) -> None:
+    def __init__(self, module: Module, dtype: str, heights: tuple[int, ...], also: bool) -> None:
         super().__init__(module, dtype)
-        self.heights = HEIGHTS
+        self.heights, self.also = heights, also
 
     def name(self, part: str) -> str:
         return f"fg_taps_{part}_{self.dtype}"
@@ -110,8 +111,9 @@ class Taps(Tiles):
 
     def next_tile(self, f: Function, left: Value) -> tuple[Value, Value]:
         """The rows of the next tile, and its function."""
-        height, tile = f.constant("i64", 1), self.module.reference(f, self.name("tile1"))
-        for rows in reversed(self.heights[:-1]):
+        *taller, lowest = self.heights
+        height, tile = f.constant("i64", lowest), self.module.reference(f, self.name(f"tile{lowest}"))
+        for rows in reversed(taller):
             fits = left >= rows
             height = f.select(fits, f.constant("i64", rows), height)
             tile = f.select(fits, self.module.reference(f, self.name(f"tile{rows}")), tile)
@@ -163,6 +165,7 @@ class Taps(Tiles):
         p = Parameter
         kinds = {"tap": "ptr", "x": "ptr", "first": "i64", "lines": "i64", "whole": "i64", "zeros": "ptr"}
         with self.module.function(self.name("list"), "i64", ints="ptr", **kinds, others="ptr", seen="ptr") as f:
+            f.effort = Effort.LEAST
             depth, row, column = (f.load(f.tap, 8 * k) for k in range(3))
             (out_d, out_h, width), (in_d, in_h, in_w) = self.words(f, p.OUT_D), self.words(f, p.IN_D)
             step_d, step_h, step_w = self.words(f, p.STEP_D)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from funcgrad.compile.native.taps import KERNEL, Parameter, Taps
+from funcgrad.compile.native.taps import HEIGHTS, KERNEL, Parameter, Taps
 from funcgrad.compile.native.text import Function, Module, Value
 from funcgrad.compile.passes import Effort
 
 
-def define(module: Module, dtype: str) -> None:
-    """Define ``fg_taps_backward`` and ``fg_taps_total`` for ``"f4"`` or ``"f8"``."""
-    _Backward(module, dtype).define()
+def define(module: Module, dtype: str, heights: tuple[int, ...] = HEIGHTS, adds: bool = True) -> None:
+    """Define ``fg_taps_backward`` for ``"f4"`` or ``"f8"``, with tiles of so many rows; `adds`: also the other."""
+    _Backward(module, dtype, heights, adds).define()
 
 
 class _Backward(Taps):
@@ -26,7 +26,8 @@ class _Backward(Taps):
         self.define_lists()
         self.define_taps()
         self.define_backward()
-        self.define_total()
+        if self.also:
+            self.define_total()
 
     def define_tile(self, rows: int) -> None:
         """``tile(count, seen, along, others, panel, t, t_feature, columns, more)``: `rows` features, over places."""

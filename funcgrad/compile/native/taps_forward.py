@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from funcgrad.compile.native.taps import AT_ONCE, KERNEL, Parameter, Taps
+from funcgrad.compile.native.taps import AT_ONCE, HEIGHTS, KERNEL, Parameter, Taps
 from funcgrad.compile.native.text import Function, Module, Value
 from funcgrad.compile.native.tiles import LINE, SLOT
 from funcgrad.compile.native.vectors import VECTORS
 from funcgrad.compile.passes import Effort
 
 
-def define(module: Module, dtype: str) -> None:
-    """Define ``fg_taps_forward`` for ``"f4"`` or ``"f8"``."""
-    _Forward(module, dtype).define()
+def define(module: Module, dtype: str, heights: tuple[int, ...] = HEIGHTS, turns: bool = True) -> None:
+    """Define ``fg_taps_forward`` for ``"f4"`` or ``"f8"``, with tiles of so many rows; `turns`: also for weights whose
+    features stand together, not their outputs.
+    """
+    _Forward(module, dtype, heights, turns).define()
 
 
 class _Forward(Taps):
@@ -23,8 +25,9 @@ class _Forward(Taps):
         self.define_series()
         self.define_list()
         self.define_lists()
-        self.define_turn()
-        self._define_edge()
+        if self.also:
+            self.define_turn()
+            self._define_edge()
         self.define_pack()
         for rows in self.heights:
             self.define_tile(rows)
@@ -45,7 +48,7 @@ class _Forward(Taps):
                     starts = [f.load(seen.get(), 8 * k, "ptr") for k in range(rows)]
                     weights = f.variable("ptr", panel.get())
                     with f.range(features) as k:
-                        if rows == self.heights[0]:
+                        if rows == HEIGHTS[0]:
                             with f.if_(fresh.get().is_not(0)):
                                 self._look_ahead(f, k, last)
                         self.add_products(f, weights.get(), [self.element(f, start, k) for start in starts], sums)
@@ -80,18 +83,24 @@ class _Forward(Taps):
         """``pack(k, columns, b, b_k, b_column, panel)``: the weights of a tap."""
         kinds = {"k": "i64", "columns": "i64", "b": "ptr", "b_k": "i64", "b_column": "i64", "panel": "ptr"}
         with self.module.function(self.name("pack"), "void", **kinds) as f:
+            if not self.also:
+                self._copy_weights(f)
+                return
             with f.if_(f.b_column.is_(1)):
-                masks = self.masks(f, f.columns)
-                with f.range(f.k) as k:
-                    for v, mask in enumerate(masks):
-                        part = self.load_some(f, self.element(f, f.b, k * f.b_k + v * self.lanes), mask)
-                        self.store(f, part, self.element(f, f.panel, k * self.width + v * self.lanes))
-                f.ret()
+                self._copy_weights(f)
             with f.if_(f.b_k.is_(1) & f.columns.is_(self.width)):
                 self.call(f, "turn", f.k, f.b, f.b_column, f.panel)
                 f.ret()
             self.call(f, "edge", f.k, f.columns, f.b, f.b_k, f.b_column, f.panel)
             f.ret()
+
+    def _copy_weights(self, f: Function) -> None:
+        masks = self.masks(f, f.columns)
+        with f.range(f.k) as k:
+            for v, mask in enumerate(masks):
+                part = self.load_some(f, self.element(f, f.b, k * f.b_k + v * self.lanes), mask)
+                self.store(f, part, self.element(f, f.panel, k * self.width + v * self.lanes))
+        f.ret()
 
     def define_lists(self) -> None:
         """``lists(ints, x, first, lines, zeros, lists)``: a block's, for each group of taps; their lengths first."""
@@ -126,7 +135,7 @@ class _Forward(Taps):
             far = f.select(lies, self.word(f, p.T_FEATURE), self.word(f, p.T_OUT)) * self.size
             wide = f.select(lies, f.constant("i64", VECTORS), parts)
             rows = f.select(lies, features, f.constant("i64", self.width))
-            quota = rows * self.heights[0] // f.length + 1
+            quota = rows * HEIGHTS[0] // f.length + 1
             done, ahead = f.variable("i64", 0), f.variable("ptr", f.next)
             with f.while_(lambda: done.get() < f.length):
                 here = done.get()

@@ -414,17 +414,21 @@ class Module:
             [self.effort.value, *map(str, self._functions.values()), *self._globals.values(), *declared, ""]
         )
 
-    def in_two(self, names: Container[str]) -> list[str]:
-        """The text as two modules, to be linked to one library: the functions of these names, and the others.  One
-        module where one core would compile both.
+    def parts(self, names: Container[str] = ()) -> list[str]:
+        """The text as modules, to be linked to one library: the functions of these names, and the others, but together
+        where one core would compile both; and those that need less effort than the module, which in a module of theirs
+        take a fifth of the time.
         """
-        if cores() == 1:
+        apart = cores() > 1
+        groups: dict[tuple[str, bool], list[Function]] = {}
+        for f in self._functions.values():
+            groups.setdefault((f.effort.value, apart and f.name in names), []).append(f)
+        if len(groups) == 1:
             return [str(self)]
         assert not self._globals, "a private block is a module's own"
-        chosen = [f for f in self._functions.values() if f.name in names]
-        others = [f for f in self._functions.values() if f.name not in names]
-        return [self._part(chosen, others), self._part(others, chosen)]
+        return [self._part(effort, group) for (effort, _), group in groups.items()]
 
-    def _part(self, functions: list[Function], others: list[Function]) -> str:
+    def _part(self, effort: str, functions: list[Function]) -> str:
         declared = [line for name, line in self._declared.items() if name not in self._functions]
-        return "\n".join([self.effort.value, *map(str, functions), *declared, *(f.declaration for f in others), ""])
+        others = [f.declaration for f in self._functions.values() if f not in functions]
+        return "\n".join([effort, *map(str, functions), *declared, *others, ""])

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 from funcgrad.compile.native.text import Function, Module, Value
 from funcgrad.compile.native.transpose import block
 from funcgrad.compile.native.vectors import VECTORS, Vectors, tiles
+from funcgrad.compile.passes import Effort
 
 DEPTH = 400  # terms of a sum before it is added to C: so many rows of a panel stay in the first-level cache
 STEP = 16  # of which the number of terms is a multiple, but for the last ones
@@ -192,6 +193,7 @@ class Tiles(Vectors):
         """``product(m, n, k, a, a_row, a_k, b, b_k, b_column, alpha, beta, c, ldc)``: C = alpha A B + beta C."""
         kinds = {**dict.fromkeys("mnk", "i64"), **_OPERANDS, "alpha": self.real, "beta": self.real}
         with self.module.function(self.name("product"), "void", **kinds, c="ptr", ldc="i64") as f:
+            f.effort = Effort.LEAST
             room = f.variable(self.vector, count=(DEPTH + STEP) * VECTORS + 1).place
             panel = f.pointer((f.cast_int(room, "i64") + 63) & -64)
             aside = f.variable(self.vector, count=self.heights[0] * VECTORS).place
