@@ -31,7 +31,7 @@ from funcgrad.ir.names import with_names
 from funcgrad.ir.program import Program
 from funcgrad.ops.comparison import stop_gradient as _stop_gradient
 from funcgrad.quiet import quiet
-from funcgrad.trace.frame import type_of
+from funcgrad.trace.frame import type_of, undisturbed
 from funcgrad.trace.function import ShapeDtypeStruct, leaf_types, trace_function
 from funcgrad.trace.locals import Locals
 from funcgrad.trace.tracer import Tracer
@@ -424,6 +424,7 @@ def make_jaxpr(
     static = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
 
     @boundary
+    @undisturbed
     @functools.wraps(fun)
     def make(*args: Any, **kwargs: Any) -> Program:
         fixed = {k % len(args): args[k] for k in static}

@@ -16,7 +16,7 @@ from funcgrad.ir.types import ArrayType
 from funcgrad.ops.families import zero
 from funcgrad.quiet import quiet
 from funcgrad.trace.builder import evaluate
-from funcgrad.trace.frame import bind, type_of
+from funcgrad.trace.frame import bind, type_of, undisturbed
 from funcgrad.trace.function import leaf_types, trace_function
 from funcgrad.trace.tracer import Tracer
 from funcgrad.tracebacks import boundary
@@ -36,6 +36,7 @@ def linearize(
     fun: Callable[..., tuple[R, Aux]], *primals: Any, has_aux: Literal[True]
 ) -> tuple[R, Callable[..., R], Aux]: ...
 @boundary
+@undisturbed
 def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     """The value of `fun` and its derivative there, as a function that no longer computes `fun`.
 

@@ -21,7 +21,7 @@ from funcgrad.ir.program import Atom, Equation, Program, Var
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.families import Operation, elementwise
 from funcgrad.trace.builder import Builder, evaluate, trace
-from funcgrad.trace.frame import bind, running, type_of
+from funcgrad.trace.frame import bind, running, type_of, undisturbed
 from funcgrad.trace.tracer import Tracer, known
 from funcgrad.transform.partial import needed
 from funcgrad.transform.vjp import vjp_program
@@ -281,6 +281,7 @@ class Outcome(threading.local):
 outcome = Outcome()
 
 
+@undisturbed
 def record(
     function: Callable[..., Sequence[Any]], inputs: Sequence[Any]
 ) -> tuple[Program, tuple[Tracer, ...], Values | None]:

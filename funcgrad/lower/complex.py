@@ -65,6 +65,7 @@ class Parts(NamedTuple):
     permutation: tuple[int, ...] | None = None
 
 
+@undisturbed
 def split(program: Program) -> Program:
     """A program without complex numbers, with the same results in the same memory.
 
@@ -90,10 +91,6 @@ def split(program: Program) -> Program:
     variables = (*program.inputs, *program.constants, *(v for e in program.equations for v in e.outputs))
     if not any(a.type.dtype.kind in "cV" for a in (*variables, *program.outputs)):
         return program
-    return undisturbed(_split, program)
-
-
-def _split(program: Program) -> Program:
     with Builder() as builder:
         return simplify(_Splitter(builder).run(program))
 

@@ -23,7 +23,7 @@ from funcgrad.lower.writer import Writer
 from funcgrad.ops.linalg.factorizations import NOT_POSITIVE
 from funcgrad.ops.linalg.small import FORMULAS, is_small
 from funcgrad.ops.linalg.solves import SINGULAR
-from funcgrad.trace.frame import Frame
+from funcgrad.trace.frame import Frame, undisturbed
 from funcgrad.trace.tracer import Tracer
 
 PIECE = 256  # matrices that are worth handing to a thread
@@ -79,6 +79,7 @@ class Elements(Frame):
         self.writer.check(condition, self.writer.size(self.code, kind="code"))
 
 
+@undisturbed
 def kernel(call: Call) -> list[KernelStep] | None:
     """The kernel of an operation on small matrices."""
     types = tuple(a.type for a in call.equation.inputs)

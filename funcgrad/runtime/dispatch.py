@@ -26,7 +26,7 @@ from funcgrad.runtime.misses import executable_of, missed
 from funcgrad.runtime.pickling import reduced
 from funcgrad.runtime.stages import Lowered, lower_program
 from funcgrad.runtime.statics import statics_of
-from funcgrad.trace.frame import bind, running
+from funcgrad.trace.frame import bind, running, undisturbed
 from funcgrad.trace.function import Traced, leaf_types, trace_function
 from funcgrad.trace.locals import Locals
 from funcgrad.trace.tracer import Tracer
@@ -285,6 +285,7 @@ class JitFunction(Generic[P, R]):
         return tree.leaves((args, kwargs))
 
     @boundary
+    @undisturbed
     def lower(self, *args: Any, **kwargs: Any) -> Lowered:
         """The program for these arguments, ready to be looked at or compiled.
 

@@ -127,15 +127,12 @@ class Builder(Frame):
         return Program(parameters, tuple(self.equations), atoms, self.constants)
 
 
+@undisturbed
 def trace(function: Callable[..., Sequence[Any]], types: Sequence[ArrayType]) -> tuple[Program, tuple[Tracer, ...]]:
     """The program of `function`, which takes and returns flat sequences, and the outer tracers that it captured.
 
     The captured values are the first inputs of the program, the function's own arguments follow.
     """
-    return undisturbed(_traced, function, types)
-
-
-def _traced(function: Callable[..., Sequence[Any]], types: Sequence[ArrayType]) -> tuple[Program, tuple[Tracer, ...]]:
     with Builder() as builder:
         parameters = [builder.parameter(t) for t in types]
         program = builder.program(parameters, function(*parameters))

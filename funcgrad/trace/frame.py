@@ -9,10 +9,11 @@ in any order, and a perturbation of one is never taken for another's.
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from funcgrad.dtypes import WEAK
 from funcgrad.errors import SourceLocation, UnexpectedTracerError
@@ -23,6 +24,7 @@ from funcgrad.trace.tracer import Tracer, leak_message
 if TYPE_CHECKING:
     from funcgrad.trace.locals import Locals
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -53,16 +55,21 @@ class Running(threading.local):
 running = Running()
 
 
-def undisturbed(function: Callable[..., T], *args: Any) -> T:
-    """What a function gives; the frames that it enters are left behind it.
+def undisturbed(function: Callable[P, T]) -> Callable[P, T]:
+    """A function that leaves the frames that it enters, whatever interrupts it.
 
     Ctrl-C may raise before the first line of a frame's `__exit__`, but not in a line that calls nothing.
     """
-    outer = running.builders, running.level
-    try:
-        return function(*args)
-    finally:
-        running.builders, running.level = outer
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        outer = running.builders, running.level, running.locals
+        try:
+            return function(*args, **kwargs)
+        finally:
+            running.builders, running.level, running.locals = outer
+
+    return call
 
 
 class Frame:

@@ -11,7 +11,7 @@ from funcgrad.ir.program import Program
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.comparison import in_dtype
 from funcgrad.trace.builder import evaluate, trace
-from funcgrad.trace.frame import Frame, bind, type_of, weak_outputs
+from funcgrad.trace.frame import Frame, bind, type_of, undisturbed, weak_outputs
 from funcgrad.trace.tracer import Tracer
 from funcgrad.transform.transpose import leaving_residuals, tangents_apart
 from funcgrad.transform.vjp import instantiate
@@ -77,6 +77,7 @@ def level_of(values: Sequence[Any]) -> int:
     return max((x.frame.level for x in values if type(x) is Tracer), default=0)
 
 
+@undisturbed
 def jvp_values(
     function: Callable[..., Sequence[Any]], primals: Sequence[Any], tangents: Sequence[Any]
 ) -> tuple[list[Any], list[Any]]:

@@ -20,6 +20,7 @@ class TangentBuilder(Builder):
     whole = False
 
 
+@undisturbed
 def linear_split(program: Program, moving: Sequence[bool]) -> Split:
     """Forward mode of `program` in two parts: ``inputs -> (outputs, residuals)`` and ``(residuals, tangents of the
     moving inputs) -> tangents of the floating outputs``.
@@ -36,10 +37,6 @@ def linear_split(program: Program, moving: Sequence[bool]) -> Split:
         g:f64[3] = add e f
       in (g,) }
     """
-    return undisturbed(_split, program, moving)
-
-
-def _split(program: Program, moving: Sequence[bool]) -> Split:
     with Builder() as early:
         inputs = [early.parameter(t) for t in program.input_types]
         with TangentBuilder() as late:

@@ -17,7 +17,7 @@ from funcgrad.ops.arithmetic import add_any
 from funcgrad.ops.comparison import in_dtype
 from funcgrad.ops.families import collapse, zeros_like
 from funcgrad.trace.builder import evaluate, trace
-from funcgrad.trace.frame import Frame, bind, running, type_of, weak_outputs
+from funcgrad.trace.frame import Frame, bind, running, type_of, undisturbed, weak_outputs
 from funcgrad.trace.tracer import Tracer
 
 
@@ -226,6 +226,7 @@ def _accumulate(totals: dict[int, Any], tracer: Tracer, ct: Any) -> None:
     totals[id(tracer)] = ct
 
 
+@undisturbed
 def vjp_values(
     function: Callable[..., tuple[Sequence[Any], Any]], values: Sequence[Any]
 ) -> tuple[list[Any], Any, Callable[..., list[Any]]]:

@@ -16,7 +16,7 @@ from funcgrad.ir.program import Program
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.families import repeat
 from funcgrad.trace.builder import evaluate, trace
-from funcgrad.trace.frame import Frame, bind, running, type_of, weak_outputs
+from funcgrad.trace.frame import Frame, bind, running, type_of, undisturbed, weak_outputs
 from funcgrad.trace.tracer import Tracer
 
 
@@ -115,6 +115,7 @@ class Environment(Batch):
         return running.builders[-1].process(primitive, inputs, params)
 
 
+@undisturbed
 def vmap_flagged(
     function: Callable[..., Sequence[Any]],
     size: int,

@@ -41,8 +41,9 @@ class Alarm:
             signal.setitimer(signal.ITIMER_REAL, after)
             check()
             done = True
-            fired = not signal.setitimer(signal.ITIMER_REAL, 0)[0]
-            while fired and not self.arrived:  # another thread has received it, and tells this one
+            fired = not signal.setitimer(signal.ITIMER_REAL, 0)[0]  # or was less than a microsecond off
+            end = time.monotonic() + 1
+            while fired and not self.arrived and time.monotonic() < end:  # another thread received it, and tells this
                 time.sleep(0.001)
         except KeyboardInterrupt:
             return not done

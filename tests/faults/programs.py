@@ -152,8 +152,8 @@ def check_nothing_is_held() -> None:
         time.sleep(0.001)
     if aside.working._inside:
         raise Broken(f"threads are said to be compiling that are not: {aside.working._inside}")
-    if running.builders:
-        raise Broken("a program is said to be under construction")
+    if running.builders or running.level or running.locals is not None:
+        raise Broken("a program is said to be under construction, or a transformation to run")
     held: list[str] = []
 
     def look() -> None:  # on a thread of its own: those locks are no obstacle to their owner

@@ -45,6 +45,7 @@ def test_a_crowd() -> None:
     assert processes.crowd(3, 72)["files"] > 4
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # one in a destructor ends nothing
 def test_interrupts() -> None:
     found = interrupts.campaign(16, 73)
     assert found["moments"] == 32
