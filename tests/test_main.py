@@ -19,7 +19,7 @@ from funcgrad.__main__ import main, shell
 from funcgrad.cli import bench
 from funcgrad.cli.info import PACKAGES, SETTINGS
 from funcgrad.cli.notation import read_argument
-from funcgrad.compile import cache, engine
+from funcgrad.compile import cache, cpus
 from funcgrad.errors import SettingError
 
 
@@ -117,7 +117,7 @@ def test_a_wrong_setting(capsys: pytest.CaptureFixture[str], monkeypatch: pytest
     assert capsys.readouterr().err == "error: FUNCGRAD_NUM_THREADS must be a positive integer, not 'zero'\n"
     monkeypatch.setenv(config.NUM_THREADS, "1")
     monkeypatch.setenv(config.CPU, "abacus")
-    monkeypatch.setattr(engine, "target", failing)
+    monkeypatch.setattr(cpus, "target", failing)
     assert main(["info"]) == 2
     assert capsys.readouterr().err == "error: FUNCGRAD_CPU: no such CPU\n"
 

@@ -7,7 +7,7 @@ import os
 import platform
 
 from funcgrad import __version__, config
-from funcgrad.compile import cache, engine
+from funcgrad.compile import cache, cpus
 from funcgrad.compile.native import threads
 from funcgrad.compile.native.blas import blas
 
@@ -20,7 +20,7 @@ UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 
 def information() -> dict[str, str]:
     """What a report of a bug should tell."""
-    name, features = engine.target()
+    name, features = cpus.target()
     found = {feature[1:] for feature in features.split(",") if feature.startswith("+")}
     kind = blas()
     settings = [f"{setting}={os.environ[setting]}" for setting in (*SETTINGS, *SWITCHES) if setting in os.environ]
@@ -29,7 +29,7 @@ def information() -> dict[str, str]:
         "funcgrad": __version__,
         "python": f"{platform.python_version()} ({platform.python_implementation()}, {platform.platform()})",
         **{package: _version(package) for package in PACKAGES},
-        "LLVM": engine.version(),
+        "LLVM": cpus.version(),
         "processor": f"{name} ({', '.join(feature for feature in SHOWN if feature in found) or 'no vectors known'})",
         "threads": str(threads()),
         "BLAS": f"that of {kind.source}, integers of {kind.index_bits} bits",

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from funcgrad import config, forks
-from funcgrad.compile import engine
+from funcgrad.compile import cpus
 from funcgrad.errors import CacheWarning
 
 FORMAT = 2
@@ -162,7 +162,7 @@ def _refuse(directory: Path, reason: str) -> bool:
 
 
 def _digest(key: str) -> str:
-    return hashlib.sha256(f"{FORMAT}\n{engine.identity()}\n{key}".encode()).hexdigest()
+    return hashlib.sha256(f"{FORMAT}\n{cpus.identity()}\n{key}".encode()).hexdigest()
 
 
 def _read(path: Path) -> bytes | None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from funcgrad import forks
-from funcgrad.compile import cache, engine
+from funcgrad.compile import cache, cpus, engine
 from funcgrad.compile.aside import aside, cores, several, working
 from funcgrad.compile.llvm import print_kernel
 from funcgrad.lower.loops import Kernel
@@ -69,7 +69,7 @@ def compile_kernels(kernels: Sequence[Kernel]) -> list[Code]:
     compiled on as many threads as there are cores.  Of what nobody holds, the latest is remembered.
     """
     texts = [canonical(kernel) for kernel in kernels]
-    machine = engine.target()
+    machine = cpus.target()
     wanted: dict[str, Code] = {}
     with _lock:
         for text in texts:

@@ -8,26 +8,23 @@ threads.
 from __future__ import annotations
 
 import contextlib
-import contextvars
 import ctypes
 import itertools
 import threading
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
-import llvmlite
 from llvmlite import binding
 from llvmlite.binding import ffi
 
 from funcgrad import config, forks
 from funcgrad.compile import half
 from funcgrad.compile.aside import aside
-from funcgrad.compile.cpus import check_cpu
+from funcgrad.compile.cpus import target
 from funcgrad.compile.passes import effort_of, run_passes, unlocked, without_called
 
-VECTORS = {"+avx512f": (32, 64), "+avx2": (32,), "+avx": (16, 32)}  # bytes, by the first feature that a CPU has
 _numbers, _uses = itertools.count(), itertools.count(1)
 forks.around(ffi.lib._lock._lock.acquire, ffi.lib._lock._lock.release)  # llvmlite's own
 _linker_lock = forks.held(threading.Lock())
@@ -37,7 +34,6 @@ LIBRARIES = 64  # that one linker makes: LLVM keeps 9 KB of each until the linke
 _linkers: list[binding.LLJIT] = []  # the one that makes libraries
 _dropped: deque[str] = deque()  # libraries that nobody needs; `unload` takes them out of memory
 _idle: dict[tuple[str, str, int], list[binding.TargetMachine]] = {}  # for a CPU, its features and a level
-_elsewhere: contextvars.ContextVar[str] = contextvars.ContextVar("the CPU to compile for")
 
 
 class Loaded(NamedTuple):
@@ -104,83 +100,6 @@ class Library:
         linker, trackers = _loaded[self._name]
         found = trackers.get(symbol) or aside(looked_up)
         return Address(int(found[symbol]), Symbol(self._text, symbol))
-
-
-def target() -> tuple[str, str]:
-    """The name and the features of the CPU to compile for.
-
-    That is the host's, unless the environment variable ``FUNCGRAD_CPU`` names another one that LLVM knows (``generic``
-    is the least of its family), or `compiling_for` does.
-
-    Raises
-    ------
-    ValueError
-        LLVM cannot make code for it.
-    """
-    return _target(_elsewhere.get(config.cpu()))
-
-
-@contextlib.contextmanager
-def compiling_for(cpu: str) -> Iterator[None]:
-    """A context in which this thread prints and compiles code for another CPU (``"host"``: this one)."""
-    token = _elsewhere.set("" if cpu == "host" else cpu)
-    try:
-        yield
-    finally:
-        _elsewhere.reset(token)
-
-
-def features() -> list[str]:
-    """The features of the CPU to compile for, with their signs; one empty text where its name alone is known."""
-    return target()[1].split(",")
-
-
-def has_fma() -> bool:
-    """Whether the CPU to compile for multiplies and adds in one instruction (on x86 some do not; elsewhere all do)."""
-    family = platform().split("-")[0]
-    return family not in ("x86_64", "i686", "i386") or "+fma" in features()
-
-
-def vector_widths() -> tuple[int, ...]:
-    """The bytes of the vectors that LLVM may choose for the CPU to compile for."""
-    found = features()
-    if binding.get_process_triple().split("-")[0] != "x86_64":
-        return (16,)
-    if found == [""]:  # a CPU that is known by its name alone
-        return (16, 32, 64)
-    return next((widths for feature, widths in VECTORS.items() if feature in found), (16,))
-
-
-def wide_vectors_pay() -> bool:
-    """Whether whole vectors of AVX-512 are faster than halves: from Intel's Ice Lake and AMD's Zen 4 on."""
-    return "+avx512vbmi2" in features()
-
-
-def permutes_two() -> bool:
-    """Whether one instruction takes any lanes of two vectors of 32 bytes."""
-    return "+avx512vl" in features()
-
-
-def streaming_pays() -> bool:
-    """Whether there are stores past the caches that fetch no line first."""
-    return platform().split("-")[0] == "x86_64"
-
-
-def identity() -> str:
-    """What object code depends on besides its source: CPU, features, platform and versions."""
-    cpu, features = target()
-    return f"{platform()} {cpu} {features} LLVM {version()} llvmlite {llvmlite.__version__}"
-
-
-@cache
-def platform() -> str:
-    """LLVM's name of the family of CPUs and the operating system."""
-    return str(aside(binding.get_process_triple))
-
-
-def version() -> str:
-    """LLVM's version."""
-    return ".".join(map(str, binding.llvm_version_info))
 
 
 def to_object(text: str, verify: bool = False) -> bytes:
@@ -306,14 +225,6 @@ def unload() -> None:
         except IndexError:
             return
         loaded.trackers.clear()  # before the linker goes, if nobody else has libraries of it
-
-
-@cache
-def _target(wanted: str) -> tuple[str, str]:
-    if wanted:
-        check_cpu(wanted)
-        return wanted, ""
-    return aside(lambda: (binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten()))
 
 
 @cache

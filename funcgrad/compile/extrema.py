@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from funcgrad.compile import engine
+from funcgrad.compile import cpus
 from funcgrad.compile.emitters import size_of
 from funcgrad.lower.loops import Carry, Constant, Instruction, Loop, Op, Operand, Value, operands, walk
 
@@ -28,9 +28,9 @@ class Folded(NamedTuple):
 
 def sizes() -> frozenset[int]:
     """The bytes of the integers whose maximum is one instruction on vectors: none where that of floats is, too."""
-    if engine.platform().split("-")[0] != "x86_64":
+    if cpus.platform().split("-")[0] != "x86_64":
         return frozenset()
-    return frozenset({4, 8} if engine.vector_widths()[-1] == 64 else {4})
+    return frozenset({4, 8} if cpus.vector_widths()[-1] == 64 else {4})
 
 
 def as_integers(loop: Loop, numbers: Iterator[int]) -> Folded | None:

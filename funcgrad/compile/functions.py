@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from funcgrad.compile import engine, shared, vecmath
+from funcgrad.compile import cpus, shared, vecmath
 from funcgrad.compile.emitters import size_of
 from funcgrad.lower.loops import Branch, Constant, Instruction, Kernel, Load, Loop, Op, Store, Value, While, walk
 from funcgrad.lower.scalar import MATHEMATICS
@@ -62,7 +62,7 @@ def of_ciphers(loop: Loop) -> bool:
 
 def words_at_a_time() -> int:
     """How many words of a cipher the longest vector holds."""
-    return engine.vector_widths()[-1] // WORD
+    return cpus.vector_widths()[-1] // WORD
 
 
 def ends_under_a_mask(loop: Loop) -> bool:
@@ -72,7 +72,7 @@ def ends_under_a_mask(loop: Loop) -> bool:
     and for short arrays to wait for. Masks cost a short body up to a quarter; CPUs before AVX-512 have slow ones.
     """
     plain = in_lanes(loop) and all(isinstance(i, (Op, Load, Store)) for i in loop.body)
-    if not (plain and engine.wide_vectors_pay()):
+    if not (plain and cpus.wide_vectors_pay()):
         return False
     return len(loop.body) + sum(vecmath.length(*function) for function in _called(loop.body, True)) >= MASKED
 
@@ -84,11 +84,11 @@ def preference(kernel: Kernel) -> list[str]:
     gains nothing by them: places are seldom multiples of 64 bytes, and more is left over at the end of a line.
     """
     loops = (i for i in walk(kernel.body) if isinstance(i, Loop) and in_lanes(i))
-    pays = engine.wide_vectors_pay() and (
+    pays = cpus.wide_vectors_pay() and (
         any(True for _ in _called(kernel.body, False))
         or any(sum(isinstance(i, Op) and i.result.dtype[0] == "f" for i in loop.body) >= MUCH for loop in loops)
     )
-    return [f'"prefer-vector-width"="{8 * engine.vector_widths()[-1]}"'] if pays else []
+    return [f'"prefer-vector-width"="{8 * cpus.vector_widths()[-1]}"'] if pays else []
 
 
 def apart(kernel: Kernel) -> list[Function]:
@@ -108,7 +108,7 @@ def variants(kernel: Kernel, function: Function) -> list[vecmath.Variant]:
     elements that it reads or writes, or a cipher's.
     """
     sizes = {size_of(function[1]), *(8 for buffer in kernel.buffers if size_of(buffer.dtype) == 8)}
-    lanes = {width // size for width in engine.vector_widths() for size in sizes}
+    lanes = {width // size for width in cpus.vector_widths() for size in sizes}
     if any(isinstance(i, Loop) and of_ciphers(i) for i in walk(kernel.body)):
         lanes.add(words_at_a_time())
     return [vecmath.Variant(*function, n) for n in sorted(lanes)]

@@ -25,7 +25,7 @@ from typing import Any
 
 from funcgrad.compile import (
     branches,
-    engine,
+    cpus,
     extrema,
     flow,
     functions,
@@ -147,7 +147,7 @@ class _Printer:
                     shared.definition(symbol, calls, self.apart.get((calls.name, calls.dtype), ""))
                     for calls, symbol in self.shared.items()
                 ),
-                vecmath.definitions(self.mathematics, engine.has_fma(), variants),
+                vecmath.definitions(self.mathematics, cpus.has_fma(), variants),
                 *([streaming.definition(self.node("!{i32 1}"))] if kernel.streamed else []),
                 *(f"attributes{number} = {vecmath.promise(variants[which])}" for which, number in self.apart.items()),
                 *(f"!{k} = {node}" for k, node in enumerate(self.metadata)),
@@ -237,7 +237,7 @@ class _Printer:
     def run(self, run: list[packs.Plain]) -> None:
         """Print straight-line code, in packs if that pays."""
         run = packs.without_overwritten(run)
-        vector = min(engine.vector_widths()[-1], PACK)
+        vector = min(cpus.vector_widths()[-1], PACK)
         plan = packing.plan(run, vector, self.reordered, self.only_read, self.carried)
         if plan is None:
             for instruction in run:

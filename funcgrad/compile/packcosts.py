@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Container, Iterable, Sequence
 
-from funcgrad.compile import engine
+from funcgrad.compile import cpus
 from funcgrad.compile.packs import FLOATS, SLOW, Memory, Plain, neighbours
 from funcgrad.lower.loops import INDEX, Constant, Load, Op, Operand, Store
 
@@ -49,7 +49,7 @@ class Costs:
         self, run: Sequence[Plain], groups: list[list[int]], vector: int, memory: Memory, carried: Container[int]
     ) -> None:
         self.run, self.vector, self.carried = run, vector, carried
-        self.mixing = 1 if engine.permutes_two() else 2
+        self.mixing = 1 if cpus.permutes_two() else 2
         self.operands = _numbered(run)
         self.in_memory = {
             k: memory.places[i.result] for k, i in enumerate(run) if isinstance(i, Load) and i.result in memory.places

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
-from funcgrad.compile import engine
+from funcgrad.compile import cpus
 from funcgrad.compile.emitters import EMITTERS, TYPES, literal, size_of, vector_of
 from funcgrad.compile.flow import rotated
 from funcgrad.lower.loops import INDEX, Load, Loop, Op, Operand, Store, Value
@@ -115,7 +115,7 @@ class _Vectors:
     def __init__(self, printer: _Printer, scan: Scan) -> None:
         self.printer, self.scan = printer, scan
         widest = max(size_of(x.dtype) for x in scan.lanes)
-        self.width = min(engine.vector_widths()[-1] // widest, MOST)
+        self.width = min(cpus.vector_widths()[-1] // widest, MOST)
 
     def body(self, loop: Loop, so_far: str) -> str:
         """Print what happens to a vector of elements; the vector of the fold after them."""

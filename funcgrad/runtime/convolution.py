@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from funcgrad import forks
-from funcgrad.compile import engine
+from funcgrad.compile import cpus
 from funcgrad.compile.compiler import native_library
 from funcgrad.compile.engine import Library
 from funcgrad.compile.native import Step, taps_backward, taps_forward
@@ -62,7 +62,7 @@ def convolution_steps(call: Call, slots: Slots) -> list[Step] | None:
 def _kind(part: Part) -> Kind:
     dtype = code(part.out.var.type.dtype)
     g = part.geometry
-    if part.taps is None or "+avx512f" not in engine.features():
+    if part.taps is None or "+avx512f" not in cpus.features():
         rest = g.places[1] - (part.bands - 1) * part.rows
         lengths = [g.length] if g.backward else [lines * g.places[2] for lines in (part.rows, rest)]
         return Kind(dtype, g.backward, False, widths(dtype, g.outs), heights_of(lengths, tiles()))
@@ -176,7 +176,7 @@ def _begin(kind: Kind) -> Kind:
 def _library(kind: Kind) -> Library:
     with _locks[kind.backward, kind.by_taps]:
         whole = next((begun for begun in _begun if begun.has(kind)), None) or _begin(kind)
-        return _linked(whole, engine.target())
+        return _linked(whole, cpus.target())
 
 
 @functools.cache

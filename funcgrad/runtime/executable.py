@@ -19,7 +19,8 @@ from funcgrad import config, forks
 from funcgrad.array import Array
 from funcgrad.compile import native
 from funcgrad.compile.compiler import Code, compile_kernels, printed
-from funcgrad.compile.engine import Address, streaming_pays, target
+from funcgrad.compile.cpus import streaming_pays, target
+from funcgrad.compile.engine import Address
 from funcgrad.compile.native import (
     ArrayInput,
     Entry,

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from funcgrad.compile import engine
+from funcgrad.compile import cpus
 from funcgrad.compile.native import Step, fourier_address
 from funcgrad.compile.native.fourier import ALL, FIRST, KERNELS, RADIX, Parameter, Plan
 from funcgrad.compile.native.vectors import lanes
@@ -99,7 +99,7 @@ def _real(kind: ArrayType) -> str:
 @functools.cache
 def _wide(dtype: str) -> int:
     """How many columns this process's kernels, for whatever CPU they are asked later, transform at once; 0 for none."""
-    return lanes(dtype) if {"+avx2", "+fma"} <= set(engine.features()) else 0
+    return lanes(dtype) if {"+avx2", "+fma"} <= set(cpus.features()) else 0
 
 
 # Steps ----------------------------------------------------------------------------------------------------------------

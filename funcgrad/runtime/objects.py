@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from funcgrad import tree
-from funcgrad.compile import engine
+from funcgrad.compile import cpus
 from funcgrad.compile.cpus import is_cpu
 from funcgrad.compile.engine import NameTaken
 from funcgrad.compile.native.objects import BLAS, object_code
@@ -77,7 +77,7 @@ def export(
     if not isinstance(cpu, str) or not cpu or "\0" in cpu or not (cpu == "host" or is_cpu(cpu)):
         raise ValueError(
             f"export_object: cpu must be 'generic', 'host', or a CPU that LLVM knows of the family of "
-            f"{engine.platform()}, not {cpu!r}{at_line()}"
+            f"{cpus.platform()}, not {cpu!r}{at_line()}"
         )
     if blas == "cblas" and max(_elements(executable.program), default=0) >= MOST_OF_CBLAS:
         raise ValueError(
@@ -87,10 +87,10 @@ def export(
     name = _function_name(target, name)
     face = _face(executable.program, parts, name)
     messages = dict(_messages(executable))
-    with engine.compiling_for(cpu):
+    with cpus.compiling_for(cpu):
         layout = executable.layout("export_object", portable=True)
         code = _named(name, lambda: object_code(layout, name, messages, blas))
-        machine = f"{engine.platform()}, CPU {engine.target()[0]}"
+        machine = f"{cpus.platform()}, CPU {cpus.target()[0]}"
     if target.suffix in LIBRARIES:
         _link_library(code, target, blas)
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from funcgrad.compile.engine import permutes_two, vector_widths
+from funcgrad.compile.cpus import permutes_two, vector_widths
 from funcgrad.compile.native import Step
 from funcgrad.compile.native.scanning import Scan, addresses
 from funcgrad.dtypes import code

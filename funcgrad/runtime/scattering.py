@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from funcgrad.compile.engine import permutes_two
+from funcgrad.compile.cpus import permutes_two
 from funcgrad.compile.native import Step
 from funcgrad.compile.native.scattering import Add, add_address
 from funcgrad.dtypes import code

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from funcgrad import config
-from funcgrad.compile import engine
+from funcgrad.compile import cpus, engine
 from funcgrad.compile.llvm import print_kernel
 from funcgrad.compile.native.text import Module
 from funcgrad.compile.passes import Effort, effort_of
@@ -27,7 +27,7 @@ CALLER = (
 FUNCTION = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)
 CROWDED = """
 import ctypes
-from funcgrad.compile import engine
+from funcgrad.compile import cpus, engine
 
 body = "\\n".join(f"  %v{i + 1} = fadd double %v{i}, %x" for i in range(1200))  # two pages of code
 text = f"define double @f(double %x) {{\\n  %v0 = fadd double 0.625, %x\\n{body}\\n"
@@ -160,7 +160,7 @@ def test_a_module_says_how_much_is_done_for_it(effort: Effort, variables: bool) 
 
 
 def test_a_target_machine_serves_one_module_after_the_other() -> None:
-    key = (*engine.target(), effort_of(SQUARE).level)
+    key = (*cpus.target(), effort_of(SQUARE).level)
     first = engine.to_object(SQUARE)
     kept = list(engine._idle[key])
     assert engine.to_object(SQUARE) == first
@@ -168,10 +168,10 @@ def test_a_target_machine_serves_one_module_after_the_other() -> None:
 
 
 def test_another_cpu_can_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    host = engine.identity()
+    host = cpus.identity()
     monkeypatch.setenv(config.CPU, "generic")
-    assert engine.target() == ("generic", "")
-    assert engine.identity() != host
+    assert cpus.target() == ("generic", "")
+    assert cpus.identity() != host
     assert FUNCTION(engine.load(engine.to_object(SQUARE)).address("square"))(3) == 9
 
 

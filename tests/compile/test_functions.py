@@ -12,7 +12,7 @@ import pytest
 
 import funcgrad as fg
 from funcgrad import lax, random
-from funcgrad.compile import compiler, engine, functions, passes, vecmath
+from funcgrad.compile import compiler, cpus, engine, functions, passes, vecmath
 from funcgrad.compile.vecmath.lanes import widened
 from funcgrad.lower.loops import INDEX, Buffer, Constant, Kernel, Load, Loop, Op, Store, Value
 
@@ -48,7 +48,7 @@ def of_lanes(name: str, dtype: str, lanes: int) -> str:
             lines.append(f"{part} = extractvalue {vecmath.result_type(name, kind)} %r, {k}")
         lines += [f"%p{k} = getelementptr {kind}, ptr %out, i64 {k}", f"store {kind} {part}, ptr %p{k}, align 4"]
     body = "\n".join(lines)
-    text = vecmath.definitions([(name, dtype)], engine.has_fma(), {(name, dtype): [variant]})
+    text = vecmath.definitions([(name, dtype)], cpus.has_fma(), {(name, dtype): [variant]})
     return f"""{text}
 define void @vector(ptr %px, ptr %py, ptr %out) {{
 %x = load {kind}, ptr %px, align 4
@@ -117,7 +117,7 @@ def test_functions_that_are_called_need_no_others_so_that_each_can_be_a_module(d
         assert not re.search(r"@(?!llvm\.)", body.replace(f"@{name}(", "", 1)), name
 
 
-@pytest.mark.skipif(not engine.wide_vectors_pay(), reason="which vectors LLVM takes is the CPU's")
+@pytest.mark.skipif(not cpus.wide_vectors_pay(), reason="which vectors LLVM takes is the CPU's")
 def test_functions_that_are_called_stay_as_they_are_written_and_only_those() -> None:
     written = passes.without_called(fg.jit(np.sin).lower(np.ones(1000)).as_text("llvm"))[1]
     assert {"fg.sin.f8", "fg.sin.f8.v4", "fg.sin.f8.v8"} <= written.keys()
@@ -167,7 +167,7 @@ def test_many_functions_are_called_by_vector_code(function: Callable[[Any], Any]
     assert len(re.findall(in_vectors, code)) >= 90
     bodies = re.findall(r"^define .* (@fg\.[\w.]+)\(", code, re.MULTILINE)
     assert len(bodies) == len(set(bodies))  # for a vector, and without masks for what is left over and for half of it
-    assert len(bodies) == 1 if engine.wide_vectors_pay() else 2 <= len(bodies) <= 3
+    assert len(bodies) == 1 if cpus.wide_vectors_pay() else 2 <= len(bodies) <= 3
     assert len(code.splitlines()) < 4000
 
 
@@ -203,30 +203,30 @@ def test_sines_and_cosines_of_one_angle_are_computed_together() -> None:
 
 
 def test_what_no_loop_calls_is_dropped() -> None:
-    with engine.compiling_for("x86-64-v3"):
-        if engine.platform().split("-")[0] != "x86_64":
+    with cpus.compiling_for("x86-64-v3"):
+        if cpus.platform().split("-")[0] != "x86_64":
             pytest.skip("the CPU is one of another family")
-        assert engine.vector_widths() == (16, 32, 64)
+        assert cpus.vector_widths() == (16, 32, 64)
         code = optimised(chain(np.sin, 4), np.ones(100))
     assert set(re.findall(r"@fg\.sin\.f8\.v\d+", code)) == {"@fg.sin.f8.v4"}
 
 
 @pytest.mark.parametrize("pays", [True, False])
 def test_mathematics_takes_the_longest_vectors_where_they_pay(pays: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    if engine.platform().split("-")[0] != "x86_64":
+    if cpus.platform().split("-")[0] != "x86_64":
         pytest.skip("the CPU is one of another family")
-    monkeypatch.setattr(engine, "wide_vectors_pay", lambda: pays)
-    with engine.compiling_for("icelake-server"):
+    monkeypatch.setattr(cpus, "wide_vectors_pay", lambda: pays)
+    with cpus.compiling_for("icelake-server"):
         assert f"fmul <{8 if pays else 4} x double>" in optimised(np.cosh, np.ones(100))
         assert "fmul <4 x double>" in optimised(lambda x: 2 * x, np.ones(100))
 
 
 @pytest.mark.parametrize(("times", "pays", "masked"), [(20, True, True), (20, False, False), (2, True, False)])
 def test_long_bodies_end_under_a_mask(times: int, pays: bool, masked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    if engine.platform().split("-")[0] != "x86_64":
+    if cpus.platform().split("-")[0] != "x86_64":
         pytest.skip("the CPU is one of another family")
-    monkeypatch.setattr(engine, "wide_vectors_pay", lambda: pays)
-    with engine.compiling_for("icelake-server"):
+    monkeypatch.setattr(cpus, "wide_vectors_pay", lambda: pays)
+    with cpus.compiling_for("icelake-server"):
         code = optimised(chain(np.tanh, times), np.ones(100))
     assert ("@llvm.masked.store.v8f64" in code) == masked
     assert (len(re.findall("fdiv double", code)) == 0) == masked  # nothing is computed one by one
@@ -238,7 +238,7 @@ def test_masks_change_no_number(length: int, dtype: str, monkeypatch: pytest.Mon
     def both(x: np.ndarray) -> Any:
         return x / 2, np.sum(chain(np.tanh, 15)(x), axis=1), chain(np.tanh, 15)(x)
 
-    monkeypatch.setattr(engine, "wide_vectors_pay", lambda: True)
+    monkeypatch.setattr(cpus, "wide_vectors_pay", lambda: True)
     x = np.linspace(-1, 1, 3 * length).astype(dtype).reshape(3, length)
     results = []
     for least in (0, 10**6):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import funcgrad as fg
-from funcgrad.compile import engine, native
+from funcgrad.compile import cpus, native
 from funcgrad.compile.compiler import native_library
 from funcgrad.compile.native import tiles
 from funcgrad.compile.native.gemm import Way
@@ -91,9 +91,9 @@ def test_nothing_is_read_or_written_beyond_the_operands(dtype, trans_a, trans_b)
 @pytest.mark.parametrize("cpu", ["x86-64", "x86-64-v3"])
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 def test_tiles_of_cpus_with_fewer_registers(cpu, dtype):
-    if cpu != "x86-64" and "+avx2" not in engine.features():
+    if cpu != "x86-64" and "+avx2" not in cpus.features():
         pytest.skip("this CPU has no AVX2")
-    with engine.compiling_for(cpu):
+    with cpus.compiling_for(cpu):
         module = Module(Effort.REGISTERS)
         tiles.define_turns(module, (dtype,))
         tiles.define(module, (dtype,))

@@ -12,7 +12,7 @@ import pytest
 
 import funcgrad as fg
 import funcgrad.numpy as fnp
-from funcgrad.compile import engine, packcosts, packing, packs
+from funcgrad.compile import cpus, engine, packcosts, packing, packs
 from funcgrad.compile.llvm import PACK, print_kernel
 from funcgrad.lower.loops import Constant, Kernel, Load, Op, Operand, Store, Value
 from tests.compile.builder import Builder, index, run
@@ -111,7 +111,7 @@ def one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 CPUS = [
     "host",
-    *(cpu for cpu, feature in (("x86-64", "+sse2"), ("x86-64-v3", "+avx2")) if feature in engine.features()),
+    *(cpu for cpu, feature in (("x86-64", "+sse2"), ("x86-64-v3", "+avx2")) if feature in cpus.features()),
 ]
 
 
@@ -120,7 +120,7 @@ CPUS = [
 def test_packs_give_the_bits_of_single_instructions(seed: int, cpu: str, monkeypatch: pytest.MonkeyPatch) -> None:
     kernel, arrays = written(seed)
     monkeypatch.setattr(packcosts, "FOUND", {"f4": 1e-9, "f8": 1e-9})  # packs are always estimated to pay
-    with engine.compiling_for(cpu):
+    with cpus.compiling_for(cpu):
         monkeypatch.setattr(packing, "FEWEST", 1)
         packed = results(kernel, arrays)
         monkeypatch.setattr(packing, "FEWEST", 10**9)
@@ -193,7 +193,7 @@ def test_loops_over_small_arrays_give_the_same_bits(function: Any, dtype: str, m
 def test_a_gradient_through_small_arrays_is_computed_in_vectors() -> None:
     x, v = np.ones((5, 3)), np.zeros((5, 3))
     text = fg.jit(fg.grad(bodies)).lower(x, v).as_text(dialect="llvm")
-    lanes = min(max(engine.vector_widths()), PACK) // 8
+    lanes = min(max(cpus.vector_widths()), PACK) // 8
     assert len(re.findall(rf"fdiv <{lanes} x double>", text)) >= 10 // lanes
     assert not re.findall(r"fdiv double", text)
 

@@ -16,7 +16,7 @@ from llvmlite import binding
 
 import funcgrad as fg
 from funcgrad import lax
-from funcgrad.compile import cpus, engine, native, vecmath
+from funcgrad.compile import cpus, native, vecmath
 from funcgrad.compile.compiler import printed
 from funcgrad.compile.native import (
     attention,
@@ -60,7 +60,7 @@ def arm(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
         target = binding.Target.from_triple(ARM)
     except RuntimeError:
         pytest.skip("this LLVM knows only its own family of CPUs")
-    monkeypatch.setattr(engine, "has_fma", lambda: True)
+    monkeypatch.setattr(cpus, "has_fma", lambda: True)
 
     def assembly(text: str) -> str:
         machine = target.create_target_machine(cpus.BASELINE, "", opt=2, reloc="pic", codemodel="default")
@@ -179,4 +179,4 @@ def test_the_native_runtime_compiles_for_arm(arm: Callable[[str], str], monkeypa
 def test_a_cpu_that_there_is_not_is_an_error(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv("FUNCGRAD_CPU", name)
     with pytest.raises(ValueError, match=rf"FUNCGRAD_CPU: .* on a CPU '{name}'; the CPUs that it knows are [^ ]+, "):
-        engine.target()
+        cpus.target()

@@ -8,20 +8,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from funcgrad.compile import engine
+from funcgrad.compile import cpus, engine
 from funcgrad.compile.native.scanning import EACH, ENTRIES, ITS_OWN, KNOWN, LINE, OWN, Scan, addresses, define
 from funcgrad.compile.native.text import Module
 from funcgrad.compile.passes import Effort
 from tests.compile.builder import ENTRY
 
 FOLDS: dict[str, Any] = {"add": np.add, "max": np.maximum, "min": np.minimum}
-WIDTH = engine.vector_widths()[-1]
+WIDTH = cpus.vector_widths()[-1]
 RNG = np.random.default_rng(0)
 
 
 def scan_of(fold: str, dtype: str, reverse: bool = False, streamed: bool = False, width: int = WIDTH) -> Scan:
     wide = "f8" if (fold, dtype) == ("add", "f4") else dtype
-    return Scan(fold, dtype, wide, reverse, streamed and engine.streaming_pays(), width)
+    return Scan(fold, dtype, wide, reverse, streamed and cpus.streaming_pays(), width)
 
 
 def apart(shape: tuple[int, ...], dtype: str, off: int = 0) -> np.ndarray:
@@ -75,7 +75,7 @@ def test_every_length(fold: str, dtype: str, reverse: bool) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
-@pytest.mark.parametrize("width", engine.vector_widths())
+@pytest.mark.parametrize("width", cpus.vector_widths())
 def test_vectors_of_other_cpus(width: int, dtype: str) -> None:
     for fold in FOLDS:
         for reverse in (False, True):
@@ -84,9 +84,9 @@ def test_vectors_of_other_cpus(width: int, dtype: str) -> None:
             np.testing.assert_array_equal(folded(scan, x), expected(scan, x))
 
 
-@pytest.mark.skipif(not engine.streaming_pays(), reason="this CPU has no such stores")
+@pytest.mark.skipif(not cpus.streaming_pays(), reason="this CPU has no such stores")
 @pytest.mark.parametrize("off", [0, 4, 16, 60])
-@pytest.mark.parametrize("width", engine.vector_widths())
+@pytest.mark.parametrize("width", cpus.vector_widths())
 def test_what_is_written_past_the_caches(width: int, off: int) -> None:
     for dtype in ("f4", "i4"):
         for reverse in (False, True):

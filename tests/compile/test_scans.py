@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from funcgrad.compile import engine
+from funcgrad.compile import cpus, engine
 from funcgrad.compile.llvm import print_kernel
 from funcgrad.compile.scans import scan_of
 from funcgrad.lower.loops import INDEX, Constant, Kernel, Loop, Operand, Value
@@ -89,7 +89,7 @@ def test_an_empty_range_the_other_way_round_writes_nothing() -> None:
 
 def test_it_is_made_of_vectors() -> None:
     text = engine.optimised(print_kernel(running("add", "f4", "f8"), "kernel"))
-    lanes = engine.vector_widths()[-1] // 8
+    lanes = cpus.vector_widths()[-1] // 8
     assert len(re.findall(rf"fadd <{lanes} x double>", text)) >= lanes.bit_length() + 1
 
 

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from funcgrad.compile import engine
+from funcgrad.compile import cpus
 from funcgrad.compile.native.scattering import BLOCK, Add, add_address
 from tests.compile.builder import ENTRY
 
 RNG = np.random.default_rng(0)
-WAYS = [False, pytest.param(True, marks=pytest.mark.skipif(not engine.permutes_two(), reason="no such instructions"))]
+WAYS = [False, pytest.param(True, marks=pytest.mark.skipif(not cpus.permutes_two(), reason="no such instructions"))]
 STATUS = 5
 
 

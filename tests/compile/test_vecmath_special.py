@@ -10,7 +10,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from funcgrad.compile import engine, vecmath
+from funcgrad.compile import cpus, engine, vecmath
 from funcgrad.compile.cpus import BASELINE
 from tests.compile.test_vecmath import DTYPES, compiled, loop
 from tests.scipy.test_special import _erf_inv, _ndtri
@@ -150,7 +150,7 @@ def test_without_fused_multiply_add(name: str) -> None:
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 @pytest.mark.parametrize("name", NAMES)
 def test_a_loop_becomes_vector_code_without_calls(name: str, dtype: str) -> None:
-    text = loop(name, dtype, fma=engine.has_fma())
+    text = loop(name, dtype, fma=cpus.has_fma())
     assert re.search(r"store <\d+ x (i\d+|float|double)>", engine.optimised(text))
     calls = set(re.findall(r"^\s*(?:callq?|blr?)\s+(\w+)", engine.assembly(text), re.MULTILINE))
-    assert calls <= ({"rint", "rintf"} if engine.target()[0] == BASELINE else set())  # before SSE4.1 x86 has none
+    assert calls <= ({"rint", "rintf"} if cpus.target()[0] == BASELINE else set())  # before SSE4.1 x86 has none

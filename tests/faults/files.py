@@ -20,7 +20,7 @@ from typing import Any
 from unittest.mock import patch
 
 import funcgrad as fg
-from funcgrad.compile import cache
+from funcgrad.compile import cache, cpus
 from funcgrad.errors import CacheWarning
 from tests.faults.processes import Child
 from tests.faults.programs import Broken, elementwise, loop
@@ -200,7 +200,7 @@ def exchanges(seed: int, most: int = 1 << 62) -> int:
         own = {path: path.read_bytes() for path in directory.iterdir()}
         with patch.dict(os.environ, FUNCGRAD_CPU="generic"):
             compile_again(seed, allowed=False)
-        with patch.object(cache.engine, "version", lambda: "1.0"):
+        with patch.object(cpus, "version", lambda: "1.0"):
             compile_again(seed, allowed=False)
         foreign = [path.read_bytes() for path in set(directory.iterdir()) - set(own)]
         donors = [*own.values(), *foreign]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import funcgrad as fg
-from funcgrad.compile import engine
+from funcgrad.compile import cpus, engine
 from funcgrad.compile.llvm import print_kernel
 from funcgrad.lower import streams
 from funcgrad.lower.donation import over_arguments
@@ -17,7 +17,7 @@ from funcgrad.lower.plan import Plan, make_plan
 from funcgrad.simplify import simplify
 
 LARGE = fg.ShapeDtypeStruct((5000, 4000), np.float32)
-here = pytest.mark.skipif(not engine.streaming_pays(), reason="this CPU has no such stores")
+here = pytest.mark.skipif(not cpus.streaming_pays(), reason="this CPU has no such stores")
 
 
 def momentum(x: Any, m: Any, g: Any) -> tuple[Any, Any]:

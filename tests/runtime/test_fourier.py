@@ -14,13 +14,13 @@ import pytest
 
 import funcgrad as fg
 from funcgrad import config, lax
-from funcgrad.compile import engine
+from funcgrad.compile import cpus
 from funcgrad.compile.native import threads
 from funcgrad.ops import pocketfft
 from funcgrad.runtime import calls, fourier
 from tests.interop.test_native_function import called
 
-HAS_KERNELS = {"+avx2", "+fma"} <= set(engine.features())
+HAS_KERNELS = {"+avx2", "+fma"} <= set(cpus.features())
 pytestmark = pytest.mark.skipif(not HAS_KERNELS, reason="here pocketfft transforms")
 
 DTYPES = [np.complex64, np.complex128]
@@ -149,7 +149,7 @@ def test_columns_that_fill_no_vectors_stay_with_pocketfft(shape: tuple[int, ...]
 
 
 def test_without_the_vectors_of_avx2_it_is_pocketfft(monkeypatch: pytest.MonkeyPatch, made: list[bool]) -> None:
-    monkeypatch.setattr(engine, "features", lambda: ["+sse4.2"])
+    monkeypatch.setattr(cpus, "features", lambda: ["+sse4.2"])
     monkeypatch.setattr(fourier, "_wide", fourier._wide.__wrapped__)
     fg.jit(lambda x: np.fft.fft(x))(numbers(1024))
     assert made == [False]
@@ -265,10 +265,10 @@ def test_narrower_vectors_give_the_same() -> None:
     script = """
         import numpy as np
         from llvmlite import binding
-        from funcgrad.compile import engine
+        from funcgrad.compile import cpus, engine
         features = binding.get_host_cpu_features().flatten().split(",")
         features = [f for f in features if "avx512" not in f and "avx10" not in f] + ["-avx512f"]
-        engine._target = lambda wanted: ("haswell", ",".join(features))
+        cpus._target = lambda wanted: ("haswell", ",".join(features))
         import funcgrad as fg
         from funcgrad.compile.native.vectors import lanes
         assert lanes("f8") == 4

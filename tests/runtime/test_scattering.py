@@ -11,7 +11,7 @@ import pytest
 import funcgrad as fg
 import funcgrad.numpy as fnp
 from funcgrad import lax
-from funcgrad.compile.engine import permutes_two
+from funcgrad.compile.cpus import permutes_two
 from funcgrad.lower.calls import Call
 from funcgrad.lower.plan import make_plan
 from funcgrad.ops.scatter import FEW, MANY

@@ -28,7 +28,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from funcgrad import forks
-from funcgrad.compile import engine
+from funcgrad.compile import cpus, engine
 from funcgrad.compile.native import blas, blocking, gemm
 from funcgrad.compile.native.bridge import (
     Entry,
@@ -160,7 +160,7 @@ def tiles_replace_blas() -> bool:
 
 def multiplies_in_tiles() -> bool:
     """Whether this CPU's vectors make products of small matrices in tiles as fast as a library's of large ones."""
-    return "+avx512f" in engine.features()
+    return "+avx512f" in cpus.features()
 
 
 def gemm_integers(slots: tuple[int, int, int], sizes: tuple[int, int, int], dtype: str, **places: Any) -> list[int]:

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from enum import IntEnum
 from functools import partial
 
-from funcgrad.compile import engine
+from funcgrad.compile import cpus
 from funcgrad.compile.native.text import Function, Module, Value
 from funcgrad.compile.native.vectors import VECTORS, Vectors
 from funcgrad.compile.passes import Effort
@@ -109,7 +109,7 @@ class _Code(Vectors):
 
     def exp(self, f: Function, x: Value) -> Value:
         """e**x for what is not above 0, or hardly: 0 where it would be subnormal."""
-        builder = Builder(FORMATS[self.dtype], engine.has_fma())
+        builder = Builder(FORMATS[self.dtype], cpus.has_fma())
         result = exponential.exp_below(builder, Number(builder, self.real, "%x"))
         for line in builder.declarations:
             symbol = widened(line, self.lanes).split("@")[1].split("(")[0]

@@ -16,7 +16,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from funcgrad.compile import engine
+from funcgrad.compile import cpus
 from funcgrad.compile.compiler import native_library
 from funcgrad.compile.engine import Address, Symbol
 from funcgrad.compile.native.blas import NUMPY_CORE, capsule_pointer
@@ -39,7 +39,7 @@ def function_for(dtype: np.dtype, length: int) -> int | None:
 
 def vectorised() -> bool:
     """Whether NumPy's functions for numbers of 32 and 64 bits use vectors on this CPU."""
-    return engine.platform().split("-")[0] in ("aarch64", "arm64") or "+avx2" in engine.features()
+    return cpus.platform().split("-")[0] in ("aarch64", "arm64") or "+avx2" in cpus.features()
 
 
 @functools.cache

@@ -18,7 +18,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from funcgrad.compile import engine
+from funcgrad.compile import cpus
 from funcgrad.compile.compiler import native_library
 from funcgrad.compile.native.text import Function, Module, Value
 from funcgrad.compile.passes import Effort
@@ -36,7 +36,7 @@ Use = Callable[[Value, list[Value]], None]
 
 def splits() -> bool:
     """Whether the CPU has the instructions; emulated, they take longer than the merging that they save."""
-    return "+avx512f" in engine.features()
+    return "+avx512f" in cpus.features()
 
 
 def is_split(dtype: np.dtype) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from funcgrad.compile import engine
+from funcgrad.compile import cpus
 from funcgrad.compile.native.text import Function, Module, Value
 
 REALS = {"f4": ("float", 4, "f32"), "f8": ("double", 8, "f64")}
@@ -13,14 +13,14 @@ VECTORS = 2  # of numbers side by side in a tile
 
 def lanes(dtype: str) -> int:
     """How many numbers a vector of this CPU has."""
-    features = engine.features()
+    features = cpus.features()
     width = 64 if "+avx512f" in features else 32 if "+avx" in features else 16
     return width // REALS[dtype][1]
 
 
 def tiles() -> tuple[int, ...]:
     """How many sums of `VECTORS` vectors tiles have: those of the largest fill the registers but four."""
-    return (14, 8, 4, 2, 1) if "+avx512f" in engine.features() else (6, 4, 2, 1)
+    return (14, 8, 4, 2, 1) if "+avx512f" in cpus.features() else (6, 4, 2, 1)
 
 
 class Vectors:
